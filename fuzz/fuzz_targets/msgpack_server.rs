@@ -1,0 +1,4 @@
+//! Frames of the broker in MessagePack.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fanwire_fuzz::msgpack_server(bytes));

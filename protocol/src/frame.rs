@@ -1,0 +1,277 @@
+//! The frames of the WebSocket protocol, as values: what a client asks, what the broker answers and what it says on
+//! its own. How they look in JSON and MessagePack is the business of [`crate::json`] and [`crate::msgpack`].
+
+use std::sync::Arc;
+
+use crate::{Cursor, ErrorCode, Pattern, Payload, Position, Topic};
+
+/// One request of a client. The `id` ties a reply to it; without an `id` only errors are answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientFrame {
+    /// The client's own number for the request.
+    pub id: Option<u32>,
+    /// What the client wants.
+    pub request: Request,
+}
+
+/// What a client may ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Says who the client is; optional where anonymous sessions are allowed.
+    Connect {
+        /// Credentials.
+        token: Option<String>,
+        /// A name for the client software, shown to operators.
+        name: Option<String>,
+    },
+    /// Starts the flow of a topic's or pattern's publications.
+    Subscribe {
+        /// A topic, or a pattern of topics.
+        pattern: Pattern,
+        /// Where to begin, and with which right.
+        options: SubscribeOptions,
+    },
+    /// Ends a subscription.
+    Unsubscribe {
+        /// The topic or pattern exactly as it was subscribed to.
+        pattern: Pattern,
+    },
+    /// Publishes one payload.
+    Publish {
+        /// Where to.
+        topic: Topic,
+        /// What.
+        payload: Payload,
+        /// Idempotency key: a repeated publish with the same key is accepted once.
+        key: Option<String>,
+        /// Whether the publishing session itself receives the publication, if it is subscribed.
+        echo: bool,
+    },
+    /// Reads what a topic still holds.
+    History {
+        /// Which topic.
+        topic: Topic,
+        /// Only publications after this.
+        since: Option<Since>,
+        /// At most so many; the broker has an upper bound of its own.
+        limit: Option<u32>,
+        /// Newest first.
+        reverse: bool,
+    },
+    /// Asks who is subscribed.
+    Presence {
+        /// Which topic.
+        topic: Topic,
+    },
+    /// Prolongs the session with a new token.
+    Refresh {
+        /// The new token.
+        token: String,
+    },
+    /// Asks the application behind the broker.
+    Call {
+        /// The application's name for the question.
+        method: String,
+        /// The question.
+        data: Payload,
+    },
+    /// Asks for a `pong`.
+    Ping,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Everything after this position comes before what is published from now on.
+    pub since: Option<Since>,
+    /// The newest so many publications come first. Excludes `since`.
+    pub last: Option<u32>,
+    /// A token for this one subscription.
+    pub token: Option<String>,
+}
+
+/// A place in a topic's history from which to read on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Before the oldest publication still held.
+    Earliest,
+    /// After this position.
+    Position(Position),
+    /// After the position that a cursor holds for the topic.
+    Cursor(Cursor),
+}
+
+impl Since {
+    /// The position meant for `topic`: `None` is the beginning of what is held. A cursor that says nothing of the
+    /// topic gives a position of no topic's epoch, so that nobody is told they missed nothing.
+    pub fn position_in(&self, topic: &Topic) -> Option<Position> {
+        match self {
+            Since::Earliest => None,
+            Since::Position(position) => Some(*position),
+            Since::Cursor(cursor) => Some(cursor.position_in(topic)),
+        }
+    }
+}
+
+/// One publication as subscribers and readers of history see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Where it was published.
+    pub topic: Topic,
+    /// What was published.
+    pub payload: Payload,
+    /// Where it stands in the topic, when the topic keeps history.
+    pub position: Option<Position>,
+    /// When the broker accepted it, in milliseconds since 1970, when the topic keeps history.
+    pub ts: Option<u64>,
+    /// The user that published it, when known.
+    pub from: Option<Arc<str>>,
+}
+
+/// What the publisher is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where it was published.
+    pub topic: Topic,
+    /// Where it stands.
+    pub position: Position,
+    /// Whether this is the receipt of an earlier publish with the same idempotency key.
+    pub duplicate: bool,
+}
+
+/// One user in a topic's presence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// The user id.
+    pub user: String,
+    /// The connection that joined.
+    pub connection: String,
+    /// What the application says of the user.
+    pub info: Option<Payload>,
+}
+
+/// What the broker sends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerFrame {
+    /// The success of the request `id`.
+    Reply {
+        /// The request's `id`.
+        id: u32,
+        /// What was asked for.
+        reply: Reply,
+    },
+    /// A request failed, or a frame could not be read.
+    Error {
+        /// The request's `id`, when it had one and it could be read.
+        id: Option<u32>,
+        /// The word for programs.
+        code: ErrorCode,
+        /// The sentence for people: what happened and what to do.
+        message: String,
+    },
+    /// A publication.
+    Message(Message),
+    /// A user's first connection joined a topic with presence.
+    Join {
+        /// Which topic.
+        topic: Topic,
+        /// Who.
+        member: Member,
+    },
+    /// A user's last connection left.
+    Leave {
+        /// Which topic.
+        topic: Topic,
+        /// Who.
+        member: Member,
+    },
+    /// The broker ended a subscription.
+    Unsubscribed {
+        /// The subscription.
+        pattern: Pattern,
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Messages were skipped for this slow session.
+    Lagged {
+        /// In which topic, when it is one.
+        topic: Option<Topic>,
+        /// How many.
+        missed: u64,
+    },
+    /// The broker is about to close the connection.
+    Closing {
+        /// The close code that follows.
+        code: u16,
+        /// Why, for people.
+        reason: String,
+        /// Whether to come back.
+        reconnect: bool,
+        /// How long to wait before coming back, in milliseconds.
+        after_ms: Option<u64>,
+    },
+}
+
+/// The success of each kind of request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To [`Request::Connect`].
+    Connected {
+        /// The broker's name for the connection.
+        connection: String,
+        /// Who the broker takes the client for.
+        user: Option<String>,
+        /// How often the broker pings an idle session, in seconds.
+        ping_interval: u32,
+        /// The broker's software and version.
+        server: String,
+    },
+    /// To [`Request::Subscribe`].
+    Subscribed {
+        /// The subscription.
+        pattern: Pattern,
+        /// The newest position at the moment of joining; `None` for a pattern with wildcards.
+        position: Option<Position>,
+        /// `false` when something after the asked position is no longer held, and only then.
+        recovered: bool,
+    },
+    /// To [`Request::Unsubscribe`].
+    Unsubscribed {
+        /// The subscription that ended.
+        pattern: Pattern,
+    },
+    /// To [`Request::Publish`].
+    Published(Receipt),
+    /// To [`Request::History`].
+    History {
+        /// Which topic.
+        topic: Topic,
+        /// The newest position of the topic.
+        position: Position,
+        /// What was found, oldest first unless asked in reverse.
+        messages: Vec<Message>,
+        /// Whether there is more in the direction of reading.
+        more: bool,
+    },
+    /// To [`Request::Presence`].
+    Presence {
+        /// Which topic.
+        topic: Topic,
+        /// Who is there.
+        members: Vec<Member>,
+    },
+    /// To [`Request::Refresh`].
+    Refreshed {
+        /// When the new token ends, in seconds since 1970.
+        expires: u64,
+    },
+    /// To [`Request::Call`].
+    Response {
+        /// The application's answer.
+        data: Payload,
+    },
+    /// To [`Request::Ping`].
+    Pong,
+}

@@ -1,0 +1,90 @@
+//! The body of `POST /publish`: many publications in one call.
+
+use crate::decode::{self, Field, FieldValue, Object, Rejection};
+use crate::{DecodeError, Payload, Topic};
+
+use super::value;
+
+/// The largest number of publications in one batch, so that a body of tiny wrong entries cannot make the broker hold
+/// many times its size in errors.
+pub const BATCH_ENTRIES_MAX: usize = 10_000;
+
+/// One publication of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchEntry {
+    /// Where to.
+    pub topic: Topic,
+    /// What.
+    pub payload: Payload,
+    /// Idempotency key: a repeated publish with the same key is accepted once.
+    pub key: Option<String>,
+}
+
+/// Reads a batch, `{"messages":[{"topic", "data" or "data_base64", "key"?}]}`. A wrong entry harms no other.
+///
+/// # Errors
+/// The outer error says that there is no list of entries to be had, or one of more than [`BATCH_ENTRIES_MAX`]; an
+/// inner one, always [`DecodeError::Rejected`], what is wrong with that entry.
+pub fn decode_batch(text: &str) -> Result<Vec<Result<BatchEntry, DecodeError>>, DecodeError> {
+    let body = value::frame_object(text)?;
+    let list = entries(&body).map_err(|rejection| rejection.of(None))?;
+    Ok(list.into_iter().map(|value| entry(value).map_err(|rejection| rejection.of(None))).collect())
+}
+
+fn entries<'a>(body: &Object<value::JsonValue<'a>>) -> Result<Vec<value::JsonValue<'a>>, Rejection> {
+    let expected = format!("a list of at most {BATCH_ENTRIES_MAX} objects, each with `topic` and `data`");
+    let list = body.optional(Field::Messages).ok_or_else(|| body.missing(Field::Messages, &expected))?;
+    value::list(list.as_written(), BATCH_ENTRIES_MAX).map_err(|_| body.wrong(Field::Messages, &expected))
+}
+
+fn entry(value: value::JsonValue<'_>) -> Result<BatchEntry, Rejection> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| Rejection::bad_frame("an entry must be an object with `topic` and `data`"))?;
+    let (topic, payload, key) = decode::publication(&object)?;
+    Ok(BatchEntry { topic, payload, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ErrorCode, PayloadView};
+
+    #[test]
+    fn a_wrong_entry_harms_no_other() {
+        let text = r#"{"messages":[{"topic":"a","data":"x","key":"k","more":1},{"topic":"a.*","data":1},7,
+            {"topic":"b","data_base64":"AAE="},{"topic":"b"},{"data":1}]}"#;
+        let entries = decode_batch(text).unwrap();
+        let codes: Vec<_> = entries
+            .iter()
+            .map(|entry| match entry {
+                Ok(_) => None,
+                Err(DecodeError::Rejected { code, .. }) => Some(*code),
+                Err(DecodeError::Unreadable(_)) => panic!("an entry is never unreadable"),
+            })
+            .collect();
+        let bad = Some(ErrorCode::BadFrame);
+        assert_eq!(codes, [None, Some(ErrorCode::BadTopic), bad, None, bad, bad]);
+        let first = entries[0].as_ref().unwrap();
+        assert_eq!((first.topic.as_str(), first.key.as_deref()), ("a", Some("k")));
+        assert_eq!(entries[3].as_ref().unwrap().payload.view(), PayloadView::Binary(&[0, 1]));
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_refused_as_a_whole() {
+        for text in ["", "[]", "{", "null", "{\"messages\":[]} x"] {
+            assert!(matches!(decode_batch(text), Err(DecodeError::Unreadable(_))), "{text}");
+        }
+        for text in ["{}", r#"{"messages":null}"#, r#"{"messages":{}}"#, r#"{"messages":1}"#] {
+            assert!(matches!(decode_batch(text), Err(DecodeError::Rejected { .. })), "{text}");
+        }
+        assert_eq!(decode_batch(r#"{"messages":[]}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_batch_is_bounded() {
+        let batch = |entries: usize| format!("{{\"messages\":[{}]}}", vec!["1"; entries].join(","));
+        assert_eq!(decode_batch(&batch(BATCH_ENTRIES_MAX)).unwrap().len(), BATCH_ENTRIES_MAX);
+        assert!(matches!(decode_batch(&batch(BATCH_ENTRIES_MAX + 1)), Err(DecodeError::Rejected { .. })));
+    }
+}
