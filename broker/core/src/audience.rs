@@ -1,0 +1,141 @@
+//! The audience of one worker: which of its sessions listen to which topics and patterns.
+
+use std::collections::HashMap;
+
+use fanwire_protocol::{Pattern, Topic};
+use foldhash::fast::RandomState;
+
+use crate::{Encoding, PatternTree};
+
+/// One session within its worker. Keys are given again after the session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionKey(pub u32);
+
+/// One subscription within its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriptionKey(u32);
+
+/// One session that listens to a topic or pattern.
+#[derive(Debug, Clone, Copy)]
+pub struct Listener {
+    /// Whose outbox deliveries go to.
+    pub session: SessionKey,
+    /// How they are written.
+    pub encoding: Encoding,
+    /// The head of the topic at the moment of joining: the session has been given everything up to there. Zero for
+    /// patterns, which have no common position.
+    pub after: u64,
+    subscription: SubscriptionKey,
+}
+
+/// All listeners of one worker. Joining and leaving take constant time; the listeners of a topic lie side by side.
+#[derive(Debug, Default)]
+pub struct Audience {
+    topics: HashMap<Topic, Vec<Listener>, RandomState>,
+    patterns: PatternTree<Vec<Listener>>,
+    /// Where each subscription's listener stands in its list, by subscription key.
+    places: Vec<usize>,
+    vacant: Vec<SubscriptionKey>,
+}
+
+impl Audience {
+    /// Adds a listener to `pattern`, which may be a plain topic, and returns the key to remove it with.
+    pub fn join(
+        &mut self,
+        pattern: &Pattern,
+        session: SessionKey,
+        encoding: Encoding,
+        after: u64,
+    ) -> SubscriptionKey {
+        let subscription = self.vacant.pop().unwrap_or_else(|| {
+            let key = SubscriptionKey(
+                u32::try_from(self.places.len()).expect("a worker has fewer than 2^32 sessions"),
+            );
+            self.places.push(0);
+            key
+        });
+        let listeners = match pattern.to_topic() {
+            Some(topic) => self.topics.entry(topic).or_default(),
+            None => self.patterns.entry(pattern, Vec::new),
+        };
+        self.places[subscription.0 as usize] = listeners.len();
+        listeners.push(Listener { session, encoding, after, subscription });
+        subscription
+    }
+
+    /// Removes the listener that [`Audience::join`] added under `pattern` and returned `subscription` for.
+    pub fn leave(&mut self, pattern: &Pattern, subscription: SubscriptionKey) {
+        let topic = pattern.to_topic();
+        let listeners = match &topic {
+            Some(topic) => self.topics.get_mut(topic),
+            None => self.patterns.get_mut(pattern),
+        };
+        let Some(listeners) = listeners else { return };
+        let place = self.places[subscription.0 as usize];
+        listeners.swap_remove(place);
+        if let Some(moved) = listeners.get(place) {
+            self.places[moved.subscription.0 as usize] = place;
+        }
+        self.vacant.push(subscription);
+        if listeners.is_empty() {
+            match &topic {
+                Some(topic) => drop(self.topics.remove(topic)),
+                None => drop(self.patterns.remove(pattern)),
+            }
+        }
+    }
+
+    /// The listeners of exactly this topic.
+    pub fn of_topic(&self, topic: &Topic) -> &[Listener] {
+        self.topics.get(topic).map_or(&[], Vec::as_slice)
+    }
+
+    /// Calls `visit` with the listeners of every pattern that matches `topic`.
+    pub fn of_patterns<'a>(&'a self, topic: &Topic, mut visit: impl FnMut(&'a [Listener])) {
+        self.patterns.for_each_match(topic, |listeners| visit(listeners));
+    }
+
+    /// How many subscriptions there are.
+    pub fn len(&self) -> usize {
+        self.places.len() - self.vacant.len()
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(listeners: &[Listener]) -> Vec<u32> {
+        let mut sessions: Vec<u32> = listeners.iter().map(|listener| listener.session.0).collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
+    #[test]
+    fn listeners_leave_in_any_order() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+            for name in ["a.b", "a.*"] {
+                let pattern: Pattern = name.parse().unwrap();
+                let topic: Topic = "a.b".parse().unwrap();
+                let mut audience = Audience::default();
+                let keys: Vec<_> =
+                    (0..3).map(|key| audience.join(&pattern, SessionKey(key), Encoding::Json, 0)).collect();
+                let mut left: Vec<u32> = vec![0, 1, 2];
+                for leaving in order {
+                    audience.leave(&pattern, keys[leaving as usize]);
+                    left.retain(|session| *session != leaving);
+                    let mut found = sessions(audience.of_topic(&topic));
+                    audience.of_patterns(&topic, |listeners| found.extend(sessions(listeners)));
+                    assert_eq!(found, left, "{name} {order:?}");
+                }
+                assert!(audience.is_empty());
+                assert!(audience.topics.is_empty() && audience.patterns.is_empty(), "nothing stays behind");
+            }
+        }
+    }
+}

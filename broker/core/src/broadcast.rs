@@ -1,0 +1,36 @@
+//! A publication on its way to its subscribers, with the frames made of it so far.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::{Encoding, Publication, SessionKey};
+
+/// One publication being delivered. All workers share it, so each encoding is made once, by whoever needs it first;
+/// it goes when the last delivery is done, and history keeps only the publication.
+#[derive(Debug)]
+pub struct Broadcast {
+    /// What is delivered.
+    pub publication: Arc<Publication>,
+    /// The worker and session that must not receive it.
+    pub except: Option<(usize, SessionKey)>,
+    frames: [OnceLock<Bytes>; Encoding::SHARED],
+}
+
+impl Broadcast {
+    /// Starts the delivery of `publication` to everybody but `except`.
+    pub fn new(publication: Arc<Publication>, except: Option<(usize, SessionKey)>) -> Self {
+        Self { publication, except, frames: [const { OnceLock::new() }; Encoding::SHARED] }
+    }
+
+    /// The publication as it goes over the wire in `encoding`; empty for [`Encoding::Unshared`].
+    pub fn frame(&self, encoding: Encoding) -> Bytes {
+        let Some(index) = encoding.index() else { return Bytes::new() };
+        let frame = self.frames[index].get_or_init(|| {
+            let mut out = Vec::with_capacity(self.publication.message.payload.len() + 192);
+            encoding.encode(&self.publication.message, &mut out);
+            Bytes::from(out)
+        });
+        frame.clone()
+    }
+}

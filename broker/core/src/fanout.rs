@@ -1,0 +1,330 @@
+//! Fan-out: from the publications of one tick to what each session of a worker is given.
+//!
+//! The publications of a topic are joined into one chunk per encoding, and every listener gets that same chunk. Only
+//! a listener that joined in the middle of it, or that asked not to hear itself, gets one of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+
+use crate::{Audience, Broadcast, Encoding, Listener, Publication, SessionKey};
+
+/// About how large a chunk may grow, in bytes of payload, before the next one is begun: large enough to make a send
+/// worth its while, small enough not to fill an outbox at one stroke.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+/// What one session is given at once.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Encoded frames, and how many of them.
+    Chunk(Bytes, usize),
+    /// The publications themselves, for [`Encoding::Unshared`].
+    Publications(Vec<Arc<Publication>>),
+}
+
+/// The fan-out of one worker. It keeps its working memory from tick to tick and nothing else.
+#[derive(Debug, Default)]
+pub struct Fanout {
+    groups_by_topic: HashMap<usize, usize, RandomState>,
+    groups: Vec<Vec<Arc<Broadcast>>>,
+    /// When a session was last given something, by session key, to serve a session with overlapping subscriptions once.
+    served_at: Vec<u64>,
+    serial: u64,
+}
+
+impl Fanout {
+    /// Gives every listener in `audience` its share of `batch`, each topic's publications in their order. `worker` is
+    /// this worker's number, by which senders that want no echo are known.
+    pub fn run(
+        &mut self,
+        worker: usize,
+        audience: &Audience,
+        batch: &[Arc<Broadcast>],
+        mut deliver: impl FnMut(SessionKey, Delivery),
+    ) {
+        let count = self.group(batch);
+        for index in 0..count {
+            let mut group = std::mem::take(&mut self.groups[index]);
+            for segment in segments(&group) {
+                self.serve(worker, audience, segment, &mut deliver);
+            }
+            group.clear();
+            self.groups[index] = group;
+        }
+    }
+
+    /// Sorts the batch by topic, keeping the order within each, and returns the number of topics.
+    fn group(&mut self, batch: &[Arc<Broadcast>]) -> usize {
+        self.groups_by_topic.clear();
+        let mut count = 0;
+        for broadcast in batch {
+            // All publications of one log share the allocation of its topic's name.
+            let address = broadcast.publication.message.topic.as_str().as_ptr() as usize;
+            let index = *self.groups_by_topic.entry(address).or_insert_with(|| {
+                count += 1;
+                count - 1
+            });
+            if index == self.groups.len() {
+                self.groups.push(Vec::new());
+            }
+            self.groups[index].push(broadcast.clone());
+        }
+        count
+    }
+
+    /// Gives one segment of one topic to everybody who listens to it.
+    fn serve(
+        &mut self,
+        worker: usize,
+        audience: &Audience,
+        segment: &[Arc<Broadcast>],
+        deliver: &mut impl FnMut(SessionKey, Delivery),
+    ) {
+        let mut share = Share::new(worker, segment);
+        let topic = &segment[0].publication.message.topic;
+        let listeners = audience.of_topic(topic);
+        for listener in listeners {
+            share.give(listener, deliver);
+        }
+        self.serial += 1;
+        let mut marked = false;
+        audience.of_patterns(topic, |matching| {
+            if !marked {
+                for listener in listeners {
+                    self.mark(listener.session);
+                }
+                marked = true;
+            }
+            for listener in matching {
+                if self.mark(listener.session) {
+                    share.give(listener, deliver);
+                }
+            }
+        });
+    }
+
+    /// Whether the session is met for the first time since the serial number was raised.
+    fn mark(&mut self, session: SessionKey) -> bool {
+        let index = session.0 as usize;
+        if index >= self.served_at.len() {
+            self.served_at.resize(index + 1, 0);
+        }
+        let first = self.served_at[index] != self.serial;
+        self.served_at[index] = self.serial;
+        first
+    }
+}
+
+/// Cuts a group into stretches of about [`CHUNK_BYTES_MAX`].
+fn segments(group: &[Arc<Broadcast>]) -> impl Iterator<Item = &[Arc<Broadcast>]> {
+    let mut rest = group;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let full = rest.iter().position(|broadcast| {
+            bytes += broadcast.publication.cost();
+            bytes > CHUNK_BYTES_MAX
+        });
+        let (segment, after) = rest.split_at(full.map_or(rest.len(), |index| index.max(1)));
+        rest = after;
+        (!segment.is_empty()).then_some(segment)
+    })
+}
+
+/// One segment and the chunks made of it so far.
+struct Share<'a> {
+    worker: usize,
+    segment: &'a [Arc<Broadcast>],
+    first_offset: u64,
+    /// Whether some sender on this worker asked for no echo.
+    has_exception: bool,
+    chunks: [Option<Bytes>; Encoding::SHARED],
+}
+
+impl<'a> Share<'a> {
+    fn new(worker: usize, segment: &'a [Arc<Broadcast>]) -> Self {
+        let has_exception =
+            segment.iter().any(|broadcast| broadcast.except.is_some_and(|(excepted, _)| excepted == worker));
+        let first_offset = segment[0].publication.offset;
+        Self { worker, segment, first_offset, has_exception, chunks: Default::default() }
+    }
+
+    fn give(&mut self, listener: &Listener, deliver: &mut impl FnMut(SessionKey, Delivery)) {
+        let wants_all = self.first_offset > listener.after && !self.has_exception;
+        let delivery = match listener.encoding.index() {
+            Some(index) if wants_all => {
+                let chunk =
+                    self.chunks[index].get_or_insert_with(|| join(self.segment.iter(), listener.encoding));
+                Delivery::Chunk(chunk.clone(), self.segment.len())
+            }
+            Some(_) => {
+                let wanted: Vec<_> = self.wanted_by(listener).collect();
+                Delivery::Chunk(join(wanted.iter().copied(), listener.encoding), wanted.len())
+            }
+            None => Delivery::Publications(
+                self.wanted_by(listener).map(|broadcast| broadcast.publication.clone()).collect(),
+            ),
+        };
+        let is_empty = match &delivery {
+            Delivery::Chunk(_, count) => *count == 0,
+            Delivery::Publications(publications) => publications.is_empty(),
+        };
+        if !is_empty {
+            deliver(listener.session, delivery);
+        }
+    }
+
+    fn wanted_by(&self, listener: &Listener) -> impl Iterator<Item = &'a Arc<Broadcast>> {
+        let (after, sender) = (listener.after, Some((self.worker, listener.session)));
+        self.segment
+            .iter()
+            .filter(move |broadcast| broadcast.publication.offset > after && broadcast.except != sender)
+    }
+}
+
+/// Joins frames into one chunk; a lone frame is its own chunk.
+fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, encoding: Encoding) -> Bytes {
+    let Some(first) = broadcasts.next().map(|broadcast| broadcast.frame(encoding)) else {
+        return Bytes::new();
+    };
+    let (remaining, _) = broadcasts.size_hint();
+    if remaining == 0 {
+        return first;
+    }
+    let mut chunk = Vec::with_capacity((first.len() + 16) * (1 + remaining));
+    chunk.extend_from_slice(&first);
+    for broadcast in broadcasts {
+        chunk.extend_from_slice(&broadcast.frame(encoding));
+    }
+    Bytes::from(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_protocol::{Epoch, Message, Pattern, Payload, Topic};
+
+    use super::*;
+
+    struct Bench {
+        audience: Audience,
+        fanout: Fanout,
+        topics: Vec<Topic>,
+    }
+
+    fn bench() -> Bench {
+        let topics = ["a.1", "a.2"].map(|name| name.parse().unwrap()).to_vec();
+        Bench { audience: Audience::default(), fanout: Fanout::default(), topics }
+    }
+
+    impl Bench {
+        fn join(&mut self, pattern: &str, session: u32, encoding: Encoding, after: u64) {
+            let pattern: Pattern = pattern.parse().unwrap();
+            self.audience.join(&pattern, SessionKey(session), encoding, after);
+        }
+
+        fn broadcast(
+            &self,
+            topic: usize,
+            offset: u64,
+            except: Option<(usize, SessionKey)>,
+        ) -> Arc<Broadcast> {
+            let message = Message {
+                topic: self.topics[topic].clone(),
+                payload: Payload::text(format!("{topic}/{offset} ")),
+                position: Some(fanwire_protocol::Position { epoch: Epoch::from_random(1), offset }),
+                ts: None,
+                from: None,
+            };
+            let publication = Arc::new(Publication { message, offset, accepted_us: 0 });
+            Arc::new(Broadcast::new(publication, except))
+        }
+
+        /// What each session got, with WebSocket headers taken off, and how often it was given something.
+        fn run(&mut self, batch: &[Arc<Broadcast>]) -> Vec<(u32, String, usize)> {
+            let mut given: Vec<(u32, String, usize)> = Vec::new();
+            self.fanout.run(0, &self.audience, batch, |session, delivery| {
+                let text = match delivery {
+                    Delivery::Chunk(bytes, _) => bytes
+                        .iter()
+                        .filter(|byte| byte.is_ascii_graphic() || **byte == b' ')
+                        .map(|b| *b as char)
+                        .collect(),
+                    Delivery::Publications(publications) => publications
+                        .iter()
+                        .map(|publication| format!("[{}]", publication.offset))
+                        .collect::<String>(),
+                };
+                match given.iter_mut().find(|(known, ..)| *known == session.0) {
+                    Some((_, all, times)) => {
+                        all.push_str(&text);
+                        *times += 1;
+                    }
+                    None => given.push((session.0, text, 1)),
+                }
+            });
+            given.sort();
+            given
+        }
+    }
+
+    fn given(session: u32, text: &str, times: usize) -> (u32, String, usize) {
+        (session, text.to_owned(), times)
+    }
+
+    #[test]
+    fn each_topic_is_one_chunk_in_order_for_all() {
+        let mut bench = bench();
+        bench.join("a.1", 1, Encoding::Bare, 0);
+        bench.join("a.1", 2, Encoding::Bare, 0);
+        bench.join("a.2", 2, Encoding::Bare, 0);
+        let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None), bench.broadcast(0, 2, None)];
+        assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 ", 1), given(2, "0/1 0/2 1/1 ", 2)]);
+    }
+
+    #[test]
+    fn who_joined_in_the_middle_gets_the_rest_only() {
+        let mut bench = bench();
+        bench.join("a.1", 1, Encoding::Bare, 1);
+        bench.join("a.1", 2, Encoding::Bare, 2);
+        bench.join("a.1", 3, Encoding::Unshared, 1);
+        let batch = [bench.broadcast(0, 1, None), bench.broadcast(0, 2, None)];
+        assert_eq!(bench.run(&batch), [given(1, "0/2 ", 1), given(3, "[2]", 1)]);
+    }
+
+    #[test]
+    fn who_wants_no_echo_gets_none_on_the_same_worker_only() {
+        let mut bench = bench();
+        bench.join("a.1", 1, Encoding::Bare, 0);
+        bench.join("a.1", 2, Encoding::Bare, 0);
+        let batch = [
+            bench.broadcast(0, 1, Some((0, SessionKey(1)))),
+            bench.broadcast(0, 2, Some((9, SessionKey(2)))),
+        ];
+        assert_eq!(bench.run(&batch), [given(1, "0/2 ", 1), given(2, "0/1 0/2 ", 1)]);
+    }
+
+    #[test]
+    fn overlapping_subscriptions_deliver_once() {
+        let mut bench = bench();
+        for pattern in ["a.1", "a.*", ">"] {
+            bench.join(pattern, 1, Encoding::Bare, 0);
+        }
+        bench.join(">", 2, Encoding::Bare, 0);
+        let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None)];
+        assert_eq!(bench.run(&batch), [given(1, "0/1 1/1 ", 2), given(2, "0/1 1/1 ", 2)]);
+    }
+
+    #[test]
+    fn a_huge_tick_is_cut_into_chunks() {
+        let mut bench = bench();
+        bench.join("a.1", 1, Encoding::Unshared, 0);
+        let cost = bench.broadcast(0, 1, None).publication.cost();
+        let count = 2 * CHUNK_BYTES_MAX as u64 / cost as u64 + 1;
+        let batch: Vec<_> = (1..=count).map(|offset| bench.broadcast(0, offset, None)).collect();
+        let expected: String = (1..=count).map(|offset| format!("[{offset}]")).collect();
+        let got = bench.run(&batch);
+        assert_eq!(got[0].1, expected);
+        assert!(got[0].2 >= 2, "cut into {}", got[0].2);
+    }
+}

@@ -1,0 +1,35 @@
+//! The pure heart of the fanwire broker: everything that decides, nothing that does I/O.
+//!
+//! Logs, patterns, rules, access, outboxes, the audience of a worker and the state of a session live here as plain
+//! synchronous values. There is no socket, no task, no clock and no randomness in this crate: time and random numbers
+//! come in as arguments, so that whole swarms of sessions can be run in one test under one seed.
+
+mod access;
+mod audience;
+mod broadcast;
+mod encoding;
+mod fanout;
+mod keys;
+mod limits;
+mod liveness;
+mod log;
+mod outbox;
+mod pattern_tree;
+mod publication;
+mod rules;
+mod session;
+
+pub use access::{Action, Identity, Refusal, decide};
+pub use audience::{Audience, Listener, SessionKey, SubscriptionKey};
+pub use broadcast::Broadcast;
+pub use encoding::{Encoding, MessageFormat, sse_event};
+pub use fanout::{CHUNK_BYTES_MAX, Delivery, Fanout};
+pub use keys::{KEY_TTL_MS, KEYS_MAX, RecentKeys};
+pub use limits::{HistoryLimits, SessionLimits};
+pub use liveness::{Liveness, Pulse};
+pub use log::{Missed, Page, TopicLog};
+pub use outbox::{Outbox, OutboxFull, SLICES_MAX, Written};
+pub use pattern_tree::PatternTree;
+pub use publication::{Publication, Publish};
+pub use rules::{Rule, Rules};
+pub use session::{Close, Effect, PublishRequest, Session, Start, check_publish};

@@ -1,0 +1,58 @@
+//! Reads `FANWIRE_*` variables: the section and key of a setting in upper case, joined by `_`.
+//!
+//! The variables are passed in, so this file never asks the operating system. A variable that means nothing is an error,
+//! because the alternative is a limit that was never in force.
+
+use super::error::{ConfigError, Place};
+use super::nearest::nearest;
+use super::settings::{Loader, SETTINGS};
+use super::value::Raw;
+
+const PREFIX: &str = "FANWIRE_";
+const PORT: &str = "FANWIRE_PORT";
+
+/// Variables that are no settings: the command line reads the first three, and scripts that start a broker find its
+/// binary by the last.
+const READ_ELSEWHERE: [&str; 4] = ["FANWIRE_CONFIG", "FANWIRE_URL", "FANWIRE_TOKEN", "FANWIRE_BIN"];
+
+/// Makes the settings of all `FANWIRE_*` variables; the port goes last, so that it holds whatever the address says.
+pub(super) fn read(
+    variables: impl Iterator<Item = (String, String)>,
+    loader: &mut Loader,
+) -> Result<(), ConfigError> {
+    let mut port = None;
+    for (name, text) in variables {
+        if !name.starts_with(PREFIX) || READ_ELSEWHERE.contains(&&*name) || is_service_link(&name, &text) {
+            continue;
+        }
+        if name == PORT {
+            port = Some(text);
+        } else if let Some(setting) = SETTINGS.iter().find(|setting| variable(setting.key) == name) {
+            loader.set(setting, Raw::Text(&text), Place::Environment, &name)?;
+        } else {
+            return Err(unknown(name));
+        }
+    }
+    port.map_or(Ok(()), |text| loader.set_port(&text, Place::Environment, PORT))
+}
+
+/// The variable of the setting with this dotted key.
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Whether Kubernetes put the variable there: for a Service named `fanwire` it gives every pod beside it
+/// `FANWIRE_SERVICE_HOST`, `FANWIRE_SERVICE_PORT…`, `FANWIRE_PORT=tcp://…` and `FANWIRE_PORT_7400_TCP…`, which no
+/// operator wrote and which must not stop the start.
+fn is_service_link(name: &str, text: &str) -> bool {
+    name == "FANWIRE_SERVICE_HOST"
+        || name.starts_with("FANWIRE_SERVICE_PORT")
+        || name.starts_with("FANWIRE_PORT_")
+        || (name == PORT && text.contains("://"))
+}
+
+fn unknown(name: String) -> ConfigError {
+    let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.key)).collect();
+    let nearest = nearest(&name, known.iter().map(String::as_str).chain([PORT])).to_owned();
+    ConfigError::UnknownKey { place: Place::Environment, key: name, nearest }
+}

@@ -1,0 +1,206 @@
+//! The table of settings: every key, what it accepts, and where in [`Config`] it goes.
+//!
+//! The file, the environment and the flags all read this one table, so a key exists in all of them or in none. Checks of
+//! one value by itself stand here; checks of values against each other stand in `check`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::error::{ConfigError, Place};
+use super::value::Raw;
+use super::{Config, LogFormat};
+
+/// The largest message that may be configured: one that the 32-bit lengths of every encoding can announce.
+const MESSAGE_BYTES_CAP: u64 = 1 << 30;
+
+/// The smallest room for a request head that the HTTP library can work with.
+const HEADER_BYTES_FLOOR: u64 = 8 * 1024;
+
+/// More threads than any machine has cores, to catch a slip of the finger.
+const WORKERS_CAP: u64 = 1024;
+
+/// One setting that is a single value.
+pub(super) struct Setting {
+    /// The dotted key, such as `limits.message_bytes_max`.
+    pub(super) key: &'static str,
+    apply: fn(&mut Config, Raw<'_>) -> Result<(), String>,
+}
+
+/// Shortens a row of the table whose field has the key's own name.
+macro_rules! setting {
+    ($($field:ident).+, $read:expr) => {
+        Setting {
+            key: join_key!($($field).+),
+            apply: |config, raw| {
+                config.$($field).+ = $read(raw)?;
+                Ok(())
+            },
+        }
+    };
+}
+
+/// Writes the path of a field as a dotted key.
+macro_rules! join_key {
+    ($first:ident) => {
+        stringify!($first)
+    };
+    ($first:ident . $second:ident) => {
+        concat!(stringify!($first), ".", stringify!($second))
+    };
+}
+
+/// Every setting that is a single value, in the order of the example configuration.
+pub(super) const SETTINGS: &[Setting] = &[
+    setting!(listen, address),
+    setting!(open, Raw::switch),
+    setting!(workers, workers),
+    setting!(origins, origins),
+    setting!(log.filter, |raw: Raw<'_>| raw.word().map(str::to_owned)),
+    setting!(log.format, log_format),
+    setting!(limits.connections_max, count),
+    setting!(limits.connections_per_address_max, count_or_none),
+    setting!(limits.message_bytes_max, message_bytes),
+    setting!(limits.outbox_bytes_max, bytes),
+    setting!(limits.inbox_bytes_max, bytes),
+    setting!(limits.subscriptions_per_session_max, count),
+    setting!(limits.stream_topics_max, count),
+    setting!(limits.header_bytes_max, header_bytes),
+    setting!(limits.handshake_timeout, Raw::duration),
+    setting!(limits.body_timeout, Raw::duration),
+    setting!(limits.ping_interval, Raw::duration),
+    setting!(limits.ping_timeout, Raw::duration),
+    setting!(limits.sse_comment_interval, Raw::duration),
+    setting!(limits.close_timeout, Raw::duration),
+    setting!(limits.drain_timeout, Raw::duration),
+    setting!(limits.history_limit_max, count),
+    setting!(limits.batch_messages_max, count),
+    setting!(limits.batch_bytes_max, bytes),
+    setting!(history.bytes_max, |raw: Raw<'_>| at_least_one(raw.bytes()?)),
+];
+
+/// The setting with this dotted key.
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// A configuration being put together, which remembers where each setting was made.
+#[derive(Default)]
+pub(super) struct Loader {
+    pub(super) config: Config,
+    places: HashMap<&'static str, (Place, String)>,
+}
+
+impl Loader {
+    /// Makes one setting; `spelled` is the key as it stands at `place`.
+    pub(super) fn set(
+        &mut self,
+        setting: &'static Setting,
+        raw: Raw<'_>,
+        place: Place,
+        spelled: &str,
+    ) -> Result<(), ConfigError> {
+        if let Err(reason) = (setting.apply)(&mut self.config, raw) {
+            return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });
+        }
+        self.places.insert(setting.key, (place, spelled.to_owned()));
+        Ok(())
+    }
+
+    /// Sets the port of `listen` and leaves its address alone.
+    pub(super) fn set_port(&mut self, text: &str, place: Place, spelled: &str) -> Result<(), ConfigError> {
+        let Ok(port) = text.parse() else {
+            let reason = format!("'{text}' is not a port from 0 to 65535");
+            return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });
+        };
+        self.config.listen.set_port(port);
+        Ok(())
+    }
+
+    /// Where the setting `key` was made last, and how the key is spelled there.
+    pub(super) fn place(&self, key: &str) -> (Place, String) {
+        self.places.get(key).cloned().unwrap_or_else(|| (Place::Default, key.to_owned()))
+    }
+}
+
+fn address(raw: Raw<'_>) -> Result<SocketAddr, String> {
+    let text = raw.word()?;
+    text.parse().map_err(|_| {
+        format!("'{text}' is not an address with a port; write it as in '127.0.0.1:7400' or '[::1]:7400'")
+    })
+}
+
+fn workers(raw: Raw<'_>) -> Result<usize, String> {
+    match raw.count()? {
+        number if number > WORKERS_CAP => Err(format!("{number} is too many; write at most {WORKERS_CAP}")),
+        number => fit(number),
+    }
+}
+
+/// Reads origins as browsers write them (RFC 6454 §6.2), because they are compared letter by letter.
+fn origins(raw: Raw<'_>) -> Result<Vec<String>, String> {
+    let check = |origin: &str| {
+        let (scheme, host) = origin.split_once("://")?;
+        let plain = |letter: char| {
+            letter.is_ascii_lowercase() || letter.is_ascii_digit() || "+-.:[]_".contains(letter)
+        };
+        (!scheme.is_empty() && !host.is_empty() && origin.replace("://", "").chars().all(plain)).then_some(())
+    };
+    let list = raw.list()?;
+    for origin in &list {
+        check(origin).ok_or_else(|| {
+            format!(
+                "'{origin}' is not an origin; write it as browsers send it, scheme://host or scheme://host:port in \
+                 lower case with no path, as in 'https://app.example'"
+            )
+        })?;
+    }
+    Ok(list.into_iter().map(Into::into).collect())
+}
+
+fn log_format(raw: Raw<'_>) -> Result<LogFormat, String> {
+    match raw.word()? {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => Err(format!("'{other}' is not a log format; write 'auto', 'text' or 'json'")),
+    }
+}
+
+fn count(raw: Raw<'_>) -> Result<usize, String> {
+    fit(at_least_one(raw.count()?)?)
+}
+
+fn count_or_none(raw: Raw<'_>) -> Result<usize, String> {
+    fit(raw.count()?)
+}
+
+fn bytes(raw: Raw<'_>) -> Result<usize, String> {
+    fit(at_least_one(raw.bytes()?)?)
+}
+
+fn message_bytes(raw: Raw<'_>) -> Result<usize, String> {
+    match at_least_one(raw.bytes()?)? {
+        number if number > MESSAGE_BYTES_CAP => {
+            Err(format!("{number} bytes is too much; write at most {MESSAGE_BYTES_CAP} (1GiB)"))
+        }
+        number => fit(number),
+    }
+}
+
+fn header_bytes(raw: Raw<'_>) -> Result<usize, String> {
+    match raw.bytes()? {
+        number if number < HEADER_BYTES_FLOOR => {
+            Err(format!("{number} bytes is too little; write at least {HEADER_BYTES_FLOOR} (8KiB)"))
+        }
+        number => fit(number),
+    }
+}
+
+fn at_least_one(number: u64) -> Result<u64, String> {
+    if number == 0 { Err("it must be at least 1".to_owned()) } else { Ok(number) }
+}
+
+/// Narrows a number to the machine's word, which is smaller than 64 bits on some machines.
+fn fit(number: u64) -> Result<usize, String> {
+    usize::try_from(number).map_err(|_| format!("{number} is too large for this machine"))
+}

@@ -1,0 +1,134 @@
+//! Topic rules: the `[[topic]]` tables of the file.
+//!
+//! This file owns what a rule may say. Which rule holds for a topic is decided elsewhere, by trying them in order.
+
+use std::time::Duration;
+
+use fanwire_protocol::Pattern;
+use toml::de::DeValue;
+
+use super::error::ConfigError;
+use super::file::{Source, in_order};
+use super::value::{Raw, kind};
+
+const KEYS: [&str; 2] = ["topic.match", "topic.history"];
+const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes", "topic.history.ttl"];
+
+/// The policy of all topics that match a pattern.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicRule {
+    /// The pattern, which is known to parse (key `match`).
+    pub pattern: String,
+    /// What is kept; `None` (written `history = false`) keeps nothing. A rule that does not say keeps the default.
+    pub history: Option<HistoryRule>,
+}
+
+/// What a topic keeps: publications are dropped, oldest first, as soon as any of the bounds is passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryRule {
+    /// The number of publications kept, without bound if `None`.
+    pub messages: Option<u64>,
+    /// The bytes of payload kept, without bound if `None`.
+    pub bytes: Option<u64>,
+    /// How long a publication is kept, for ever if `None`.
+    pub ttl: Option<Duration>,
+}
+
+impl Default for HistoryRule {
+    /// What a topic without a rule keeps: its last 100 publications, for 2 minutes.
+    fn default() -> Self {
+        Self { messages: Some(100), bytes: None, ttl: Some(Duration::from_secs(120)) }
+    }
+}
+
+/// Reads the value of the key `topic`, which stands at `offset`.
+pub(super) fn read_all(
+    source: Source<'_>,
+    offset: usize,
+    value: &DeValue<'_>,
+) -> Result<Vec<TopicRule>, ConfigError> {
+    let DeValue::Array(rules) = value else {
+        let reason = format!("write each rule under its own [[topic]], found {}", kind(value));
+        return Err(source.bad_value(offset, "topic", reason));
+    };
+    rules.iter().map(|rule| read(source, rule.span().start, rule.get_ref())).collect()
+}
+
+fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicRule, ConfigError> {
+    let DeValue::Table(table) = value else {
+        let reason = format!("write each rule under its own [[topic]], found {}", kind(value));
+        return Err(source.bad_value(offset, "topic", reason));
+    };
+    let mut pattern = None;
+    let mut history = Some(HistoryRule::default());
+    for (key, offset, value) in in_order(table) {
+        let key = format!("topic.{key}");
+        match key.as_str() {
+            "topic.match" => {
+                let read = read_pattern(value).map_err(|reason| source.bad_value(offset, &key, reason))?;
+                pattern = Some(read);
+            }
+            "topic.history" => history = read_history(source, offset, value)?,
+            _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
+        }
+    }
+    let pattern = pattern.ok_or_else(|| ConfigError::MissingKey {
+        place: source.place(offset),
+        key: "topic.match".to_owned(),
+        reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
+    })?;
+    Ok(TopicRule { pattern, history })
+}
+
+fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {
+    let text = Raw::Toml(value).word()?;
+    Pattern::new(text).map_err(|error| format!("'{text}' is not a pattern: {error}"))?;
+    // Taken literally, the placeholder would match nobody's topics and the rule would silently hold for none.
+    if text.contains("{user}") {
+        return Err("this version knows no {user} in a pattern; use '*' for that level".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn read_history(
+    source: Source<'_>,
+    offset: usize,
+    value: &DeValue<'_>,
+) -> Result<Option<HistoryRule>, ConfigError> {
+    let key = "topic.history";
+    let table = match value {
+        DeValue::Boolean(false) => return Ok(None),
+        DeValue::Table(table) => table,
+        other => {
+            let reason = format!(
+                "expected false or bounds such as {{ messages = 100, ttl = \"2m\" }}, found {}",
+                if matches!(other, DeValue::Boolean(_)) { "true" } else { kind(other) }
+            );
+            return Err(source.bad_value(offset, key, reason));
+        }
+    };
+    let mut rule = HistoryRule { messages: None, bytes: None, ttl: None };
+    for (name, offset, value) in in_order(table) {
+        let key = format!("{key}.{name}");
+        let raw = Raw::Toml(value);
+        let read = match name {
+            "messages" => at_least_one(raw.count()).map(|bound| rule.messages = Some(bound)),
+            "bytes" => at_least_one(raw.bytes()).map(|bound| rule.bytes = Some(bound)),
+            "ttl" => raw.duration().map(|bound| rule.ttl = Some(bound)),
+            _ => return Err(source.unknown_key(offset, &key, HISTORY_KEYS.into_iter())),
+        };
+        read.map_err(|reason| source.bad_value(offset, &key, reason))?;
+    }
+    if table.is_empty() {
+        let reason = "set at least one of messages, bytes and ttl, or write false to keep nothing";
+        return Err(source.bad_value(offset, key, reason));
+    }
+    Ok(Some(rule))
+}
+
+fn at_least_one(bound: Result<u64, String>) -> Result<u64, String> {
+    match bound? {
+        0 => Err("it must be at least 1; write history = false to keep nothing".to_owned()),
+        bound => Ok(bound),
+    }
+}

@@ -1,0 +1,61 @@
+//! Which workers listen to which patterns.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use fanwire_core::PatternTree;
+use fanwire_protocol::{Pattern, Topic};
+
+/// The patterns with wildcards that any session of any worker is subscribed to. Each topic remembers what it found
+/// here and looks again only when something has changed.
+pub(super) struct PatternInterest {
+    workers: usize,
+    /// Under each pattern, how many subscriptions each worker has.
+    tree: RwLock<PatternTree<Vec<u32>>>,
+    /// Raised with each change; zero means that there never was a pattern.
+    generation: AtomicU64,
+}
+
+impl PatternInterest {
+    /// No patterns yet, for so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self { workers, tree: RwLock::default(), generation: AtomicU64::new(0) }
+    }
+
+    /// Notes one more subscription of `worker` to `pattern`.
+    pub(super) fn listen(&self, pattern: &Pattern, worker: usize) {
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        tree.entry(pattern, || vec![0; self.workers])[worker] += 1;
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Notes one subscription less of `worker` to `pattern`.
+    pub(super) fn stop_listening(&self, pattern: &Pattern, worker: usize) {
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(counts) = tree.get_mut(pattern) else { return };
+        counts[worker] = counts[worker].saturating_sub(1);
+        if counts.iter().all(|count| *count == 0) {
+            tree.remove(pattern);
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Brings `counts`, what a topic knows as of generation `as_of`, up to date: how many subscriptions of each
+    /// worker match `topic`.
+    pub(super) fn refresh(&self, topic: &Topic, as_of: &mut u64, counts: &mut Vec<u32>) {
+        let generation = self.generation.load(Ordering::Acquire);
+        if generation == *as_of {
+            return;
+        }
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
+        counts.clear();
+        tree.for_each_match(topic, |matching| {
+            counts.resize(self.workers, 0);
+            for (count, more) in counts.iter_mut().zip(matching) {
+                *count += more;
+            }
+        });
+        counts.shrink_to_fit();
+        *as_of = generation;
+    }
+}

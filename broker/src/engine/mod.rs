@@ -1,0 +1,305 @@
+//! Order and history: where a publish becomes a publication.
+//!
+//! The engine owns all topics. Under a topic's lock it gives the position, appends to the log and puts the publication
+//! into the inbox of every worker that listens; that lock is the topic's order. It knows nothing of sessions.
+//!
+//! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
+
+mod interest;
+mod topic;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use fanwire_core::{HistoryLimits, Missed, Page, Publication, Publish, Rules, Start};
+use fanwire_protocol::{Epoch, Pattern, Position, Since, Topic};
+use foldhash::fast::RandomState;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::hub::{Inbox, Pressure};
+use crate::telemetry::Shared;
+use interest::PatternInterest;
+use topic::{Appended, TopicState};
+
+/// Shards of the topic index. Many, so that walking over one to tidy it up is short.
+const SHARDS: usize = 256;
+
+/// All topics of the broker, shared by all workers.
+pub(crate) struct Engine {
+    topics: DashMap<Topic, Arc<TopicState>, RandomState>,
+    patterns: PatternInterest,
+    inboxes: Vec<Arc<Inbox>>,
+    pressure: Arc<Pressure>,
+    rules: Rules,
+    history_bytes_max: u64,
+    counters: Arc<Shared>,
+    /// Rung when history has outgrown its memory.
+    over_memory: Notify,
+}
+
+/// What became of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Where the publication stands.
+    pub(crate) position: Position,
+    /// Whether it had been accepted before, under the same idempotency key.
+    pub(crate) is_duplicate: bool,
+    /// How many subscriptions it is delivered to.
+    pub(crate) subscribers: u64,
+}
+
+/// What somebody is given who begins to listen to a topic.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// The newest position; everything after it will be delivered live.
+    pub(crate) head: Position,
+    /// What was missed, oldest first.
+    pub(crate) missed: Vec<Arc<Publication>>,
+    /// `false` when something that was missed is no longer held.
+    pub(crate) recovered: bool,
+}
+
+/// How history is read.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Oldest first, after a position.
+    Forward {
+        /// Where to begin; `None` is the oldest held.
+        since: Option<Since>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Newest first, before a position.
+    Backward {
+        /// Where to begin; `None` is the newest held.
+        until: Option<Since>,
+        /// At most so many.
+        limit: usize,
+    },
+}
+
+/// A stretch of history, and the newest position at the moment of reading.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) head: Position,
+    pub(crate) page: Page,
+}
+
+impl Engine {
+    /// An engine without topics that delivers to `inboxes`, by worker number.
+    pub(crate) fn new(
+        inboxes: Vec<Arc<Inbox>>,
+        pressure: Arc<Pressure>,
+        rules: Rules,
+        history_bytes_max: u64,
+        counters: Arc<Shared>,
+    ) -> Self {
+        Self {
+            topics: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            patterns: PatternInterest::new(inboxes.len()),
+            inboxes,
+            pressure,
+            rules,
+            history_bytes_max,
+            counters,
+            over_memory: Notify::new(),
+        }
+    }
+
+    /// Accepts a publication and hands it to every worker that listens.
+    pub(crate) fn publish(&self, publish: Publish) -> Accepted {
+        let name = publish.topic.clone();
+        let appended = self
+            .with_topic(&name, |topic, state| topic.append(state, publish, &self.patterns, &self.inboxes));
+        self.account(&appended);
+        if self.history_bytes() > self.history_bytes_max {
+            self.over_memory.notify_one();
+            // If tidying cannot keep up with those who publish, they do it themselves.
+            if self.history_bytes() > self.history_bytes_max + self.history_bytes_max / 8 {
+                self.clear(&name);
+            }
+        }
+        appended.accepted
+    }
+
+    /// Begins to listen to one topic for `worker`. Nothing is lost or doubled in between: what was missed and the
+    /// head are taken, and the interest is noted, under one hold of the topic's lock.
+    pub(crate) fn join(&self, topic: &Topic, worker: usize, start: &Start) -> Joined {
+        self.read_topic(topic, |topic, state| {
+            let Missed { publications, recovered } = match start {
+                Start::Now => Missed { publications: Vec::new(), recovered: true },
+                Start::Last(count) => Missed { publications: topic.log().last(*count), recovered: true },
+                Start::Since(since) => topic.log().since(since.position_in(state.name())),
+            };
+            topic.listen(worker, self.inboxes.len());
+            Joined { head: topic.log().head(), missed: publications, recovered }
+        })
+    }
+
+    /// Ends what [`Engine::join`] began.
+    pub(crate) fn leave(&self, topic: &Topic, worker: usize) {
+        if let Some(state) = self.find(topic) {
+            state.lock().stop_listening(worker);
+        }
+    }
+
+    /// Begins to listen to all topics that match a pattern with wildcards.
+    pub(crate) fn join_pattern(&self, pattern: &Pattern, worker: usize) {
+        self.patterns.listen(pattern, worker);
+    }
+
+    /// Ends what [`Engine::join_pattern`] began.
+    pub(crate) fn leave_pattern(&self, pattern: &Pattern, worker: usize) {
+        self.patterns.stop_listening(pattern, worker);
+    }
+
+    /// The newest position of a topic.
+    pub(crate) fn head(&self, topic: &Topic) -> Position {
+        self.read_topic(topic, |topic, _| topic.log().head())
+    }
+
+    /// Whether publications of the topic are kept at all.
+    pub(crate) fn keeps_history(&self, topic: &Topic) -> bool {
+        self.rules.history_of(topic).keeps()
+    }
+
+    /// Reads a stretch of history of about `bytes_max` bytes at most.
+    pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> History {
+        self.read_topic(topic, |topic, state| {
+            let log = topic.log();
+            let page = match reading {
+                Reading::Forward { since, limit } => {
+                    log.page_forward(since.as_ref().and_then(|since| since.position_in(state.name())), *limit)
+                }
+                Reading::Backward { until, limit } => log
+                    .page_backward(until.as_ref().and_then(|until| until.position_in(state.name())), *limit),
+            };
+            History { head: log.head(), page: page.within(bytes_max) }
+        })
+    }
+
+    /// Whether publishers have to wait until the workers have caught up.
+    pub(crate) fn is_under_pressure(&self) -> bool {
+        self.pressure.is_high()
+    }
+
+    /// Waits until publishers may go on.
+    pub(crate) fn relieved(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.pressure.clone().relieved()
+    }
+
+    /// Waits until history has outgrown its memory.
+    pub(crate) async fn outgrown(&self) {
+        self.over_memory.notified().await;
+    }
+
+    /// Drops history whose time is up, and topics that nobody listens to and that hold nothing.
+    pub(crate) fn tidy(&self) {
+        let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
+        let mut idle = Vec::new();
+        for entry in &self.topics {
+            let mut topic = entry.value().lock();
+            let before = (topic.log().bytes(), topic.log().len());
+            topic.trim(now_us);
+            self.released(before, (topic.log().bytes(), topic.log().len()));
+            if topic.is_idle(now_ms) {
+                idle.push(entry.key().clone());
+            }
+        }
+        for name in idle {
+            let retired = self.topics.remove_if(&name, |_, state| state.lock().retire(now_ms));
+            if retired.is_some() {
+                self.counters.topics.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Drops the history of the topics longest unused until it fits into its memory with an eighth to spare.
+    pub(crate) fn evict(&self) {
+        let goal = self.history_bytes_max - self.history_bytes_max / 8;
+        if self.history_bytes() <= self.history_bytes_max {
+            return;
+        }
+        let mut by_age: Vec<(u64, Topic)> = Vec::new();
+        for entry in &self.topics {
+            let topic = entry.value().lock();
+            if !topic.log().is_empty() {
+                by_age.push((topic.used_us(), entry.key().clone()));
+            }
+        }
+        by_age.sort_unstable_by_key(|(used_us, _)| *used_us);
+        for (_, name) in by_age {
+            if self.history_bytes() <= goal {
+                break;
+            }
+            self.clear(&name);
+        }
+    }
+
+    /// Drops the history of one topic for want of memory; whoever misses it will be told.
+    fn clear(&self, name: &Topic) {
+        let Some(state) = self.find(name) else { return };
+        let mut topic = state.lock();
+        let before = (topic.log().bytes(), topic.log().len());
+        topic.clear_history();
+        drop(topic);
+        self.released(before, (0, 0));
+        self.counters.history_evictions.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(topic = %name, bytes = before.0, "history dropped: history.bytes_max is reached");
+    }
+
+    fn history_bytes(&self) -> u64 {
+        self.counters.history_bytes.load(Ordering::Relaxed)
+    }
+
+    fn account(&self, appended: &Appended) {
+        // Growth and shrinkage go through one wrapping addition, so that the sum is right whatever the order.
+        self.counters.history_bytes.fetch_add(appended.bytes_grown as u64, Ordering::Relaxed);
+        self.counters.history_publications.fetch_add(appended.publications_grown as u64, Ordering::Relaxed);
+    }
+
+    fn released(&self, before: (usize, usize), after: (usize, usize)) {
+        self.counters.history_bytes.fetch_sub((before.0 - after.0) as u64, Ordering::Relaxed);
+        self.counters.history_publications.fetch_sub((before.1 - after.1) as u64, Ordering::Relaxed);
+    }
+
+    fn find(&self, name: &Topic) -> Option<Arc<TopicState>> {
+        self.topics.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Like [`Engine::with_topic`], but lets go of what is too old first, so that nobody is shown it.
+    fn read_topic<T>(&self, name: &Topic, work: impl FnOnce(&mut topic::Locked<'_>, &TopicState) -> T) -> T {
+        self.with_topic(name, |topic, state| {
+            let before = (topic.log().bytes(), topic.log().len());
+            topic.trim(clock::monotonic_us());
+            self.released(before, (topic.log().bytes(), topic.log().len()));
+            work(topic, state)
+        })
+    }
+
+    /// Runs `work` under the topic's lock, making the topic if there is none.
+    fn with_topic<T>(&self, name: &Topic, work: impl FnOnce(&mut topic::Locked<'_>, &TopicState) -> T) -> T {
+        loop {
+            let state = self.find(name).unwrap_or_else(|| self.create(name));
+            let mut locked = state.lock();
+            // Between finding and locking, the topic may have been retired; then there is a new one to find.
+            if !locked.is_retired() {
+                return work(&mut locked, &state);
+            }
+        }
+    }
+
+    fn create(&self, name: &Topic) -> Arc<TopicState> {
+        let history: HistoryLimits = self.rules.history_of(name);
+        let entry = self.topics.entry(name.clone()).or_insert_with(|| {
+            self.counters.topics.fetch_add(1, Ordering::Relaxed);
+            Arc::new(TopicState::new(name.clone(), Epoch::from_random(fastrand::u64(..) >> 16), history))
+        });
+        entry.value().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

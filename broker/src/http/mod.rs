@@ -1,0 +1,64 @@
+//! The HTTP interface beside the transports: publishing, health, metrics, pages.
+
+mod operations;
+mod pages;
+mod publish;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use fanwire_protocol::ErrorCode;
+use http::StatusCode;
+
+pub(crate) use operations::Readiness;
+
+use crate::config::Limits;
+use crate::problem::Problem;
+use crate::sessions::Publisher;
+use crate::telemetry::{Metrics, WorkerCounters};
+
+/// What the handlers of one worker need.
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    pub(crate) publisher: Publisher,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Arc<Readiness>,
+}
+
+/// Every URL that is not a transport's.
+pub(crate) fn router(state: HttpState) -> Router {
+    Router::new()
+        .route("/topics/{*topic}", post(publish::publish_one))
+        .route("/publish", post(publish::publish_many))
+        .route("/healthz", get(operations::health))
+        .route("/readyz", get(operations::ready))
+        .route("/metrics", get(operations::metrics))
+        .merge(pages::router())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(state)
+}
+
+async fn unknown_path(request: Request) -> Problem {
+    let detail = format!(
+        "there is nothing at {}: topics are at /topics/{{topic}}, WebSocket sessions at /ws, and / has the rest",
+        request.uri().path().chars().take(200).collect::<String>()
+    );
+    Problem::new(StatusCode::NOT_FOUND, ErrorCode::BadFrame, detail)
+}
+
+async fn unknown_method(request: Request) -> Problem {
+    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, detail)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        Problem::into_response(self).map(axum::body::Body::from)
+    }
+}

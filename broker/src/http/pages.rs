@@ -1,0 +1,36 @@
+//! The pages that come with the broker, embedded in the binary.
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header;
+
+use super::HttpState;
+
+/// The pages load nothing from elsewhere and may talk to this broker only.
+const POLICY: &str = "default-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// The URLs of the pages.
+pub(super) fn router() -> Router<HttpState> {
+    Router::new()
+        .route("/", get(|| page(include_str!("../../pages/index.html"))))
+        .route("/examples/chat.html", get(|| page(include_str!("../../pages/chat.html"))))
+        .route("/examples/chat-sse.html", get(|| page(include_str!("../../pages/chat-sse.html"))))
+        .route("/favicon.svg", get(favicon))
+}
+
+async fn page(html: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, html).into_response()
+}
+
+async fn favicon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=86400")];
+    (headers, include_str!("../../pages/favicon.svg")).into_response()
+}

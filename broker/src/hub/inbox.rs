@@ -1,0 +1,161 @@
+//! The inbox of a worker: publications that wait to be delivered by it.
+//!
+//! Any thread may put something in; only the worker takes out. The lock is held for a push or a take and nothing else.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanwire_core::Broadcast;
+use tokio::sync::Notify;
+
+use crate::telemetry::Shared;
+
+/// What waits for one worker. Bounded by [`Pressure`]: whoever fills it past the bound is not listened to until it has
+/// emptied, so it is over the bound by no more than one publication per publisher.
+pub(crate) struct Inbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    pressure: Arc<Pressure>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Broadcast>>,
+    bytes: usize,
+    /// Whether this inbox counts as over its bound.
+    over: bool,
+}
+
+/// Whether any inbox is fuller than it should be, and so publishers have to wait.
+pub(crate) struct Pressure {
+    bytes_max: usize,
+    inboxes_over: AtomicUsize,
+    relieved: Notify,
+    counters: Arc<Shared>,
+}
+
+impl Pressure {
+    /// No pressure yet; an inbox is over its bound from `bytes_max` on until it is half empty again.
+    pub(crate) fn new(bytes_max: usize, counters: Arc<Shared>) -> Self {
+        Self { bytes_max, inboxes_over: AtomicUsize::new(0), relieved: Notify::new(), counters }
+    }
+
+    /// Whether publishers have to wait.
+    pub(crate) fn is_high(&self) -> bool {
+        self.inboxes_over.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until publishers may go on.
+    pub(crate) async fn relieved(self: Arc<Self>) {
+        loop {
+            let relieved = self.relieved.notified();
+            if !self.is_high() {
+                return;
+            }
+            relieved.await;
+        }
+    }
+}
+
+impl Inbox {
+    /// An empty inbox under the common `pressure`.
+    pub(crate) fn new(pressure: Arc<Pressure>) -> Self {
+        Self { queue: Mutex::default(), filled: Notify::new(), pressure }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds this lock can panic half-way, so a poisoned queue is still whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a publication at the end. Called under the lock of its topic: that is the order.
+    pub(crate) fn push(&self, broadcast: Arc<Broadcast>) {
+        let cost = broadcast.publication.cost();
+        let mut queue = self.lock();
+        let was_empty = queue.waiting.is_empty();
+        queue.waiting.push_back(broadcast);
+        queue.bytes += cost;
+        if !queue.over && queue.bytes > self.pressure.bytes_max {
+            queue.over = true;
+            self.pressure.inboxes_over.fetch_add(1, Ordering::AcqRel);
+        }
+        drop(queue);
+        self.pressure.counters.inbox_bytes.fetch_add(cost as u64, Ordering::Relaxed);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Moves about `bytes_max` bytes of what waits to `batch`, at least one publication; `false` if nothing waits.
+    pub(crate) fn take(&self, batch: &mut Vec<Arc<Broadcast>>, bytes_max: usize) -> bool {
+        let mut taken = 0;
+        let mut queue = self.lock();
+        while taken < bytes_max
+            && let Some(broadcast) = queue.waiting.pop_front()
+        {
+            taken += broadcast.publication.cost();
+            batch.push(broadcast);
+        }
+        queue.bytes -= taken;
+        let relieved = queue.over && queue.bytes <= self.pressure.bytes_max / 2;
+        if relieved {
+            queue.over = false;
+        }
+        if queue.waiting.is_empty() {
+            queue.waiting.shrink_to(4096);
+        }
+        drop(queue);
+        if relieved && self.pressure.inboxes_over.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.pressure.relieved.notify_waiters();
+        }
+        self.pressure.counters.inbox_bytes.fetch_sub(taken as u64, Ordering::Relaxed);
+        taken > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_core::Publication;
+    use fanwire_protocol::{Message, Payload};
+
+    use super::*;
+
+    fn broadcast() -> Arc<Broadcast> {
+        let message = Message {
+            topic: "t".parse().unwrap(),
+            payload: Payload::text("x".repeat(1000)),
+            position: None,
+            ts: None,
+            from: None,
+        };
+        Arc::new(Broadcast::new(Arc::new(Publication { message, offset: 1, accepted_us: 0 }), None))
+    }
+
+    #[test]
+    fn publishers_wait_from_the_bound_on_until_half_of_it_is_gone() {
+        let cost = broadcast().publication.cost();
+        let pressure = Arc::new(Pressure::new(4 * cost, Arc::default()));
+        let inbox = Inbox::new(pressure.clone());
+        for _ in 0..4 {
+            inbox.push(broadcast());
+            assert!(!pressure.is_high());
+        }
+        inbox.push(broadcast());
+        assert!(pressure.is_high());
+        let mut batch = Vec::new();
+        assert!(inbox.take(&mut batch, 1));
+        assert!(pressure.is_high(), "not yet half empty");
+        assert!(inbox.take(&mut batch, 2 * cost));
+        assert!(!pressure.is_high());
+        assert_eq!(batch.len(), 3);
+        assert!(inbox.take(&mut batch, usize::MAX));
+        assert!(!inbox.take(&mut batch, usize::MAX));
+        assert_eq!(pressure.counters.inbox_bytes.load(Ordering::Relaxed), 0);
+    }
+}

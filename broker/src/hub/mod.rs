@@ -1,0 +1,140 @@
+//! Fan-out on one worker: from its inbox to the outboxes and sockets of its sessions.
+//!
+//! The hub owns who listens on this worker and what waits for each session. It does not know what a topic holds, how
+//! a session came to be, or what the bytes it writes mean.
+
+mod inbox;
+mod outlet;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fanwire_core::{Audience, Broadcast, Encoding, Fanout, SessionKey, SubscriptionKey};
+use fanwire_protocol::Pattern;
+
+pub(crate) use inbox::{Inbox, Pressure};
+pub(crate) use outlet::{Keepalive, Outlet, Sink};
+
+use crate::clock;
+use crate::telemetry::WorkerCounters;
+
+/// How much of the inbox one tick takes, in bytes, so that a flood cannot keep a worker from its other work.
+const TICK_BYTES_MAX: usize = 256 * 1024;
+
+/// The fan-out of one worker. It lives and dies on that worker's thread.
+pub(crate) struct Hub {
+    worker: usize,
+    inbox: Arc<Inbox>,
+    counters: Arc<WorkerCounters>,
+    audience: RefCell<Audience>,
+    fanout: RefCell<Fanout>,
+    /// By session key.
+    outlets: RefCell<Vec<Option<Rc<Outlet>>>>,
+    vacant: RefCell<Vec<SessionKey>>,
+    open: Cell<usize>,
+}
+
+impl Hub {
+    /// An empty hub for the worker with this number.
+    pub(crate) fn new(worker: usize, inbox: Arc<Inbox>, counters: Arc<WorkerCounters>) -> Self {
+        Self {
+            worker,
+            inbox,
+            counters,
+            audience: RefCell::default(),
+            fanout: RefCell::default(),
+            outlets: RefCell::default(),
+            vacant: RefCell::default(),
+            open: Cell::new(0),
+        }
+    }
+
+    /// The number of this worker.
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// How many sessions are open on this worker.
+    pub(crate) fn len(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Opens a session whose deliveries go to `outlet`.
+    pub(crate) fn open(&self, outlet: Rc<Outlet>) -> SessionKey {
+        let mut outlets = self.outlets.borrow_mut();
+        let key = self.vacant.borrow_mut().pop().unwrap_or_else(|| {
+            outlets.push(None);
+            SessionKey(u32::try_from(outlets.len() - 1).expect("a worker has fewer than 2^32 sessions"))
+        });
+        outlets[key.0 as usize] = Some(outlet);
+        self.open.set(self.open.get() + 1);
+        key
+    }
+
+    /// Ends the session. All its subscriptions must have been left before.
+    pub(crate) fn close(&self, key: SessionKey) {
+        if self.outlets.borrow_mut()[key.0 as usize].take().is_some() {
+            self.vacant.borrow_mut().push(key);
+            self.open.set(self.open.get() - 1);
+        }
+    }
+
+    /// Begins to deliver what matches `pattern` and stands after offset `after`.
+    pub(crate) fn join(
+        &self,
+        pattern: &Pattern,
+        session: SessionKey,
+        encoding: Encoding,
+        after: u64,
+    ) -> SubscriptionKey {
+        self.counters.subscriptions.add(1);
+        self.audience.borrow_mut().join(pattern, session, encoding, after)
+    }
+
+    /// Ends what [`Hub::join`] began.
+    pub(crate) fn leave(&self, pattern: &Pattern, key: SubscriptionKey) {
+        self.counters.subscriptions.subtract(1);
+        self.audience.borrow_mut().leave(pattern, key);
+    }
+
+    /// Calls `visit` with the outlet of every open session.
+    pub(crate) fn for_each_outlet(&self, mut visit: impl FnMut(&Rc<Outlet>)) {
+        for outlet in self.outlets.borrow().iter().flatten() {
+            visit(outlet);
+        }
+    }
+
+    /// Delivers what comes into the inbox, for as long as the worker runs.
+    pub(crate) async fn run(self: Rc<Self>) {
+        let mut batch = Vec::new();
+        let mut touched = Vec::new();
+        loop {
+            self.inbox.filled().await;
+            while self.inbox.take(&mut batch, TICK_BYTES_MAX) {
+                self.tick(&batch, &mut touched);
+                batch.clear();
+                // Between two ticks the sessions get their turn: to write what would block, to be closed, to read.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// One tick: every touched session is written to once, with all that has gathered for it.
+    fn tick(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<Outlet>>) {
+        let outlets = self.outlets.borrow();
+        self.fanout.borrow_mut().run(self.worker, &self.audience.borrow(), batch, |session, delivery| {
+            let Some(outlet) = &outlets[session.0 as usize] else { return };
+            if outlet.push(delivery, &self.counters) {
+                touched.push(outlet.clone());
+            }
+        });
+        for outlet in touched.drain(..) {
+            outlet.flush(&self.counters);
+        }
+        let now_us = clock::monotonic_us();
+        for broadcast in batch {
+            self.counters.delivered_after(now_us.saturating_sub(broadcast.publication.accepted_us));
+        }
+    }
+}

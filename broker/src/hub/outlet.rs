@@ -1,0 +1,280 @@
+//! The outlet of a session: its outbox, and the socket or task that empties it.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use fanwire_core::{Close, Delivery, Encoding, Liveness, Outbox, Publication, Pulse, Written};
+use fanwire_protocol::CloseCode;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::telemetry::{DropReason, WorkerCounters};
+
+/// Who empties the outbox.
+pub(crate) enum Sink {
+    /// The hub itself writes to this socket; the session's task helps only when the socket would block.
+    Socket(TcpStream),
+    /// The session's task takes what waits. If it is stuck when its time is up, this ends the whole connection.
+    Task(Rc<Notify>),
+}
+
+/// How a quiet session is kept open and known to live.
+#[derive(Clone, Copy)]
+pub(crate) struct Keepalive {
+    /// What is sent after a silence.
+    pub(crate) bytes: &'static [u8],
+    /// How long the silence may last, in milliseconds.
+    pub(crate) interval_ms: u64,
+    /// How long an answer may take, in milliseconds; `None` where none is expected.
+    pub(crate) timeout_ms: Option<u64>,
+    /// How long a session that is to be closed may take to go, in milliseconds.
+    pub(crate) close_timeout_ms: u64,
+}
+
+/// What waits for one session and how it gets out. Shared between the hub and the session's task, on one thread.
+pub(crate) struct Outlet {
+    sink: Sink,
+    outbox: RefCell<Outbox>,
+    liveness: Cell<Liveness>,
+    keepalive: Keepalive,
+    /// The session's task.
+    waker: RefCell<Option<Waker>>,
+    /// That somebody wants the session closed, and how.
+    close_wanted: RefCell<Option<Box<Close>>>,
+    /// Whether deliveries are refused because the session is being closed.
+    is_closing: Cell<bool>,
+    /// When a closing session is given up, in milliseconds of the monotonic clock.
+    deadline_ms: Cell<Option<u64>>,
+    /// Whether the session is in the hub's list of those to write to at the end of this tick.
+    is_touched: Cell<bool>,
+}
+
+impl Outlet {
+    /// An outlet with an empty outbox of at most `outbox_bytes_max`.
+    pub(crate) fn new(sink: Sink, encoding: Encoding, outbox_bytes_max: usize, keepalive: Keepalive) -> Self {
+        Self {
+            sink,
+            outbox: RefCell::new(Outbox::new(encoding, outbox_bytes_max)),
+            liveness: Cell::new(Liveness::new(clock::monotonic_ms())),
+            keepalive,
+            waker: RefCell::new(None),
+            close_wanted: RefCell::new(None),
+            is_closing: Cell::new(false),
+            deadline_ms: Cell::new(None),
+            is_touched: Cell::new(false),
+        }
+    }
+
+    /// Adds a delivery of the hub. Returns whether the session must be flushed at the end of this tick and was not
+    /// marked for that yet. A delivery that does not fit closes the session: it reads too slowly.
+    pub(crate) fn push(&self, delivery: Delivery, counters: &WorkerCounters) -> bool {
+        let count = match &delivery {
+            Delivery::Chunk(_, count) => *count,
+            Delivery::Publications(publications) => publications.len(),
+        } as u64;
+        if self.is_closing.get() {
+            counters.dropped(DropReason::Closing, count);
+            return false;
+        }
+        if self.outbox.borrow_mut().push(delivery).is_err() {
+            counters.dropped(DropReason::OutboxFull, count);
+            let reason = "the session does not read as fast as messages come: its outbox is full";
+            self.want_close(Close::new(CloseCode::TooSlow, reason));
+            return false;
+        }
+        counters.deliveries.add(count);
+        !self.is_touched.replace(true)
+    }
+
+    /// Adds bytes of the broker's own.
+    pub(crate) fn push_own(&self, bytes: Bytes) {
+        self.outbox.borrow_mut().push_own(bytes);
+    }
+
+    /// Adds what the session missed.
+    pub(crate) fn push_replay(&self, publications: Vec<Arc<Publication>>, counters: &WorkerCounters) {
+        counters.deliveries.add(publications.len() as u64);
+        self.outbox.borrow_mut().push_replay(publications);
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.outbox.borrow().is_empty()
+    }
+
+    /// Whether so much waits that the session should not be read from.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outbox.borrow().is_over()
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox.borrow().bytes()
+    }
+
+    /// Takes the next publication, for sessions that write something of their own around each.
+    pub(crate) fn pop_publication(&self) -> Option<Arc<Publication>> {
+        self.outbox.borrow_mut().pop_publication()
+    }
+
+    /// Takes the next chunk, for transports that pass chunks on.
+    pub(crate) fn pop_chunk(&self) -> Option<Bytes> {
+        self.outbox.borrow_mut().pop_chunk()
+    }
+
+    /// Writes what waits, as far as the socket takes it without blocking, or wakes the task that takes it.
+    pub(crate) fn flush(&self, counters: &WorkerCounters) {
+        self.is_touched.set(false);
+        let Sink::Socket(stream) = &self.sink else { return self.wake() };
+        match self.try_flush(stream, counters) {
+            Ok(Written::All) => {}
+            // The task waits for the socket, and learns of its errors by reading from it.
+            Ok(Written::Partly) | Err(_) => self.wake(),
+        }
+    }
+
+    fn try_flush(&self, stream: &TcpStream, counters: &WorkerCounters) -> io::Result<Written> {
+        let mut outbox = self.outbox.borrow_mut();
+        while !outbox.is_empty() {
+            let mut slices = std::array::from_fn(|_| IoSlice::new(&[]));
+            let count = outbox.fill(&mut slices);
+            let result = match &slices[..count] {
+                [one] => stream.try_write(one),
+                several => stream.try_write_vectored(several),
+            };
+            let written = match result {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Partly),
+                Err(error) => return Err(error),
+            };
+            counters.sent_bytes.add(written as u64);
+            outbox.advance(written);
+        }
+        Ok(Written::All)
+    }
+
+    /// Writes what waits, and arranges for the task to be woken when a blocked socket can take more.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    pub(crate) fn poll_flush(
+        &self,
+        context: &mut Context<'_>,
+        counters: &WorkerCounters,
+    ) -> Poll<io::Result<()>> {
+        let Sink::Socket(stream) = &self.sink else { return Poll::Ready(Ok(())) };
+        loop {
+            if self.try_flush(stream, counters)? == Written::All {
+                return Poll::Ready(Ok(()));
+            }
+            std::task::ready!(stream.poll_write_ready(context))?;
+        }
+    }
+
+    /// The socket, where there is one.
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match &self.sink {
+            Sink::Socket(stream) => Some(stream),
+            Sink::Task(_) => None,
+        }
+    }
+
+    /// Tells the peer that nothing more will come, while still reading what it has to say.
+    pub(crate) fn shut_writing(&self) {
+        if let Sink::Socket(stream) = &self.sink {
+            // A connection that is gone already needs no farewell.
+            let _gone_already = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Remembers the session's task, to be woken by [`Outlet::wake`].
+    pub(crate) fn remember_task(&self, context: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(known) => known.clone_from(context.waker()),
+            None => *waker = Some(context.waker().clone()),
+        }
+    }
+
+    /// Wakes the session's task.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Asks for the session to be closed; the first who asks decides how.
+    pub(crate) fn want_close(&self, close: Close) {
+        if !self.is_closing.replace(true) {
+            self.start_deadline();
+            *self.close_wanted.borrow_mut() = Some(Box::new(close));
+            self.wake();
+        }
+    }
+
+    /// How the session is to be closed, if somebody asked for it. Given once.
+    pub(crate) fn take_close(&self) -> Option<Close> {
+        self.close_wanted.borrow_mut().take().map(|close| *close)
+    }
+
+    /// Begins the farewell: deliveries are refused, those that wait are dropped if `drop_waiting` says so, and the
+    /// session is given up when its time is over.
+    pub(crate) fn begin_closing(&self, drop_waiting: bool) {
+        self.is_closing.set(true);
+        if drop_waiting {
+            self.outbox.borrow_mut().clear_unbegun();
+        }
+        self.start_deadline();
+    }
+
+    fn start_deadline(&self) {
+        self.deadline_ms.set(Some(clock::monotonic_ms() + self.keepalive.close_timeout_ms));
+    }
+
+    /// Whether a closing session has used up its time.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.deadline_ms.get().is_some_and(|deadline_ms| deadline_ms <= clock::monotonic_ms())
+    }
+
+    /// Notes that something came from the session.
+    pub(crate) fn heard(&self) {
+        let mut liveness = self.liveness.get();
+        liveness.heard(clock::monotonic_ms());
+        self.liveness.set(liveness);
+    }
+
+    /// Looks after a quiet session: pings it, closes it if it does not answer, gives it up if it does not go.
+    pub(crate) fn look_after(&self, now_ms: u64, counters: &WorkerCounters) {
+        if self.is_given_up() {
+            if let Sink::Task(abort) = &self.sink {
+                abort.notify_one();
+            }
+            return self.wake();
+        }
+        let mut liveness = self.liveness.get();
+        let timeout_ms = self.keepalive.timeout_ms.unwrap_or(u64::MAX / 2);
+        let pulse = liveness.check(now_ms, self.keepalive.interval_ms, timeout_ms);
+        if pulse == Pulse::Ping && self.keepalive.timeout_ms.is_none() {
+            liveness.heard(now_ms);
+        }
+        self.liveness.set(liveness);
+        match pulse {
+            Pulse::Fine => {}
+            Pulse::Dead => {
+                let reason = "the session was silent for too long and did not answer a ping";
+                self.want_close(Close::new(CloseCode::TimedOut, reason));
+            }
+            Pulse::Ping if !self.is_closing.get() => {
+                self.push_own(Bytes::from_static(self.keepalive.bytes));
+                self.flush(counters);
+            }
+            Pulse::Ping => {}
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Accepting connections and dealing them to the workers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::worker::{NewConnection, WorkerHandle};
+use crate::config::Limits;
+use crate::problem::Problem;
+use crate::sessions::{HeldPermits, Permit};
+use crate::telemetry::{RefusalReason, Shared};
+
+/// How many connections may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
+
+/// How long to wait after the system had no socket to give, so that the loop does not spin.
+const NO_SOCKET_PAUSE: Duration = Duration::from_millis(100);
+
+/// Opens the listening socket.
+pub(super) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    // A restarted broker must not wait for old connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Raises the soft limit on open files to the hard one: each connection is one.
+pub(super) fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit on open files could not be raised");
+        }
+    }
+}
+
+/// Accepts connections within the limits and deals them out in turn.
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    permits: HeldPermits,
+    connections_max: usize,
+    per_address_max: usize,
+    counters: Arc<Shared>,
+    next: usize,
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, limits: &Limits, counters: Arc<Shared>) -> Self {
+        Self {
+            listener,
+            permits: HeldPermits::default(),
+            connections_max: limits.connections_max,
+            per_address_max: limits.connections_per_address_max,
+            counters,
+            next: 0,
+        }
+    }
+
+    /// Accepts until it is dropped.
+    pub(super) async fn run(&mut self, workers: &[WorkerHandle]) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, address)) => self.admit(stream, address.ip(), workers).await,
+                Err(error) if is_the_peers(&error) => {}
+                Err(error) => {
+                    self.counters.refused(RefusalReason::NoSocket);
+                    tracing::error!(%error, "no connection can be accepted: raise the limit on open files");
+                    tokio::time::sleep(NO_SOCKET_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn admit(&mut self, stream: TcpStream, address: IpAddr, workers: &[WorkerHandle]) {
+        let permit = match Permit::take(&self.permits, address, self.connections_max, self.per_address_max) {
+            Ok(permit) => permit,
+            Err(reason) => return self.refuse(&stream, reason),
+        };
+        let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "the client left before it was served"),
+        };
+        self.next = (self.next + 1) % workers.len();
+        workers[self.next].serve(NewConnection { stream, permit }).await;
+    }
+
+    /// Says why and hangs up. The answer is one small write to an empty socket; if it does not go, it does not matter.
+    fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
+        self.counters.refused(reason);
+        let detail = match reason {
+            RefusalReason::ConnectionsPerAddressMax => {
+                "too many connections from your address: close some first"
+            }
+            _ => "the broker serves as many connections as it may: try again later, or another one",
+        };
+        let problem = Problem::new(
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            fanwire_protocol::ErrorCode::LimitExceeded,
+            detail,
+        );
+        let body = problem.into_response().into_body();
+        let head = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let _nobody_listens = stream.try_write(&[head.as_bytes(), &body].concat());
+    }
+}
+
+/// Whether an accept failed because that one client is gone already (accept(2)).
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}

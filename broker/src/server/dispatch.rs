@@ -1,0 +1,105 @@
+//! From a request to the part that answers it.
+
+use std::rc::Rc;
+
+use axum::Router;
+use fanwire_core::Identity;
+use fanwire_protocol::ErrorCode;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::auth::{Origins, Verdict};
+use crate::config::Limits;
+use crate::http::{HttpState, router};
+use crate::problem::Problem;
+use crate::sessions::{ConnectionTicket, Worker};
+use crate::transports::{ResponseBody, TransportRequest, Transports};
+
+/// What pages of another origin may send, once they are let in.
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id";
+
+/// The answering side of one worker.
+pub(super) struct Dispatch {
+    worker: Rc<Worker>,
+    transports: Transports,
+    router: Router,
+    origins: Origins,
+}
+
+impl Dispatch {
+    pub(super) fn new(worker: Rc<Worker>, http: HttpState, origins: Vec<String>) -> Self {
+        let transports = Transports::new(worker.clone());
+        Self { worker, transports, router: router(http), origins: Origins::new(origins) }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.worker.limits
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        ticket: Rc<ConnectionTicket>,
+    ) -> Response<ResponseBody> {
+        let origin = match self.origins.judge(request.headers()) {
+            Verdict::None => None,
+            Verdict::Allowed(origin) => Some(origin),
+            Verdict::Refused(origin) => return self.counted(refuse_origin(&origin)),
+        };
+        let is_preflight = request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let mut response = if is_preflight {
+            preflight()
+        } else if Transports::serves(&request) {
+            let asked = TransportRequest { request, ticket, identity: Identity::Anonymous };
+            self.transports.serve(asked).await.unwrap_or_else(answer_problem)
+        } else {
+            self.route(request).await
+        };
+        if let Some(origin) = origin {
+            let headers = response.headers_mut();
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        self.counted(response)
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let Ok(response) = self.router.clone().call(request.map(axum::body::Body::new)).await;
+        response.map(ResponseBody::Routed)
+    }
+
+    /// The same response, its error counted if it is one.
+    fn counted(&self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+        if let Some(code) = response.extensions().get::<ErrorCode>() {
+            self.worker.counters.error(*code);
+        }
+        response
+    }
+}
+
+fn answer_problem(problem: Problem) -> Response<ResponseBody> {
+    problem.into_response().map(ResponseBody::full)
+}
+
+fn refuse_origin(origin: &str) -> Response<ResponseBody> {
+    tracing::info!(origin, "origin refused");
+    let detail = format!(
+        "pages from '{origin}' may not use this broker: add the origin to 'origins' in its configuration, or serve the \
+         page from the broker's own host"
+    );
+    answer_problem(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, detail))
+}
+
+/// The answer to a page of another origin that asks what it may send (WHATWG Fetch §3.2).
+fn preflight() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}

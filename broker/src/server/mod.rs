@@ -1,0 +1,213 @@
+//! The broker put together: the only place that knows all the parts.
+//!
+//! The main thread accepts connections and tidies up; each worker, a thread with a runtime of its own, serves the
+//! connections that are dealt to it from beginning to end.
+
+mod accept;
+mod connection;
+mod dispatch;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fanwire_core::{HistoryLimits, Rule, Rules};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::config::{Config, HistoryRule};
+use crate::engine::Engine;
+use crate::http::Readiness;
+use crate::hub::{Inbox, Pressure};
+use crate::telemetry::{Metrics, Shared, WorkerCounters};
+use accept::Acceptor;
+use worker::{WorkerHandle, WorkerParts};
+
+/// How often history is trimmed and idle topics are dropped.
+const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the broker did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It would be open to everybody who can reach it.
+    #[error(
+        "{0} can be reached from other machines and nobody would be asked for credentials: listen on a loopback \
+         address (the default, 127.0.0.1:7400), or say --open if everybody may publish and subscribe"
+    )]
+    OpenToAll(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A `[[topic]]` pattern is none.
+    #[error("topic.match '{pattern}': {source}")]
+    Pattern {
+        /// The pattern as configured.
+        pattern: String,
+        /// What is wrong with it.
+        source: fanwire_protocol::TopicError,
+    },
+    /// A thread, runtime or metric could not be made.
+    #[error("cannot start: {0}")]
+    Start(String),
+}
+
+/// A broker that listens but does not serve yet.
+pub struct Server {
+    config: Config,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Begins to listen. Connections are served once [`Server::run`] is called.
+    ///
+    /// # Errors
+    /// If the configuration would leave the broker open to all without saying so, or the address is not to be had.
+    pub fn bind(config: Config) -> Result<Self, ServeError> {
+        if !config.open && !config.listen.ip().is_loopback() {
+            return Err(ServeError::OpenToAll(config.listen));
+        }
+        let listen = |source| ServeError::Listen { address: config.listen, source };
+        let listener = accept::listen(config.listen).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { config, listener, address })
+    }
+
+    /// Where the broker listens; with the port that was found if any was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The number of workers there will be.
+    pub fn workers(&self) -> usize {
+        match self.config.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+
+    /// Serves until `shutdown` is over, then drains: accepts nobody new, asks everybody to come back elsewhere, writes
+    /// out what waits, and returns within `limits.drain_timeout`.
+    ///
+    /// # Errors
+    /// If the broker cannot be started.
+    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        accept::raise_open_files_limit();
+        let start = |error: io::Error| ServeError::Start(error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
+        runtime.block_on(self.serve(shutdown))
+    }
+
+    async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
+        let listener = TcpListener::from_std(self.listener.try_clone().map_err(|error| start(&error))?)
+            .map_err(|error| start(&error))?;
+        let shared: Arc<Shared> = Arc::default();
+        let rules = rules_of(&self.config)?;
+        let readiness: Arc<Readiness> = Arc::default();
+        let (engine, workers) = self.start_workers(&shared, rules, &readiness)?;
+        let mut acceptor = Acceptor::new(listener, &self.config.limits, shared);
+        tokio::select! {
+            () = shutdown => {}
+            () = acceptor.run(&workers) => {}
+            () = keep_tidy(&engine) => {}
+        }
+        readiness.drain();
+        drop((acceptor, self.listener));
+        drain(workers, self.config.limits.drain_timeout).await;
+        Ok(())
+    }
+
+    fn start_workers(
+        &self,
+        shared: &Arc<Shared>,
+        rules: Rules,
+        readiness: &Arc<Readiness>,
+    ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
+        let limits = &self.config.limits;
+        let pressure = Arc::new(Pressure::new(limits.inbox_bytes_max, shared.clone()));
+        let inboxes: Vec<_> = (0..self.workers()).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
+        let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
+        let history_bytes_max = self.config.history.bytes_max;
+        let engine =
+            Arc::new(Engine::new(inboxes.clone(), pressure, rules, history_bytes_max, shared.clone()));
+        let metrics = Metrics::new(counters.clone(), shared.clone())
+            .map_err(|error| ServeError::Start(error.to_string()))?;
+        let mut workers = Vec::new();
+        for (number, (inbox, counters)) in inboxes.into_iter().zip(counters).enumerate() {
+            let parts = WorkerParts {
+                number,
+                workers: self.workers(),
+                inbox,
+                counters,
+                engine: engine.clone(),
+                limits: limits.clone(),
+                origins: self.config.origins.clone(),
+                metrics: metrics.clone(),
+                readiness: readiness.clone(),
+            };
+            workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
+        }
+        Ok((engine, workers))
+    }
+}
+
+fn rules_of(config: &Config) -> Result<Rules, ServeError> {
+    let mut rules = Vec::new();
+    for rule in &config.topics {
+        let pattern = rule
+            .pattern
+            .parse()
+            .map_err(|source| ServeError::Pattern { pattern: rule.pattern.clone(), source })?;
+        rules.push(Rule {
+            pattern,
+            history: rule.history.as_ref().map_or(HistoryLimits::OFF, history_limits),
+        });
+    }
+    Ok(Rules::new(rules))
+}
+
+fn history_limits(rule: &HistoryRule) -> HistoryLimits {
+    let number =
+        |value: Option<u64>| value.map_or(usize::MAX, |value| usize::try_from(value).unwrap_or(usize::MAX));
+    HistoryLimits {
+        messages: number(rule.messages),
+        bytes: number(rule.bytes),
+        ttl_ms: rule.ttl.map_or(u64::MAX / 2000, |ttl| ttl.as_millis() as u64),
+    }
+}
+
+/// Trims history and drops idle topics, now and then and whenever memory runs short.
+async fn keep_tidy(engine: &Engine) {
+    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => engine.tidy(),
+            () = engine.outgrown() => engine.evict(),
+        }
+    }
+}
+
+/// Sends everybody away and waits until they have gone or the time is up.
+async fn drain(workers: Vec<WorkerHandle>, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for worker in workers {
+        threads.push(worker.drain(deadline).await);
+    }
+    for thread in threads {
+        // A worker ends by itself at the deadline; joining cannot hang.
+        if thread.join().is_err() {
+            tracing::error!("a worker has panicked");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One worker: a thread with a runtime of its own, its hub, and the connections dealt to it.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fanwire_core::Close;
+use fanwire_protocol::CloseCode;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::connection;
+use super::dispatch::Dispatch;
+use crate::clock;
+use crate::config::Limits;
+use crate::engine::Engine;
+use crate::http::{HttpState, Readiness};
+use crate::hub::{Hub, Inbox};
+use crate::sessions::{ConnectionTicket, Permit, Worker};
+use crate::telemetry::{Metrics, WorkerCounters};
+
+/// How many new connections may wait for a worker; while they do, no more are accepted.
+const NEW_CONNECTIONS_MAX: usize = 1024;
+
+/// The time between two looks after quiet sessions.
+const LOOK_AFTER_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Over how long clients of a broker that shuts down are asked to spread their return, in milliseconds.
+const RETURN_SPREAD_MS: u64 = 5000;
+
+/// What a worker is made of.
+pub(super) struct WorkerParts {
+    pub(super) number: usize,
+    pub(super) workers: usize,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) limits: Limits,
+    pub(super) origins: Vec<String>,
+    pub(super) metrics: Metrics,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+/// A connection on its way to a worker.
+pub(super) struct NewConnection {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) permit: Permit,
+}
+
+/// A worker as the main thread sees it.
+pub(super) struct WorkerHandle {
+    connections: mpsc::Sender<NewConnection>,
+    drain: watch::Sender<Option<Instant>>,
+    thread: JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Gives the worker a connection to serve; waits while too many wait already.
+    pub(super) async fn serve(&self, connection: NewConnection) {
+        if self.connections.send(connection).await.is_err() {
+            tracing::error!("a worker is gone; its connection is dropped");
+        }
+    }
+
+    /// Asks the worker to send everybody away and to end at `deadline` at the latest.
+    pub(super) async fn drain(self, deadline: Instant) -> JoinHandle<()> {
+        self.drain.send_replace(Some(deadline));
+        self.thread
+    }
+}
+
+/// Starts a worker.
+///
+/// # Errors
+/// If the system gives no thread or no runtime.
+pub(super) fn start(parts: WorkerParts) -> io::Result<WorkerHandle> {
+    let (connections, incoming) = mpsc::channel(NEW_CONNECTIONS_MAX);
+    let (drain, draining) = watch::channel(None);
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("fanwire-{}", parts.number)).spawn(move || {
+        let options = tokio::runtime::LocalOptions::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options);
+        match runtime {
+            Ok(runtime) => {
+                // The main thread waits for this word.
+                let _heard = ready.send(Ok(()));
+                runtime.block_on(run(parts, incoming, draining));
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    })?;
+    started.recv().map_err(|_| io::Error::other("a worker died while it started"))??;
+    Ok(WorkerHandle { connections, drain, thread })
+}
+
+/// How many connections a worker serves, and a bell that rings when the last one goes.
+#[derive(Default)]
+pub(super) struct Population {
+    count: Cell<usize>,
+    empty: Notify,
+}
+
+/// One connection's part in the population.
+pub(super) struct Inhabitant(Rc<Population>);
+
+impl Inhabitant {
+    fn new(population: &Rc<Population>) -> Self {
+        population.count.set(population.count.get() + 1);
+        Self(population.clone())
+    }
+}
+
+impl Drop for Inhabitant {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        if self.0.count.get() == 0 {
+            self.0.empty.notify_one();
+        }
+    }
+}
+
+async fn run(
+    parts: WorkerParts,
+    mut incoming: mpsc::Receiver<NewConnection>,
+    mut draining: watch::Receiver<Option<Instant>>,
+) {
+    let hub = Rc::new(Hub::new(parts.number, parts.inbox, parts.counters.clone()));
+    let http = HttpState {
+        publisher: crate::sessions::Publisher::new(
+            parts.engine.clone(),
+            Worker::session_limits(&parts.limits),
+            parts.counters.clone(),
+        ),
+        limits: Arc::new(parts.limits.clone()),
+        counters: parts.counters.clone(),
+        metrics: parts.metrics,
+        readiness: parts.readiness,
+    };
+    let worker =
+        Rc::new(Worker::new(hub.clone(), parts.engine, parts.limits, parts.counters.clone(), parts.workers));
+    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins));
+    let population: Rc<Population> = Rc::default();
+    // Both tasks end with the runtime, which this function's caller drops.
+    tokio::task::spawn_local(hub.clone().run());
+    tokio::task::spawn_local(look_after(hub.clone(), parts.counters.clone()));
+    loop {
+        tokio::select! {
+            connection = incoming.recv() => {
+                let Some(NewConnection { stream, permit }) = connection else { break };
+                let ticket = ConnectionTicket::new(permit, parts.counters.clone());
+                let inhabitant = Inhabitant::new(&population);
+                let served = connection::serve(stream, ticket, dispatch.clone(), draining.clone(), inhabitant);
+                tokio::task::spawn_local(served);
+            }
+            _ = draining.changed() => break,
+        }
+    }
+    let deadline = draining.borrow().unwrap_or_else(Instant::now);
+    send_away(&hub);
+    let all_gone = async {
+        while population.count.get() > 0 || hub.len() > 0 {
+            tokio::select! {
+                () = population.empty.notified() => {}
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+        }
+    };
+    if tokio::time::timeout_at(deadline, all_gone).await.is_err() {
+        tracing::warn!(sessions = hub.len(), "the time to drain is up: the rest are cut off");
+    }
+}
+
+/// Asks every session to come back elsewhere, spread over a while.
+fn send_away(hub: &Hub) {
+    hub.for_each_outlet(|outlet| {
+        let after_ms = Some(fastrand::u64(0..RETURN_SPREAD_MS));
+        outlet.want_close(Close {
+            code: CloseCode::GoingAway,
+            reason: "the broker is shutting down".to_owned(),
+            after_ms,
+        });
+    });
+}
+
+/// Pings the quiet, closes the silent, gives up the stuck, and counts what waits.
+async fn look_after(hub: Rc<Hub>, counters: Arc<WorkerCounters>) {
+    let mut ticks = tokio::time::interval(LOOK_AFTER_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now_ms = clock::monotonic_ms();
+        let mut waiting_bytes = 0;
+        hub.for_each_outlet(|outlet| {
+            outlet.look_after(now_ms, &counters);
+            waiting_bytes += outlet.waiting_bytes() as u64;
+        });
+        counters.outbox_bytes.set(waiting_bytes);
+    }
+}

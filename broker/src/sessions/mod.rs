@@ -1,0 +1,77 @@
+//! Sessions: what one connected client may do and is given, whatever it is connected over.
+//!
+//! A [`LiveSession`] runs the state machine of the core against the engine and the hub. Transports read bytes, make
+//! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
+
+mod live;
+mod publisher;
+mod ticket;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fanwire_core::SessionLimits;
+
+pub(crate) use live::{LiveSession, Opened};
+pub(crate) use publisher::Publisher;
+pub(crate) use ticket::{ConnectionTicket, HeldPermits, Permit};
+
+use crate::config::Limits;
+use crate::engine::Engine;
+use crate::hub::Hub;
+use crate::telemetry::WorkerCounters;
+
+/// What all sessions of one worker share. It lives on that worker's thread.
+pub(crate) struct Worker {
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) limits: Limits,
+    pub(crate) session_limits: SessionLimits,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) publisher: Publisher,
+    connections: Cell<u64>,
+    workers: u64,
+}
+
+impl Worker {
+    /// One of `workers` workers.
+    pub(crate) fn new(
+        hub: Rc<Hub>,
+        engine: Arc<Engine>,
+        limits: Limits,
+        counters: Arc<WorkerCounters>,
+        workers: usize,
+    ) -> Self {
+        let session_limits = Self::session_limits(&limits);
+        let publisher = Publisher::new(engine.clone(), session_limits, counters.clone());
+        let connections = Cell::new(0);
+        Self {
+            hub,
+            engine,
+            limits,
+            session_limits,
+            counters,
+            publisher,
+            connections,
+            workers: workers as u64,
+        }
+    }
+
+    /// The limits of the configuration that concern one session.
+    pub(crate) fn session_limits(limits: &Limits) -> SessionLimits {
+        SessionLimits {
+            message_bytes_max: limits.message_bytes_max,
+            subscriptions_max: limits.subscriptions_per_session_max,
+            history_limit_max: limits.history_limit_max,
+            ping_interval_s: limits.ping_interval.as_secs().max(1) as u32,
+        }
+    }
+
+    /// A number for a new connection that no other connection of this broker has had.
+    fn next_connection(&self) -> u64 {
+        let number = self.connections.get() + 1;
+        self.connections.set(number);
+        number * self.workers + self.hub.worker() as u64
+    }
+}

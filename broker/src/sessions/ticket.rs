@@ -1,0 +1,125 @@
+//! Tickets: which connections there are, by transport, and how many more there may be.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::telemetry::{RefusalReason, Transport, WorkerCounters};
+
+/// The permits that are held, shared by all who give them out.
+pub(crate) type HeldPermits = Arc<Mutex<Held>>;
+
+/// The permit of one connection; what it took is given back when it goes.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    address: IpAddr,
+    held: HeldPermits,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Permit {
+    /// Takes a permit for a connection from `address`, if both limits allow one more; `per_address_max` 0 is no limit.
+    ///
+    /// # Errors
+    /// Says which limit is reached.
+    pub(crate) fn take(
+        held: &HeldPermits,
+        address: IpAddr,
+        total_max: usize,
+        per_address_max: usize,
+    ) -> Result<Self, RefusalReason> {
+        let mut counts = held.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= total_max {
+            return Err(RefusalReason::ConnectionsMax);
+        }
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if per_address_max > 0 && from_address >= per_address_max {
+            return Err(RefusalReason::ConnectionsPerAddressMax);
+        }
+        counts.total += 1;
+        counts.by_address.insert(address, from_address + 1);
+        Ok(Self { address, held: held.clone() })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One connection as it is counted: under one transport at a time.
+pub(crate) struct ConnectionTicket {
+    transport: Cell<Transport>,
+    counters: Arc<WorkerCounters>,
+    abort: Rc<Notify>,
+    /// Held for its drop.
+    _permit: Permit,
+}
+
+impl ConnectionTicket {
+    /// Counts a new connection, as plain HTTP until it becomes something else.
+    pub(crate) fn new(permit: Permit, counters: Arc<WorkerCounters>) -> Rc<Self> {
+        counters.connections[Transport::Http as usize].add(1);
+        counters.connections_opened[Transport::Http as usize].add(1);
+        let transport = Cell::new(Transport::Http);
+        Rc::new(Self { transport, counters, abort: Rc::default(), _permit: permit })
+    }
+
+    /// Rung when the connection must end although its task cannot get anything written any more.
+    pub(crate) fn abort(&self) -> &Rc<Notify> {
+        &self.abort
+    }
+
+    /// Counts the connection under another transport from now on.
+    pub(crate) fn become_transport(&self, transport: Transport) {
+        let before = self.transport.replace(transport);
+        self.counters.connections[before as usize].subtract(1);
+        self.counters.connections[transport as usize].add(1);
+        if transport != Transport::Http {
+            self.counters.connections_opened[transport as usize].add(1);
+        }
+    }
+}
+
+impl Drop for ConnectionTicket {
+    fn drop(&mut self) {
+        self.counters.connections[self.transport.get() as usize].subtract(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_limited_in_total_and_by_address_and_come_back() {
+        let held: HeldPermits = Arc::default();
+        let [here, there]: [IpAddr; 2] = ["127.0.0.1", "127.0.0.2"].map(|text| text.parse().unwrap());
+        let first = Permit::take(&held, here, 2, 1).unwrap();
+        assert_eq!(Permit::take(&held, here, 2, 1).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
+        let second = Permit::take(&held, there, 2, 1).unwrap();
+        assert_eq!(Permit::take(&held, there, 2, 0).unwrap_err(), RefusalReason::ConnectionsMax);
+        drop(first);
+        let third = Permit::take(&held, here, 2, 1).unwrap();
+        drop((second, third));
+        let counts = held.lock().unwrap();
+        assert_eq!((counts.total, counts.by_address.len()), (0, 0));
+    }
+}

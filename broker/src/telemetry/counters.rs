@@ -1,0 +1,205 @@
+//! Counters: one set per worker, so that counting never makes two cores meet.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fanwire_protocol::{CloseCode, ErrorCode};
+
+/// A count that only one thread adds to and any thread may read.
+///
+/// Because there is one writer, adding is a plain load and store: no locked instruction on the path of a publication.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`. Only the thread that owns the counter may call this.
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Takes `count` away again, for counts of what is there now. Only the thread that owns the counter may call this.
+    pub(crate) fn subtract(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
+    }
+
+    /// Replaces the count by one taken elsewhere.
+    pub(crate) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    /// The count as of now.
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How a client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// `/ws`.
+    WebSocket,
+    /// A bare WebSocket on a topic's URL.
+    Bare,
+    /// Server-Sent Events.
+    Sse,
+    /// A long poll that waits.
+    Poll,
+    /// Plain HTTP, or not yet anything else.
+    Http,
+}
+
+impl Transport {
+    pub(crate) const ALL: [Transport; 5] =
+        [Transport::WebSocket, Transport::Bare, Transport::Sse, Transport::Poll, Transport::Http];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Transport::WebSocket => "ws",
+            Transport::Bare => "bare",
+            Transport::Sse => "sse",
+            Transport::Poll => "poll",
+            Transport::Http => "http",
+        }
+    }
+}
+
+/// Why a delivery was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DropReason {
+    /// The session's outbox was full; the session is closed with 4413.
+    OutboxFull,
+    /// The session was being closed for another reason.
+    Closing,
+}
+
+impl DropReason {
+    pub(crate) const ALL: [DropReason; 2] = [DropReason::OutboxFull, DropReason::Closing];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            DropReason::OutboxFull => "outbox_full",
+            DropReason::Closing => "closing",
+        }
+    }
+}
+
+/// Why a connection was refused before it could say anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusalReason {
+    /// `limits.connections_max` was reached.
+    ConnectionsMax,
+    /// `limits.connections_per_address_max` was reached.
+    ConnectionsPerAddressMax,
+    /// The operating system had no socket left to give.
+    NoSocket,
+}
+
+impl RefusalReason {
+    pub(crate) const ALL: [RefusalReason; 3] =
+        [RefusalReason::ConnectionsMax, RefusalReason::ConnectionsPerAddressMax, RefusalReason::NoSocket];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            RefusalReason::ConnectionsMax => "connections_max",
+            RefusalReason::ConnectionsPerAddressMax => "connections_per_address_max",
+            RefusalReason::NoSocket => "no_socket",
+        }
+    }
+}
+
+/// Upper bounds of the latency histogram's buckets, in microseconds.
+pub(crate) const LATENCY_BOUNDS_US: [u64; 14] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerCounters {
+    pub(crate) connections: [Counter; Transport::ALL.len()],
+    pub(crate) connections_opened: [Counter; Transport::ALL.len()],
+    pub(crate) closes: [Counter; CloseCode::ALL.len()],
+    /// Connections that ended without a close of ours: the client left.
+    pub(crate) closes_by_client: Counter,
+    pub(crate) errors: [Counter; ErrorCode::ALL.len()],
+    pub(crate) subscriptions: Counter,
+    pub(crate) publications: Counter,
+    pub(crate) publication_bytes: Counter,
+    pub(crate) deliveries: Counter,
+    pub(crate) drops: [Counter; DropReason::ALL.len()],
+    pub(crate) received_bytes: Counter,
+    pub(crate) sent_bytes: Counter,
+    pub(crate) outbox_bytes: Counter,
+    pub(crate) latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
+    pub(crate) latency_sum_us: Counter,
+}
+
+impl WorkerCounters {
+    /// Counts an error told to a client.
+    pub(crate) fn error(&self, code: ErrorCode) {
+        self.errors[code as usize].add(1);
+    }
+
+    /// Counts a close the broker started.
+    pub(crate) fn close(&self, code: CloseCode) {
+        self.closes[code as usize].add(1);
+    }
+
+    /// Counts deliveries that will not happen.
+    pub(crate) fn dropped(&self, reason: DropReason, count: u64) {
+        self.drops[reason as usize].add(count);
+    }
+
+    /// Notes how long a publication took from being accepted to being handed to the operating system for every
+    /// subscriber of this worker that could take it.
+    pub(crate) fn delivered_after(&self, elapsed_us: u64) {
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < elapsed_us);
+        self.latency[bucket].add(1);
+        self.latency_sum_us.add(elapsed_us);
+    }
+}
+
+/// What is counted where several threads meet: rare events, and what the engine holds.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) refused: [AtomicU64; RefusalReason::ALL.len()],
+    pub(crate) topics: AtomicU64,
+    pub(crate) history_bytes: AtomicU64,
+    pub(crate) history_publications: AtomicU64,
+    pub(crate) history_evictions: AtomicU64,
+    pub(crate) inbox_bytes: AtomicU64,
+}
+
+impl Shared {
+    /// Counts a connection that was refused.
+    pub(crate) fn refused(&self, reason: RefusalReason) {
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_count_into_their_own_place() {
+        for (index, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, index);
+        }
+        for (index, code) in CloseCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, index);
+        }
+        for (index, transport) in Transport::ALL.into_iter().enumerate() {
+            assert_eq!(transport as usize, index);
+        }
+    }
+
+    #[test]
+    fn latencies_fall_into_the_bucket_whose_bound_they_do_not_pass() {
+        let counters = WorkerCounters::default();
+        for elapsed in [50, 51, 6_000_000] {
+            counters.delivered_after(elapsed);
+        }
+        assert_eq!(counters.latency[0].value(), 1);
+        assert_eq!(counters.latency[1].value(), 1);
+        assert_eq!(counters.latency[LATENCY_BOUNDS_US.len()].value(), 1);
+        assert_eq!(counters.latency_sum_us.value(), 6_000_101);
+    }
+}

@@ -1,0 +1,12 @@
+//! What operators see: counters, the metrics made of them, and logs.
+//!
+//! A leaf: it counts what it is told and knows nothing of who tells it.
+
+mod counters;
+mod logs;
+mod metrics;
+
+pub use logs::{LogError, start_logs};
+
+pub(crate) use counters::{Counter, DropReason, RefusalReason, Shared, Transport, WorkerCounters};
+pub(crate) use metrics::Metrics;

@@ -1,0 +1,228 @@
+//! Server-Sent Events (WHATWG HTML §9.2): a topic or several as one endless answer.
+//!
+//! A stream over one topic or pattern gets the events that all such streams share. A stream over several topics has a
+//! cursor of its own over all of them, and so writes the `id:` of each event itself.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fanwire_core::{Close, Encoding, MessageFormat, Publication, Start, sse_event};
+use fanwire_protocol::{CloseCode, Cursor, Epoch, Pattern, Position, Since, Topic};
+use http::{HeaderMap, HeaderValue, Response, header};
+use hyper::body::{Body, Frame};
+
+use super::query::{Query, parse_since};
+use super::{ResponseBody, TransportRequest};
+use crate::hub::{Keepalive, Outlet, Sink};
+use crate::problem::Problem;
+use crate::sessions::{ConnectionTicket, LiveSession, Opened, Worker};
+use crate::telemetry::Transport;
+
+/// How long a browser waits before it connects again, in milliseconds.
+const RETRY_MS: u64 = 1000;
+
+/// How many bytes of events a stream that writes its own are gathered into one piece.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// The header in which a browser that comes back says what it saw last.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Starts a stream of events.
+///
+/// # Errors
+/// If the session may not subscribe to one of the patterns, or a position makes no sense.
+pub(super) fn stream(
+    worker: &Rc<Worker>,
+    asked: TransportRequest,
+    patterns: Vec<Pattern>,
+    query: &Query,
+) -> Result<Response<ResponseBody>, Problem> {
+    let resumed = last_event_id(asked.request.headers())?;
+    let is_shared = patterns.len() == 1 && query.format == MessageFormat::Bare;
+    let encoding = if is_shared { Encoding::Sse } else { Encoding::Unshared };
+    let limits = &worker.limits;
+    let keepalive = Keepalive {
+        bytes: b":\n\n",
+        interval_ms: limits.sse_comment_interval.as_millis() as u64,
+        timeout_ms: None,
+        close_timeout_ms: limits.close_timeout.as_millis() as u64,
+    };
+    let sink = Sink::Task(asked.ticket.abort().clone());
+    let outlet = Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive));
+    let session = LiveSession::open(worker.clone(), outlet, encoding, asked.identity);
+    let mut body = EventsBody {
+        session,
+        ticket: asked.ticket,
+        positions: Vec::new(),
+        format: query.format,
+        is_over: false,
+    };
+    body.open(patterns, query.since.as_ref(), resumed)?;
+    body.ticket.become_transport(Transport::Sse);
+    let mut response = Response::new(ResponseBody::Events(Box::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would gather events otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Since>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let text =
+        value.to_str().map_err(|_| Problem::bad_request("Last-Event-ID is no cursor of this broker"))?;
+    parse_since(text).map(Some)
+}
+
+/// An endless answer. Dropping it ends the session.
+pub(crate) struct EventsBody {
+    session: LiveSession,
+    ticket: Rc<ConnectionTicket>,
+    /// Where a stream that writes its own events stands in each of its plain topics.
+    positions: Vec<(Topic, Position)>,
+    format: MessageFormat,
+    is_over: bool,
+}
+
+impl EventsBody {
+    /// Subscribes to everything and writes what comes first: how long to wait before coming back, what was lost, where
+    /// the stream stands, what was missed.
+    fn open(
+        &mut self,
+        patterns: Vec<Pattern>,
+        since: Option<&Since>,
+        resumed: Option<Since>,
+    ) -> Result<(), Problem> {
+        let mut head = format!("retry: {RETRY_MS}\n\n");
+        let mut missed = Vec::new();
+        let mut has_pattern = false;
+        for pattern in patterns {
+            has_pattern |= pattern.is_wild();
+            // A browser that comes back to a pattern cannot resume, but must learn that it has missed something.
+            let is_lost = pattern.is_wild() && resumed.is_some();
+            let wanted = resumed.as_ref().or(since).filter(|_| !is_lost);
+            let start = wanted.map_or(Start::Now, |since| Start::Since(since.clone()));
+            let opened = self.session.subscribe(pattern.clone(), &start)?;
+            if is_lost || !opened.recovered {
+                head.push_str(&gap_event(&pattern));
+            }
+            self.note_position(&pattern, &opened);
+            missed.extend(opened.missed);
+        }
+        if missed.is_empty() || has_pattern {
+            head.push_str(&format!("id: {}\n\n", self.cursor()));
+        }
+        missed.sort_by_key(|publication| publication.accepted_us);
+        self.session.outlet().push_own(Bytes::from(head));
+        self.session.replay(missed);
+        Ok(())
+    }
+
+    /// Remembers where the stream stands in the topic before the first event: right before what was missed.
+    fn note_position(&mut self, pattern: &Pattern, opened: &Opened) {
+        if let (Some(topic), Some(head)) = (pattern.to_topic(), opened.head) {
+            let before_missed =
+                opened.missed.first().map(|first| Position { offset: first.offset - 1, ..head });
+            self.positions.push((topic, before_missed.unwrap_or(head)));
+        }
+    }
+
+    /// Where the stream stands. A stream over patterns only stands nowhere: whoever comes back with that position is
+    /// told of a gap.
+    fn cursor(&self) -> Cursor {
+        if self.positions.is_empty() {
+            return Cursor::one(Position { epoch: Epoch::FOREIGN, offset: 0 });
+        }
+        Cursor::many(self.positions.iter().map(|(topic, position)| (topic, *position)))
+    }
+
+    /// Writes an event with an `id:` over all topics of this stream.
+    fn write_own(&mut self, publication: &Publication, out: &mut Vec<u8>) {
+        let message = &publication.message;
+        if let Some(position) = message.position
+            && let Some((_, known)) = self.positions.iter_mut().find(|(topic, _)| *topic == message.topic)
+        {
+            *known = position;
+        }
+        sse_event(out, message, Some(&self.cursor()), self.format);
+    }
+
+    /// The next piece to send, if there is one.
+    fn next_piece(&mut self) -> Option<Bytes> {
+        if let Some(close) = self.session.outlet().take_close() {
+            return Some(self.farewell(&close));
+        }
+        if let Some(chunk) = self.session.outlet().pop_chunk() {
+            return Some(chunk);
+        }
+        let mut piece = Vec::new();
+        while piece.len() < PIECE_BYTES
+            && let Some(publication) = self.session.outlet().pop_publication()
+        {
+            self.write_own(&publication, &mut piece);
+        }
+        (!piece.is_empty()).then(|| Bytes::from(piece))
+    }
+
+    /// The last event, after which the stream ends.
+    fn farewell(&mut self, close: &Close) -> Bytes {
+        self.is_over = true;
+        self.session.worker().counters.close(close.code);
+        self.session.outlet().begin_closing(close.code == CloseCode::TooSlow);
+        let mut text = Vec::new();
+        while let Some(chunk) = self.session.outlet().pop_chunk() {
+            text.extend_from_slice(&chunk);
+        }
+        let data = serde_json::json!({
+            "code": close.code.number(),
+            "reason": close.reason,
+            "reconnect": close.code.should_reconnect(),
+            "after_ms": close.after_ms,
+        });
+        let retry_ms = close.after_ms.unwrap_or(RETRY_MS);
+        text.extend_from_slice(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n").as_bytes());
+        Bytes::from(text)
+    }
+}
+
+/// Says that something in the topic or pattern was lost.
+fn gap_event(pattern: &Pattern) -> String {
+    let data = serde_json::json!({ "topic": pattern.as_str() });
+    format!("event: gap\ndata: {data}\n\n")
+}
+
+impl Body for EventsBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let body = self.get_mut();
+        if body.is_over {
+            return Poll::Ready(None);
+        }
+        body.session.outlet().remember_task(context);
+        match body.next_piece() {
+            Some(piece) => {
+                body.session.worker().counters.sent_bytes.add(piece.len() as u64);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for EventsBody {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.session.worker().counters.closes_by_client.add(1);
+        }
+        self.ticket.become_transport(Transport::Http);
+    }
+}

@@ -1,0 +1,139 @@
+//! Transports: how clients are connected. Each turns bytes into frames and publications into bytes.
+//!
+//! `websocket` serves `/ws` and the bare WebSocket of a topic's URL, `events` Server-Sent Events, `polling` history
+//! and long polling. What a client may do and is given is decided by the session behind each.
+
+mod body;
+mod events;
+mod polling;
+mod query;
+mod websocket;
+
+use std::rc::Rc;
+
+use fanwire_core::Identity;
+use fanwire_protocol::Pattern;
+use http::{HeaderMap, Method, Request, Response, header};
+use hyper::body::Incoming;
+
+pub(crate) use body::ResponseBody;
+
+use crate::problem::Problem;
+use crate::sessions::{ConnectionTicket, Worker};
+use crate::topic_path;
+use query::Query;
+
+/// The transports of one worker.
+pub(crate) struct Transports {
+    worker: Rc<Worker>,
+    readers: Rc<websocket::ReaderPool>,
+}
+
+/// One request on its way to a transport, with what is known of its connection.
+pub(crate) struct TransportRequest {
+    pub(crate) request: Request<Incoming>,
+    pub(crate) ticket: Rc<ConnectionTicket>,
+    pub(crate) identity: Identity,
+}
+
+/// What a request asks a transport for.
+enum Wanted {
+    /// The WebSocket protocol.
+    Protocol,
+    /// A topic's bare WebSocket.
+    Bare(Pattern),
+    /// Server-Sent Events.
+    Events(Vec<Pattern>),
+    /// History, or the next publications.
+    Poll(Vec<Pattern>),
+}
+
+impl Transports {
+    /// The transports of this worker.
+    pub(crate) fn new(worker: Rc<Worker>) -> Self {
+        let readers = Rc::new(websocket::ReaderPool::new(&worker.limits));
+        Self { worker, readers }
+    }
+
+    /// Whether a request is for a transport rather than for the rest of the HTTP interface.
+    pub(crate) fn serves<B>(request: &Request<B>) -> bool {
+        let path = request.uri().path();
+        let is_reading = request.method() == Method::GET;
+        path == "/ws" || (is_reading && (path == "/stream" || path.starts_with("/topics/")))
+    }
+
+    /// Serves one request.
+    ///
+    /// # Errors
+    /// If it is refused, with the answer that says why.
+    pub(crate) async fn serve(&self, asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+        let query = Query::parse(asked.request.uri().query().unwrap_or(""))?;
+        match self.wanted(&asked.request, &query)? {
+            Wanted::Protocol => websocket::upgrade(self, asked, None),
+            Wanted::Bare(pattern) => websocket::upgrade(self, asked, Some((pattern, query.echo))),
+            Wanted::Events(patterns) => events::stream(&self.worker, asked, patterns, &query),
+            Wanted::Poll(patterns) => polling::poll(&self.worker, asked, patterns, &query).await,
+        }
+    }
+
+    fn wanted(&self, request: &Request<Incoming>, query: &Query) -> Result<Wanted, Problem> {
+        let path = request.uri().path();
+        if path == "/ws" {
+            return Ok(Wanted::Protocol);
+        }
+        if let Some(name) = path.strip_prefix("/topics/") {
+            let pattern = topic_path::parse_pattern(name)?;
+            if wants_websocket(request.headers()) {
+                return Ok(Wanted::Bare(pattern));
+            }
+            return Ok(if wants_events(request.headers()) {
+                Wanted::Events(vec![pattern])
+            } else {
+                Wanted::Poll(vec![pattern])
+            });
+        }
+        let patterns = self.stream_patterns(query)?;
+        Ok(if wants_events(request.headers()) { Wanted::Events(patterns) } else { Wanted::Poll(patterns) })
+    }
+
+    fn stream_patterns(&self, query: &Query) -> Result<Vec<Pattern>, Problem> {
+        let topics_max = self.worker.limits.stream_topics_max;
+        if query.topics.is_empty() {
+            return Err(Problem::bad_request("name at least one topic, as in /stream?topic=a&topic=b"));
+        }
+        if query.topics.len() > topics_max {
+            return Err(Problem::limit_exceeded(format!(
+                "a stream may have {topics_max} topics and this one names {}: use a pattern, or /ws",
+                query.topics.len()
+            )));
+        }
+        let mut patterns = Vec::new();
+        for name in &query.topics {
+            let pattern = Pattern::new(name).map_err(|error| Problem::bad_topic(name, error))?;
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+        Ok(patterns)
+    }
+}
+
+/// Whether the headers ask for a WebSocket (RFC 6455 §4.1).
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|product| product.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Whether the headers ask for Server-Sent Events (WHATWG HTML §9.2.2).
+fn wants_events(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| range.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("text/event-stream"))
+}

@@ -1,0 +1,185 @@
+//! History and long polling: what a topic holds, or the next that comes.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanwire_core::{Action, Encoding, Publication, Start, decide};
+use fanwire_protocol::{Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic, json};
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::query::Query;
+use super::{ResponseBody, TransportRequest};
+use crate::engine::{History, Reading};
+use crate::hub::{Keepalive, Outlet, Sink};
+use crate::problem::Problem;
+use crate::sessions::{ConnectionTicket, LiveSession, Worker};
+use crate::telemetry::Transport;
+
+/// How many publications one answer has if the client does not say.
+const LIMIT_DEFAULT: usize = 100;
+
+/// A wait needs no keep-alive: it is over in a minute.
+const NO_KEEPALIVE: Keepalive =
+    Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
+
+/// Answers with what there is, or waits for what comes.
+///
+/// # Errors
+/// If the client may not read one of the topics, or the topic keeps no history and no wait is asked for.
+pub(super) async fn poll(
+    worker: &Rc<Worker>,
+    asked: TransportRequest,
+    patterns: Vec<Pattern>,
+    query: &Query,
+) -> Result<Response<ResponseBody>, Problem> {
+    for pattern in &patterns {
+        decide(&asked.identity, Action::ReadHistory, pattern)?;
+        decide(&asked.identity, Action::Subscribe, pattern)?;
+    }
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);
+    let mut answer = read_held(worker, &patterns, query, limit)?;
+    if answer.publications.is_empty() && !answer.gap && !query.wait.is_zero() {
+        let waiting = Waiting::begin(worker, asked, &patterns, &mut answer)?;
+        waiting.until(query.wait, limit, &mut answer).await;
+    }
+    Ok(answer.into_response(limit))
+}
+
+/// What an answer is made of.
+struct Answer {
+    publications: Vec<Arc<Publication>>,
+    /// Where the reader stands in each plain topic before `publications`.
+    positions: Vec<(Topic, Position)>,
+    gap: bool,
+    more: bool,
+}
+
+/// Reads what is held of every plain topic. Patterns have no history.
+fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize) -> Result<Answer, Problem> {
+    let mut answer = Answer { publications: Vec::new(), positions: Vec::new(), gap: false, more: false };
+    let bytes_max = worker.limits.outbox_bytes_max / 2;
+    for pattern in patterns {
+        let Some(topic) = pattern.to_topic() else {
+            // What came between two polls of a pattern is not held, and that is said.
+            answer.gap |= query.since.is_some();
+            continue;
+        };
+        if query.wait.is_zero() && !worker.engine.keeps_history(&topic) {
+            let detail =
+                format!("'{topic}' keeps no history: wait for what comes with ?wait=SECONDS, or subscribe");
+            return Err(Problem::new(StatusCode::NOT_FOUND, ErrorCode::HistoryOff, detail));
+        }
+        let is_newest = query.since.is_none();
+        let reading = match &query.since {
+            Some(since) => Reading::Forward { since: Some(since.clone()), limit },
+            None => Reading::Backward { until: None, limit },
+        };
+        let History { head, mut page } = worker.engine.history(&topic, &reading, bytes_max);
+        if is_newest {
+            page.publications.reverse();
+        }
+        answer.gap |= page.gap;
+        answer.more |= page.more && !is_newest;
+        let before_page =
+            page.publications.first().map(|first| Position { offset: first.offset - 1, ..head });
+        answer.positions.push((topic, before_page.unwrap_or(head)));
+        answer.publications.append(&mut page.publications);
+    }
+    // Each topic is in order already; among topics, what was accepted earlier comes first.
+    answer.publications.sort_by_key(|publication| publication.accepted_us);
+    Ok(answer)
+}
+
+impl Answer {
+    /// The answer with at most `limit` publications, and the cursor to go on from.
+    fn into_response(mut self, limit: usize) -> Response<ResponseBody> {
+        if self.publications.len() > limit {
+            self.publications.truncate(limit);
+            self.more = true;
+        }
+        let mut body = b"{\"messages\":[".to_vec();
+        for (index, publication) in self.publications.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            json::encode_message_entry(&publication.message, &mut body);
+            let topic = &publication.message.topic;
+            if let Some((_, position)) = self.positions.iter_mut().find(|(known, _)| known == topic) {
+                position.offset = publication.offset;
+            }
+        }
+        let end = format!("],\"cursor\":\"{}\",\"gap\":{},\"more\":{}}}", self.cursor(), self.gap, self.more);
+        body.extend_from_slice(end.as_bytes());
+        let mut response = Response::new(ResponseBody::full(Bytes::from(body)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    fn cursor(&self) -> Cursor {
+        if self.positions.is_empty() {
+            return Cursor::one(Position { epoch: Epoch::FOREIGN, offset: 0 });
+        }
+        Cursor::many(self.positions.iter().map(|(topic, position)| (topic, *position)))
+    }
+}
+
+/// A long poll that waits. Dropping it ends its session.
+struct Waiting {
+    session: LiveSession,
+    ticket: Rc<ConnectionTicket>,
+}
+
+impl Waiting {
+    /// Listens from where `answer` stands.
+    fn begin(
+        worker: &Rc<Worker>,
+        asked: TransportRequest,
+        patterns: &[Pattern],
+        answer: &mut Answer,
+    ) -> Result<Self, Problem> {
+        let sink = Sink::Task(asked.ticket.abort().clone());
+        let outlet =
+            Rc::new(Outlet::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, NO_KEEPALIVE));
+        let session = LiveSession::open(worker.clone(), outlet, Encoding::Unshared, asked.identity);
+        asked.ticket.become_transport(Transport::Poll);
+        let mut waiting = Self { session, ticket: asked.ticket };
+        for pattern in patterns {
+            let known = answer.positions.iter().find(|(topic, _)| topic.as_str() == pattern.as_str());
+            let start = known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)));
+            let opened = waiting.session.subscribe(pattern.clone(), &start)?;
+            answer.gap |= !opened.recovered;
+            waiting.session.replay(opened.missed);
+        }
+        Ok(waiting)
+    }
+
+    /// Waits until something comes, the session is closed, or the time is up, and moves what came to `answer`.
+    async fn until(self, wait: Duration, limit: usize, answer: &mut Answer) {
+        let outlet = self.session.outlet();
+        let something = poll_fn(|context| {
+            outlet.remember_task(context);
+            let has_gap = answer.gap;
+            let is_over = !outlet.is_empty() || has_gap || outlet.take_close().is_some();
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
+        });
+        // That the time is up is an answer like any other: nothing came.
+        let _time_is_up = tokio::time::timeout(wait, something).await;
+        while answer.publications.len() <= limit
+            && let Some(publication) = outlet.pop_publication()
+        {
+            answer.publications.push(publication);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.ticket.become_transport(Transport::Http);
+    }
+}

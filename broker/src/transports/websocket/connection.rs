@@ -1,0 +1,242 @@
+//! One WebSocket connection as a task: it reads, writes what the hub could not, and says good-bye.
+//!
+//! The task is woken when the socket has something to read, when a blocked socket can be written to again, and when
+//! somebody wants the session closed. Deliveries do not wake it: the hub writes them itself.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use fanwire_core::Close;
+use fanwire_protocol::CloseCode;
+use tungstenite::{Error, Message};
+
+use super::dialect::Dialect;
+use super::reader::{Reader, ReaderPool};
+use crate::sessions::{ConnectionTicket, LiveSession};
+use crate::telemetry::WorkerCounters;
+
+/// How many times a socket is read from before others get their turn.
+const READS_PER_TURN: usize = 8;
+
+/// The longest reason a close frame has room for (RFC 6455 §5.5).
+const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// One WebSocket, from the handshake to the end of the TCP connection.
+pub(super) struct Connection {
+    session: LiveSession,
+    dialect: Dialect,
+    reader: Reader,
+    readers: Rc<ReaderPool>,
+    phase: Phase,
+    /// Waits until publishers may go on; reading pauses as long as it is there.
+    relief: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// Held for its drop.
+    _ticket: Rc<ConnectionTicket>,
+}
+
+/// How far the connection has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Messages go both ways.
+    Open,
+    /// The last word has been put into the outbox and is on its way.
+    Leaving,
+    /// All has been written; what the peer still sends is thrown away until it hangs up. Hanging up first, with
+    /// something unread, would make the peer's system throw our last word away.
+    Lingering,
+}
+
+impl Connection {
+    pub(super) fn new(
+        session: LiveSession,
+        dialect: Dialect,
+        readers: Rc<ReaderPool>,
+        ticket: Rc<ConnectionTicket>,
+    ) -> Self {
+        let reader = Reader::default();
+        Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: ticket }
+    }
+
+    /// Handles what the client sent right after its handshake, before the answer.
+    pub(super) fn begin(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.read_bytes(bytes);
+        }
+    }
+
+    fn counters(&self) -> &WorkerCounters {
+        &self.session.worker().counters
+    }
+
+    /// Reads messages out of `bytes` and handles them.
+    fn read_bytes(&mut self, bytes: &[u8]) {
+        self.counters().received_bytes.add(bytes.len() as u64);
+        self.session.outlet().heard();
+        let Self { session, dialect, reader, readers, .. } = self;
+        let mut close = None;
+        let mut answers = Vec::new();
+        let result = reader.read(readers, bytes, &mut answers, |message, answers| {
+            // Answers and replies go out in the order in which they were asked for.
+            if !answers.is_empty() {
+                session.send_raw(answers);
+                answers.clear();
+            }
+            if matches!(message, Message::Text(_) | Message::Binary(_)) {
+                close = dialect.handle(session, &message);
+            }
+            close.is_none()
+        });
+        session.send_raw(&answers);
+        session.flush_replies();
+        match (close, result) {
+            (Some(close), _) => self.leave(&close),
+            (None, Ok(())) => {}
+            (None, Err(Error::ConnectionClosed)) => {
+                self.counters().closes_by_client.add(1);
+                self.begin_leaving(false);
+            }
+            (None, Err(error)) => self.leave(&close_for(&error)),
+        }
+    }
+
+    /// Says why the session ends and begins to leave.
+    fn leave(&mut self, close: &Close) {
+        tracing::debug!(
+            connection = self.session.connection(),
+            code = close.code.number(),
+            reason = close.reason,
+            "session closed"
+        );
+        self.counters().close(close.code);
+        self.begin_leaving(close.code == CloseCode::TooSlow);
+        self.session.send(&close.to_frame());
+        self.session.send_raw(&close_frame(close));
+        self.session.flush_replies();
+    }
+
+    fn begin_leaving(&mut self, drop_waiting: bool) {
+        self.session.outlet().begin_closing(drop_waiting);
+        self.phase = Phase::Leaving;
+        self.relief = None;
+    }
+
+    /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
+    fn poll_may_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.session.outlet().is_over() {
+            return Poll::Pending;
+        }
+        if self.relief.is_none() && self.session.worker().engine.is_under_pressure() {
+            self.relief = Some(Box::pin(self.session.worker().engine.relieved()));
+        }
+        if let Some(relief) = &mut self.relief {
+            ready!(relief.as_mut().poll(context));
+            self.relief = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads once and handles what came. `Ok(false)` says that the peer has hung up.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let readers = self.readers.clone();
+        let mut scratch = readers.scratch().borrow_mut();
+        loop {
+            let Some(socket) = self.session.outlet().socket() else { return Poll::Ready(Ok(false)) };
+            ready!(socket.poll_read_ready(context))?;
+            match socket.try_read(&mut scratch) {
+                Ok(0) => return Poll::Ready(Ok(false)),
+                Ok(count) => {
+                    if self.phase == Phase::Open {
+                        self.read_bytes(&scratch[..count]);
+                    }
+                    return Poll::Ready(Ok(true));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Drives the connection; ready when it is over.
+    fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..READS_PER_TURN {
+            if self.phase == Phase::Open
+                && let Some(close) = self.session.outlet().take_close()
+            {
+                self.leave(&close);
+            }
+            let flushed = self.session.outlet().poll_flush(context, self.counters())?;
+            match self.phase {
+                Phase::Open => ready!(self.poll_may_read(context)),
+                Phase::Leaving => {
+                    ready!(flushed);
+                    self.session.outlet().shut_writing();
+                    self.phase = Phase::Lingering;
+                }
+                Phase::Lingering => {}
+            }
+            if !ready!(self.poll_read(context))? {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let connection = self.get_mut();
+        connection.session.outlet().remember_task(context);
+        let Poll::Ready(result) = connection.poll_io(context) else {
+            let is_given_up = connection.session.outlet().is_given_up();
+            return if is_given_up { Poll::Ready(()) } else { Poll::Pending };
+        };
+        if connection.phase == Phase::Open {
+            connection.counters().closes_by_client.add(1);
+            if let Err(error) = result {
+                tracing::debug!(connection = connection.session.connection(), %error, "connection broken");
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// How to close a WebSocket whose peer broke the protocol.
+fn close_for(error: &Error) -> Close {
+    match error {
+        Error::Capacity(_) => {
+            Close::new(CloseCode::TooBig, "the message is larger than limits.message_bytes_max allows")
+        }
+        Error::Utf8(_) => Close::new(CloseCode::InvalidUtf8, "a text message is not UTF-8"),
+        other => Close::new(CloseCode::Protocol, other.to_string()),
+    }
+}
+
+/// The close frame (RFC 6455 §5.5.1).
+fn close_frame(close: &Close) -> Vec<u8> {
+    let mut end = close.reason.len().min(CLOSE_REASON_BYTES_MAX);
+    while !close.reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut frame = vec![0x88, 2 + end as u8];
+    frame.extend_from_slice(&close.code.number().to_be_bytes());
+    frame.extend_from_slice(&close.reason.as_bytes()[..end]);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_reason_is_cut_between_characters() {
+        let frame = close_frame(&Close::new(CloseCode::TooSlow, format!("a{}", "ä".repeat(100))));
+        assert_eq!(frame[..4], [0x88, 2 + 123, 0x11, 0x3d]);
+        assert_eq!(std::str::from_utf8(&frame[4..]).map(str::len), Ok(123));
+    }
+}

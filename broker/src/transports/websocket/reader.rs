@@ -1,0 +1,302 @@
+//! Reading WebSocket messages without owning a buffer while nothing is being read.
+//!
+//! tungstenite's sans-I/O `WebSocketContext` does the reading: frames, masks, fragments, UTF-8, control frames. It owns
+//! a buffer, which most sessions need only for the instant in which a message arrives. So contexts are kept in a pool:
+//! a session borrows one when bytes come and gives it back as soon as it stands between two messages, which this file
+//! knows by following the frame headers itself.
+
+use std::cell::RefCell;
+use std::io::{self, Cursor, Read, Write};
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::{Error, Message};
+
+use crate::config::Limits;
+
+/// The buffer of one context, in bytes: what an unfinished frame costs at least.
+const READ_BUFFER_BYTES: usize = 4096;
+
+/// A context that has read a frame larger than this keeps a large buffer and is not used again.
+const REUSE_FRAME_BYTES_MAX: u64 = 16 * 1024;
+
+/// The longest frame header (RFC 6455 §5.2), in bytes.
+const HEADER_BYTES_MAX: usize = 14;
+
+/// How many contexts a worker keeps for use.
+const POOL_CONTEXTS_MAX: usize = 16;
+
+/// The contexts of one worker that nobody uses at the moment, and its one buffer for reading from sockets.
+pub(crate) struct ReaderPool {
+    config: WebSocketConfig,
+    spare: RefCell<Vec<WebSocketContext>>,
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// The largest WebSocket message for a given largest payload, in bytes: room for base64 and the frame around it.
+pub(crate) fn frame_bytes_max(message_bytes_max: usize) -> usize {
+    message_bytes_max.saturating_add(message_bytes_max / 2).saturating_add(4096)
+}
+
+/// How many bytes are read from a socket at once.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+impl ReaderPool {
+    /// An empty pool.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let frame_max = Some(frame_bytes_max(limits.message_bytes_max));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(frame_max)
+            .max_frame_size(frame_max);
+        Self { config, spare: RefCell::default(), scratch: RefCell::new(vec![0; SCRATCH_BYTES]) }
+    }
+
+    /// The worker's one buffer for reading from sockets, to be used and left at once.
+    pub(crate) fn scratch(&self) -> &RefCell<Vec<u8>> {
+        &self.scratch
+    }
+
+    fn borrow_context(&self) -> Box<WebSocketContext> {
+        let spare = self.spare.borrow_mut().pop();
+        Box::new(spare.unwrap_or_else(|| WebSocketContext::new(Role::Server, Some(self.config))))
+    }
+
+    fn give_back(&self, context: WebSocketContext) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < POOL_CONTEXTS_MAX {
+            spare.push(context);
+        }
+    }
+}
+
+/// The reading half of one WebSocket.
+#[derive(Default)]
+pub(crate) struct Reader {
+    context: Option<Box<WebSocketContext>>,
+    boundary: Boundary,
+}
+
+impl Reader {
+    /// Reads `bytes` and calls `visit` with every message in them; what the RFC answers by itself, pongs and the reply to
+    /// a close, goes to `answers` first. Reading stops where `visit` says `false`.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol.
+    pub(crate) fn read(
+        &mut self,
+        pool: &ReaderPool,
+        bytes: &[u8],
+        answers: &mut Vec<u8>,
+        mut visit: impl FnMut(Message, &mut Vec<u8>) -> bool,
+    ) -> Result<(), Error> {
+        self.boundary.follow(bytes);
+        let mut context = self.context.take().unwrap_or_else(|| pool.borrow_context());
+        let mut stream = Stream { input: bytes, answers };
+        loop {
+            match context.read(&mut stream) {
+                Ok(message) => {
+                    if !visit(message, stream.answers) {
+                        return Ok(());
+                    }
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if !self.boundary.is_between_messages() {
+            self.context = Some(context);
+        } else if self.boundary.largest_frame <= REUSE_FRAME_BYTES_MAX {
+            pool.give_back(*context);
+        }
+        self.boundary.largest_frame = 0;
+        Ok(())
+    }
+}
+
+/// What a context reads from and writes to.
+struct Stream<'a, 'b> {
+    input: &'a [u8],
+    answers: &'b mut Vec<u8>,
+}
+
+impl Read for Stream<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(buffer)
+    }
+}
+
+impl Write for Stream<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.answers.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Follows frame headers to know whether a stream stands between two messages.
+#[derive(Default)]
+struct Boundary {
+    header: [u8; HEADER_BYTES_MAX],
+    header_bytes: usize,
+    payload_left: u64,
+    is_fragmented: bool,
+    /// Set once the headers make no sense; the context will say so too.
+    is_lost: bool,
+    largest_frame: u64,
+}
+
+impl Boundary {
+    fn is_between_messages(&self) -> bool {
+        self.header_bytes == 0 && self.payload_left == 0 && !self.is_fragmented && !self.is_lost
+    }
+
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !self.is_lost {
+            let payload = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+            self.payload_left -= payload as u64;
+            bytes = &bytes[payload..];
+            if !bytes.is_empty() {
+                self.take_header(&mut bytes);
+            }
+        }
+    }
+
+    /// Reads a header from what is left of the last read and the beginning of `bytes`, and moves `bytes` past it.
+    fn take_header(&mut self, bytes: &mut &[u8]) {
+        let before = self.header_bytes;
+        let more = bytes.len().min(HEADER_BYTES_MAX - before);
+        self.header[before..before + more].copy_from_slice(&bytes[..more]);
+        let mut cursor = Cursor::new(&self.header[..before + more]);
+        match FrameHeader::parse(&mut cursor) {
+            Ok(Some((header, length))) => {
+                let used = cursor.position() as usize;
+                *bytes = &bytes[used - before..];
+                self.header_bytes = 0;
+                self.payload_left = length;
+                self.largest_frame = self.largest_frame.max(length);
+                if matches!(header.opcode, OpCode::Data(_)) {
+                    self.is_fragmented = !header.is_final;
+                }
+            }
+            Ok(None) => {
+                self.header_bytes = before + more;
+                *bytes = &[];
+            }
+            Err(_) => self.is_lost = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A masked frame as a client sends it; the mask is zero, so that the payload stays readable.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            length @ 0..=125 => bytes.push(0x80 | length as u8),
+            length => {
+                bytes.push(0x80 | 126);
+                bytes.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    fn pool() -> ReaderPool {
+        ReaderPool::new(&Limits::default())
+    }
+
+    fn read_all(pool: &ReaderPool, bytes: &[u8], step: usize) -> (Vec<Message>, Vec<u8>, Reader) {
+        let (mut reader, mut messages, mut answers) = (Reader::default(), Vec::new(), Vec::new());
+        for piece in bytes.chunks(step) {
+            let keep = |message, _: &mut Vec<u8>| {
+                messages.push(message);
+                true
+            };
+            reader.read(pool, piece, &mut answers, keep).unwrap();
+        }
+        (messages, answers, reader)
+    }
+
+    #[test]
+    fn messages_come_out_whole_however_the_bytes_are_cut() {
+        let long = vec![b'x'; 10_000];
+        let mut bytes = frame(0x81, b"hello");
+        bytes.extend(frame(0x01, b"frag"));
+        bytes.extend(frame(0x89, b"ping"));
+        bytes.extend(frame(0x80, b"ment"));
+        bytes.extend(frame(0x82, &long));
+        let pool = pool();
+        for step in [1, 2, 3, 7, 13, 14, 15, 1000, 100_000] {
+            let (messages, answers, reader) = read_all(&pool, &bytes, step);
+            let expected = [
+                Message::text("hello"),
+                Message::Ping(b"ping".as_slice().into()),
+                Message::text("fragment"),
+                Message::binary(long.clone()),
+            ];
+            assert_eq!(messages, expected, "step {step}");
+            assert_eq!(answers, b"\x8a\x04ping", "step {step}");
+            assert!(reader.context.is_none(), "an idle reader owns nothing, step {step}");
+        }
+    }
+
+    #[test]
+    fn a_reader_in_the_middle_of_a_message_keeps_its_context() {
+        let pool = pool();
+        for unfinished in [&frame(0x81, b"hello")[..3], &frame(0x81, b"hello")[..8], &frame(0x01, b"frag")] {
+            let (messages, _, reader) = read_all(&pool, unfinished, 100);
+            assert!(messages.is_empty());
+            assert!(reader.context.is_some());
+        }
+    }
+
+    #[test]
+    fn the_peers_close_is_answered_and_ends_the_reading() {
+        let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
+        let close = frame(0x88, &[3, 232]);
+        let result = reader.read(&pool(), &close, &mut answers, |message, _| {
+            seen += usize::from(message.is_close());
+            true
+        });
+        assert!(matches!(result, Err(Error::ConnectionClosed)));
+        assert_eq!((seen, answers.as_slice()), (1, [0x88, 2, 3, 232].as_slice()));
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_an_error_whatever_came_before() {
+        for (bytes, what) in [
+            (vec![0x81, 5, b'h', b'e', b'l', b'l', b'o'], "unmasked"),
+            (frame(0xc1, b"rsv"), "reserved bit"),
+            (frame(0x83, b"op"), "reserved opcode"),
+            (frame(0x8b, b"op"), "reserved control opcode"),
+            (frame(0x09, b"ping"), "fragmented ping"),
+            (frame(0x89, &[0; 126]), "long ping"),
+            (frame(0x80, b"lost"), "continuation of nothing"),
+            (frame(0x81, &[0xff]), "not UTF-8"),
+            (vec![0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], "endless length"),
+        ] {
+            let mut all = frame(0x81, b"fine");
+            all.extend(bytes);
+            let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
+            let result = reader.read(&pool(), &all, &mut answers, |_, _| {
+                seen += 1;
+                true
+            });
+            assert!(result.is_err(), "{what}");
+            assert_eq!(seen, 1, "{what}");
+        }
+    }
+}
