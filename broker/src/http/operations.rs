@@ -22,8 +22,16 @@ impl Readiness {
         self.is_draining.store(true, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether sessions can be opened and publications accepted.
+    pub(crate) fn is_ready(&self) -> bool {
         !self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// What to answer to whoever needs a broker that is ready.
+    pub(crate) fn problem() -> Problem {
+        let detail = "the broker is shutting down: use another one, or come back when it has restarted";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
+            .with_header(header::RETRY_AFTER, "5")
     }
 }
 
@@ -37,9 +45,7 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, Pr
     if state.readiness.is_ready() {
         return Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n").into_response());
     }
-    let detail = "the broker is shutting down: use another one, or come back when it has restarted";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
-        .with_header(header::RETRY_AFTER, "5"))
+    Err(Readiness::problem())
 }
 
 /// `/metrics`: everything counted, in the text format of Prometheus.

@@ -1,6 +1,6 @@
 //! The outlet of a session: its outbox, and the socket or task that empties it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
@@ -18,8 +18,9 @@ use crate::telemetry::{DropReason, WorkerCounters};
 
 /// Who empties the outbox.
 pub(crate) enum Sink {
-    /// The hub itself writes to this socket; the session's task helps only when the socket would block.
-    Socket(TcpStream),
+    /// The hub itself writes to this socket; the session's task helps only when the socket would block. The socket is
+    /// put in once the answer to the handshake has been written to it; until then, what comes waits.
+    Socket(OnceCell<TcpStream>),
     /// The session's task takes what waits. If it is stuck when its time is up, this ends the whole connection.
     Task(Rc<Notify>),
 }
@@ -131,7 +132,11 @@ impl Outlet {
     /// Writes what waits, as far as the socket takes it without blocking, or wakes the task that takes it.
     pub(crate) fn flush(&self, counters: &WorkerCounters) {
         self.is_touched.set(false);
-        let Sink::Socket(stream) = &self.sink else { return self.wake() };
+        let stream = match &self.sink {
+            Sink::Socket(socket) => socket.get(),
+            Sink::Task(_) => return self.wake(),
+        };
+        let Some(stream) = stream else { return };
         match self.try_flush(stream, counters) {
             Ok(Written::All) => {}
             // The task waits for the socket, and learns of its errors by reading from it.
@@ -168,7 +173,7 @@ impl Outlet {
         context: &mut Context<'_>,
         counters: &WorkerCounters,
     ) -> Poll<io::Result<()>> {
-        let Sink::Socket(stream) = &self.sink else { return Poll::Ready(Ok(())) };
+        let Some(stream) = self.socket() else { return Poll::Ready(Ok(())) };
         loop {
             if self.try_flush(stream, counters)? == Written::All {
                 return Poll::Ready(Ok(()));
@@ -177,17 +182,26 @@ impl Outlet {
         }
     }
 
-    /// The socket, where there is one.
+    /// The socket, where there is one already.
     pub(crate) fn socket(&self) -> Option<&TcpStream> {
         match &self.sink {
-            Sink::Socket(stream) => Some(stream),
+            Sink::Socket(socket) => socket.get(),
             Sink::Task(_) => None,
+        }
+    }
+
+    /// Puts the socket in.
+    pub(crate) fn connect(&self, stream: TcpStream) {
+        if let Sink::Socket(socket) = &self.sink
+            && socket.set(stream).is_err()
+        {
+            tracing::error!("a session was given a second socket");
         }
     }
 
     /// Tells the peer that nothing more will come, while still reading what it has to say.
     pub(crate) fn shut_writing(&self) {
-        if let Sink::Socket(stream) = &self.sink {
+        if let Some(stream) = self.socket() {
             // A connection that is gone already needs no farewell.
             let _gone_already = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
         }

@@ -1,6 +1,7 @@
 //! From a request to the part that answers it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use axum::Router;
 use fanwire_core::Identity;
@@ -11,7 +12,7 @@ use tower_service::Service;
 
 use crate::auth::{Origins, Verdict};
 use crate::config::Limits;
-use crate::http::{HttpState, router};
+use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Worker};
 use crate::transports::{ResponseBody, TransportRequest, Transports};
@@ -25,12 +26,14 @@ pub(super) struct Dispatch {
     transports: Transports,
     router: Router,
     origins: Origins,
+    readiness: Arc<Readiness>,
 }
 
 impl Dispatch {
     pub(super) fn new(worker: Rc<Worker>, http: HttpState, origins: Vec<String>) -> Self {
         let transports = Transports::new(worker.clone());
-        Self { worker, transports, router: router(http), origins: Origins::new(origins) }
+        let readiness = http.readiness.clone();
+        Self { worker, transports, router: router(http), origins: Origins::new(origins), readiness }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -52,6 +55,9 @@ impl Dispatch {
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let mut response = if is_preflight {
             preflight()
+        } else if Transports::serves(&request) && !self.readiness.is_ready() {
+            // A session opened now would have to be sent away at once.
+            answer_problem(Readiness::problem())
         } else if Transports::serves(&request) {
             let asked = TransportRequest { request, ticket, identity: Identity::Anonymous };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)

@@ -70,7 +70,10 @@ impl Transports {
         let query = Query::parse(asked.request.uri().query().unwrap_or(""))?;
         match self.wanted(&asked.request, &query)? {
             Wanted::Protocol => websocket::upgrade(self, asked, None),
-            Wanted::Bare(pattern) => websocket::upgrade(self, asked, Some((pattern, query.echo))),
+            Wanted::Bare(pattern) => {
+                let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };
+                websocket::upgrade(self, asked, Some(bare))
+            }
             Wanted::Events(patterns) => events::stream(&self.worker, asked, patterns, &query),
             Wanted::Poll(patterns) => polling::poll(&self.worker, asked, patterns, &query).await,
         }

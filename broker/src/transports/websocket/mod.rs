@@ -5,11 +5,13 @@ mod dialect;
 mod handshake;
 mod reader;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
-use fanwire_core::{Encoding, Start};
-use fanwire_protocol::{Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK};
-use http::{HeaderMap, Response, header};
+use fanwire_core::{Encoding, Identity, Start};
+use fanwire_protocol::{ErrorCode, Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since};
+use http::{HeaderMap, Response, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -26,53 +28,75 @@ use dialect::Dialect;
 /// A ping without content (RFC 6455 §5.5.2).
 const PING: &[u8] = &[0x89, 0];
 
+/// What a bare WebSocket asks for in its URL.
+pub(super) struct Bare {
+    /// What to listen to, and if it is a plain topic, to publish to.
+    pub(super) pattern: Pattern,
+    /// Whether the session receives what it publishes.
+    pub(super) has_echo: bool,
+    /// Where to begin.
+    pub(super) since: Option<Since>,
+}
+
 /// Answers the handshake of `/ws`, or with `bare` that of a topic's bare WebSocket, and starts the session.
 ///
+/// The session listens before the answer is written: whoever sees the WebSocket open misses nothing from then on.
+///
 /// # Errors
-/// If the request is no handshake, or the session may not subscribe to the bare topic.
+/// If the request is no handshake, or the session may not subscribe to the bare topic or not begin where it wants to.
 pub(super) fn upgrade(
     transports: &Transports,
     asked: TransportRequest,
-    bare: Option<(Pattern, bool)>,
+    bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
     let TransportRequest { mut request, ticket, identity } = asked;
     let accept = handshake::check(&request)?;
-    let (dialect, subprotocol) = match bare {
-        Some((pattern, has_echo)) => {
-            fanwire_core::decide(&identity, fanwire_core::Action::Subscribe, &pattern)?;
-            (Dialect::Bare { pattern, has_echo }, None)
+    let (dialect, subprotocol) = match &bare {
+        Some(Bare { pattern, has_echo, .. }) => {
+            (Dialect::Bare { pattern: pattern.clone(), has_echo: *has_echo }, None)
         }
         None => choose_encoding(request.headers())?,
     };
-    let response = handshake::answer(accept, subprotocol);
+    let mut session = open_session(&transports.worker, &dialect, identity);
+    if let Some(bare) = bare {
+        begin_bare(&mut session, bare)?;
+    }
     let upgrade = hyper::upgrade::on(&mut request);
-    let (worker, readers) = (transports.worker.clone(), transports.readers.clone());
-    tokio::task::spawn_local(async move {
-        let upgraded = match upgrade.await {
-            Ok(upgraded) => upgraded,
-            Err(error) => return tracing::debug!(%error, "the client left during the WebSocket handshake"),
-        };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-            return tracing::error!("a WebSocket was upgraded from something that is no TCP connection");
-        };
-        let session = open_session(&worker, parts.io.into_inner(), &dialect, identity, &ticket);
-        let mut connection = Box::new(Connection::new(session, dialect, readers, ticket));
-        connection.begin(&parts.read_buf);
-        drop(parts.read_buf);
-        connection.await;
-    });
-    Ok(response)
+    tokio::task::spawn_local(start_when_upgraded(
+        upgrade,
+        session,
+        dialect,
+        transports.readers.clone(),
+        ticket,
+    ));
+    Ok(handshake::answer(accept, subprotocol))
 }
 
-fn open_session(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    dialect: &Dialect,
-    identity: fanwire_core::Identity,
-    ticket: &ConnectionTicket,
-) -> LiveSession {
+/// Starts the session's task once the connection has become a WebSocket.
+async fn start_when_upgraded(
+    upgrade: OnUpgrade,
+    session: LiveSession,
+    dialect: Dialect,
+    readers: Rc<ReaderPool>,
+    ticket: Rc<ConnectionTicket>,
+) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "the client left during the WebSocket handshake"),
+    };
+    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        return tracing::error!("a WebSocket was upgraded from something that is no TCP connection");
+    };
     let is_bare = matches!(dialect, Dialect::Bare { .. });
     ticket.become_transport(if is_bare { Transport::Bare } else { Transport::WebSocket });
+    session.outlet().connect(parts.io.into_inner());
+    let mut connection = Connection::new(session, dialect, readers, ticket);
+    connection.begin(&parts.read_buf);
+    // A task of its own, so that nothing of the handshake stays in memory for as long as the session lives.
+    tokio::task::spawn_local(connection);
+}
+
+fn open_session(worker: &Rc<Worker>, dialect: &Dialect, identity: Identity) -> LiveSession {
     let limits = &worker.limits;
     let keepalive = Keepalive {
         bytes: PING,
@@ -80,15 +104,26 @@ fn open_session(
         timeout_ms: Some(limits.ping_timeout.as_millis() as u64),
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
-    let encoding = dialect.encoding();
-    let outlet = Rc::new(Outlet::new(Sink::Socket(stream), encoding, limits.outbox_bytes_max, keepalive));
-    let mut session = LiveSession::open(worker.clone(), outlet, encoding, identity);
-    if let Dialect::Bare { pattern, .. } = dialect
-        && let Err(refusal) = session.subscribe(pattern.clone(), &Start::Now)
-    {
-        session.outlet().want_close(dialect::close_for(&refusal));
+    let (encoding, sink) = (dialect.encoding(), Sink::Socket(OnceCell::new()));
+    let outlet = Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive));
+    LiveSession::open(worker.clone(), outlet, encoding, identity)
+}
+
+/// Subscribes a bare WebSocket to its topic or pattern.
+///
+/// # Errors
+/// If that is refused, or something since the asked position is no longer held: a bare WebSocket has no frame to say so in
+/// later.
+fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), Problem> {
+    let start = bare.since.map_or(Start::Now, Start::Since);
+    let opened = session.subscribe(bare.pattern, &start)?;
+    if !opened.recovered {
+        let detail = "something after this cursor is no longer held: read the topic's history again, which says what \
+                      there is, and connect with the cursor it gives";
+        return Err(Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, detail));
     }
-    session
+    session.replay(opened.missed);
+    Ok(())
 }
 
 /// The encoding that the client's subprotocols ask for, and the subprotocol to confirm.
