@@ -1,0 +1,122 @@
+//! How a client is set up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+
+use crate::backoff::Backoff;
+use crate::client::{Link, REQUEST_BUFFER_BYTES};
+use crate::dial::{Dialer, Secret};
+use crate::driver::{Controls, Driver};
+use crate::exchange::Exchange;
+use crate::{Client, Encoding, Error, Reconnect, Status};
+
+/// How long connecting may take, greeting included, unless set otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request may take, reconnecting included, unless set otherwise.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sets up a [`Client`].
+#[derive(Debug)]
+pub struct Builder {
+    encoding: Encoding,
+    token: Option<Secret>,
+    name: String,
+    reconnect: Reconnect,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            encoding: Encoding::default(),
+            token: None,
+            name: concat!("fanwire-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            reconnect: Reconnect::default(),
+            connect_timeout: CONNECT_TIMEOUT,
+            request_timeout: REQUEST_TIMEOUT,
+        }
+    }
+}
+
+impl Builder {
+    /// How frames are written; JSON if not set.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// The token to show to the broker, at every connection. It travels in the first frame, never in the URL.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Secret(token.into()));
+        self
+    }
+
+    /// What the operator of the broker sees this client as; this library's name and version if not set.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How to reconnect.
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// How long one attempt to connect may take, greeting included; 10 s if not set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request may take before it fails with [`Error::TimedOut`]; 10 s if not set. Requests made while the
+    /// connection is broken wait for the next one within this time.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Connects, once: only a connection that was there is made again. `url` is `ws://host:port/ws`,
+    /// `http://host:port` or `host:port`.
+    ///
+    /// # Errors
+    /// If the address is none, no broker can be reached there, or it refuses the token.
+    pub async fn connect(self, url: &str) -> Result<Client, Error> {
+        let dialer = Arc::new(Dialer {
+            address: url.parse()?,
+            encoding: self.encoding,
+            token: self.token,
+            name: self.name,
+            timeout: self.connect_timeout,
+        });
+        let connection = dialer.dial().await.map_err(|failure| failure.error)?;
+        let (commands_sender, commands) = mpsc::unbounded_channel();
+        let (attention, close): (Arc<Notify>, Arc<Notify>) = Default::default();
+        let (status_sender, status) = watch::channel(Status::Connected {
+            connection: connection.id.clone(),
+            server: connection.server.clone(),
+        });
+        let driver = Driver {
+            dialer,
+            backoff: Backoff::new(self.reconnect),
+            exchange: Exchange::default(),
+            controls: Controls { commands, attention: attention.clone(), close: close.clone() },
+            status: status_sender,
+        };
+        // Ends when the client is closed or let go of: see `Controls`.
+        tokio::spawn(Box::pin(driver.run(connection)));
+        let link = Link {
+            commands: commands_sender,
+            attention,
+            close,
+            status,
+            budget: Arc::new(Semaphore::new(REQUEST_BUFFER_BYTES as usize)),
+            timeout: self.request_timeout,
+        };
+        Ok(Client { link: Arc::new(link) })
+    }
+}

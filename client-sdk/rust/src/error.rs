@@ -1,0 +1,84 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::io;
+use std::sync::Arc;
+
+use fanwire_protocol::{ErrorCode, Pattern, TopicError};
+
+/// Why something asked of a [`Client`](crate::Client) did not happen.
+///
+/// Cheap to clone: one broken connection answers every request that was waiting on it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is no broker's: correct it.
+    #[error("this is no broker address: {reason}")]
+    InvalidAddress {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The address asks for TLS, which this client does not speak yet: use `ws://` or `http://`, for instance to a
+    /// proxy on the same machine that speaks TLS to the outside.
+    #[error("TLS (wss:// and https://) is not supported by this client yet: use ws:// or http://")]
+    TlsUnsupported,
+    /// The topic or pattern breaks a rule of names: correct it.
+    #[error("'{name}' cannot be used here: {source}")]
+    InvalidTopic {
+        /// The name as it was given.
+        name: String,
+        /// Which rule it breaks.
+        source: TopicError,
+    },
+    /// Nothing accepts connections at the address: start the broker there, or correct the address.
+    #[error("no broker can be reached at {url}: {source}")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What the operating system says.
+        source: Arc<io::Error>,
+    },
+    /// Something answers at the address, but does not let this client in or is no fanwire broker.
+    #[error("{url} does not answer as a fanwire broker should: {reason}")]
+    Refused {
+        /// The address.
+        url: String,
+        /// The HTTP status, when the answer was a plain HTTP response.
+        status: Option<u16>,
+        /// What it answered.
+        reason: String,
+    },
+    /// The broker understood and said no; `code` says what kind of no.
+    #[error("{message} ({code})")]
+    Rejected {
+        /// The word for programs.
+        code: ErrorCode,
+        /// The broker's sentence for people.
+        message: String,
+    },
+    /// This client has a subscription to exactly this topic or pattern: share its messages, or drop it first.
+    #[error("this client is already subscribed to '{0}'")]
+    AlreadySubscribed(Pattern),
+    /// The connection broke after a publish was sent and before its receipt came: the outcome is unknown. Publish
+    /// with an idempotency key, and the client asks again by itself and never publishes twice.
+    #[error("the connection broke before the receipt came; whether the message was published is unknown")]
+    ConnectionLost,
+    /// No answer came in time. For a publish without idempotency key the outcome is unknown.
+    #[error("the broker did not answer in time")]
+    TimedOut,
+    /// The broker closed the connection and does not want this client back as it is, or reconnecting was given up. The
+    /// outcome of a publish under way is unknown, unless the reason tells.
+    #[error("{reason}{}", close_number(*.code))]
+    Disconnected {
+        /// The WebSocket close code, when there was one.
+        code: Option<u16>,
+        /// Why.
+        reason: String,
+    },
+    /// [`Client::close`](crate::Client::close) was called.
+    #[error("this client has been closed")]
+    Closed,
+}
+
+fn close_number(code: Option<u16>) -> String {
+    code.map(|code| format!(" (close code {code})")).unwrap_or_default()
+}

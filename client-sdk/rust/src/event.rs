@@ -1,0 +1,33 @@
+//! What a subscription yields.
+
+use fanwire_protocol::Message;
+
+use crate::Error;
+
+/// What happened in a [`Subscription`](crate::Subscription).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A publication. Each one with a position is yielded once, in the topic's order, however often the connection
+    /// breaks in between.
+    Message(Message),
+    /// Between the message before this and the one after it, something was or may have been published that will not
+    /// be delivered: the topic no longer held it when the client came back, the subscription is a pattern (patterns
+    /// cannot be resumed), or the broker skipped messages for a reader that was too slow.
+    Lost {
+        /// How many messages, where the broker counted them.
+        missed: Option<u64>,
+    },
+    /// The subscription ended, and not because this side wanted it to. Nothing comes after this.
+    Ended(Error),
+}
+
+impl Event {
+    /// The message, if this is one.
+    pub fn into_message(self) -> Option<Message> {
+        match self {
+            Event::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+}

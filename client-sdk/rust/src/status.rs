@@ -1,0 +1,50 @@
+//! How the connection of a client is doing.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::Error;
+
+/// How the connection of a client is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Status {
+    /// Connected.
+    Connected {
+        /// The broker's name for the connection.
+        connection: String,
+        /// The broker's software and version.
+        server: String,
+    },
+    /// The connection broke and is being made again.
+    Reconnecting {
+        /// Which attempt this is, from 1, since a connection last held for ten seconds.
+        attempt: u32,
+        /// How long it waits before it starts.
+        wait: Duration,
+        /// Why the connection or the attempt before failed.
+        cause: String,
+    },
+    /// There will be no connection any more.
+    Closed(Error),
+}
+
+/// Follows the [`Status`] of a client. Only the newest is kept: one that is not looked at in time is skipped.
+#[derive(Debug, Clone)]
+pub struct StatusWatch(pub(crate) watch::Receiver<Status>);
+
+impl StatusWatch {
+    /// The status now.
+    pub fn current(&self) -> Status {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until the status is another than the last one seen here, and returns it. `None`: it will not change again.
+    ///
+    /// Cancel-safe.
+    pub async fn changed(&mut self) -> Option<Status> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().clone())
+    }
+}
