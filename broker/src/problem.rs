@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fanwire_core::Refusal;
-use fanwire_protocol::{ErrorCode, TopicError};
+use fanwire_protocol::{DecodeError, ErrorCode, TopicError};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -84,6 +84,15 @@ impl Problem {
     }
 }
 
+impl From<DecodeError> for Problem {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Unreadable(message) => Self::bad_request(message),
+            DecodeError::Rejected { code, message, .. } => Self::new(status_of(code), code, message),
+        }
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         Self::new(status_of(refusal.code), refusal.code, refusal.message)
@@ -91,7 +100,7 @@ impl From<Refusal> for Problem {
 }
 
 /// The status that goes with a code.
-pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
+fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadFrame | ErrorCode::BadTopic | ErrorCode::NotSubscribed | ErrorCode::LimitExceeded => {
             StatusCode::BAD_REQUEST

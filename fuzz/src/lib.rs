@@ -51,7 +51,7 @@ pub fn msgpack_server(bytes: &[u8]) {
 /// An entry of a batch is what a `publish` of the same content would be.
 pub fn batch(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    for entry in json::decode_batch(text).unwrap_or_default().into_iter().flatten() {
+    for entry in json::decode_batch(text, 1000).unwrap_or_default().into_iter().flatten() {
         let request =
             Request::Publish { topic: entry.topic, payload: entry.payload, key: entry.key, echo: true };
         let frame = ClientFrame { id: None, request };

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::{Encoding, Publication, SessionKey};
+use crate::{Encoding, Publication, SessionKey, SlowPolicy};
 
 /// One publication being delivered. All workers share it, so each encoding is made once, by whoever needs it first;
 /// it goes when the last delivery is done, and history keeps only the publication.
@@ -14,13 +14,23 @@ pub struct Broadcast {
     pub publication: Arc<Publication>,
     /// The worker and session that must not receive it.
     pub except: Option<(usize, SessionKey)>,
+    /// What happens to sessions that cannot take it.
+    pub slow: SlowPolicy,
     frames: [OnceLock<Bytes>; Encoding::SHARED],
 }
 
 impl Broadcast {
-    /// Starts the delivery of `publication` to everybody but `except`.
+    /// Starts the delivery of `publication` to everybody but `except`, who are cut off if they are too slow.
     pub fn new(publication: Arc<Publication>, except: Option<(usize, SessionKey)>) -> Self {
-        Self { publication, except, frames: [const { OnceLock::new() }; Encoding::SHARED] }
+        let frames = [const { OnceLock::new() }; Encoding::SHARED];
+        Self { publication, except, slow: SlowPolicy::Disconnect, frames }
+    }
+
+    /// The same delivery under another policy for slow sessions.
+    #[must_use]
+    pub fn with_slow(mut self, slow: SlowPolicy) -> Self {
+        self.slow = slow;
+        self
     }
 
     /// The publication as it goes over the wire in `encoding`; empty for [`Encoding::Unshared`].

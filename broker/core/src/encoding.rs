@@ -3,7 +3,7 @@
 //! This file owns the framing: RFC 6455 §5.2 around WebSocket messages, `data:` lines around Server-Sent Events
 //! (WHATWG HTML §9.2). What stands inside is the protocol crate's.
 
-use fanwire_protocol::{Cursor, Message, PayloadView, ServerFrame, json, msgpack};
+use fanwire_protocol::{Cursor, Message, PayloadView, ServerFrame, Topic, json, msgpack};
 
 /// How a session's publications are written. Each of the shared encodings is made once per publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +57,18 @@ impl Encoding {
             Encoding::Json => websocket_text(out, |out| json::encode_server(frame, out)),
             Encoding::MessagePack => websocket_binary(out, |out| msgpack::encode_server(frame, out)),
             Encoding::Bare | Encoding::Sse | Encoding::Unshared => {}
+        }
+    }
+
+    /// Appends word that the session missed `missed` publications of `topic` because it is slow. A bare WebSocket has no
+    /// way to be told.
+    pub fn encode_lagged(self, topic: &Topic, missed: u64, out: &mut Vec<u8>) {
+        match self {
+            Encoding::Json | Encoding::MessagePack => {
+                self.encode_server(&ServerFrame::Lagged { topic: Some(topic.clone()), missed }, out);
+            }
+            Encoding::Sse | Encoding::Unshared => sse_gap(out, topic.as_str(), Some(missed)),
+            Encoding::Bare => {}
         }
     }
 
@@ -132,6 +144,16 @@ pub fn sse_event(out: &mut Vec<u8>, message: &Message, cursor: Option<&Cursor>, 
         (MessageFormat::Bare, _) => sse_data(out, &message.payload.to_bare()),
     }
     out.push(b'\n');
+}
+
+/// Appends the event that says that something of `topic`, or of all topics of a pattern, was lost, and how many if known.
+pub fn sse_gap(out: &mut Vec<u8>, topic: &str, missed: Option<u64>) {
+    out.extend_from_slice(b"event: gap\ndata: {\"topic\":");
+    json::write_string(topic, out);
+    if let Some(missed) = missed {
+        out.extend_from_slice(format!(",\"missed\":{missed}").as_bytes());
+    }
+    out.extend_from_slice(b"}\n\n");
 }
 
 /// Appends `data:` lines. Each of CR, LF and CRLF ends a line for the reader, which joins the lines with LF.

@@ -24,6 +24,34 @@ pub enum Delivery {
     Publications(Vec<Arc<Publication>>),
 }
 
+impl Delivery {
+    /// How many publications there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Delivery::Chunk(_, count) => *count,
+            Delivery::Publications(publications) => publications.len(),
+        }
+    }
+
+    /// What it takes up in an outbox.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Delivery::Chunk(bytes, _) => bytes.len(),
+            Delivery::Publications(publications) => {
+                publications.iter().map(|publication| publication.cost()).sum()
+            }
+        }
+    }
+
+    /// One publication alone.
+    pub fn one(broadcast: &Broadcast, encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Unshared => Delivery::Publications(vec![broadcast.publication.clone()]),
+            shared => Delivery::Chunk(broadcast.frame(shared), 1),
+        }
+    }
+}
+
 /// The fan-out of one worker. It keeps its working memory from tick to tick and nothing else.
 #[derive(Debug, Default)]
 pub struct Fanout {
@@ -35,14 +63,14 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// Gives every listener in `audience` its share of `batch`, each topic's publications in their order. `worker` is
-    /// this worker's number, by which senders that want no echo are known.
+    /// Gives every listener in `audience` its share of `batch`, each topic's publications in their order, and with each
+    /// share the newest broadcast in it. `worker` is this worker's number, by which senders that want no echo are known.
     pub fn run(
         &mut self,
         worker: usize,
         audience: &Audience,
         batch: &[Arc<Broadcast>],
-        mut deliver: impl FnMut(SessionKey, Delivery),
+        mut deliver: impl FnMut(SessionKey, Delivery, &Broadcast),
     ) {
         let count = self.group(batch);
         for index in 0..count {
@@ -80,7 +108,7 @@ impl Fanout {
         worker: usize,
         audience: &Audience,
         segment: &[Arc<Broadcast>],
-        deliver: &mut impl FnMut(SessionKey, Delivery),
+        deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast),
     ) {
         let mut share = Share::new(worker, segment);
         let topic = &segment[0].publication.message.topic;
@@ -150,29 +178,23 @@ impl<'a> Share<'a> {
         Self { worker, segment, first_offset, has_exception, chunks: Default::default() }
     }
 
-    fn give(&mut self, listener: &Listener, deliver: &mut impl FnMut(SessionKey, Delivery)) {
+    fn give(&mut self, listener: &Listener, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
         let wants_all = self.first_offset > listener.after && !self.has_exception;
-        let delivery = match listener.encoding.index() {
-            Some(index) if wants_all => {
-                let chunk =
-                    self.chunks[index].get_or_insert_with(|| join(self.segment.iter(), listener.encoding));
-                Delivery::Chunk(chunk.clone(), self.segment.len())
-            }
-            Some(_) => {
-                let wanted: Vec<_> = self.wanted_by(listener).collect();
-                Delivery::Chunk(join(wanted.iter().copied(), listener.encoding), wanted.len())
-            }
-            None => Delivery::Publications(
-                self.wanted_by(listener).map(|broadcast| broadcast.publication.clone()).collect(),
-            ),
-        };
-        let is_empty = match &delivery {
-            Delivery::Chunk(_, count) => *count == 0,
-            Delivery::Publications(publications) => publications.is_empty(),
-        };
-        if !is_empty {
-            deliver(listener.session, delivery);
+        if let Some(index) = listener.encoding.index().filter(|_| wants_all) {
+            let chunk =
+                self.chunks[index].get_or_insert_with(|| join(self.segment.iter(), listener.encoding));
+            let delivery = Delivery::Chunk(chunk.clone(), self.segment.len());
+            return deliver(listener.session, delivery, &self.segment[self.segment.len() - 1]);
         }
+        let wanted: Vec<_> = self.wanted_by(listener).collect();
+        let Some(newest) = wanted.last() else { return };
+        let delivery = match listener.encoding {
+            Encoding::Unshared => {
+                Delivery::Publications(wanted.iter().map(|broadcast| broadcast.publication.clone()).collect())
+            }
+            shared => Delivery::Chunk(join(wanted.iter().copied(), shared), wanted.len()),
+        };
+        deliver(listener.session, delivery, newest);
     }
 
     fn wanted_by(&self, listener: &Listener) -> impl Iterator<Item = &'a Arc<Broadcast>> {
@@ -243,7 +265,7 @@ mod tests {
         /// What each session got, with WebSocket headers taken off, and how often it was given something.
         fn run(&mut self, batch: &[Arc<Broadcast>]) -> Vec<(u32, String, usize)> {
             let mut given: Vec<(u32, String, usize)> = Vec::new();
-            self.fanout.run(0, &self.audience, batch, |session, delivery| {
+            self.fanout.run(0, &self.audience, batch, |session, delivery, _| {
                 let text = match delivery {
                     Delivery::Chunk(bytes, _) => bytes
                         .iter()

@@ -1,10 +1,15 @@
 //! The outbox: what waits to be written to one session, bounded in bytes.
+//!
+//! What happens when it is full is the topic's policy: [`Outbox::push`] for those that cut slow sessions off,
+//! [`Outbox::push_or_skip`] and [`Outbox::push_latest`] for those that would rather skip.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fanwire_protocol::Topic;
+use foldhash::fast::RandomState;
 
 use crate::{Delivery, Encoding, Publication};
 
@@ -27,6 +32,8 @@ pub struct Outbox {
     bytes_max: usize,
     /// How much of the first chunk has been written already.
     written: usize,
+    /// What was skipped and has not been told yet, by topic. Boxed, for hardly any session ever needs it.
+    skipped: Option<Box<Skipped>>,
 }
 
 #[derive(Debug)]
@@ -35,6 +42,17 @@ enum Item {
     /// Oldest first.
     Replay(VecDeque<Arc<Publication>>),
     Publication(Arc<Publication>),
+    /// The newest of a topic; one that comes while this waits takes its place.
+    Latest(Topic),
+}
+
+/// What a slow session misses.
+#[derive(Debug, Default)]
+struct Skipped {
+    /// How many publications of a topic were skipped since the session was last told.
+    missed: HashMap<Topic, u64, RandomState>,
+    /// What stands where the queue says [`Item::Latest`].
+    latest: HashMap<Topic, Delivery, RandomState>,
 }
 
 /// The outbox cannot take more; what to do about it is the rule's word.
@@ -54,7 +72,12 @@ pub enum Written {
 impl Outbox {
     /// An empty outbox for a session that reads `encoding`, bounded by `bytes_max`.
     pub fn new(encoding: Encoding, bytes_max: usize) -> Self {
-        Self { encoding, queue: VecDeque::new(), bytes: 0, bytes_max, written: 0 }
+        Self { encoding, queue: VecDeque::new(), bytes: 0, bytes_max, written: 0, skipped: None }
+    }
+
+    /// How what waits is written.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Whether nothing waits.
@@ -78,23 +101,93 @@ impl Outbox {
     /// # Errors
     /// If the bound would be passed; then nothing was added.
     pub fn push(&mut self, delivery: Delivery) -> Result<(), OutboxFull> {
-        let bytes = match &delivery {
-            Delivery::Chunk(bytes, _) => bytes.len(),
-            Delivery::Publications(publications) => {
-                publications.iter().map(|publication| publication.cost()).sum()
-            }
-        };
-        if self.bytes > 0 && self.bytes + bytes > self.bytes_max {
+        if self.is_full_for(&delivery) {
             return Err(OutboxFull);
         }
-        self.bytes += bytes;
+        self.append(delivery);
+        Ok(())
+    }
+
+    fn is_full_for(&self, delivery: &Delivery) -> bool {
+        self.bytes > 0 && self.bytes + delivery.bytes() > self.bytes_max
+    }
+
+    fn append(&mut self, delivery: Delivery) {
+        self.bytes += delivery.bytes();
         match delivery {
             Delivery::Chunk(bytes, _) => self.queue.push_back(Item::Chunk(bytes)),
-            Delivery::Publications(publications) => {
-                self.queue.extend(publications.into_iter().map(Item::Publication));
-            }
+            Delivery::Publications(held) => self.queue.extend(held.into_iter().map(Item::Publication)),
         }
-        Ok(())
+    }
+
+    /// Adds a delivery of `topic`, or skips it if it does not fit; the session is told of what it missed before the
+    /// next delivery of the topic, or as soon as it has caught up. Returns how many publications were skipped.
+    pub fn push_or_skip(&mut self, topic: &Topic, delivery: Delivery) -> usize {
+        let count = delivery.count();
+        if self.is_full_for(&delivery) {
+            self.note_missed(topic, count);
+            return count;
+        }
+        self.tell_missed(topic);
+        // Word of what was missed may itself have filled the outbox; the bound is passed by that much at most.
+        self.append(delivery);
+        0
+    }
+
+    /// Adds a delivery of `topic` of which only the newest publication, `newest`, needs to arrive. If the session keeps
+    /// up it gets all; if something waits already, only the newest waits too, in the place of the one before. Returns
+    /// how many publications were skipped.
+    pub fn push_latest(&mut self, topic: &Topic, delivery: Delivery, newest: Delivery) -> usize {
+        if self.queue.is_empty() {
+            return self.push_or_skip(topic, delivery);
+        }
+        let skipped = self.skipped.get_or_insert_default();
+        let mut missed = delivery.count() - newest.count();
+        let bytes = newest.bytes();
+        if let Some(waiting) = skipped.latest.get_mut(topic) {
+            missed += waiting.count();
+            self.bytes -= waiting.bytes();
+            self.bytes += bytes;
+            *waiting = newest;
+        } else if self.bytes + bytes > self.bytes_max {
+            missed += newest.count();
+        } else {
+            self.bytes += bytes;
+            skipped.latest.insert(topic.clone(), newest);
+            self.queue.push_back(Item::Latest(topic.clone()));
+        }
+        self.note_missed(topic, missed);
+        missed
+    }
+
+    fn note_missed(&mut self, topic: &Topic, count: usize) {
+        if count > 0 {
+            *self.skipped.get_or_insert_default().missed.entry(topic.clone()).or_default() += count as u64;
+        }
+    }
+
+    /// Puts word of what was missed of `topic` at the end.
+    fn tell_missed(&mut self, topic: &Topic) {
+        let Some(missed) = self.skipped.as_mut().and_then(|skipped| skipped.missed.remove(topic)) else {
+            return;
+        };
+        let mut word = Vec::new();
+        self.encoding.encode_lagged(topic, missed, &mut word);
+        self.push_own(Bytes::from(word));
+    }
+
+    /// Puts word of everything that was missed at the end: the session has caught up.
+    fn tell_all_missed(&mut self) {
+        let Some(skipped) = &mut self.skipped else { return };
+        let missed = std::mem::take(&mut skipped.missed);
+        if skipped.latest.is_empty() {
+            self.skipped = None;
+        }
+        let mut word = Vec::new();
+        for (topic, missed) in missed {
+            self.encoding.encode_lagged(&topic, missed, &mut word);
+        }
+        self.push_own(Bytes::from(word));
     }
 
     /// Adds bytes of the broker's own, replies and farewells, whatever the bound: whoever sends requests faster than
@@ -123,7 +216,7 @@ impl Outbox {
 
     /// Fills `slices` with what to write next and returns how many were filled.
     pub fn fill<'a>(&'a mut self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
-        self.encode_replay();
+        self.settle_front();
         let mut count = 0;
         for item in &self.queue {
             let Item::Chunk(bytes) = item else { break };
@@ -137,7 +230,40 @@ impl Outbox {
         count
     }
 
-    /// If a replay is first in line, encodes its next piece in front of it.
+    /// Makes what is first in line ready to be taken: the next piece of a replay is encoded, the newest of a topic stays
+    /// what it is from now on.
+    fn settle_front(&mut self) {
+        match self.queue.front() {
+            Some(Item::Replay(_)) => self.encode_replay(),
+            Some(Item::Latest(_)) => self.settle_latest(),
+            _ => {}
+        }
+    }
+
+    /// Puts the newest of a topic, after word of what it replaced, in the place that was kept for it.
+    fn settle_latest(&mut self) {
+        let Some(Item::Latest(topic)) = self.queue.pop_front() else { return };
+        let Some(skipped) = &mut self.skipped else { return };
+        let Some(newest) = skipped.latest.remove(&topic) else { return };
+        match newest {
+            Delivery::Chunk(bytes, _) => self.queue.push_front(Item::Chunk(bytes)),
+            Delivery::Publications(held) => {
+                for publication in held.into_iter().rev() {
+                    self.queue.push_front(Item::Publication(publication));
+                }
+            }
+        }
+        if let Some(missed) = skipped.missed.remove(&topic) {
+            let mut word = Vec::new();
+            self.encoding.encode_lagged(&topic, missed, &mut word);
+            self.bytes += word.len();
+            if !word.is_empty() {
+                self.queue.push_front(Item::Chunk(Bytes::from(word)));
+            }
+        }
+    }
+
+    /// Encodes the next piece of the replay that is first in line, in front of it.
     fn encode_replay(&mut self) {
         let Some(Item::Replay(publications)) = self.queue.front_mut() else { return };
         let mut chunk = Vec::new();
@@ -164,6 +290,9 @@ impl Outbox {
             self.queue.pop_front();
         }
         if self.queue.is_empty() {
+            self.tell_all_missed();
+        }
+        if self.queue.is_empty() {
             // Most outboxes are empty most of the time; what a burst took is given back.
             self.queue.shrink_to(SLICES_MAX);
             return Written::All;
@@ -173,6 +302,7 @@ impl Outbox {
 
     /// Takes the next publication of an [`Encoding::Unshared`] session.
     pub fn pop_publication(&mut self) -> Option<Arc<Publication>> {
+        self.settle_front();
         let Some(Item::Publication(_)) = self.queue.front() else { return None };
         let Some(Item::Publication(publication)) = self.queue.pop_front() else { return None };
         self.bytes -= publication.cost();
@@ -181,7 +311,7 @@ impl Outbox {
 
     /// Takes the next chunk, for transports that pass chunks on instead of writing them.
     pub fn pop_chunk(&mut self) -> Option<Bytes> {
-        self.encode_replay();
+        self.settle_front();
         let Some(Item::Chunk(_)) = self.queue.front() else { return None };
         let Some(Item::Chunk(mut bytes)) = self.queue.pop_front() else { return None };
         let rest = bytes.split_off(self.written);
@@ -194,6 +324,7 @@ impl Outbox {
     pub fn clear_unbegun(&mut self) {
         let keep = usize::from(self.written > 0);
         self.queue.truncate(keep);
+        self.skipped = None;
         self.bytes = match self.queue.front() {
             Some(Item::Chunk(first)) => first.len() - self.written,
             _ => 0,
@@ -278,6 +409,54 @@ mod tests {
         let first = outbox.pop_chunk().unwrap();
         assert!((REPLAY_AHEAD_BYTES..2 * REPLAY_AHEAD_BYTES).contains(&first.len()), "{} bytes", first.len());
         assert!(outbox.is_replaying());
+    }
+
+    fn topic(name: &str) -> Topic {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_skipped_is_told_before_the_next_of_the_topic_or_when_all_is_written() {
+        let mut outbox = Outbox::new(Encoding::Sse, 6);
+        let (a, b) = (topic("a"), topic("b"));
+        assert_eq!(outbox.push_or_skip(&a, chunk("first;")), 0);
+        assert_eq!(outbox.push_or_skip(&a, chunk("lost;")), 1);
+        assert_eq!(outbox.push_or_skip(&b, chunk("lost;")), 1);
+        outbox.advance(4);
+        assert_eq!(outbox.push_or_skip(&a, chunk("a;")), 0);
+        let gap = |topic: &str| format!("event: gap\ndata: {{\"topic\":\"{topic}\",\"missed\":1}}\n\n");
+        assert_eq!(drain(&mut outbox, 100), format!("t;{}a;{}", gap("a"), gap("b")));
+        assert!(outbox.skipped.is_none());
+    }
+
+    #[test]
+    fn of_a_topic_only_the_newest_waits() {
+        let mut outbox = Outbox::new(Encoding::Sse, 100);
+        let (a, b) = (topic("a"), topic("b"));
+        let mut push = |topic, text| outbox.push_latest(topic, chunk(text), chunk(text));
+        assert_eq!(push(&a, "a1;"), 0, "who keeps up gets all");
+        assert_eq!(push(&a, "a2;"), 0);
+        assert_eq!(push(&b, "b1;"), 0);
+        assert_eq!(push(&a, "a3;"), 1);
+        assert_eq!(push(&a, "a4;"), 1);
+        assert_eq!(outbox.bytes(), 9);
+        let gap = "event: gap\ndata: {\"topic\":\"a\",\"missed\":2}\n\n";
+        assert_eq!(drain(&mut outbox, 100), format!("a1;{gap}a4;b1;"));
+        assert!(outbox.skipped.is_none());
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_replaced() {
+        let mut outbox = Outbox::new(Encoding::Sse, 100);
+        let a = topic("a");
+        outbox.push(chunk("x")).unwrap();
+        outbox.push_latest(&a, chunk("old;"), chunk("old;"));
+        outbox.advance(1);
+        let mut slices = std::array::from_fn(|_| IoSlice::new(&[]));
+        assert_eq!(outbox.fill(&mut slices), 1);
+        outbox.advance(1);
+        outbox.push_latest(&a, chunk("new;"), chunk("new;"));
+        assert_eq!(drain(&mut outbox, 100), "ld;new;");
     }
 
     #[test]

@@ -4,13 +4,40 @@ use fanwire_protocol::{Pattern, Topic};
 
 use crate::HistoryLimits;
 
+/// What happens to a delivery that does not fit into a session's outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlowPolicy {
+    /// The session is closed: whoever must see everything comes back and resumes.
+    #[default]
+    Disconnect,
+    /// The delivery is skipped, and the session is told how many it missed.
+    Skip,
+    /// Of each topic only the newest publication waits; what it replaces is missed, and the session is told.
+    Latest,
+}
+
+/// What holds for one topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicPolicy {
+    /// What it keeps.
+    pub history: HistoryLimits,
+    /// What happens to sessions that do not keep up with it.
+    pub slow: SlowPolicy,
+}
+
+impl TopicPolicy {
+    /// What holds for a topic that no rule speaks of.
+    pub const DEFAULT: TopicPolicy =
+        TopicPolicy { history: HistoryLimits::DEFAULT, slow: SlowPolicy::Disconnect };
+}
+
 /// The policy of all topics that match a pattern.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Which topics.
     pub pattern: Pattern,
-    /// What they keep.
-    pub history: HistoryLimits,
+    /// What holds for them.
+    pub policy: TopicPolicy,
 }
 
 /// All rules, in the order of the configuration.
@@ -23,10 +50,10 @@ impl Rules {
         Self(rules)
     }
 
-    /// What `topic` keeps: the first matching rule's word, else [`HistoryLimits::DEFAULT`].
-    pub fn history_of(&self, topic: &Topic) -> HistoryLimits {
+    /// What holds for `topic`: the first matching rule's word, else [`TopicPolicy::DEFAULT`].
+    pub fn policy_of(&self, topic: &Topic) -> TopicPolicy {
         let rule = self.0.iter().find(|rule| rule.pattern.matches(topic));
-        rule.map_or(HistoryLimits::DEFAULT, |rule| rule.history)
+        rule.map_or(TopicPolicy::DEFAULT, |rule| rule.policy)
     }
 }
 
@@ -38,11 +65,14 @@ mod tests {
     fn the_first_matching_rule_decides() {
         let rule = |pattern: &str, messages| Rule {
             pattern: pattern.parse().unwrap(),
-            history: HistoryLimits { messages, bytes: 1, ttl_ms: 1 },
+            policy: TopicPolicy {
+                history: HistoryLimits { messages, bytes: 1, ttl_ms: 1 },
+                slow: SlowPolicy::Skip,
+            },
         };
         let rules = Rules::new(vec![rule("chat.lobby", 1), rule("chat.>", 2)]);
         let check = |topic: &str, messages| {
-            assert_eq!(rules.history_of(&topic.parse().unwrap()).messages, messages, "{topic}");
+            assert_eq!(rules.policy_of(&topic.parse().unwrap()).history.messages, messages, "{topic}");
         };
         check("chat.lobby", 1);
         check("chat.other", 2);

@@ -22,7 +22,7 @@ use std::path::Path;
 
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
-pub use topic::{HistoryRule, TopicRule};
+pub use topic::{HistoryRule, SlowRule, TopicRule};
 
 use settings::{Loader, SETTINGS};
 use value::Raw;

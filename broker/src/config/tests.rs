@@ -271,18 +271,22 @@ fn conflict_is_blamed_on_the_setting_made_last() {
 fn topic_rules_keep_their_order() {
     let config = load_from(
         "[[topic]]\nmatch = 'chat.*'\nhistory = { messages = 5, bytes = '1KiB', ttl = '1m' }\n\
-         [[topic]]\nmatch = 'chat.>'\nhistory = false\n\
+         [[topic]]\nmatch = 'chat.>'\nhistory = false\nslow = 'latest'\n\
          [[topic]]\nmatch = 'news.>'\nhistory = { ttl = '500ms' }\n\
          [[topic]]\nmatch = 'plain'\n",
         &[],
         &[],
     )
     .unwrap();
-    let rule = |pattern: &str, history| TopicRule { pattern: pattern.to_owned(), history };
+    let rule = |pattern: &str, history| TopicRule {
+        pattern: pattern.to_owned(),
+        history,
+        slow: SlowRule::Disconnect,
+    };
     let bounds = |messages, bytes, ttl| HistoryRule { messages, bytes, ttl };
     let expected = [
         rule("chat.*", Some(bounds(Some(5), Some(1024), Some(Duration::from_secs(60))))),
-        rule("chat.>", None),
+        TopicRule { slow: SlowRule::Latest, ..rule("chat.>", None) },
         rule("news.>", Some(bounds(None, None, Some(Duration::from_millis(500))))),
         rule("plain", Some(bounds(Some(100), None, Some(Duration::from_secs(120))))),
     ];
@@ -305,7 +309,11 @@ fn bad_topic_rules_are_refused() {
             "1: bad value for 'topic': write each rule under its own [[topic]], found a table",
         ),
         ("\n[[topic]]\nmach = 'a'", "3: unknown key 'topic.mach'; did you mean 'topic.match'?"),
-        ("[[topic]]\nmatch = 'a'\nslow = 'skip'", "3: unknown key 'topic.slow'; did you mean 'topic.match'?"),
+        ("[[topic]]\nmatch = 'a'\nrate = 3", "3: unknown key 'topic.rate'; did you mean 'topic.match'?"),
+        (
+            "[[topic]]\nmatch = 'a'\nslow = 'wait'",
+            "3: bad value for 'topic.slow': 'wait' is none of \"disconnect\", \"skip\" and \"latest\"",
+        ),
         (
             "[[topic]]\nmatch = 'a'\n\n[[topic]]\nhistory = false",
             "4: 'topic.match' is missing: a rule needs the pattern of the topics it holds for, as in match = \

@@ -11,7 +11,7 @@ use super::error::ConfigError;
 use super::file::{Source, in_order};
 use super::value::{Raw, kind};
 
-const KEYS: [&str; 2] = ["topic.match", "topic.history"];
+const KEYS: [&str; 3] = ["topic.match", "topic.history", "topic.slow"];
 const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes", "topic.history.ttl"];
 
 /// The policy of all topics that match a pattern.
@@ -21,6 +21,20 @@ pub struct TopicRule {
     pub pattern: String,
     /// What is kept; `None` (written `history = false`) keeps nothing. A rule that does not say keeps the default.
     pub history: Option<HistoryRule>,
+    /// What happens to a delivery that does not fit into a session's outbox.
+    pub slow: SlowRule,
+}
+
+/// What happens to a delivery that does not fit into a session's outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlowRule {
+    /// The session is closed with 4413.
+    #[default]
+    Disconnect,
+    /// The delivery is skipped, and the session is told how many it missed.
+    Skip,
+    /// Only the newest publication of a topic waits; what it replaces is skipped.
+    Latest,
 }
 
 /// What a topic keeps: publications are dropped, oldest first, as soon as any of the bounds is passed.
@@ -61,6 +75,7 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
     };
     let mut pattern = None;
     let mut history = Some(HistoryRule::default());
+    let mut slow = SlowRule::default();
     for (key, offset, value) in in_order(table) {
         let key = format!("topic.{key}");
         match key.as_str() {
@@ -69,6 +84,9 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
                 pattern = Some(read);
             }
             "topic.history" => history = read_history(source, offset, value)?,
+            "topic.slow" => {
+                slow = read_slow(value).map_err(|reason| source.bad_value(offset, &key, reason))?;
+            }
             _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
         }
     }
@@ -77,7 +95,7 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
         key: "topic.match".to_owned(),
         reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
     })?;
-    Ok(TopicRule { pattern, history })
+    Ok(TopicRule { pattern, history, slow })
 }
 
 fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {
@@ -88,6 +106,15 @@ fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {
         return Err("this version knows no {user} in a pattern; use '*' for that level".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn read_slow(value: &DeValue<'_>) -> Result<SlowRule, String> {
+    match Raw::Toml(value).word()? {
+        "disconnect" => Ok(SlowRule::Disconnect),
+        "skip" => Ok(SlowRule::Skip),
+        "latest" => Ok(SlowRule::Latest),
+        other => Err(format!("'{other}' is none of \"disconnect\", \"skip\" and \"latest\"")),
+    }
 }
 
 fn read_history(

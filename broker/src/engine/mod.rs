@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
-use fanwire_core::{HistoryLimits, Missed, Page, Publication, Publish, Rules, Start};
+use fanwire_core::{Missed, Page, Publication, Publish, Rules, Start};
 use fanwire_protocol::{Epoch, Pattern, Position, Since, Topic};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
@@ -162,7 +162,7 @@ impl Engine {
 
     /// Whether publications of the topic are kept at all.
     pub(crate) fn keeps_history(&self, topic: &Topic) -> bool {
-        self.rules.history_of(topic).keeps()
+        self.rules.policy_of(topic).history.keeps()
     }
 
     /// Reads a stretch of history of about `bytes_max` bytes at most.
@@ -292,10 +292,10 @@ impl Engine {
     }
 
     fn create(&self, name: &Topic) -> Arc<TopicState> {
-        let history: HistoryLimits = self.rules.history_of(name);
+        let policy = self.rules.policy_of(name);
         let entry = self.topics.entry(name.clone()).or_insert_with(|| {
             self.counters.topics.fetch_add(1, Ordering::Relaxed);
-            Arc::new(TopicState::new(name.clone(), Epoch::from_random(fastrand::u64(..) >> 16), history))
+            Arc::new(TopicState::new(name.clone(), Epoch::from_random(fastrand::u64(..) >> 16), policy))
         });
         entry.value().clone()
     }

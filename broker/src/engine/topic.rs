@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{Broadcast, HistoryLimits, Publish, RecentKeys, TopicLog};
+use fanwire_core::{Broadcast, Publish, RecentKeys, TopicLog, TopicPolicy};
 use fanwire_protocol::{Epoch, Topic};
 
 use super::Accepted;
@@ -22,7 +22,7 @@ pub(super) struct TopicState {
 
 struct Inner {
     log: TopicLog,
-    history: HistoryLimits,
+    policy: TopicPolicy,
     /// How many subscriptions each worker has to exactly this topic; empty until there is one.
     listening: Vec<u32>,
     /// How many pattern subscriptions of each worker match, as of `patterns_as_of`.
@@ -46,10 +46,10 @@ pub(super) struct Appended {
 }
 
 impl TopicState {
-    pub(super) fn new(name: Topic, epoch: Epoch, history: HistoryLimits) -> Self {
+    pub(super) fn new(name: Topic, epoch: Epoch, policy: TopicPolicy) -> Self {
         let inner = Inner {
             log: TopicLog::new(epoch),
-            history,
+            policy,
             listening: Vec::new(),
             pattern_listening: Vec::new(),
             patterns_as_of: 0,
@@ -95,14 +95,14 @@ impl Locked<'_> {
         let key = publish.key.clone();
         let except = publish.except;
         let before = (self.0.log.bytes(), self.0.log.len());
-        let history = self.0.history;
-        let publication = self.0.log.append(publish, &state.name, &history, clock::unix_ms(), now_us);
+        let policy = self.0.policy;
+        let publication = self.0.log.append(publish, &state.name, &policy.history, clock::unix_ms(), now_us);
         let position = self.0.log.head();
         if let Some(key) = key {
             self.0.keys.get_or_insert_default().remember(&key, position, now_ms);
         }
         if subscribers > 0 {
-            let broadcast = Arc::new(Broadcast::new(publication, except));
+            let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(policy.slow));
             for (worker, inbox) in inboxes.iter().enumerate() {
                 if listeners(&self.0.listening, worker) + listeners(&self.0.pattern_listening, worker) > 0 {
                     inbox.push(broadcast.clone());
@@ -156,7 +156,7 @@ impl Locked<'_> {
 
     /// Lets go of what is too old.
     pub(super) fn trim(&mut self, now_us: u64) {
-        let history = self.0.history;
+        let history = self.0.policy.history;
         self.0.log.trim(&history, now_us);
     }
 

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use fanwire_protocol::ErrorCode;
 use http::StatusCode;
+use http::header::ALLOW;
 
 pub(crate) use operations::Readiness;
 
@@ -19,6 +20,7 @@ use crate::config::Limits;
 use crate::problem::Problem;
 use crate::sessions::Publisher;
 use crate::telemetry::{Metrics, WorkerCounters};
+use crate::topic_path;
 
 /// What the handlers of one worker need.
 #[derive(Clone)]
@@ -53,8 +55,11 @@ async fn unknown_path(request: Request) -> Problem {
 }
 
 async fn unknown_method(request: Request) -> Problem {
-    let detail = format!("{} does not take {}", request.uri().path(), request.method());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, detail)
+    let path = request.uri().path();
+    let detail = format!("{path} does not take {}", request.method());
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, detail);
+    // Reading a topic is a transport's business, so the router knows of publishing only.
+    if path.starts_with(topic_path::PREFIX) { problem.with_header(ALLOW, "GET, POST") } else { problem }
 }
 
 impl IntoResponse for Problem {

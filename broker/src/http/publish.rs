@@ -47,13 +47,7 @@ pub(super) async fn publish_many(
     let body =
         read_body(request.into_body(), state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
-    let entries = json::decode_batch(text).map_err(|error| Problem::bad_request(error.to_string()))?;
-    let messages_max = state.limits.batch_messages_max;
-    if entries.len() > messages_max {
-        let detail =
-            format!("one call takes {messages_max} messages and this one has {}: split it", entries.len());
-        return Err(Problem::limit_exceeded(detail));
-    }
+    let entries = json::decode_batch(text, state.limits.batch_messages_max)?;
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
         results.push(match entry {

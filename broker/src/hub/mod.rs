@@ -123,12 +123,17 @@ impl Hub {
     /// One tick: every touched session is written to once, with all that has gathered for it.
     fn tick(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<Outlet>>) {
         let outlets = self.outlets.borrow();
-        self.fanout.borrow_mut().run(self.worker, &self.audience.borrow(), batch, |session, delivery| {
-            let Some(outlet) = &outlets[session.0 as usize] else { return };
-            if outlet.push(delivery, &self.counters) {
-                touched.push(outlet.clone());
-            }
-        });
+        self.fanout.borrow_mut().run(
+            self.worker,
+            &self.audience.borrow(),
+            batch,
+            |session, delivery, newest| {
+                let Some(outlet) = &outlets[session.0 as usize] else { return };
+                if outlet.push(delivery, newest, &self.counters) {
+                    touched.push(outlet.clone());
+                }
+            },
+        );
         for outlet in touched.drain(..) {
             outlet.flush(&self.counters);
         }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use fanwire_core::{Close, Delivery, Encoding, Liveness, Outbox, Publication, Pulse, Written};
+use fanwire_core::{
+    Broadcast, Close, Delivery, Encoding, Liveness, Outbox, Publication, Pulse, SlowPolicy, Written,
+};
 use fanwire_protocol::CloseCode;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -72,25 +74,42 @@ impl Outlet {
         }
     }
 
-    /// Adds a delivery of the hub. Returns whether the session must be flushed at the end of this tick and was not
-    /// marked for that yet. A delivery that does not fit closes the session: it reads too slowly.
-    pub(crate) fn push(&self, delivery: Delivery, counters: &WorkerCounters) -> bool {
-        let count = match &delivery {
-            Delivery::Chunk(_, count) => *count,
-            Delivery::Publications(publications) => publications.len(),
-        } as u64;
+    /// Adds a delivery of the hub, of which `newest` is the last. Returns whether the session must be flushed at the end
+    /// of this tick and was not marked for that yet. What happens to a delivery that does not fit is the topic's policy.
+    pub(crate) fn push(&self, delivery: Delivery, newest: &Broadcast, counters: &WorkerCounters) -> bool {
+        let count = delivery.count();
         if self.is_closing.get() {
-            counters.dropped(DropReason::Closing, count);
+            counters.dropped(DropReason::Closing, count as u64);
             return false;
         }
-        if self.outbox.borrow_mut().push(delivery).is_err() {
-            counters.dropped(DropReason::OutboxFull, count);
-            let reason = "the session does not read as fast as messages come: its outbox is full";
-            self.want_close(Close::new(CloseCode::TooSlow, reason));
-            return false;
-        }
-        counters.deliveries.add(count);
+        let mut outbox = self.outbox.borrow_mut();
+        let topic = &newest.publication.message.topic;
+        let skipped = match newest.slow {
+            SlowPolicy::Disconnect => {
+                if outbox.push(delivery).is_err() {
+                    drop(outbox);
+                    self.is_too_slow(count, counters);
+                    return false;
+                }
+                0
+            }
+            SlowPolicy::Skip => outbox.push_or_skip(topic, delivery),
+            SlowPolicy::Latest => {
+                let newest = Delivery::one(newest, outbox.encoding());
+                outbox.push_latest(topic, delivery, newest)
+            }
+        };
+        counters.dropped(DropReason::Skipped, skipped as u64);
+        // What takes the place of something that was counted as delivered, but was not, makes up for it.
+        counters.deliveries.add(count as u64);
+        counters.deliveries.subtract(skipped as u64);
         !self.is_touched.replace(true)
+    }
+
+    fn is_too_slow(&self, count: usize, counters: &WorkerCounters) {
+        counters.dropped(DropReason::OutboxFull, count as u64);
+        let reason = "the session does not read as fast as messages come: its outbox is full";
+        self.want_close(Close::new(CloseCode::TooSlow, reason));
     }
 
     /// Adds bytes of the broker's own.

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::{HistoryLimits, Rule, Rules};
+use fanwire_core::{HistoryLimits, Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::config::{Config, HistoryRule};
+use crate::config::{Config, HistoryRule, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
@@ -167,10 +167,13 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
             .pattern
             .parse()
             .map_err(|source| ServeError::Pattern { pattern: rule.pattern.clone(), source })?;
-        rules.push(Rule {
-            pattern,
-            history: rule.history.as_ref().map_or(HistoryLimits::OFF, history_limits),
-        });
+        let history = rule.history.as_ref().map_or(HistoryLimits::OFF, history_limits);
+        let slow = match rule.slow {
+            SlowRule::Disconnect => SlowPolicy::Disconnect,
+            SlowRule::Skip => SlowPolicy::Skip,
+            SlowRule::Latest => SlowPolicy::Latest,
+        };
+        rules.push(Rule { pattern, policy: TopicPolicy { history, slow } });
     }
     Ok(Rules::new(rules))
 }

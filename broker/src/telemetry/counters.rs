@@ -69,15 +69,19 @@ pub(crate) enum DropReason {
     OutboxFull,
     /// The session was being closed for another reason.
     Closing,
+    /// The session is slow, and the topic's rule lets it skip; it is told.
+    Skipped,
 }
 
 impl DropReason {
-    pub(crate) const ALL: [DropReason; 2] = [DropReason::OutboxFull, DropReason::Closing];
+    pub(crate) const ALL: [DropReason; 3] =
+        [DropReason::OutboxFull, DropReason::Closing, DropReason::Skipped];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             DropReason::OutboxFull => "outbox_full",
             DropReason::Closing => "closing",
+            DropReason::Skipped => "skipped",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanwire_core::{Close, Encoding, MessageFormat, Publication, Start, sse_event};
+use fanwire_core::{Close, Encoding, MessageFormat, Publication, Start, sse_event, sse_gap};
 use fanwire_protocol::{CloseCode, Cursor, Epoch, Pattern, Position, Since, Topic};
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::{Body, Frame};
@@ -97,7 +97,7 @@ impl EventsBody {
         since: Option<&Since>,
         resumed: Option<Since>,
     ) -> Result<(), Problem> {
-        let mut head = format!("retry: {RETRY_MS}\n\n");
+        let mut head = format!("retry: {RETRY_MS}\n\n").into_bytes();
         let mut missed = Vec::new();
         let mut has_pattern = false;
         for pattern in patterns {
@@ -108,13 +108,13 @@ impl EventsBody {
             let start = wanted.map_or(Start::Now, |since| Start::Since(since.clone()));
             let opened = self.session.subscribe(pattern.clone(), &start)?;
             if is_lost || !opened.recovered {
-                head.push_str(&gap_event(&pattern));
+                sse_gap(&mut head, pattern.as_str(), None);
             }
             self.note_position(&pattern, &opened);
             missed.extend(opened.missed);
         }
         if missed.is_empty() || has_pattern {
-            head.push_str(&format!("id: {}\n\n", self.cursor()));
+            head.extend_from_slice(format!("id: {}\n\n", self.cursor()).as_bytes());
         }
         missed.sort_by_key(|publication| publication.accepted_us);
         self.session.outlet().push_own(Bytes::from(head));
@@ -187,12 +187,6 @@ impl EventsBody {
         text.extend_from_slice(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n").as_bytes());
         Bytes::from(text)
     }
-}
-
-/// Says that something in the topic or pattern was lost.
-fn gap_event(pattern: &Pattern) -> String {
-    let data = serde_json::json!({ "topic": pattern.as_str() });
-    format!("event: gap\ndata: {data}\n\n")
 }
 
 impl Body for EventsBody {

@@ -11,11 +11,12 @@ mod scan;
 mod value;
 mod write;
 
-pub use batch::{BATCH_ENTRIES_MAX, BatchEntry, decode_batch};
+pub use batch::{BatchEntry, decode_batch};
 pub(crate) use scan::payload_from_json;
 
 use crate::{ClientFrame, DecodeError, Message, ServerFrame, decode, encode};
 use write::JsonEncoder;
+pub use write::write_string;
 
 /// Reads a frame of a client.
 ///

@@ -80,7 +80,7 @@ impl FrameEncoder for JsonEncoder<'_> {
 }
 
 /// Appends `text` as a JSON string. Only what RFC 8259 §7 demands is escaped.
-pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(plain) = first_to_escape(rest) {
