@@ -1,0 +1,105 @@
+//! What is measured: one driver per kind of server. A driver knows how its server is started, how subscribers and
+//! publishers are opened, and how a publication looks; it does not know what is measured.
+
+mod fanwire;
+mod floor;
+mod nats;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+pub(crate) use fanwire::{Fanwire, Transport};
+pub(crate) use floor::{Floor, FloorServer};
+pub(crate) use nats::Nats;
+
+use crate::error::BenchError;
+use crate::load::Connection;
+use crate::server::{Cores, Server};
+use crate::wire::Template;
+
+/// A kind of server, and the way its subscribers listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// fanwire, subscribers on `/ws` in JSON.
+    Fanwire,
+    /// fanwire, subscribers and publishers on `/ws` in MessagePack.
+    FanwireMessagePack,
+    /// fanwire, subscribers on bare WebSockets.
+    FanwireBare,
+    /// fanwire, subscribers on Server-Sent Events.
+    FanwireEvents,
+    /// nats-server over WebSocket.
+    Nats,
+    /// A bare loop of `send`.
+    Floor,
+}
+
+impl Peer {
+    /// Every peer, with its name for command lines and reports.
+    pub const ALL: [(Peer, &'static str); 6] = [
+        (Peer::Fanwire, "fanwire"),
+        (Peer::FanwireMessagePack, "fanwire-msgpack"),
+        (Peer::FanwireBare, "fanwire-bare"),
+        (Peer::FanwireEvents, "fanwire-sse"),
+        (Peer::Nats, "nats"),
+        (Peer::Floor, "floor"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(peer, _)| *peer == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Peer {
+    type Err = BenchError;
+
+    fn from_str(name: &str) -> Result<Self, BenchError> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(peer, _)| peer).ok_or_else(|| {
+            let known = Self::ALL.map(|(_, name)| name).join(", ");
+            BenchError::Plan(format!("there is no driver '{name}': the drivers are {known}"))
+        })
+    }
+}
+
+/// Where the servers' programs are.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The `fanwire` binary.
+    pub fanwire: PathBuf,
+    /// The `nats-server` binary.
+    pub nats: PathBuf,
+}
+
+/// What a load needs from a server.
+pub(crate) trait Driver {
+    /// Starts the server with its default configuration, on its core.
+    fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError>;
+
+    /// Opens connection `number` of the run and subscribes it to `topic`.
+    fn open_subscriber(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        topic: &str,
+    ) -> Result<Connection, BenchError>;
+
+    /// Opens connection `number` of the run for publishing. Publishers are opened after all subscribers.
+    fn open_publisher(&self, address: SocketAddr, number: usize) -> Result<Connection, BenchError>;
+
+    /// The publication of `payload`, made by [`Template::payload`], to `topic`.
+    fn publication(&self, topic: &str, payload: &str) -> Template;
+
+    /// The server serves only whole groups of so many publications.
+    fn group(&self) -> u64 {
+        1
+    }
+}

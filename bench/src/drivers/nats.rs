@@ -1,0 +1,95 @@
+//! nats-server over WebSocket (<https://docs.nats.io/reference/reference-protocols/nats-protocol>).
+//!
+//! Publishers connect with `verbose`, so the server answers `+OK` to each `PUB`: that is the acknowledgement that lets
+//! the next one out, the counterpart of fanwire's receipt. Every publication is a WebSocket frame of its own, as it is
+//! with fanwire.
+
+use std::net::SocketAddr;
+
+use super::{Driver, Programs};
+use crate::error::BenchError;
+use crate::load::{Connection, Handshake};
+use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
+use crate::wire::websocket::{BINARY, client_frame};
+use crate::wire::{Decoder, Masked, NatsStream, Template};
+
+/// Everything else is the default. Port -1 is any free one.
+const CONFIGURATION: &str =
+    "listen: \"127.0.0.1:-1\"\nwebsocket { listen: \"127.0.0.1:-1\", no_tls: true }\n";
+
+/// The driver.
+#[derive(Debug)]
+pub(crate) struct Nats;
+
+impl Driver for Nats {
+    fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError> {
+        let plan = ProcessPlan {
+            program: &programs.nats,
+            arguments: &["-c", "/dev/stdin"],
+            input: CONFIGURATION,
+            address_in: printed_address,
+        };
+        let (process, address) = Process::start(&plan, cores)?;
+        let probe = Some(Probe::of_process(process.id()));
+        Ok(Server { address, probe, _owned: Owned::Process(process) })
+    }
+
+    fn open_subscriber(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        topic: &str,
+    ) -> Result<Connection, BenchError> {
+        open(address, number, "false", &format!("SUB {topic} 1\r\n"), "PONG\r\n")
+    }
+
+    fn open_publisher(&self, address: SocketAddr, number: usize) -> Result<Connection, BenchError> {
+        open(address, number, "true", "", "+OK\r\nPONG\r\n")
+    }
+
+    fn publication(&self, topic: &str, payload: &str) -> Template {
+        let message = format!("PUB {topic} {}\r\n{payload}\r\n", payload.len());
+        Template::new(message.as_bytes(), client_frame(BINARY, message.as_bytes()), Masked::Yes)
+    }
+}
+
+/// Connects, says `also`, and waits for `answer`, which ends with the answer to a `PING`, so that all before it is done.
+/// The server may say more after it, such as a `PING` of its own, which the load may leave unanswered once.
+fn open(
+    address: SocketAddr,
+    number: usize,
+    verbose: &str,
+    also: &str,
+    answer: &str,
+) -> Result<Connection, BenchError> {
+    let mut handshake = Handshake::connect(address, number)?;
+    handshake.upgrade("/", None)?;
+    let connect = format!(
+        "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"lang\":\"rust\",\"version\":\"1\",\"protocol\":1}}\r\n"
+    );
+    handshake.send_message(BINARY, format!("{connect}{also}PING\r\n").as_bytes())?;
+    let mut said = String::new();
+    while !said.contains(answer) {
+        said.push_str(&String::from_utf8_lossy(&handshake.read_message()?));
+        if said.contains("-ERR") {
+            return Err(BenchError::Refused(format!("nats-server answered {}", said.trim())));
+        }
+    }
+    handshake.finish(Decoder::Nats(NatsStream::default()))
+}
+
+fn printed_address(line: &str) -> Option<SocketAddr> {
+    line.split_once("Listening for websocket clients on ws://")?.1.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_websocket_address_is_found_and_the_other_is_not() {
+        let line = "[1] 2026/01/01 00:00:00.0 [INF] Listening for websocket clients on ws://127.0.0.1:35399";
+        assert_eq!(printed_address(line), Some("127.0.0.1:35399".parse().unwrap()));
+        assert_eq!(printed_address("[INF] Listening for client connections on 127.0.0.1:43041"), None);
+    }
+}

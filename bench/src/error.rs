@@ -1,0 +1,45 @@
+//! Why a benchmark could not be run or finished.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// What stopped a benchmark, by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The plan asks for something that cannot be measured: change the plan.
+    #[error("{0}")]
+    Plan(String),
+    /// The server could not be started: install it, or say where it is.
+    #[error("{program} could not be started: {reason}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What happened, with what the program printed last.
+        reason: String,
+    },
+    /// Nobody accepts connections there.
+    #[error("cannot connect to {address}: {error}")]
+    Connect {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The server stopped answering while connections were being opened.
+    #[error("the server did not answer while a connection was being opened: {0}")]
+    Handshake(io::Error),
+    /// The server answered with something else than was asked for.
+    #[error("{0}")]
+    Refused(String),
+    /// The server ended a publisher's connection during the run, so that the run measured nothing.
+    #[error("publisher {publisher} was cut off: {reason}")]
+    PublisherLost {
+        /// Its number.
+        publisher: u16,
+        /// Why.
+        reason: String,
+    },
+    /// A call into the operating system failed.
+    #[error("{0} failed: {1}")]
+    System(&'static str, io::Error),
+}

@@ -1,0 +1,150 @@
+//! One publisher: stamps and sends what its gate lets out.
+
+use std::io::{self, Read, Write};
+use std::rc::Rc;
+
+use mio::net::TcpStream;
+
+use super::{Connection, Gate};
+use crate::error::BenchError;
+use crate::stamp::Stamp;
+use crate::wire::{Decoder, Event, Template};
+
+/// Bytes a publisher may have waiting for its socket; past this the server has stopped reading, and what is due at a
+/// fixed rate waits (its latency counts on).
+const PENDING_BYTES_MAX: usize = 4 << 20;
+
+/// A connection that publishes and counts its acknowledgements.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    /// The socket.
+    pub(crate) stream: TcpStream,
+    /// How many publications went out.
+    pub(crate) published: u64,
+    number: u16,
+    decoder: Decoder,
+    gate: Gate,
+    /// One publication per topic; they take turns.
+    templates: Rc<[Template]>,
+    publications_max: u64,
+    pending: Vec<u8>,
+    ended: Option<String>,
+}
+
+impl Publisher {
+    /// Takes over an open connection. It stops by itself after `publications_max` publications.
+    pub(crate) fn new(
+        number: u16,
+        connection: Connection,
+        gate: Gate,
+        templates: Rc<[Template]>,
+        publications_max: u64,
+    ) -> Self {
+        let mut publisher = Self {
+            stream: TcpStream::from_std(connection.stream),
+            published: 0,
+            number,
+            decoder: connection.decoder,
+            gate,
+            templates,
+            publications_max,
+            pending: Vec::new(),
+            ended: None,
+        };
+        publisher.take(&connection.unread);
+        publisher
+    }
+
+    /// Whether everything it may publish has been published.
+    pub(crate) fn is_done(&self) -> bool {
+        self.published >= self.publications_max
+    }
+
+    /// How many of its publications went to topic number `topic`.
+    pub(crate) fn published_to(&self, topic: usize) -> u64 {
+        let topics = self.templates.len() as u64;
+        let (rounds, rest) = (self.published / topics, self.published % topics);
+        rounds + u64::from((topic as u64) < rest)
+    }
+
+    /// When the next publication is due, at a fixed rate; `None` when it waits for an acknowledgement instead.
+    pub(crate) fn next_due_nanos(&self) -> Option<u64> {
+        match &self.gate {
+            Gate::Pace(_) => Some(self.gate.due_nanos(self.published, 0)),
+            Gate::Window(_) => None,
+        }
+    }
+
+    /// Sends what the gate lets out now.
+    pub(crate) fn publish(&mut self, now_nanos: u64) -> Result<(), BenchError> {
+        let room = self.gate.room(self.published, now_nanos).min(self.publications_max - self.published);
+        let topics = self.templates.len() as u64;
+        let before = self.published;
+        for _ in 0..room {
+            let template = &self.templates[(self.published % topics) as usize];
+            if self.pending.len() + template.len() > PENDING_BYTES_MAX {
+                break;
+            }
+            let stamp = Stamp {
+                publisher: self.number,
+                sequence: (self.published / topics) as u32,
+                due_nanos: self.gate.due_nanos(self.published, now_nanos),
+            };
+            template.write(stamp, &mut self.pending);
+            self.published += 1;
+        }
+        self.gate.published(self.published - before);
+        self.flush()
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> Result<(), BenchError> {
+        let mut written = 0;
+        while written < self.pending.len() {
+            match self.stream.write(&self.pending[written..]) {
+                Ok(length) => written += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.lost(error.to_string())),
+            }
+        }
+        self.pending.drain(..written);
+        Ok(())
+    }
+
+    /// Reads all acknowledgements there are.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<(), BenchError> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(self.lost("the server closed the connection".into())),
+                Ok(length) => {
+                    self.take(&buffer[..length]);
+                    if let Some(reason) = self.ended.take() {
+                        return Err(self.lost(reason));
+                    }
+                    if length < buffer.len() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.lost(error.to_string())),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let Self { decoder, gate, pending, ended, .. } = self;
+        decoder.feed(bytes, &mut |event| match event {
+            Event::Acknowledged(count) => gate.acknowledged(count),
+            // Its turn comes with the next flush, between two whole publications.
+            Event::Answer(answer) => pending.extend_from_slice(&answer),
+            Event::Ended(reason) => *ended = Some(reason),
+            Event::Message(_) => {}
+        });
+    }
+
+    fn lost(&self, reason: String) -> BenchError {
+        BenchError::PublisherLost { publisher: self.number, reason }
+    }
+}

@@ -1,0 +1,87 @@
+//! One subscriber: reads its socket until it is empty and counts what came.
+
+use std::io::{self, Read, Write};
+
+use mio::net::TcpStream;
+
+use super::{Connection, Tally};
+use crate::wire::{Decoder, Event};
+
+/// A connection that only listens, apart from answering pings.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    /// The socket.
+    pub(crate) stream: TcpStream,
+    /// The number of the topic it is subscribed to.
+    pub(crate) topic: usize,
+    /// Messages received.
+    pub(crate) received: u64,
+    /// Why the server ended it, once it has.
+    pub(crate) ended: Option<String>,
+    decoder: Decoder,
+    /// The next sequence of each publisher, if its messages are looked into; empty if they are only counted.
+    expected: Vec<u32>,
+}
+
+impl Subscriber {
+    /// Takes over an open connection subscribed to topic number `topic`. With `publishers` greater than 0, every
+    /// message is looked into for the order and latency of that many publishers.
+    pub(crate) fn new(connection: Connection, topic: usize, publishers: usize, tally: &mut Tally) -> Self {
+        let mut subscriber = Self {
+            stream: TcpStream::from_std(connection.stream),
+            topic,
+            received: 0,
+            ended: None,
+            decoder: connection.decoder,
+            expected: vec![0; publishers],
+        };
+        subscriber.take(&connection.unread, 0, tally);
+        subscriber
+    }
+
+    /// Reads all there is. `now_nanos` gives the age of the run.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], now_nanos: &impl Fn() -> u64, tally: &mut Tally) {
+        while self.ended.is_none() {
+            match self.stream.read(buffer) {
+                Ok(0) => self.ended = Some("the server closed the connection".into()),
+                Ok(length) => {
+                    self.take(&buffer[..length], now_nanos(), tally);
+                    // Readiness is edge-triggered; a read that came back short has emptied the socket (epoll(7)).
+                    if length < buffer.len() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.ended = Some(error.to_string()),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], now_nanos: u64, tally: &mut Tally) {
+        let Self { stream, received, ended, decoder, expected, .. } = self;
+        let before = *received;
+        decoder.feed(bytes, &mut |event| match event {
+            Event::Message(message) => {
+                *received += 1;
+                if !expected.is_empty() {
+                    tally.inspect(message, expected, now_nanos);
+                }
+            }
+            Event::Acknowledged(_) => {}
+            // A few bytes on a socket that sends nothing else: it has room for them.
+            Event::Answer(answer) => {
+                if let Err(error) = stream.write_all(&answer) {
+                    *ended = Some(format!("a ping could not be answered: {error}"));
+                }
+            }
+            Event::Ended(reason) => *ended = Some(reason),
+        });
+        tally.reads += 1;
+        tally.bytes += bytes.len() as u64;
+        if *received > before {
+            tally.deliveries += *received - before;
+            tally.last_delivery_nanos = now_nanos;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What is measured. A scenario opens connections through a driver, lets the load run, and turns what it saw into
+//! figures; how these are shown is the report's business.
+
+mod flow;
+mod idle;
+
+use crate::drivers::{Driver, Fanwire, Floor, Nats, Peer, Transport};
+use crate::error::BenchError;
+use crate::plan::{Pacing, Plan, Scenario, Target};
+use crate::report::Figure;
+use crate::server::{Cores, Owned, Probe, Server, pin_this_thread};
+use crate::wire::Template;
+
+/// What one run of one peer gave.
+#[derive(Debug)]
+pub(crate) struct Measurement {
+    /// The numbers.
+    pub(crate) figures: Vec<Figure>,
+    /// What a reader of the numbers must know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Measures one peer once: starts it, unless it runs already, and stops it afterwards.
+pub(crate) fn measure(plan: &Plan, peer: Peer, cores: Option<Cores>) -> Result<Measurement, BenchError> {
+    let driver = driver(plan, peer);
+    let server = match &plan.target {
+        Target::Start(programs) => driver.start(programs, cores)?,
+        Target::Running { address, pid } => {
+            if let Some(cores) = cores {
+                pin_this_thread(cores.load)?;
+            }
+            Server { address: *address, probe: pid.map(Probe::of_process), _owned: Owned::Nothing }
+        }
+    };
+    match &plan.scenario {
+        Scenario::Flow(flow) => flow::measure(flow, driver.as_ref(), &server),
+        Scenario::Idle(idle) => idle::measure(idle, driver.as_ref(), &server),
+    }
+}
+
+fn driver(plan: &Plan, peer: Peer) -> Box<dyn Driver> {
+    match peer {
+        Peer::Fanwire => Box::new(Fanwire::new(Transport::Json)),
+        Peer::FanwireMessagePack => Box::new(Fanwire::new(Transport::MessagePack)),
+        Peer::FanwireBare => Box::new(Fanwire::new(Transport::Bare)),
+        Peer::FanwireEvents => Box::new(Fanwire::new(Transport::Events)),
+        Peer::Nats => Box::new(Nats),
+        Peer::Floor => Box::new(floor(plan)),
+    }
+}
+
+/// At a fixed rate nothing gathers, so the floor sends every publication by itself, as it does where each one has a
+/// topic, and so a subscriber, of its own.
+fn floor(plan: &Plan) -> Floor {
+    match &plan.scenario {
+        Scenario::Flow(flow) => {
+            let gathers = matches!(flow.pacing, Pacing::Window(_)) && flow.topics == 1;
+            let frames_per_send = if gathers { plan.frames_per_send } else { 1 };
+            Floor::new(frames_per_send, &Template::payload(flow.payload_bytes), flow.topics)
+        }
+        Scenario::Idle(_) => Floor::new(1, &Template::payload(0), 1),
+    }
+}
+
+/// The name of topic number `number`. All are of one length, so that all frames of a run are.
+fn topic_name(number: usize) -> String {
+    format!("bench.{number:06}")
+}

@@ -1,0 +1,36 @@
+//! The server under measurement: started and stopped by the bench, or one that runs already.
+
+mod cores;
+mod probe;
+mod process;
+
+use std::net::SocketAddr;
+
+pub use cores::Cores;
+pub(crate) use cores::pin_this_thread;
+pub(crate) use probe::Probe;
+pub(crate) use process::{Process, ProcessPlan};
+
+use crate::drivers::FloorServer;
+
+/// A server that accepts connections at `address`.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Where.
+    pub(crate) address: SocketAddr,
+    /// How to ask for its processor time and memory, when it is known which process it is.
+    pub(crate) probe: Option<Probe>,
+    /// What ends with the measurement. Never read: it is kept to be dropped.
+    pub(crate) _owned: Owned,
+}
+
+/// What of the server belongs to the bench.
+#[derive(Debug)]
+pub(crate) enum Owned {
+    /// Nothing: it ran before and runs on.
+    Nothing,
+    /// A child process.
+    Process(#[expect(dead_code, reason = "kept to be stopped when dropped")] Process),
+    /// A thread of this process.
+    Floor(#[expect(dead_code, reason = "kept to be stopped when dropped")] FloorServer),
+}

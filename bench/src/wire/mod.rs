@@ -1,0 +1,73 @@
+//! What servers send, cut into messages as cheaply as can be: headers are read, payloads are not.
+//!
+//! One decoder per kind of stream. All take bytes cut anywhere and give [`Event`]s; none does I/O. The other direction
+//! is small: requests are written by the drivers, publications are ready-made [`Template`]s.
+
+mod acknowledgements;
+mod carry;
+mod event_stream;
+mod frames;
+mod nats;
+mod template;
+pub(crate) mod websocket;
+
+pub(crate) use acknowledgements::AcknowledgementBytes;
+pub(crate) use event_stream::{EventStream, Framing};
+pub(crate) use frames::{Frames, Vocabulary};
+pub(crate) use nats::NatsStream;
+pub(crate) use template::{Masked, Template};
+
+/// What a stream of bytes turned out to say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    /// A publication was delivered: the message, with whatever envelope it has.
+    Message(&'a [u8]),
+    /// So many publications of this connection were acknowledged.
+    Acknowledged(u64),
+    /// The server wants these bytes back, as a sign of life.
+    Answer(Vec<u8>),
+    /// The server ended the connection or broke its protocol; nothing after this is read.
+    Ended(String),
+}
+
+/// Reads one kind of stream.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    /// WebSocket frames that are messages.
+    Frames(Frames),
+    /// The NATS protocol inside WebSocket frames.
+    Nats(NatsStream),
+    /// Server-Sent Events.
+    EventStream(EventStream),
+    /// One byte for each publication.
+    AcknowledgementBytes(AcknowledgementBytes),
+}
+
+impl Decoder {
+    /// Reads the next bytes of the stream.
+    pub(crate) fn feed(&mut self, input: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
+        match self {
+            Self::Frames(decoder) => decoder.feed(input, on_event),
+            Self::Nats(decoder) => decoder.feed(input, on_event),
+            Self::EventStream(decoder) => decoder.feed(input, on_event),
+            Self::AcknowledgementBytes(decoder) => decoder.feed(input, on_event),
+        }
+    }
+}
+
+/// Feeds a stream to a decoder cut at every `step` bytes, for the decoders' tests.
+#[cfg(test)]
+fn transcript(decoder: &mut Decoder, stream: &[u8], step: usize) -> Vec<String> {
+    let mut events = Vec::new();
+    for piece in stream.chunks(step) {
+        decoder.feed(piece, &mut |event| {
+            events.push(match event {
+                Event::Message(message) => format!("message {}", String::from_utf8_lossy(message)),
+                Event::Acknowledged(count) => format!("acknowledged {count}"),
+                Event::Answer(answer) => format!("answer {answer:?}"),
+                Event::Ended(reason) => format!("ended {reason}"),
+            });
+        });
+    }
+    events
+}

@@ -1,0 +1,223 @@
+//! `fanwire bench`: turns a command line into a plan for the load generator, and prints its report.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use fanwire_bench::{
+    BenchError, Cores, Flow, Idle, Pacing, Peer, Plan, Programs, Scenario, Target, loopback_address,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  fanwire bench fanout                                  1 publisher to 100 subscribers, as fast as it goes
+  fanwire bench fanout --driver fanwire,nats,floor --repeat 3 --window 256
+                                                        against nats-server and a bare loop of send, medians of 3
+  fanwire bench fanout --subscribers 1000 --rate 100    latency at 100 publications a second
+  fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
+                                                        a broker that runs already
+  fanwire bench topics --topics 1000 --driver fanwire,nats
+                                                        1000 topics with a subscriber each
+  fanwire bench idle --connections 10000 --json         memory of each idle connection, as JSON
+
+The server and the load are pinned to a core each (see --server-core, --load-core, --no-pin). Processor time is the
+server's own, user and system, over all its threads. What lets a publisher send its next publication is fanwire's receipt,
+nats-server's +OK (its publisher connects with `verbose`), and the floor's own answer.";
+
+/// Measure the broker, its peers and the machine's own limit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    scenario: ScenarioArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum ScenarioArgs {
+    /// Publishers to many subscribers of one topic.
+    Fanout {
+        /// How many connections are subscribed.
+        #[arg(long, default_value_t = 100)]
+        subscribers: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Publishers to many topics, each with a subscriber of its own.
+    Topics {
+        /// How many topics, and so how many subscribers.
+        #[arg(long, default_value_t = 1000)]
+        topics: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Subscribed connections that do nothing: the server's memory for each.
+    Idle {
+        /// How many connections.
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+        /// How many topics they are spread over.
+        #[arg(long, default_value_t = 1)]
+        topics: usize,
+        /// How long they are held, in seconds, before memory is read again.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct FlowArgs {
+    /// How many connections publish.
+    #[arg(long, default_value_t = 1)]
+    publishers: usize,
+    /// Bytes of each payload, 16 at least.
+    #[arg(long, default_value_t = 128)]
+    payload: usize,
+    /// As fast as it goes, with at most so many publications of each publisher unacknowledged.
+    #[arg(long, default_value_t = 64, conflicts_with = "rate")]
+    window: u64,
+    /// So many publications a second, of all publishers together; latency counts from when each was due.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// How long to measure, in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// How long to publish before that, in seconds [default: 1, or 0 with --publications].
+    #[arg(long)]
+    warmup: Option<f64>,
+    /// Stop earlier, after so many publications.
+    #[arg(long)]
+    publications: Option<u64>,
+    /// Look into the messages of every so-manieth subscriber for order and latency; all are counted
+    /// [default: 8, or 1 with --rate].
+    #[arg(long)]
+    inspect_every: Option<usize>,
+    /// How many frames the floor sends at once.
+    #[arg(long, default_value_t = 64)]
+    frames_per_send: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct CommonArgs {
+    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-bare, fanwire-sse, nats, floor.
+    #[arg(long, value_delimiter = ',', default_value = "fanwire")]
+    driver: Vec<Peer>,
+    /// Start each server on a free port and stop it afterwards; this is what happens without --url.
+    #[arg(long, conflicts_with = "url")]
+    start: bool,
+    /// Measure a server that runs already, on this machine.
+    #[arg(long)]
+    url: Option<String>,
+    /// The process id of that server, for its processor time and memory.
+    #[arg(long, requires = "url")]
+    pid: Option<u32>,
+    /// The fanwire binary to start [default: this one].
+    #[arg(long, value_name = "PROGRAM")]
+    fanwire: Option<PathBuf>,
+    /// The nats-server binary to start.
+    #[arg(long, value_name = "PROGRAM", default_value = "nats-server")]
+    nats: PathBuf,
+    /// Go through all drivers so many times, in alternation, and show medians.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// The core of the servers started here.
+    #[arg(long, default_value_t = 0)]
+    server_core: usize,
+    /// The core of the load.
+    #[arg(long, default_value_t = 1)]
+    load_core: usize,
+    /// Pin nothing to a core.
+    #[arg(long)]
+    no_pin: bool,
+    /// Print JSON, with every single run.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: Args) -> ExitCode {
+    match measure(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fanwire bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: Args) -> Result<(), BenchError> {
+    let (scenario, frames_per_send, common) = scenario(args.scenario)?;
+    let target = match common.url {
+        Some(url) => Target::Running { address: loopback_address(&url)?, pid: common.pid },
+        None => Target::Start(Programs { fanwire: this_program(common.fanwire)?, nats: common.nats }),
+    };
+    let cores = Cores { server: common.server_core, load: common.load_core };
+    let plan = Plan {
+        scenario,
+        peers: common.driver,
+        target,
+        repeat: common.repeat,
+        cores: (!common.no_pin).then_some(cores),
+        frames_per_send,
+    };
+    let report = fanwire_bench::run(&plan, |line| eprintln!("{line}"))?;
+    if common.json {
+        println!("{:#}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+fn scenario(args: ScenarioArgs) -> Result<(Scenario, usize, CommonArgs), BenchError> {
+    Ok(match args {
+        ScenarioArgs::Fanout { subscribers, flow, common } => {
+            let frames_per_send = flow.frames_per_send;
+            (Scenario::Flow(flow.into_flow("fanout", subscribers, 1)?), frames_per_send, common)
+        }
+        ScenarioArgs::Topics { topics, flow, common } => {
+            let frames_per_send = flow.frames_per_send;
+            (Scenario::Flow(flow.into_flow("topics", topics, topics)?), frames_per_send, common)
+        }
+        ScenarioArgs::Idle { connections, topics, seconds, common } => {
+            (Scenario::Idle(Idle { connections, topics, hold: duration(seconds)? }), 1, common)
+        }
+    })
+}
+
+impl FlowArgs {
+    fn into_flow(self, name: &'static str, subscribers: usize, topics: usize) -> Result<Flow, BenchError> {
+        let warmup = self.warmup.unwrap_or(if self.publications.is_some() { 0.0 } else { 1.0 });
+        let inspect_every = self.inspect_every.unwrap_or(if self.rate.is_some() { 1 } else { 8 });
+        Ok(Flow {
+            name,
+            publishers: self.publishers,
+            subscribers,
+            topics,
+            payload_bytes: self.payload,
+            pacing: self.rate.map_or(Pacing::Window(self.window), Pacing::Rate),
+            warmup: duration(warmup)?,
+            duration: duration(self.seconds)?,
+            publications: self.publications,
+            inspect_every,
+        })
+    }
+}
+
+fn duration(seconds: f64) -> Result<Duration, BenchError> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| BenchError::Plan(format!("{seconds} is no number of seconds: {error}")))
+}
+
+fn this_program(given: Option<PathBuf>) -> Result<PathBuf, BenchError> {
+    match given {
+        Some(program) => Ok(program),
+        None => std::env::current_exe().map_err(|error| BenchError::System("finding this program", error)),
+    }
+}

@@ -1,0 +1,48 @@
+//! The `fanwire` binary: reads the command line and hands it to the subcommand. What each does is in its own file.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod connection;
+mod health;
+mod publish;
+mod serve;
+mod stdin;
+mod subscribe;
+
+const EXAMPLES: &str = "\
+Examples:
+  fanwire serve                          start a broker on this machine
+  fanwire sub 'chat.*'                   print what is published, in one terminal
+  fanwire pub chat.lobby 'Hello!'        publish something, in another
+
+Every subcommand has examples of its own: fanwire pub --help";
+
+/// A publish/subscribe broker for live web applications.
+#[derive(Debug, Parser)]
+#[command(name = "fanwire", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Pub(publish::Args),
+    Sub(subscribe::Args),
+    Bench(bench::Args),
+    Health(health::Args),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Pub(args) => publish::run(args),
+        Command::Sub(args) => subscribe::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Health(args) => health::run(args),
+    }
+}

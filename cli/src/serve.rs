@@ -1,0 +1,177 @@
+//! `fanwire serve`: configures a broker, says where it is, and runs it until it is told to stop.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use fanwire_broker::config::{self, LogFormat, Overrides};
+use fanwire_broker::server::Server;
+use fanwire_broker::telemetry;
+
+const EXAMPLES: &str = "\
+Examples:
+  fanwire serve                                     for this machine only, at http://127.0.0.1:7400
+  fanwire serve --port 8000                         on another port
+  fanwire serve --config fanwire.toml               with a configuration file
+  fanwire serve --listen 0.0.0.0:7400 --open        for everybody who can reach this machine
+  fanwire serve --set limits.message_bytes_max=4MiB with any setting of the file
+
+Every setting can also come from the environment: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX.
+Flags win over the environment, the environment over the file. The file deploy/fanwire.toml lists all settings.
+SIGTERM and Ctrl-C send clients away in good order and stop.";
+
+/// Start a broker.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "FANWIRE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [default: 127.0.0.1:7400]; port 0 takes any free port.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Port to listen on.
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
+    /// Serve everybody without credentials although other machines can reach the address.
+    #[arg(long)]
+    open: bool,
+    /// Number of worker threads [default: one per core].
+    #[arg(long, value_name = "COUNT")]
+    workers: Option<String>,
+    /// Let pages of this origin use the broker, such as https://app.example; may be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// What to log: a level, or a list of target=level [default: info].
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Any setting of the configuration file; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, String)>,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        None => Err("write KEY=VALUE, as in limits.message_bytes_max=4MiB".to_owned()),
+    }
+}
+
+impl Args {
+    fn overrides(&self) -> Overrides {
+        let mut pairs = self.set.clone();
+        let mut put = |key: &str, value: Option<String>| {
+            pairs.extend(value.map(|value| (key.to_owned(), value)));
+        };
+        put("listen", self.listen.clone());
+        put("port", self.port.clone());
+        put("open", self.open.then(|| "true".to_owned()));
+        put("workers", self.workers.clone());
+        put("log.filter", self.log.clone());
+        put("origins", (!self.allow_origin.is_empty()).then(|| self.allow_origin.join(",")));
+        Overrides(pairs)
+    }
+}
+
+/// Runs the broker until it is told to stop.
+pub(crate) fn run(args: Args) -> ExitCode {
+    match serve(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fanwire serve: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    // A variable that is not text cannot be a setting of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = config::load(args.config.as_deref(), environment, &args.overrides())?;
+    let json = match config.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Text => Some(false),
+        LogFormat::Json => Some(true),
+    };
+    telemetry::start_logs(&config.log.filter, json)?;
+    let is_open = config.open;
+    let server = Server::bind(config)?;
+    greet(&server, is_open);
+    server.run(told_to_stop())?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Says what a newcomer needs to know. Nobody reading it is no reason not to serve.
+fn greet(server: &Server, is_open: bool) {
+    let address = reachable(server.address());
+    let security = if is_open && !server.address().ip().is_loopback() {
+        "open to everybody who can reach it (--open)"
+    } else {
+        "open, for this machine only"
+    };
+    let text = format!(
+        "fanwire {version}, {workers} workers\n\
+         \n  listening   http://{address}  ({security})\
+         \n  WebSocket   ws://{address}/ws\
+         \n  start page  http://{address}/\
+         \n  chat        http://{address}/examples/chat.html\
+         \n  metrics     http://{address}/metrics\
+         \n\nTry it, in two terminals:\
+         \n  curl -N -H 'Accept: text/event-stream' http://{address}/topics/chat.lobby\
+         \n  curl -H 'Content-Type: text/plain' -d 'hello' http://{address}/topics/chat.lobby\n\n",
+        version = env!("CARGO_PKG_VERSION"),
+        workers = server.workers(),
+    );
+    let mut output = std::io::stdout().lock();
+    let _nobody_reads = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+/// An address that can be connected to: listening on all addresses means that the loopback one will do.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let loopback: std::net::IpAddr = match address {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(loopback, address.port())
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be listened to: stop this broker with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+        _ = interrupt.recv() => tracing::info!("interrupted: draining"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_broker::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn the_default_configuration_is_for_this_machine_only() {
+        assert!(Config::default().listen.ip().is_loopback());
+        assert!(!Config::default().open);
+    }
+
+    #[test]
+    fn all_addresses_are_reached_over_loopback() {
+        assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
+        assert_eq!(reachable("[::]:80".parse().unwrap()).to_string(), "[::1]:80");
+        assert_eq!(reachable("10.1.2.3:80".parse().unwrap()).to_string(), "10.1.2.3:80");
+    }
+}

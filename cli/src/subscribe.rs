@@ -1,0 +1,231 @@
+//! `fanwire sub`: prints what is published, as it comes.
+
+mod output;
+
+use std::io::IsTerminal;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::task::{Context, Poll};
+
+use fanwire_client::{Client, Cursor, Error, Event, Message, Since, Status, StatusWatch, Subscription};
+use futures_core::Stream;
+
+use crate::connection::{Connection, Failure};
+use output::{Format, Output};
+
+const EXAMPLES: &str = "\
+Examples:
+  fanwire sub chat.lobby                          print every message
+  fanwire sub 'chat.*' 'orders.>'                 several topics and patterns; each line begins with its topic and a tab
+  fanwire sub --since earliest chat.lobby         begin with everything the broker still holds
+  fanwire sub --since 5f3a:17 chat.lobby          resume after a position, as printed by 'fanwire pub'
+  fanwire sub --last 10 --json chat.lobby | jq    the newest ten first, each as a JSON object on a line of its own
+  fanwire sub --count 1 jobs.done && make report  wait for one message
+
+'*' stands for one level of a topic, '>' for all that follow; quote them. --since and --last need plain topics. The broker
+is http://127.0.0.1:7400 unless --url or FANWIRE_URL says otherwise. A token is taken from FANWIRE_TOKEN or --token-file.
+A broken connection is made again and resumed; that, and anything missed, is said on standard error.";
+
+/// Print what is published to topics
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Topics (chat.lobby) or patterns ('chat.*', 'orders.>')
+    #[arg(required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+    /// Begin after this: 'earliest', a position EPOCH:OFFSET, or a cursor
+    #[arg(long, value_name = "WHERE", value_parser = since, conflicts_with = "last")]
+    since: Option<Since>,
+    /// Begin with the newest N messages of each topic
+    #[arg(long, value_name = "N")]
+    last: Option<u32>,
+    /// Print each message as one JSON object: topic, data or data_base64, offset, epoch, ts
+    #[arg(long, short)]
+    json: bool,
+    /// Stop after N messages
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Runs the subcommand.
+pub(crate) fn run(args: Args) -> ExitCode {
+    crate::connection::run("sub", follow(args))
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if text == fanwire_protocol::EARLIEST {
+        return Ok(Since::Earliest);
+    }
+    let cursor: Cursor =
+        text.parse().map_err(|_| "expected 'earliest', EPOCH:OFFSET or a cursor".to_owned())?;
+    Ok(Since::Cursor(cursor))
+}
+
+async fn follow(args: Args) -> Result<(), Failure> {
+    let client = args.connection.open("sub").await?;
+    let mut sources = Sources::open(&client, &args).await?;
+    let several = sources.subscriptions.len() > 1 || sources.subscriptions[0].pattern().is_wild();
+    let format = match (args.json, several) {
+        (true, _) => Format::Json,
+        (false, true) => Format::TopicAndPayload,
+        (false, false) => Format::Payload,
+    };
+    if std::io::stderr().is_terminal() {
+        eprintln!("fanwire sub: following {}; Ctrl-C ends it", args.topics.join(" "));
+    }
+    tokio::select! {
+        outcome = print(&mut sources, Output::new(format), args.count) => outcome?,
+        () = say_status(client.watch_status()) => {}
+        // Where it cannot be listened for, Ctrl-C ends the process by itself.
+        Ok(()) = tokio::signal::ctrl_c() => {}
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Prints until there is nothing more to come, the count is reached, or nobody reads any more.
+async fn print(sources: &mut Sources, mut output: Output, count: Option<u64>) -> Result<(), Failure> {
+    let mut left = count.unwrap_or(u64::MAX);
+    loop {
+        let mut event = sources.next().await;
+        // What has come already is written at once; waiting for more never holds back what is there.
+        loop {
+            match event {
+                Some((_, Event::Message(message))) => {
+                    output.add(&message);
+                    left -= 1;
+                }
+                Some((pattern, Event::Lost { missed })) => say_lost(&pattern, missed),
+                Some((pattern, Event::Ended(error))) => {
+                    output.flush().await?;
+                    return Err(ended(&pattern, error));
+                }
+                Some(_) => {}
+                None => {
+                    output.flush().await?;
+                    return Ok(());
+                }
+            }
+            if left == 0 || output.is_full() {
+                break;
+            }
+            match sources.now().await {
+                Poll::Ready(next) => event = next,
+                Poll::Pending => break,
+            }
+        }
+        if !output.flush().await? || left == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn ended(pattern: &str, error: Error) -> Failure {
+    match error {
+        Error::Rejected { .. } => Failure::new(format!("'{pattern}' ended: {error}")),
+        other => other.into(),
+    }
+}
+
+fn say_lost(pattern: &str, missed: Option<u64>) {
+    match missed {
+        Some(count) => eprintln!("fanwire sub: {count} messages of '{pattern}' were missed"),
+        None => eprintln!("fanwire sub: messages of '{pattern}' may have been missed"),
+    }
+}
+
+/// Says when the connection breaks and when it is back. Does not end.
+async fn say_status(mut status: StatusWatch) {
+    let mut connected = true;
+    while let Some(now) = status.changed().await {
+        match now {
+            Status::Reconnecting { cause, .. } if connected => {
+                connected = false;
+                eprintln!("fanwire sub: {}; reconnecting", Failure::new(cause));
+            }
+            Status::Connected { .. } => {
+                connected = true;
+                eprintln!("fanwire sub: connected again");
+            }
+            _ => {}
+        }
+    }
+    // The end is for the subscriptions to tell, which still have what came before it.
+    std::future::pending().await
+}
+
+/// All subscriptions as one stream.
+struct Sources {
+    subscriptions: Vec<Subscription>,
+    /// Which to look at first, so that a busy topic does not keep the others from being seen.
+    first: usize,
+}
+
+impl Sources {
+    async fn open(client: &Client, args: &Args) -> Result<Self, Failure> {
+        let mut subscriptions: Vec<Subscription> = Vec::new();
+        for topic in &args.topics {
+            if subscriptions.iter().any(|subscription| subscription.pattern().as_str() == topic) {
+                continue;
+            }
+            let mut subscribe = client.subscribe(topic);
+            if let Some(since) = &args.since {
+                subscribe = subscribe.since(since.clone());
+            }
+            if let Some(count) = args.last {
+                subscribe = subscribe.last(count);
+            }
+            subscriptions.push(subscribe.await?);
+        }
+        Ok(Self { subscriptions, first: 0 })
+    }
+
+    /// The next event with the pattern it belongs to; `None` once a subscription has ended.
+    async fn next(&mut self) -> Option<(String, Event)> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// What is there without waiting.
+    async fn now(&mut self) -> Poll<Option<(String, Event)>> {
+        std::future::poll_fn(|context| Poll::Ready(self.poll_next(context))).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(String, Event)>> {
+        let count = self.subscriptions.len();
+        for turn in 0..count {
+            let index = (self.first + turn) % count;
+            while let Poll::Ready(event) = Pin::new(&mut self.subscriptions[index]).poll_next(context) {
+                self.first = (index + 1) % count;
+                let Some(event) = event else { return Poll::Ready(None) };
+                if let Event::Message(message) = &event
+                    && self.is_anothers(index, message)
+                {
+                    continue;
+                }
+                return Poll::Ready(Some((self.subscriptions[index].pattern().to_string(), event)));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whether a subscription before this one has the same message, so that it is printed once.
+    fn is_anothers(&self, index: usize, message: &Message) -> bool {
+        self.subscriptions[..index].iter().any(|other| other.pattern().matches(&message.topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_begin_are_read() {
+        assert_eq!(since("earliest"), Ok(Since::Earliest));
+        assert!(matches!(since("5f3a:17"), Ok(Since::Cursor(_))));
+        for text in ["", "17", "latest", "5f3a:x"] {
+            assert!(since(text).is_err(), "{text}");
+        }
+    }
+}
