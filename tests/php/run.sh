@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# Runs the PHP examples by a real php against the real broker. It owns the processes it starts and ends them; what the
+# examples do inside it does not know. Needs: bash 4, php-cli. FANWIRE_BIN names another broker than the debug build.
+set -u
+cd "$(dirname "$0")/../.."
+BROKER_BIN=${FANWIRE_BIN:-target/debug/fanwire}
+PATIENCE=20   # Seconds to wait for anything that must come.
+PASSED=0
+STARTED=()
+
+die() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+pass() {
+  PASSED=$((PASSED + 1))
+  echo "ok $PASSED - $*"
+}
+end_all() {
+  for pid in "${STARTED[@]}"; do kill "$pid" 2>/dev/null; done
+  wait 2>/dev/null
+}
+trap end_all EXIT
+
+# await FD PATTERN: reads lines from FD until one matches the extended regular expression, and leaves it in LINE.
+await() {
+  local seen=""
+  while IFS= read -r -t "$PATIENCE" -u "$1" LINE; do
+    [[ $LINE =~ $2 ]] && return 0
+    seen+="  $LINE"$'\n'
+  done
+  die "no line matching '$2' within $PATIENCE s; there came only:"$'\n'"$seen"
+}
+
+# Starts the broker with the arguments given, and sets BROKER_PID and PORT.
+start_broker() {
+  exec {BROKER_OUT}< <(exec "$BROKER_BIN" serve --listen "$1" 2>&1)
+  BROKER_PID=$!
+  STARTED+=("$BROKER_PID")
+  await "$BROKER_OUT" 'http://127\.0\.0\.1:([0-9]+)'
+  PORT=${BASH_REMATCH[1]}
+  cat <&"$BROKER_OUT" >/dev/null &   # So that a full pipe never stops the broker.
+  STARTED+=("$!")
+}
+
+# publish TOPIC TEXT: runs the example and leaves what it printed in OUTPUT and its exit code in CODE.
+publish() {
+  OUTPUT=$(php examples/php/publish.php "$1" "$2" 2>&1)
+  CODE=$?
+}
+
+[[ -x $BROKER_BIN ]] || die "there is no broker at $BROKER_BIN: build it with 'cargo build -p fanwire' or set FANWIRE_BIN"
+command -v php >/dev/null || die "php is not installed"
+
+# --- The examples are sound PHP, and say how they are used.
+for file in examples/php/*.php examples/snippets/*.php tests/php/*.php; do
+  php -d error_reporting=-1 -l "$file" >/dev/null || die "$file does not parse"
+done
+pass "every PHP file parses"
+for file in publish listen; do
+  OUTPUT=$(php "examples/php/$file.php" 2>&1)
+  CODE=$?
+  [[ $CODE == 2 && $OUTPUT == Usage:* ]] || die "$file.php without arguments: exit code $CODE, printed: $OUTPUT"
+done
+pass "without arguments both say how they are used"
+
+# --- publish.php delivers to listen.php.
+start_broker 127.0.0.1:0
+export FANWIRE_URL=http://127.0.0.1:$PORT
+publish php.nobody 'Hello'
+[[ $CODE == 0 && $OUTPUT == "Delivered to 0 subscribers." ]] || die "publish.php to nobody: exit code $CODE, printed: $OUTPUT"
+pass "publish.php says when nobody listens"
+
+exec {LISTENER}< <(exec php examples/php/listen.php php.room 2>&1)
+STARTED+=("$!")
+await "$LISTENER" '^Listening to '
+publish php.room 'Grüße aus PHP'
+[[ $CODE == 0 && $OUTPUT == "Delivered to 1 subscribers." ]] || die "publish.php: exit code $CODE, printed: $OUTPUT"
+await "$LISTENER" '^\{.*"text": ?".*aus PHP"\}$'
+[[ $(php -r 'echo json_decode($argv[1])->text;' "$LINE") == 'Grüße aus PHP' ]] || die "the text did not arrive intact: $LINE"
+pass "publish.php delivers to listen.php, and says to how many"
+
+# --- publish.php inside a web request.
+exec {WEB}< <(exec php -S 127.0.0.1:0 -t examples/php 2>&1)
+STARTED+=("$!")
+await "$WEB" 'http://127\.0\.0\.1:([0-9]+)'
+WEB_PORT=${BASH_REMATCH[1]}
+OUTPUT=$(php -r '
+  echo file_get_contents("http://127.0.0.1:$argv[1]/publish.php", false, stream_context_create(["http" => [
+    "method" => "POST", "header" => "Content-Type: application/x-www-form-urlencoded", "content" => "text=from+a+form"]]));' "$WEB_PORT")
+[[ $OUTPUT == "Delivered to 0 subscribers." ]] || die "publish.php in a web request printed: $OUTPUT"
+HELD=$(php -r 'echo json_decode(file_get_contents("$argv[1]/topics/chat.lobby"))->messages[0]->data->text;' "$FANWIRE_URL")
+[[ $HELD == "from a form" ]] || die "the form's text is not in the topic's history, but: $HELD"
+pass "publish.php works inside a web request"
+
+# --- The README's snippet, as it is written; only the port is this broker's.
+SNIPPET=$(sed "s/localhost:7400/127.0.0.1:$PORT/" examples/snippets/publish.php)
+[[ $SNIPPET == *"127.0.0.1:$PORT"* ]] || die "examples/snippets/publish.php does not speak to localhost:7400"
+OUTPUT=$(php -d error_reporting=-1 -d display_errors=stderr <<<"$SNIPPET" 2>&1)
+[[ $OUTPUT == "Delivered to 0 subscribers" ]] || die "examples/snippets/publish.php printed: $OUTPUT"
+pass "the README's snippet publishes"
+
+# --- The broker's own words reach the user.
+publish 'two words' 'Hello'
+[[ $CODE == 1 && $OUTPUT == "The broker did not take the message: "*" "* ]] || die "publish.php to a bad topic: exit code $CODE, printed: $OUTPUT"
+OUTPUT=$(php examples/php/listen.php 'two words' 2>&1)
+CODE=$?
+[[ $CODE == 1 && $OUTPUT == "The broker said no (400): "*" "* ]] || die "listen.php to a bad topic: exit code $CODE, printed: $OUTPUT"
+pass "a refused topic is explained by both"
+
+# --- listen.php survives cut connections: every number once and in order.
+exec {PROXY}< <(exec php tests/php/proxy.php "$PORT" 2>&1)
+PROXY_PID=$!
+STARTED+=("$PROXY_PID")
+await "$PROXY" '^([0-9]+)$'
+exec {LISTENER}< <(FANWIRE_URL=http://127.0.0.1:${BASH_REMATCH[1]} exec php examples/php/listen.php php.cut 2>&1)
+STARTED+=("$!")
+await "$LISTENER" '^Listening to '
+for number in {1..40}; do
+  publish php.cut "number $number"
+  [[ $CODE == 0 ]] || die "publishing number $number: $OUTPUT"
+  if ((number % 10 == 5)); then
+    kill -USR1 "$PROXY_PID"
+    if ((number % 20 == 5)); then await "$PROXY" '^cut$'; fi   # The other cuts come with the next bytes.
+  fi
+done
+for number in {1..40}; do
+  await "$LISTENER" '"text"'
+  [[ $LINE == *"\"number $number\""* ]] || die "after the cuts number $number was due, there came: $LINE"
+done
+publish php.cut "the end"
+await "$LISTENER" '"text"'
+[[ $LINE == *'"the end"'* ]] || die "something came twice: $LINE"
+pass "listen.php loses and doubles nothing when its connection is cut"
+
+# --- The broker goes and comes back.
+exec {LISTENER}< <(exec php examples/php/listen.php php.restart 2>&1)
+STARTED+=("$!")
+await "$LISTENER" '^Listening to '
+publish php.restart 'before'
+await "$LISTENER" '"before"'
+kill "$BROKER_PID"
+await "$LISTENER" '^The broker says goodbye: .'
+await "$LISTENER" '^Cannot reach the broker at '
+publish php.restart 'nobody hears this'
+[[ $CODE == 1 && $OUTPUT == "Cannot reach the broker at $FANWIRE_URL. Is it running?" ]] || die "publish.php without a broker: exit code $CODE, printed: $OUTPUT"
+pass "both say clearly that the broker is down"
+start_broker "127.0.0.1:$PORT"
+await "$LISTENER" '^Some messages were missed'
+publish php.restart 'after'
+await "$LISTENER" '"after"'
+pass "listen.php comes back after a restart and says that something was missed"
+
+echo "$PASSED passed, 0 failed"
