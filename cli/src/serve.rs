@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Number of worker threads [default: one per core].
     #[arg(long, value_name = "COUNT")]
     workers: Option<String>,
-    /// Let pages of this origin use the broker, such as https://app.example; may be repeated.
+    /// Let pages of this origin, scheme and host, use the broker; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// What to log: a level, or a list of target=level [default: info].
