@@ -1,1 +1,34 @@
-//! stub
+//! What the end-to-end tests stand on: a broker process, and clients that say exactly what they are told to, byte by byte.
+//!
+//! Everything blocks, and everything that waits gives up after [`PATIENCE`] with a message that says what did not come. The
+//! clients are made for testing: they panic where a real client would return an error.
+
+mod broker;
+mod events;
+mod http;
+mod websocket;
+
+use std::time::{Duration, Instant};
+
+pub use broker::Broker;
+pub use events::{Event, Events};
+pub use http::{Http, Response, get, post, request};
+pub use websocket::{Frame, Opcode, WebSocket};
+
+/// How long a test waits for anything that must come.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Asks again and again until `probe` has an answer.
+///
+/// # Panics
+/// If there is none within [`PATIENCE`]; `what` says what was waited for.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

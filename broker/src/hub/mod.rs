@@ -22,6 +22,9 @@ use crate::telemetry::WorkerCounters;
 /// How much of the inbox one tick takes, in bytes, so that a flood cannot keep a worker from its other work.
 const TICK_BYTES_MAX: usize = 256 * 1024;
 
+/// How many ticks are run ahead of time for a session that is about to end.
+const TICKS_AHEAD_MAX: usize = 16;
+
 /// The fan-out of one worker. It lives and dies on that worker's thread.
 pub(crate) struct Hub {
     worker: usize,
@@ -117,6 +120,19 @@ impl Hub {
                 // Between two ticks the sessions get their turn: to write what would block, to be closed, to read.
                 tokio::task::yield_now().await;
             }
+        }
+    }
+
+    /// Delivers what waits in the inbox now, ahead of the next tick: for a session that is about to end and is still owed
+    /// what was published before.
+    pub(crate) fn deliver_waiting(&self) {
+        let (mut batch, mut touched) = (Vec::new(), Vec::new());
+        for _ in 0..TICKS_AHEAD_MAX {
+            if !self.inbox.take(&mut batch, TICK_BYTES_MAX) {
+                return;
+            }
+            self.tick(&batch, &mut touched);
+            batch.clear();
         }
     }
 

@@ -89,6 +89,11 @@ impl Connection {
             }
             close.is_none()
         });
+        if close.is_some() || result.is_err() {
+            // What the session published right before the end comes back to it before the close does.
+            session.flush_replies();
+            session.worker().hub.deliver_waiting();
+        }
         session.send_raw(&answers);
         session.flush_replies();
         match (close, result) {

@@ -1,0 +1,135 @@
+//! The numbering of one topic: its epoch, its head, its floor, and how far retention reaches.
+//!
+//! Read the same way by the writer and by every reader, so both agree on what is still held. Offsets are given by the
+//! store and are consecutive here, and only here: a row that is missing between floor and head is damage.
+
+use fanwire_protocol::{Epoch, Topic};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Keep, StoreError};
+
+/// Where a topic stands in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Numbering {
+    /// The topic's row.
+    pub(super) id: i64,
+    /// The epoch of its offsets.
+    pub(super) epoch: Epoch,
+    /// The offset of its newest publication, held or not; 0 before the first.
+    pub(super) head: Place,
+    /// The newest publication that is not held any more; offset 0 while all are.
+    pub(super) floor: Place,
+}
+
+/// What is known of one publication besides what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    /// Its offset.
+    pub(super) offset: u64,
+    /// The costs of all publications of the epoch up to and with this one.
+    pub(super) total: u64,
+    /// When it was accepted, in milliseconds since 1970.
+    pub(super) ts: u64,
+}
+
+impl Numbering {
+    /// Reads where `topic` stands, if it is known.
+    pub(super) fn load(connection: &Connection, topic: &Topic) -> Result<Option<Self>, StoreError> {
+        let mut find = connection
+            .prepare_cached("SELECT id, epoch, floor, floor_total, floor_ts FROM topics WHERE name = ?1")?;
+        let found = find.query_row([topic.as_str()], |row| {
+            let floor = place(row, 2)?;
+            Ok(Self { id: row.get(0)?, epoch: epoch(row.get(1)?), head: floor, floor })
+        });
+        let Some(mut numbering) = found.optional()? else { return Ok(None) };
+        numbering.load_head(connection)?;
+        Ok(Some(numbering))
+    }
+
+    /// Takes the head from the last publication, or from the floor when none is held.
+    pub(super) fn load_head(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let mut newest = connection.prepare_cached(
+            "SELECT offset, total, ts FROM publications WHERE topic = ?1 ORDER BY offset DESC LIMIT 1",
+        )?;
+        self.head = newest.query_row([self.id], |row| place(row, 0)).optional()?.unwrap_or(self.floor);
+        if self.head.offset < self.floor.offset || self.head.total < self.floor.total {
+            return Err(StoreError::damaged("a topic's newest publication is older than what it has let go of"));
+        }
+        Ok(())
+    }
+
+    /// What is known of the publication at `offset`, which lies between floor and head.
+    pub(super) fn place_at(&self, connection: &Connection, offset: u64) -> Result<Place, StoreError> {
+        if offset == self.floor.offset {
+            return Ok(self.floor);
+        }
+        if offset == self.head.offset {
+            return Ok(self.head);
+        }
+        let mut find = connection
+            .prepare_cached("SELECT offset, total, ts FROM publications WHERE topic = ?1 AND offset = ?2")?;
+        let found = find.query_row(params![self.id, offset as i64], |row| place(row, 0)).optional()?;
+        found.ok_or_else(|| StoreError::damaged("a publication is missing between two that are held"))
+    }
+
+    /// The last publication that `keep` lets go of: the floor as it ought to be, however far deleting has come.
+    pub(super) fn floor_under(&self, connection: &Connection, keep: &Keep) -> Result<u64, StoreError> {
+        let by_count = self.head.offset.saturating_sub(keep.messages);
+        let mut floor = self.floor.offset.max(by_count);
+        let spent = self.head.total.saturating_sub(keep.bytes);
+        if spent > self.floor.total {
+            // Somewhere on the way from floor to head the running sum passes what is too much.
+            floor = self.first(connection, floor, |place| place.total >= spent)?;
+        }
+        if self.head.ts < keep.oldest_ts {
+            return Ok(self.head.offset);
+        }
+        if floor < self.head.offset {
+            floor = self.last_before(connection, floor, keep.oldest_ts)?;
+        }
+        Ok(floor)
+    }
+
+    /// The last offset from `low` on whose publication was accepted before `ts`; `low` itself if there is none.
+    ///
+    /// The wall clock may have been set back. Then there are several places where the times pass `ts`, and this finds
+    /// one of them.
+    pub(super) fn last_before(&self, connection: &Connection, low: u64, ts: u64) -> Result<u64, StoreError> {
+        if low >= self.head.offset || self.place_at(connection, low + 1)?.ts >= ts {
+            return Ok(low);
+        }
+        let first = self.first(connection, low + 1, |place| place.ts >= ts)?;
+        let is_found = self.place_at(connection, first)?.ts >= ts;
+        Ok(if is_found { first - 1 } else { first })
+    }
+
+    /// Halves the way from `low` to the head until it stands at the first publication for which `is_far` holds, or at
+    /// the head.
+    fn first(
+        &self,
+        connection: &Connection,
+        low: u64,
+        is_far: impl Fn(&Place) -> bool,
+    ) -> Result<u64, StoreError> {
+        let (mut low, mut high) = (low, self.head.offset);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_far(&self.place_at(connection, middle)?) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// Epochs use all 64 bits; SQLite's integers have a sign, so the bits are kept and the number is not.
+pub(super) fn epoch(stored: i64) -> Epoch {
+    Epoch::from_random(stored as u64)
+}
+
+fn place(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Place> {
+    let number = |column| row.get::<_, i64>(column).map(|number| number as u64);
+    Ok(Place { offset: number(first)?, total: number(first + 1)?, ts: number(first + 2)? })
+}

@@ -1,0 +1,1 @@
+//! What comes from those who mean no good, or know no better.

@@ -1,0 +1,5 @@
+//! End-to-end tests over the real binary.
+
+mod flows;
+mod hostile;
+mod rfc6455;

@@ -1,0 +1,113 @@
+//! A broker of one test: the real binary on a free port.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{eventually, get};
+
+/// A running broker. Dropping it kills the process.
+pub struct Broker {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// The binary under test: the one `FANWIRE_BIN` names, else the debug build, made anew if need be.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("FANWIRE_BIN") {
+            return path.into();
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let build =
+            Command::new(cargo).args(["build", "--quiet", "--package", "fanwire"]).current_dir(root).status();
+        assert!(build.is_ok_and(|status| status.success()), "the binary could not be built");
+        PathBuf::from(root).join("target/debug/fanwire")
+    })
+}
+
+impl Broker {
+    /// Starts a broker with these arguments beside `serve --listen 127.0.0.1:0`.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(command)
+    }
+
+    /// Starts a broker whose settings say what `settings` say, as in `["limits.outbox_bytes_max=2MiB"]`.
+    pub fn with(settings: &[&str]) -> Self {
+        let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+        Self::start(&arguments)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FANWIRE_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the broker's binary starts");
+        let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let address = output.lines().map_while(Result::ok).find_map(|line| {
+            line.split_once("http://")?.1.split_whitespace().next()?.trim_end_matches('/').parse().ok()
+        });
+        let address = address.expect("the broker says where it listens");
+        Self { child, address }
+    }
+
+    /// Where the broker listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks the broker to stop, as an operator would.
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("the broker is there to be told");
+    }
+
+    /// Waits until the broker has stopped.
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the broker stops", || self.child.try_wait().expect("the broker is our child"))
+    }
+
+    /// The value of a metric with these labels, as in `fanwire_connections{transport="ws"}`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let page = get(self.address, "/metrics").text();
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name} in\n{page}")).parse().expect("a metric is a number")
+    }
+
+    /// Waits until a metric has this value.
+    pub fn await_metric(&self, name: &str, value: f64) {
+        let mut last = f64::NAN;
+        eventually(&format!("{name} becomes {value}"), || {
+            last = self.metric(name);
+            ((last - value).abs() < 1e-9).then_some(())
+        });
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // It may have stopped by itself already.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
