@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -44,6 +45,20 @@ impl Broker {
     pub fn with(settings: &[&str]) -> Self {
         let arguments: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
         Self::start(&arguments)
+    }
+
+    /// Starts a broker with a configuration file that says `text`, and more arguments.
+    pub fn with_file(text: &str, arguments: &[&str]) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = std::env::temp_dir().join(format!("fanwire-{}-{number}.toml", std::process::id()));
+        std::fs::write(&file, text).expect("a file can be written");
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
+        let broker = Self::spawn(command);
+        // It has been read by now; that a file is left behind would harm nobody.
+        let _left_behind = std::fs::remove_file(&file);
+        broker
     }
 
     fn spawn(mut command: Command) -> Self {

@@ -84,7 +84,7 @@ pub enum Effect {
     /// Read history and answer.
     History {
         /// The request's `id`.
-        id: u32,
+        id: Option<u32>,
         /// Whose.
         topic: Topic,
         /// From where.
@@ -223,7 +223,7 @@ impl Session {
                 decide(&self.identity, Action::ReadHistory, &topic.clone().into())?;
                 let limit = limit.map_or(limits.history_limit_max, |limit| limit as usize);
                 let limit = limit.min(limits.history_limit_max);
-                Ok(id.map_or(Effect::Nothing, |id| Effect::History { id, topic, since, limit, reverse }))
+                Ok(Effect::History { id, topic, since, limit, reverse })
             }
             Request::Presence { topic } => {
                 decide(&self.identity, Action::ReadPresence, &topic.clone().into())?;

@@ -15,6 +15,9 @@ use super::Worker;
 use crate::engine::{Accepted, Joined, Reading};
 use crate::hub::Outlet;
 
+/// How many bytes of replies are gathered before they are put into the outbox.
+const REPLIES_GATHERED_BYTES: usize = 64 * 1024;
+
 /// One connected client. Dropping it ends all its subscriptions.
 pub(crate) struct LiveSession {
     worker: Rc<Worker>,
@@ -143,24 +146,26 @@ impl LiveSession {
                 } else {
                     Reading::Forward { since, limit }
                 };
-                let frame = self.history(id, topic, &reading);
-                self.send(&frame);
+                if let Some(frame) = self.history(id, topic, &reading) {
+                    self.send(&frame);
+                }
             }
         }
         None
     }
 
-    fn history(&self, id: u32, topic: Topic, reading: &Reading) -> ServerFrame {
+    fn history(&self, id: Option<u32>, topic: Topic, reading: &Reading) -> Option<ServerFrame> {
         let engine = &self.worker.engine;
         if !engine.keeps_history(&topic) {
             let message = format!("'{topic}' keeps no history: a [[topic]] rule of the broker says so");
-            return ServerFrame::Error { id: Some(id), code: ErrorCode::HistoryOff, message };
+            return Some(ServerFrame::Error { id, code: ErrorCode::HistoryOff, message });
         }
+        let id = id?;
         let history = engine.history(&topic, reading, self.worker.limits.outbox_bytes_max / 2);
         let messages: Vec<Message> =
             history.page.publications.iter().map(|publication| publication.message.clone()).collect();
         let reply = Reply::History { topic, position: history.head, messages, more: history.page.more };
-        ServerFrame::Reply { id, reply }
+        Some(ServerFrame::Reply { id, reply })
     }
 
     fn reply(&mut self, id: Option<u32>, make: impl FnOnce() -> Reply) {
@@ -180,6 +185,15 @@ impl LiveSession {
     /// Adds bytes of the transport's own to the replies.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.replies.extend_from_slice(bytes);
+    }
+
+    /// Whether so many replies wait that no more requests should be handled until some are gone.
+    pub(crate) fn has_replied_enough(&mut self) -> bool {
+        if self.replies.len() < REPLIES_GATHERED_BYTES {
+            return false;
+        }
+        self.flush_replies();
+        self.outlet.is_over()
     }
 
     /// Moves all replies given so far into the outlet.

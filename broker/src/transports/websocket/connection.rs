@@ -14,7 +14,7 @@ use fanwire_protocol::CloseCode;
 use tungstenite::{Error, Message};
 
 use super::dialect::Dialect;
-use super::reader::{Reader, ReaderPool};
+use super::reader::{Next, Reader, ReaderPool};
 use crate::sessions::{ConnectionTicket, LiveSession};
 use crate::telemetry::WorkerCounters;
 
@@ -75,10 +75,16 @@ impl Connection {
     fn read_bytes(&mut self, bytes: &[u8]) {
         self.counters().received_bytes.add(bytes.len() as u64);
         self.session.outlet().heard();
+        self.handle_messages(Some(bytes));
+    }
+
+    /// Handles the messages in `bytes`, or those that were put off. As soon as the replies fill the outbox, the rest is put
+    /// off: a small request may have a large answer.
+    fn handle_messages(&mut self, bytes: Option<&[u8]>) {
         let Self { session, dialect, reader, readers, .. } = self;
         let mut close = None;
         let mut answers = Vec::new();
-        let result = reader.read(readers, bytes, &mut answers, |message, answers| {
+        let visit = |message: Message, answers: &mut Vec<u8>| {
             // Answers and replies go out in the order in which they were asked for.
             if !answers.is_empty() {
                 session.send_raw(answers);
@@ -87,8 +93,18 @@ impl Connection {
             if matches!(message, Message::Text(_) | Message::Binary(_)) {
                 close = dialect.handle(session, &message);
             }
-            close.is_none()
-        });
+            if close.is_some() {
+                Next::Stop
+            } else if session.has_replied_enough() {
+                Next::Pause
+            } else {
+                Next::Read
+            }
+        };
+        let result = match bytes {
+            Some(bytes) => reader.read(readers, bytes, &mut answers, visit),
+            None => reader.resume(readers, &mut answers, visit),
+        };
         if close.is_some() || result.is_err() {
             // What the session published right before the end comes back to it before the close does.
             session.flush_replies();
@@ -174,7 +190,13 @@ impl Connection {
             }
             let flushed = self.session.outlet().poll_flush(context, self.counters())?;
             match self.phase {
-                Phase::Open => ready!(self.poll_may_read(context)),
+                Phase::Open => {
+                    ready!(self.poll_may_read(context));
+                    if self.reader.is_paused() {
+                        self.handle_messages(None);
+                        continue;
+                    }
+                }
                 Phase::Leaving => {
                     ready!(flushed);
                     self.session.outlet().shut_writing();

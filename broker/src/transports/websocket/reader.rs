@@ -77,11 +77,25 @@ impl ReaderPool {
 pub(crate) struct Reader {
     context: Option<Box<WebSocketContext>>,
     boundary: Boundary,
+    /// What has been given to read but not been read yet, while the reader is paused.
+    rest: Vec<u8>,
+    is_paused: bool,
+}
+
+/// How to go on after a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// With the next message.
+    Read,
+    /// Not before [`Reader::resume`].
+    Pause,
+    /// Not at all.
+    Stop,
 }
 
 impl Reader {
     /// Reads `bytes` and calls `visit` with every message in them; what the RFC answers by itself, pongs and the reply to
-    /// a close, goes to `answers` first. Reading stops where `visit` says `false`.
+    /// a close, goes to `answers` first.
     ///
     /// # Errors
     /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol.
@@ -90,18 +104,53 @@ impl Reader {
         pool: &ReaderPool,
         bytes: &[u8],
         answers: &mut Vec<u8>,
-        mut visit: impl FnMut(Message, &mut Vec<u8>) -> bool,
+        visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
     ) -> Result<(), Error> {
         self.boundary.follow(bytes);
+        self.go_on(pool, bytes, answers, visit)
+    }
+
+    /// Whether there may be messages left that were put off.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// Reads what was put off, as [`Reader::read`] does.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(crate) fn resume(
+        &mut self,
+        pool: &ReaderPool,
+        answers: &mut Vec<u8>,
+        visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
+    ) -> Result<(), Error> {
+        let rest = std::mem::take(&mut self.rest);
+        self.is_paused = false;
+        self.go_on(pool, &rest, answers, visit)
+    }
+
+    fn go_on(
+        &mut self,
+        pool: &ReaderPool,
+        bytes: &[u8],
+        answers: &mut Vec<u8>,
+        mut visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
+    ) -> Result<(), Error> {
         let mut context = self.context.take().unwrap_or_else(|| pool.borrow_context());
         let mut stream = Stream { input: bytes, answers };
         loop {
             match context.read(&mut stream) {
-                Ok(message) => {
-                    if !visit(message, stream.answers) {
+                Ok(message) => match visit(message, stream.answers) {
+                    Next::Read => {}
+                    Next::Pause => {
+                        self.rest = stream.input.to_vec();
+                        self.is_paused = true;
+                        self.context = Some(context);
                         return Ok(());
                     }
-                }
+                    Next::Stop => return Ok(()),
+                },
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -223,7 +272,7 @@ mod tests {
         for piece in bytes.chunks(step) {
             let keep = |message, _: &mut Vec<u8>| {
                 messages.push(message);
-                true
+                Next::Read
             };
             reader.read(pool, piece, &mut answers, keep).unwrap();
         }
@@ -264,12 +313,30 @@ mod tests {
     }
 
     #[test]
+    fn a_paused_reader_goes_on_where_it_was() {
+        let bytes: Vec<u8> =
+            (0..3000u32).flat_map(|number| frame(0x81, number.to_string().as_bytes())).collect();
+        let (pool, mut reader, mut answers, mut seen) = (pool(), Reader::default(), Vec::new(), 0u32);
+        let mut one = |message: Message, _: &mut Vec<u8>| {
+            assert_eq!(message, Message::text(seen.to_string()));
+            seen += 1;
+            Next::Pause
+        };
+        reader.read(&pool, &bytes, &mut answers, &mut one).unwrap();
+        while reader.is_paused() {
+            reader.resume(&pool, &mut answers, &mut one).unwrap();
+        }
+        assert_eq!(seen, 3000);
+        assert!(reader.context.is_none() && reader.rest.is_empty());
+    }
+
+    #[test]
     fn the_peers_close_is_answered_and_ends_the_reading() {
         let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
         let close = frame(0x88, &[3, 232]);
         let result = reader.read(&pool(), &close, &mut answers, |message, _| {
             seen += usize::from(message.is_close());
-            true
+            Next::Read
         });
         assert!(matches!(result, Err(Error::ConnectionClosed)));
         assert_eq!((seen, answers.as_slice()), (1, [0x88, 2, 3, 232].as_slice()));
@@ -293,7 +360,7 @@ mod tests {
             let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
             let result = reader.read(&pool(), &all, &mut answers, |_, _| {
                 seen += 1;
-                true
+                Next::Read
             });
             assert!(result.is_err(), "{what}");
             assert_eq!(seen, 1, "{what}");
