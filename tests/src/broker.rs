@@ -18,7 +18,7 @@ pub struct Broker {
 }
 
 /// The binary under test: the one `FANWIRE_BIN` names, else the debug build, made anew if need be.
-fn binary() -> &'static PathBuf {
+pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         if let Some(path) = std::env::var_os("FANWIRE_BIN") {

@@ -10,7 +10,7 @@ mod websocket;
 
 use std::time::{Duration, Instant};
 
-pub use broker::Broker;
+pub use broker::{Broker, binary};
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};
 pub use websocket::{Frame, Opcode, WebSocket};

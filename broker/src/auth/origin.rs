@@ -52,15 +52,23 @@ impl Origins {
     }
 }
 
-/// Whether the host in `authority` can only be this machine itself.
+/// Whether `authority`, a host and perhaps a port, can only be this machine itself. Anything else that an authority may hold
+/// (RFC 3986 §3.2) does not occur in an origin, and is taken for a trick.
 fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => authority.split(':').next().unwrap_or(""),
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
+    let has_strange_port = port.strip_prefix(':').is_none_or(|digits| digits.parse::<u16>().is_err());
+    if !port.is_empty() && has_strange_port {
+        return false;
+    }
     // RFC 6761 §6.3: names under `localhost` are loopback too, and no look-alike such as `localhost.example` is.
-    host.eq_ignore_ascii_case("localhost")
-        || host.to_ascii_lowercase().ends_with(".localhost")
+    let name = host.to_ascii_lowercase();
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    name == "localhost"
+        || (name.ends_with(".localhost") && is_name(&name))
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -89,6 +97,9 @@ mod tests {
         check("https://localhost.evil.com", "broker.example", false);
         check("https://127.0.0.1.evil.com", "broker.example", false);
         check("https://evil-app.example", "broker.example", false);
+        check("http://localhost:80@evil.example", "broker.example", false);
+        check("http://[::1].evil.example", "broker.example", false);
+        check("http://evil.example/.localhost", "broker.example", false);
         check("null", "broker.example", false);
         check("", "broker.example", false);
     }

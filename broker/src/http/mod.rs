@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use fanwire_protocol::ErrorCode;
 use http::StatusCode;
 use http::header::ALLOW;
@@ -20,7 +20,6 @@ use crate::config::Limits;
 use crate::problem::Problem;
 use crate::sessions::Publisher;
 use crate::telemetry::{Metrics, WorkerCounters};
-use crate::topic_path;
 
 /// What the handlers of one worker need.
 #[derive(Clone)]
@@ -35,7 +34,8 @@ pub(crate) struct HttpState {
 /// Every URL that is not a transport's.
 pub(crate) fn router(state: HttpState) -> Router {
     Router::new()
-        .route("/topics/{*topic}", post(publish::publish_one))
+        .route("/topics/{*topic}", post(publish::publish_one).fallback(topic_only))
+        .route("/stream", any(transport_only))
         .route("/publish", post(publish::publish_many))
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
@@ -55,11 +55,18 @@ async fn unknown_path(request: Request) -> Problem {
 }
 
 async fn unknown_method(request: Request) -> Problem {
-    let path = request.uri().path();
-    let detail = format!("{path} does not take {}", request.method());
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, detail);
-    // Reading a topic is a transport's business, so the router knows of publishing only.
-    if path.starts_with(topic_path::PREFIX) { problem.with_header(ALLOW, "GET, POST") } else { problem }
+    let detail = format!("{} does not take {}", request.uri().path(), request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadFrame, detail)
+}
+
+/// Answers every method but GET on a URL that a transport serves.
+async fn transport_only(request: Request) -> Problem {
+    unknown_method(request).await.with_header(ALLOW, "GET")
+}
+
+/// Answers every method but POST, and GET, which a transport serves, on a topic's URL.
+async fn topic_only(request: Request) -> Problem {
+    unknown_method(request).await.with_header(ALLOW, "GET, POST")
 }
 
 impl IntoResponse for Problem {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use fanwire_core::Identity;
 use fanwire_protocol::ErrorCode;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
@@ -46,6 +46,10 @@ impl Dispatch {
         request: Request<Incoming>,
         ticket: Rc<ConnectionTicket>,
     ) -> Response<ResponseBody> {
+        if !names_its_host(&request) {
+            let detail = "a request must have one Host header, which says whom it is for (RFC 9112 §3.2)";
+            return self.counted(answer_problem(Problem::bad_request(detail)));
+        }
         let origin = match self.origins.judge(request.headers()) {
             Verdict::None => None,
             Verdict::Allowed(origin) => Some(origin),
@@ -84,6 +88,12 @@ impl Dispatch {
         }
         response
     }
+}
+
+/// Whether a request says whom it is for, and only once. HTTP/1.0 does not ask for that.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    let count = request.headers().get_all(header::HOST).iter().count();
+    count == 1 || (count == 0 && request.version() < Version::HTTP_11)
 }
 
 fn answer_problem(problem: Problem) -> Response<ResponseBody> {

@@ -157,7 +157,7 @@ fn errors_are_counted_by_code() {
 }
 
 /// JSON as MessagePack, which is all that these tests need of it.
-fn to_msgpack(value: &Value) -> Vec<u8> {
+pub(super) fn to_msgpack(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
     write_msgpack(value, &mut out);
     out

@@ -2,8 +2,13 @@
 
 mod closes;
 mod errors;
+mod fields;
 mod http;
+mod origins;
 mod pressure;
+mod random;
+mod requests;
+mod slow;
 
 use std::net::SocketAddr;
 

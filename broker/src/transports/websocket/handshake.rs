@@ -37,11 +37,14 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<String, Problem> {
         return Err(upgrade_required("this broker speaks version 13 of WebSocket (RFC 6455)"));
     }
     let key = headers.get(header::SEC_WEBSOCKET_KEY).map_or(&b""[..], HeaderValue::as_bytes);
+    let has_one_key = headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() == 1;
     let decoded = base64::engine::general_purpose::STANDARD.decode(key);
-    if decoded.is_ok_and(|nonce| nonce.len() == 16) {
+    if has_one_key && decoded.is_ok_and(|nonce| nonce.len() == 16) {
         Ok(derive_accept_key(key))
     } else {
-        Err(Problem::bad_request("Sec-WebSocket-Key must be 16 bytes in base64 (RFC 6455 §4.1)"))
+        Err(Problem::bad_request(
+            "there must be one Sec-WebSocket-Key, of 16 bytes in base64 (RFC 6455 §4.1)",
+        ))
     }
 }
 
