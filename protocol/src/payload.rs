@@ -120,6 +120,15 @@ impl Payload {
         matches!(self.0, Kind::Binary(_))
     }
 
+    /// The same payload as JSON readers are given it: a MessagePack value becomes a JSON value, anything else stays as it is.
+    #[must_use]
+    pub fn to_json_payload(&self) -> Payload {
+        match self.view() {
+            PayloadView::MessagePack(bytes) => Self::json_unchecked(&json::from_msgpack_value(bytes)),
+            _ => self.clone(),
+        }
+    }
+
     /// The payload with nothing around it: text and binary as they are, any other value as JSON text.
     pub fn to_bare(&self) -> Cow<'_, [u8]> {
         match self.view() {

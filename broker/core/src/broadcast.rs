@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use fanwire_protocol::{Message, PayloadView};
 
 use crate::{Encoding, Publication, SessionKey, SlowPolicy};
 
@@ -16,6 +17,8 @@ pub struct Broadcast {
     pub except: Option<(usize, SessionKey)>,
     /// What happens to sessions that cannot take it.
     pub slow: SlowPolicy,
+    /// The message with its MessagePack payload converted to JSON, for all encodings that show it as JSON.
+    converted: OnceLock<Box<Message>>,
     frames: [OnceLock<Bytes>; Encoding::SHARED],
 }
 
@@ -23,7 +26,7 @@ impl Broadcast {
     /// Starts the delivery of `publication` to everybody but `except`, who are cut off if they are too slow.
     pub fn new(publication: Arc<Publication>, except: Option<(usize, SessionKey)>) -> Self {
         let frames = [const { OnceLock::new() }; Encoding::SHARED];
-        Self { publication, except, slow: SlowPolicy::Disconnect, frames }
+        Self { publication, except, slow: SlowPolicy::Disconnect, converted: OnceLock::new(), frames }
     }
 
     /// The same delivery under another policy for slow sessions.
@@ -38,9 +41,23 @@ impl Broadcast {
         let Some(index) = encoding.index() else { return Bytes::new() };
         let frame = self.frames[index].get_or_init(|| {
             let mut out = Vec::with_capacity(self.publication.message.payload.len() + 192);
-            encoding.encode(&self.publication.message, &mut out);
+            encoding.encode(self.message_for(encoding), &mut out);
             Bytes::from(out)
         });
         frame.clone()
+    }
+
+    /// The message with a payload that `encoding` can write as it is. The one conversion that several encodings need is
+    /// made once.
+    fn message_for(&self, encoding: Encoding) -> &Message {
+        let message = &self.publication.message;
+        let is_foreign = matches!(message.payload.view(), PayloadView::MessagePack(_));
+        if !is_foreign || encoding == Encoding::MessagePack {
+            return message;
+        }
+        self.converted.get_or_init(|| {
+            let payload = message.payload.to_json_payload();
+            Box::new(Message { payload, ..message.clone() })
+        })
     }
 }

@@ -102,10 +102,16 @@ fn answer_problem(problem: Problem) -> Response<ResponseBody> {
 
 fn refuse_origin(origin: &str) -> Response<ResponseBody> {
     tracing::info!(origin, "origin refused");
-    let detail = format!(
-        "pages from '{origin}' may not use this broker: add the origin to 'origins' in its configuration, or serve the \
-         page from the broker's own host"
-    );
+    let detail = if origin == "null" {
+        "pages from 'null', that is from a file or a sandbox, may not use this broker: serve the page over HTTP, from \
+         this machine ('php -S localhost:8000' will do) or from the broker's own host"
+            .to_owned()
+    } else {
+        format!(
+            "pages from '{origin}' may not use this broker: add the origin to 'origins' in its configuration, or serve \
+             the page from the broker's own host"
+        )
+    };
     answer_problem(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, detail))
 }
 
