@@ -11,19 +11,24 @@ use fanwire_bench::{
 
 const EXAMPLES: &str = "\
 Examples:
-  fanwire bench fanout                                  1 publisher to 100 subscribers, as fast as it goes
-  fanwire bench fanout --driver fanwire,nats,floor --repeat 3 --window 256
-                                                        against nats-server and a bare loop of send, medians of 3
-  fanwire bench fanout --subscribers 1000 --rate 100    latency at 100 publications a second
-  fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
-                                                        a broker that runs already
-  fanwire bench topics --topics 1000 --driver fanwire,nats
-                                                        1000 topics with a subscriber each
-  fanwire bench idle --connections 10000 --json         memory of each idle connection, as JSON
+  1 publisher to 100 subscribers, as fast as it goes:
+    fanwire bench fanout
+  Beside nats-server and a bare loop of send, medians of 3 runs in alternation:
+    fanwire bench fanout --driver fanwire,nats,floor --repeat 3 --window 256
+  Latency at 100 publications a second:
+    fanwire bench fanout --subscribers 1000 --rate 100
+  A broker that runs already:
+    fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
+  1000 topics with a subscriber each:
+    fanwire bench topics --topics 1000 --driver fanwire,nats
+  Memory of each of 10,000 idle connections, as JSON:
+    fanwire bench idle --connections 10000 --json
 
-The server and the load are pinned to a core each (see --server-core, --load-core, --no-pin). Processor time is the
-server's own, user and system, over all its threads. What lets a publisher send its next publication is fanwire's receipt,
-nats-server's +OK (its publisher connects with `verbose`), and the floor's own answer.";
+The server runs on one core and the load on another: see --server-core,
+--load-core and --no-pin. CPU is the server's own time, user and system, over
+all its threads. What lets a publisher send its next publication is fanwire's
+receipt; with nats-server its own publication coming back, or +OK where it is
+not alone in one topic; and the floor's own answer.";
 
 /// Measure the broker, its peers and the machine's own limit.
 #[derive(Debug, clap::Args)]

@@ -105,7 +105,12 @@ impl Driver for Fanwire {
         }
     }
 
-    fn open_publisher(&self, address: SocketAddr, number: usize) -> Result<Connection, BenchError> {
+    fn open_publisher(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        _alone_in: Option<&str>,
+    ) -> Result<Connection, BenchError> {
         let decoder = Decoder::Frames(Frames::new(self.session_vocabulary()));
         self.open_session(address, number)?.finish(decoder)
     }

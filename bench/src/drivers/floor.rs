@@ -93,7 +93,12 @@ impl Driver for Floor {
         open(address, number, SUBSCRIBER)?.finish(Decoder::Frames(Frames::new(Vocabulary::Json)))
     }
 
-    fn open_publisher(&self, address: SocketAddr, number: usize) -> Result<Connection, BenchError> {
+    fn open_publisher(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        _alone_in: Option<&str>,
+    ) -> Result<Connection, BenchError> {
         open(address, number, PUBLISHER)?.finish(Decoder::AcknowledgementBytes(AcknowledgementBytes))
     }
 

@@ -92,8 +92,14 @@ pub(crate) trait Driver {
         topic: &str,
     ) -> Result<Connection, BenchError>;
 
-    /// Opens connection `number` of the run for publishing. Publishers are opened after all subscribers.
-    fn open_publisher(&self, address: SocketAddr, number: usize) -> Result<Connection, BenchError>;
+    /// Opens connection `number` of the run for publishing. Publishers are opened after all subscribers. `alone_in` is
+    /// the run's topic, if it has one topic and one publisher: then whatever comes back from it is an acknowledgement.
+    fn open_publisher(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        alone_in: Option<&str>,
+    ) -> Result<Connection, BenchError>;
 
     /// The publication of `payload`, made by [`Template::payload`], to `topic`.
     fn publication(&self, topic: &str, payload: &str) -> Template;

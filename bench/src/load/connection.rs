@@ -172,3 +172,49 @@ pub(crate) fn raise_open_files(connections: usize) -> Result<(), BenchError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn connections_leave_from_another_address_when_one_has_no_ports_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for (number, source) in [(0, 1), (19_999, 1), (20_000, 2), (249_999, 13)] {
+            let _connection = Handshake::connect(address, number).unwrap();
+            let (_, from) = listener.accept().unwrap();
+            assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, source), "connection {number}");
+        }
+    }
+
+    #[test]
+    fn a_refused_upgrade_is_told_with_the_servers_words() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap();
+        });
+        let error = Handshake::connect(address, 0).unwrap().upgrade("/nowhere", None).unwrap_err();
+        assert!(error.to_string().ends_with("at /nowhere: HTTP/1.1 404 Not Found"), "{error}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn more_connections_than_files_are_refused_before_any_is_opened() {
+        if getrlimit(Resource::Nofile).maximum.is_some() {
+            let error = raise_open_files(usize::MAX >> 8).unwrap_err();
+            assert!(error.to_string().contains("the hard limit is"), "{error}");
+        }
+    }
+}

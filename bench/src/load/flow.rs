@@ -60,8 +60,18 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     /// The server's processor time, when it is known which process it is.
     pub(crate) server_cpu: Option<Duration>,
-    /// This thread's processor time.
-    pub(crate) load_cpu: Duration,
+    /// How long this thread had nothing to do, awake or asleep.
+    pub(crate) waited: Duration,
+}
+
+/// How the load waits for something to do while it publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// By asking again and again, on a core of its own: waking a sleeping reader is work that the kernel does in the
+    /// sender's name, and it would be taken for the server's.
+    Awake,
+    /// In the kernel, until a socket is ready or a publication is due.
+    Asleep,
 }
 
 /// All counters at one moment.
@@ -70,7 +80,7 @@ struct Mark {
     deliveries: u64,
     reads: u64,
     server_cpu: Option<Duration>,
-    load_cpu: Duration,
+    waited: Duration,
 }
 
 /// Publishers and subscribers on one thread.
@@ -80,18 +90,21 @@ pub(crate) struct Flow<'a> {
     publishers: Vec<Publisher>,
     tally: Tally,
     server: Option<&'a Probe>,
-    load: Probe,
+    waiting: Waiting,
+    /// See [`Measured::waited`].
+    waited: Duration,
     origin: Instant,
     buffer: Vec<u8>,
 }
 
 impl<'a> Flow<'a> {
-    /// Registers every socket. `server` is asked for processor time.
+    /// Registers every socket. `server` is asked for processor time; `waiting` is how the load waits.
     pub(crate) fn new(
         mut subscribers: Vec<Subscriber>,
         mut publishers: Vec<Publisher>,
         tally: Tally,
         server: Option<&'a Probe>,
+        waiting: Waiting,
     ) -> Result<Self, BenchError> {
         let failed = |error| BenchError::System("watching sockets", error);
         let poll = Poll::new().map_err(failed)?;
@@ -112,7 +125,8 @@ impl<'a> Flow<'a> {
             publishers,
             tally,
             server,
-            load: Probe::of_this_thread(),
+            waiting,
+            waited: Duration::ZERO,
             origin: Instant::now(),
             buffer: vec![0; READ_BUFFER_BYTES],
         })
@@ -150,7 +164,7 @@ impl<'a> Flow<'a> {
                 reads: end.reads - start.reads,
                 elapsed: Duration::from_nanos(self.tally.last_delivery_nanos.saturating_sub(start.at_nanos)),
                 server_cpu: end.server_cpu.zip(start.server_cpu).map(|(end, start)| end - start),
-                load_cpu: end.load_cpu - start.load_cpu,
+                waited: end.waited - start.waited,
             },
             tally: self.tally,
             closed,
@@ -172,8 +186,8 @@ impl<'a> Flow<'a> {
                     sleep = sleep.min(Duration::from_nanos(due_nanos).saturating_sub(age));
                 }
             }
-            let sleep = if sleep < SLEEP_GRAIN { Duration::ZERO } else { sleep - SLEEP_GRAIN / 2 };
-            self.turn(events, sleep)?;
+            let awake = self.waiting == Waiting::Awake || sleep < SLEEP_GRAIN;
+            self.turn(events, if awake { Duration::ZERO } else { sleep - SLEEP_GRAIN / 2 })?;
         }
     }
 
@@ -195,9 +209,14 @@ impl<'a> Flow<'a> {
     }
 
     fn turn(&mut self, events: &mut Events, sleep: Duration) -> Result<(), BenchError> {
+        let began = Instant::now();
         match self.poll.poll(events, Some(sleep)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             result => result.map_err(|error| BenchError::System("waiting for sockets", error))?,
+        }
+        // Time asleep counts even when something ended it; awake, only a look that found nothing is waiting.
+        if !sleep.is_zero() || events.is_empty() {
+            self.waited += began.elapsed();
         }
         let Self { subscribers, publishers, tally, origin, buffer, .. } = self;
         let now_nanos = || origin.elapsed().as_nanos() as u64;
@@ -230,7 +249,7 @@ impl<'a> Flow<'a> {
             deliveries: self.tally.deliveries,
             reads: self.tally.reads,
             server_cpu: self.server.map(Probe::cpu).transpose()?,
-            load_cpu: self.load.cpu()?,
+            waited: self.waited,
         })
     }
 }

@@ -12,7 +12,7 @@ mod tally;
 pub(crate) use connection::{Connection, Handshake, raise_open_files};
 #[cfg(test)]
 pub(crate) use flow::Measured;
-pub(crate) use flow::{Flow, FlowPlan, FlowRun};
+pub(crate) use flow::{Flow, FlowPlan, FlowRun, Waiting};
 pub(crate) use pacing::{Gate, Pace, Window};
 pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::Subscriber;

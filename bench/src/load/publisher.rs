@@ -137,10 +137,11 @@ impl Publisher {
         let Self { decoder, gate, pending, ended, .. } = self;
         decoder.feed(bytes, &mut |event| match event {
             Event::Acknowledged(count) => gate.acknowledged(count),
+            // A publisher that is subscribed is so to its own topic, in which it is alone.
+            Event::Message(_) => gate.acknowledged(1),
             // Its turn comes with the next flush, between two whole publications.
             Event::Answer(answer) => pending.extend_from_slice(&answer),
             Event::Ended(reason) => *ended = Some(reason),
-            Event::Message(_) => {}
         });
     }
 

@@ -1,4 +1,4 @@
-//! The report as a table for people: one line for each peer.
+//! The report as a table for people: a column for each peer, a row for each figure.
 
 use std::fmt;
 
@@ -7,52 +7,57 @@ use crate::drivers::Peer;
 
 /// Writes the table, and under it what a reader must know.
 pub(super) fn write(report: &Report, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let medians = report.medians();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut headings = vec![String::new()];
-    for (index, (peer, figures)) in medians.iter().enumerate() {
-        let mut row = vec![peer.name().to_owned()];
-        for figure in figures {
-            if index == 0 {
-                headings.push(figure.label.to_owned());
-            }
-            row.push(show(figure.value, figure.decimals));
-        }
-        // A ratio only where there is something to compare with.
-        for (other, heading) in [(Peer::Nats, "CPU × nats"), (Peer::Floor, "CPU × floor")] {
-            let compared =
-                medians.len() > 1 && medians.iter().any(|(peer, figures)| *peer == other && has_cpu(figures));
-            if compared {
-                if index == 0 {
-                    headings.push(heading.to_owned());
-                }
-                row.push(show(report.cpu_ratio(*peer, other), 2));
-            }
-        }
-        rows.push(row);
-    }
-    rows.insert(0, headings);
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max())
-        .map(|width| width.unwrap_or(0))
-        .collect();
     writeln!(formatter, "{}", settings_line(report))?;
-    for row in &rows {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if column == 0 {
-                line.push_str(&format!("{cell:<width$}"));
-            } else {
-                line.push_str(&format!("  {cell:>width$}"));
-            }
-        }
-        writeln!(formatter, "{}", line.trim_end())?;
-    }
+    write_aligned(&rows(report), formatter)?;
     for outcome in &report.outcomes {
         for note in &outcome.notes {
             writeln!(formatter, "{}, run {}: {note}", outcome.peer, outcome.repetition)?;
         }
+    }
+    Ok(())
+}
+
+/// A heading, a row for each figure, and a row for each peer that the others can be compared with.
+fn rows(report: &Report) -> Vec<Vec<String>> {
+    let medians = report.medians();
+    let mut heading = vec![String::new()];
+    heading.extend(medians.iter().map(|(peer, _)| peer.name().to_owned()));
+    let mut rows = vec![heading];
+    let Some((_, labels)) = medians.first() else { return rows };
+    for (index, label) in labels.iter().enumerate() {
+        let mut row = vec![label.label.to_owned()];
+        row.extend(medians.iter().map(|(_, figures)| {
+            let figure = &figures[index];
+            show(figure.value, figure.decimals)
+        }));
+        rows.push(row);
+    }
+    for (other, heading) in [(Peer::Nats, "CPU × nats"), (Peer::Floor, "CPU × floor")] {
+        let known = medians.iter().any(|(peer, figures)| *peer == other && has_cpu(figures));
+        if known && medians.len() > 1 {
+            let mut row = vec![heading.to_owned()];
+            row.extend(medians.iter().map(|(peer, _)| show(report.cpu_ratio(*peer, other), 2)));
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// The first column to the left, all others to the right.
+fn write_aligned(rows: &[Vec<String>], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            if column == 0 {
+                write!(formatter, "{cell:<width$}")?;
+            } else {
+                write!(formatter, "  {cell:>width$}")?;
+            }
+        }
+        writeln!(formatter)?;
     }
     Ok(())
 }

@@ -6,21 +6,28 @@ use std::time::Duration;
 use super::{Measurement, topic_name};
 use crate::drivers::Driver;
 use crate::error::BenchError;
-use crate::load::{Flow as Load, FlowPlan, FlowRun, Gate, Pace, Publisher, Subscriber, Tally, Window};
+use crate::load::{
+    Flow as Load, FlowPlan, FlowRun, Gate, Pace, Publisher, Subscriber, Tally, Waiting, Window,
+};
 use crate::plan::{Flow, Pacing};
 use crate::report::Figure;
 use crate::server::{Probe, Server};
 use crate::wire::Template;
 
 /// Opens everything, runs the load once, and gives its figures.
-pub(super) fn measure(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<Measurement, BenchError> {
+pub(super) fn measure(
+    flow: &Flow,
+    driver: &dyn Driver,
+    server: &Server,
+    waiting: Waiting,
+) -> Result<Measurement, BenchError> {
     let mut tally = Tally::new();
     let subscribers = open_subscribers(flow, driver, server, &mut tally)?;
     let publishers = open_publishers(flow, driver, server)?;
     let plan = FlowPlan { warmup: flow.warmup, duration: flow.duration };
-    let run = Load::new(subscribers, publishers, tally, server.probe.as_ref())?.run(plan)?;
+    let run = Load::new(subscribers, publishers, tally, server.probe.as_ref(), waiting)?.run(plan)?;
     let resident = server.probe.as_ref().map(Probe::resident_bytes).transpose()?.flatten();
-    Ok(Measurement { figures: figures(&run, flow.pacing, resident), notes: notes(&run) })
+    Ok(Measurement { figures: figures(&run, resident), notes: notes(&run) })
 }
 
 fn open_subscribers(
@@ -43,9 +50,11 @@ fn open_publishers(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<
     let payload = Template::payload(flow.payload_bytes);
     let templates: Rc<[Template]> =
         (0..flow.topics).map(|topic| driver.publication(&topic_name(topic), &payload)).collect();
+    let only_topic = topic_name(0);
+    let alone_in = (flow.topics == 1 && flow.publishers == 1).then_some(only_topic.as_str());
     (0..flow.publishers)
         .map(|index| {
-            let connection = driver.open_publisher(server.address, flow.subscribers + index)?;
+            let connection = driver.open_publisher(server.address, flow.subscribers + index, alone_in)?;
             let gate = match flow.pacing {
                 Pacing::Window(size) => Gate::Window(Window::new(size, driver.group())),
                 Pacing::Rate(rate) => Gate::Pace(Pace::shared(rate, index, flow.publishers, 0)),
@@ -64,7 +73,7 @@ fn share(publications: Option<u64>, index: usize, publishers: usize, group: u64)
     if group == 1 { share } else { (share / group).max(1) * group }
 }
 
-fn figures(run: &FlowRun, pacing: Pacing, resident: Option<u64>) -> Vec<Figure> {
+fn figures(run: &FlowRun, resident: Option<u64>) -> Vec<Figure> {
     let measured = &run.measured;
     let deliveries = measured.deliveries as f64;
     let seconds = measured.elapsed.as_secs_f64();
@@ -73,11 +82,7 @@ fn figures(run: &FlowRun, pacing: Pacing, resident: Option<u64>) -> Vec<Figure> 
     let latency = |quantile: f64| {
         (!run.tally.latency.is_empty()).then(|| run.tally.latency.value_at_quantile(quantile) as f64)
     };
-    // At a fixed rate the load waits awake for the next publication that is due, so its use of the core says nothing.
-    let load_busy = match pacing {
-        Pacing::Window(_) if seconds > 0.0 => Some(100.0 * measured.load_cpu.as_secs_f64() / seconds),
-        _ => None,
-    };
+    let busy = |waited: Duration| 100.0 * (1.0 - waited.as_secs_f64() / seconds).clamp(0.0, 1.0);
     let maximum = (!run.tally.latency.is_empty()).then(|| run.tally.latency.max() as f64);
     vec![
         Figure::new(
@@ -104,7 +109,7 @@ fn figures(run: &FlowRun, pacing: Pacing, resident: Option<u64>) -> Vec<Figure> 
             1,
             (measured.reads > 0).then(|| deliveries / measured.reads as f64),
         ),
-        Figure::new("load_busy_percent", "load busy %", 0, load_busy),
+        Figure::new("load_busy_percent", "load busy %", 0, (seconds > 0.0).then(|| busy(measured.waited))),
         Figure::new("publications", "publications", 0, Some(run.publications as f64)),
         Figure::new("lost", "lost", 0, Some(run.expected.saturating_sub(run.deliveries) as f64)),
         Figure::new("surplus", "surplus", 0, Some(run.deliveries.saturating_sub(run.expected) as f64)),
@@ -150,7 +155,7 @@ mod tests {
                 reads: 1000,
                 elapsed: Duration::from_millis(500),
                 server_cpu: Some(Duration::from_millis(8)),
-                load_cpu: Duration::from_millis(250),
+                waited: Duration::from_millis(250),
             },
             tally,
             closed: 0,
@@ -160,7 +165,7 @@ mod tests {
 
     #[test]
     fn figures_follow_from_the_counts() {
-        let figures = figures(&run(), Pacing::Window(64), Some(2048));
+        let figures = figures(&run(), Some(2048));
         assert_eq!(value(&figures, "deliveries_per_second"), Some(8000.0));
         assert_eq!(value(&figures, Figure::SERVER_CPU_PER_DELIVERY), Some(2.0));
         assert_eq!(value(&figures, "latency_p50_us"), Some(200.0));
@@ -178,14 +183,8 @@ mod tests {
         let mut run = run();
         run.tally.latency.reset();
         run.measured = Measured { deliveries: 0, reads: 0, server_cpu: None, ..run.measured };
-        let figures = figures(&run, Pacing::Rate(1.0), None);
-        for name in [
-            "latency_p99_us",
-            "latency_max_us",
-            "deliveries_per_read",
-            "load_busy_percent",
-            "server_resident_kib",
-        ] {
+        let figures = figures(&run, None);
+        for name in ["latency_p99_us", "latency_max_us", "deliveries_per_read", "server_resident_kib"] {
             assert_eq!(value(&figures, name), None, "{name}");
         }
         assert_eq!(value(&figures, Figure::SERVER_CPU_PER_DELIVERY), None);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Measurement, topic_name};
 use crate::drivers::Driver;
 use crate::error::BenchError;
-use crate::load::{Flow as Load, Subscriber, Tally};
+use crate::load::{Flow as Load, Subscriber, Tally, Waiting};
 use crate::plan::Idle;
 use crate::report::Figure;
 use crate::server::{Probe, Server};
@@ -31,7 +31,7 @@ pub(super) fn measure(idle: &Idle, driver: &dyn Driver, server: &Server) -> Resu
         .collect::<Result<Vec<_>, BenchError>>()?;
     let opening = began.elapsed();
     let opened = read(probe)?;
-    let mut load = Load::new(subscribers, Vec::new(), tally, probe)?;
+    let mut load = Load::new(subscribers, Vec::new(), tally, probe, Waiting::Asleep)?;
     let (closed, reason) = load.hold(idle.hold)?;
     // The connections are still open here: the load is dropped at the end.
     let held = read(probe)?;

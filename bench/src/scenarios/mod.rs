@@ -6,6 +6,7 @@ mod idle;
 
 use crate::drivers::{Driver, Fanwire, Floor, Nats, Peer, Transport};
 use crate::error::BenchError;
+use crate::load::Waiting;
 use crate::plan::{Pacing, Plan, Scenario, Target};
 use crate::report::Figure;
 use crate::server::{Cores, Owned, Probe, Server, pin_this_thread};
@@ -32,8 +33,10 @@ pub(crate) fn measure(plan: &Plan, peer: Peer, cores: Option<Cores>) -> Result<M
             Server { address: *address, probe: pid.map(Probe::of_process), _owned: Owned::Nothing }
         }
     };
+    // Without a core of its own, a load that waits awake would take the server's time.
+    let waiting = if cores.is_some() { Waiting::Awake } else { Waiting::Asleep };
     match &plan.scenario {
-        Scenario::Flow(flow) => flow::measure(flow, driver.as_ref(), &server),
+        Scenario::Flow(flow) => flow::measure(flow, driver.as_ref(), &server, waiting),
         Scenario::Idle(idle) => idle::measure(idle, driver.as_ref(), &server),
     }
 }

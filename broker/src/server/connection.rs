@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dispatch::Dispatch;
-use super::worker::Inhabitant;
+use super::population::Inhabitant;
 use crate::sessions::ConnectionTicket;
 
 /// Serves one connection. WebSockets that it becomes go on in a task of their own.

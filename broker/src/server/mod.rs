@@ -6,6 +6,7 @@
 mod accept;
 mod connection;
 mod dispatch;
+mod population;
 mod worker;
 
 use std::io;

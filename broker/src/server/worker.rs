@@ -1,6 +1,5 @@
 //! One worker: a thread with a runtime of its own, its hub, and the connections dealt to it.
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,11 +8,12 @@ use std::time::Duration;
 
 use fanwire_core::Close;
 use fanwire_protocol::CloseCode;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::connection;
 use super::dispatch::Dispatch;
+use super::population::{Inhabitant, Population};
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::Engine;
@@ -96,32 +96,6 @@ pub(super) fn start(parts: WorkerParts) -> io::Result<WorkerHandle> {
     Ok(WorkerHandle { connections, drain, thread })
 }
 
-/// How many connections a worker serves, and a bell that rings when the last one goes.
-#[derive(Default)]
-pub(super) struct Population {
-    count: Cell<usize>,
-    empty: Notify,
-}
-
-/// One connection's part in the population.
-pub(super) struct Inhabitant(Rc<Population>);
-
-impl Inhabitant {
-    fn new(population: &Rc<Population>) -> Self {
-        population.count.set(population.count.get() + 1);
-        Self(population.clone())
-    }
-}
-
-impl Drop for Inhabitant {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        if self.0.count.get() == 0 {
-            self.0.empty.notify_one();
-        }
-    }
-}
-
 async fn run(
     parts: WorkerParts,
     mut incoming: mpsc::Receiver<NewConnection>,
@@ -161,9 +135,9 @@ async fn run(
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
     send_away(&hub);
     let all_gone = async {
-        while population.count.get() > 0 || hub.len() > 0 {
+        while !population.is_empty() || hub.len() > 0 {
             tokio::select! {
-                () = population.empty.notified() => {}
+                () = population.emptied() => {}
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
         }
