@@ -214,8 +214,12 @@ impl Body for EventsBody {
 
 impl Drop for EventsBody {
     fn drop(&mut self) {
-        if !self.is_over {
-            self.session.worker().counters.closes_by_client.add(1);
+        let counters = &self.session.worker().counters;
+        match self.session.outlet().take_close() {
+            _ if self.is_over => {}
+            // It was to be closed, but nothing could be written to it any more.
+            Some(close) => counters.close(close.code),
+            None => counters.closes_by_client.add(1),
         }
         self.ticket.become_transport(Transport::Http);
     }

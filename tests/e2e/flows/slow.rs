@@ -1,6 +1,6 @@
 //! Sessions that read too slowly, on topics whose rule lets them skip.
 
-use fanwire_tests::{Broker, Opcode, WebSocket};
+use fanwire_tests::{Broker, Events, Opcode, WebSocket};
 use serde_json::json;
 
 use super::{publish, subscribe};
@@ -63,4 +63,23 @@ fn a_session_that_wants_the_latest_gets_the_latest() {
     assert!(missed >= 5);
     assert!(heard.is_sorted());
     assert_eq!(heard.last(), Some(&published), "the newest has arrived");
+}
+
+#[test]
+fn an_event_stream_that_nobody_reads_is_ended_and_does_not_linger() {
+    let broker = Broker::with(&["limits.outbox_bytes_max=2MiB", "limits.close_timeout=1s"]);
+    let deaf = Events::open(broker.address(), "/topics/flood", "");
+    let mut publisher = WebSocket::open(broker.address(), "/topics/flood?echo=false");
+    let payload = vec![b'x'; 100_000];
+    let mut sent = 0;
+    while broker.metric("fanwire_dropped_deliveries_total{reason=\"outbox_full\"}") < 1.0 {
+        assert!(sent < 1_000, "100 MB into an outbox of 2 MiB");
+        publisher.send_frame(true, Opcode::BINARY, &payload);
+        sent += 1;
+        broker.await_metric("fanwire_publications_total", f64::from(sent));
+    }
+    broker.await_metric("fanwire_connections{transport=\"sse\"}", 0.0);
+    broker.await_metric("fanwire_closes_total{reason=\"too_slow\"}", 1.0);
+    broker.await_metric("fanwire_outbox_bytes", 0.0);
+    drop(deaf);
 }

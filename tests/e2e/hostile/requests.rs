@@ -272,7 +272,7 @@ fn a_request_cut_anywhere_has_no_effect() {
     let whole =
         "POST /topics/cut HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
     for end in 0..whole.len() {
-        let answer = exchange_cut(&broker, whole[..end].as_bytes());
+        let answer = exchange_cut(&broker, &whole.as_bytes()[..end]);
         assert!(!answer.contains(" 200 "), "cut at {end}: {answer}");
     }
     assert_eq!(broker.metric("fanwire_publications_total"), 0.0);

@@ -84,3 +84,64 @@ fn two_sockets_hear_each_other_and_no_echo_hears_only_the_other() {
     let heard: Frame = without.read();
     assert_eq!(heard.payload, b"from with", "what it sent itself did not come back");
 }
+
+#[test]
+fn a_long_message_may_come_in_fragments_of_any_size() {
+    let mut socket = open("cut.long");
+    let payload: Vec<u8> = (0..1u32 << 20).map(|index| b'a' + (index % 26) as u8).collect();
+    for opcode in [Opcode::TEXT, Opcode::BINARY] {
+        for size in [64, 1_000, 4_096, 65_536, 1 << 19] {
+            let mut pieces = payload.chunks(size).peekable();
+            let mut kind = opcode;
+            while let Some(piece) = pieces.next() {
+                socket.send_frame(pieces.peek().is_none(), kind, piece);
+                kind = Opcode::CONTINUATION;
+            }
+            check_echo(&mut socket, opcode, &payload);
+        }
+    }
+}
+
+#[test]
+fn a_ping_after_every_fragment_is_answered_before_the_message() {
+    let mut socket = open("cut.pings");
+    for number in 0..100u8 {
+        let opcode = if number == 0 { Opcode::TEXT } else { Opcode::CONTINUATION };
+        socket.send_frame(number == 99, opcode, b"piece");
+        if number < 99 {
+            socket.send_frame(true, Opcode::PING, &[number; 125]);
+        }
+    }
+    for number in 0..99u8 {
+        check_echo(&mut socket, Opcode::PONG, &[number; 125]);
+    }
+    check_echo(&mut socket, Opcode::TEXT, &b"piece".repeat(100));
+}
+
+#[test]
+fn many_messages_come_back_in_order() {
+    let mut socket = open("order");
+    for length in [4, 16, 64, 256, 1_024, 4_096] {
+        let message = |number: usize| format!("{number:04}").repeat(length / 4);
+        for batch in 0..10 {
+            for number in batch * 100..(batch + 1) * 100 {
+                socket.send_text(&message(number));
+            }
+            for number in batch * 100..(batch + 1) * 100 {
+                check_echo(&mut socket, Opcode::TEXT, message(number).as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ping_may_arrive_byte_by_byte() {
+    let mut socket = open("pings.dribble");
+    let payload = [0xfe; 125];
+    let mut bytes = vec![0x89, 0x80 | 125, 0, 0, 0, 0];
+    bytes.extend_from_slice(&payload);
+    for byte in bytes {
+        socket.send_raw(&[byte]);
+    }
+    check_echo(&mut socket, Opcode::PONG, &payload);
+}

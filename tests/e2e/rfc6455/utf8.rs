@@ -66,6 +66,40 @@ fn invalid_text_fails_fast_before_the_message_ends() {
     socket.send_frame(false, Opcode::CONTINUATION, b"and not any more \xed\xa0\x80");
     let (code, before) = socket.read_to_close();
     assert_eq!((code, before.len()), (Some(1007), 0));
+    for bytes in INVALID.into_iter().filter(|bytes| !is_unfinished(bytes)) {
+        let mut socket = open("fast");
+        socket.send_frame(false, Opcode::TEXT, bytes);
+        assert_eq!(socket.read_to_close().0, Some(1007), "{bytes:?} in the first fragment");
+    }
+}
+
+/// Whether more bytes could still make a character of these.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+#[test]
+fn a_character_left_unfinished_fails_when_the_message_ends() {
+    for unfinished in [&b"\xc3"[..], b"\xce\xba\xe1\xbd", b"\xf4\x8f\xbf"] {
+        let mut socket = open("unfinished");
+        socket.send_frame(false, Opcode::TEXT, unfinished);
+        socket.send_frame(true, Opcode::PING, b"still open");
+        assert_eq!(socket.read().opcode, Opcode::PONG, "it could become a character");
+        socket.send_frame(true, Opcode::CONTINUATION, b"");
+        assert_eq!(socket.read_to_close().0, Some(1007), "{unfinished:?}");
+    }
+}
+
+#[test]
+fn a_frame_of_bad_text_fails_whatever_pieces_it_arrives_in() {
+    let text = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80edited";
+    let frame = [&[0x81, 0x80 | text.len() as u8, 0, 0, 0, 0], &text[..]].concat();
+    for cut in [6, 7, 17, 18, 19, frame.len() - 1] {
+        let mut socket = open("pieces");
+        socket.send_raw(&frame[..cut]);
+        socket.send_raw(&frame[cut..]);
+        assert_eq!(socket.read_to_close().0, Some(1007), "cut at {cut}");
+    }
 }
 
 #[test]
