@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fanwire_broker::config::{self, LogFormat, Overrides};
-use fanwire_broker::server::Server;
+use fanwire_broker::config::{self, Config, LogFormat, Overrides};
+use fanwire_broker::server::{Order, Server};
 use fanwire_broker::telemetry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,7 @@ Examples:
 
 Every setting can also come from the environment: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX.
 Flags win over the environment, the environment over the file. The file deploy/fanwire.toml lists all settings.
-SIGTERM and Ctrl-C send clients away in good order and stop.";
+SIGTERM and Ctrl-C send clients away in good order and stop. SIGHUP reads the file again and takes over topic rules and origins.";
 
 /// Start a broker.
 #[derive(Debug, clap::Args)]
@@ -86,10 +87,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    // A variable that is not text cannot be a setting of ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = config::load(args.config.as_deref(), environment, &args.overrides())?;
+    let config = configure(args)?;
     let json = match config.log.format {
         LogFormat::Auto => None,
         LogFormat::Text => Some(false),
@@ -99,9 +97,64 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let is_open = config.open;
     let server = Server::bind(config)?;
     greet(&server, is_open);
-    server.run(told_to_stop())?;
+    let mut signals = None;
+    server.run(async || match &mut signals {
+        Some(signals) => next_order(args, signals).await,
+        None => match Signals::listen() {
+            Ok(listening) => next_order(args, signals.insert(listening)).await,
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be listened to: stop this broker with SIGKILL");
+                std::future::pending().await
+            }
+        },
+    })?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn configure(args: &Args) -> Result<Config, config::ConfigError> {
+    // A variable that is not text cannot be a setting of ours.
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(args.config.as_deref(), environment, &args.overrides())
+}
+
+/// The signals that a broker follows.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C, which stop, or SIGHUP, which reads the configuration anew. One that is wrong is not taken
+/// over.
+async fn next_order(args: &Args, signals: &mut Signals) -> Order {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => {
+                tracing::info!("SIGTERM: draining");
+                return Order::Stop;
+            }
+            _ = signals.interrupt.recv() => {
+                tracing::info!("interrupted: draining");
+                return Order::Stop;
+            }
+            _ = signals.hang_up.recv() => match configure(args) {
+                Ok(config) => return Order::Reload(Box::new(config)),
+                Err(error) => tracing::error!(%error, "SIGHUP: the configuration is wrong and not taken over"),
+            },
+        }
+    }
 }
 
 /// Says what a newcomer needs to know. Nobody reading it is no reason not to serve.
@@ -141,25 +194,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(loopback, address.port())
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn told_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be listened to: stop this broker with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-        _ = interrupt.recv() => tracing::info!("interrupted: draining"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use fanwire_broker::config::Config;
-
     use super::*;
 
     #[test]

@@ -93,8 +93,16 @@ impl Broker {
 
     /// Asks the broker to stop, as an operator would.
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("the broker is there to be told");
+        self.signal(Signal::TERM);
+    }
+
+    /// Asks the broker to read its configuration anew.
+    pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the broker is there to be told");
     }
 
     /// Waits until the broker has stopped.

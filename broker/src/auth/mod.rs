@@ -4,4 +4,4 @@
 
 mod origin;
 
-pub(crate) use origin::{Origins, Verdict};
+pub(crate) use origin::{SharedOrigins, Verdict};

@@ -2,12 +2,35 @@
 //!
 //! Browsers let any page open a WebSocket or send a form to any host; only the `Origin` header tells whose page it was.
 
+use std::sync::{PoisonError, RwLock};
+
 use http::{HeaderMap, HeaderValue, header};
 
 /// Which origins are let in.
 #[derive(Debug, Clone)]
-pub(crate) struct Origins {
+struct Origins {
     allowed: Vec<String>,
+}
+
+/// The origins that all workers ask, and that may change while they do.
+#[derive(Debug)]
+pub(crate) struct SharedOrigins(RwLock<Origins>);
+
+impl SharedOrigins {
+    /// Lets in these origins, as [`Origins::new`] does.
+    pub(crate) fn new(allowed: Vec<String>) -> Self {
+        Self(RwLock::new(Origins::new(allowed)))
+    }
+
+    /// Lets in these from now on.
+    pub(crate) fn change(&self, allowed: Vec<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Origins::new(allowed);
+    }
+
+    /// Judges the origin of a request.
+    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).judge(headers)
+    }
 }
 
 /// What is thought of the origin of a request.
@@ -26,12 +49,12 @@ const REPEATED_BYTES_MAX: usize = 200;
 
 impl Origins {
     /// Lets in these origins besides the broker's own and those on a loopback address. `*` lets in all.
-    pub(crate) fn new(allowed: Vec<String>) -> Self {
+    fn new(allowed: Vec<String>) -> Self {
         Self { allowed }
     }
 
     /// Judges the origin of a request.
-    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
+    fn judge(&self, headers: &HeaderMap) -> Verdict {
         let Some(origin) = headers.get(header::ORIGIN) else { return Verdict::None };
         let has_one = headers.get_all(header::ORIGIN).iter().count() == 1;
         match origin.to_str() {

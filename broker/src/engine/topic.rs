@@ -154,6 +154,11 @@ impl Locked<'_> {
         self.0.used_us
     }
 
+    /// Lets another policy hold from now on.
+    pub(super) fn change_policy(&mut self, policy: TopicPolicy) {
+        self.0.policy = policy;
+    }
+
     /// Lets go of what is too old.
     pub(super) fn trim(&mut self, now_us: u64) {
         let history = self.0.policy.history;

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::auth::{Origins, Verdict};
+use crate::auth::{SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
@@ -25,15 +25,15 @@ pub(super) struct Dispatch {
     worker: Rc<Worker>,
     transports: Transports,
     router: Router,
-    origins: Origins,
+    origins: Arc<SharedOrigins>,
     readiness: Arc<Readiness>,
 }
 
 impl Dispatch {
-    pub(super) fn new(worker: Rc<Worker>, http: HttpState, origins: Vec<String>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, http: HttpState, origins: Arc<SharedOrigins>) -> Self {
         let transports = Transports::new(worker.clone());
         let readiness = http.readiness.clone();
-        Self { worker, transports, router: router(http), origins: Origins::new(origins), readiness }
+        Self { worker, transports, router: router(http), origins, readiness }
     }
 
     pub(super) fn limits(&self) -> &Limits {

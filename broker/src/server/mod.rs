@@ -7,10 +7,12 @@ mod accept;
 mod connection;
 mod dispatch;
 mod population;
+mod reload;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,12 +21,14 @@ use fanwire_core::{HistoryLimits, Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use crate::auth::SharedOrigins;
 use crate::config::{Config, HistoryRule, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use accept::Acceptor;
+use reload::Reloader;
 use worker::{WorkerHandle, WorkerParts};
 
 /// How often history is trimmed and idle topics are dropped.
@@ -58,6 +62,15 @@ pub enum ServeError {
     /// A thread, runtime or metric could not be made.
     #[error("cannot start: {0}")]
     Start(String),
+}
+
+/// What a running broker is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Take over from this configuration what can change while it runs, and say what cannot.
+    Reload(Box<Config>),
+    /// Drain and stop.
+    Stop,
 }
 
 /// A broker that listens but does not serve yet.
@@ -95,31 +108,44 @@ impl Server {
         }
     }
 
-    /// Serves until `shutdown` is over, then drains: accepts nobody new, asks everybody to come back elsewhere, writes
-    /// out what waits, and returns within `limits.drain_timeout`.
+    /// Serves, following what `next_order` says, until that is to stop. Then it drains: accepts nobody new, asks everybody
+    /// to come back elsewhere, writes out what waits, and returns within `limits.drain_timeout`.
+    ///
+    /// `next_order` is called on a runtime, and its future may be dropped and asked for again at any time.
     ///
     /// # Errors
     /// If the broker cannot be started.
-    pub fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub fn run(self, next_order: impl AsyncFnMut() -> Order) -> Result<(), ServeError> {
         accept::raise_open_files_limit();
         let start = |error: io::Error| ServeError::Start(error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(start)?;
-        runtime.block_on(self.serve(shutdown))
+        runtime.block_on(self.serve(next_order))
     }
 
-    async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    async fn serve(self, mut next_order: impl AsyncFnMut() -> Order) -> Result<(), ServeError> {
         let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
         let listener = TcpListener::from_std(self.listener.try_clone().map_err(|error| start(&error))?)
             .map_err(|error| start(&error))?;
         let shared: Arc<Shared> = Arc::default();
         let rules = rules_of(&self.config)?;
         let readiness: Arc<Readiness> = Arc::default();
-        let (engine, workers) = self.start_workers(&shared, rules, &readiness)?;
+        let origins = Arc::new(SharedOrigins::new(self.config.origins.clone()));
+        let (engine, workers) = self.start_workers(&shared, rules, &readiness, &origins)?;
+        let mut reloader = Reloader::new(self.config.clone(), engine.clone(), origins);
         let mut acceptor = Acceptor::new(listener, &self.config.limits, shared);
-        tokio::select! {
-            () = shutdown => {}
-            () = acceptor.run(&workers) => {}
-            () = keep_tidy(&engine) => {}
+        {
+            let mut accepting = pin!(acceptor.run(&workers));
+            let mut tidying = pin!(keep_tidy(&engine));
+            loop {
+                tokio::select! {
+                    order = next_order() => match order {
+                        Order::Stop => break,
+                        Order::Reload(config) => reloader.apply(*config),
+                    },
+                    () = &mut accepting => break,
+                    () = &mut tidying => break,
+                }
+            }
         }
         readiness.drain();
         drop((acceptor, self.listener));
@@ -132,6 +158,7 @@ impl Server {
         shared: &Arc<Shared>,
         rules: Rules,
         readiness: &Arc<Readiness>,
+        origins: &Arc<SharedOrigins>,
     ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
         let limits = &self.config.limits;
         let pressure = Arc::new(Pressure::new(limits.inbox_bytes_max, shared.clone()));
@@ -151,7 +178,7 @@ impl Server {
                 counters,
                 engine: engine.clone(),
                 limits: limits.clone(),
-                origins: self.config.origins.clone(),
+                origins: origins.clone(),
                 metrics: metrics.clone(),
                 readiness: readiness.clone(),
             };

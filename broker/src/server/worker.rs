@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::connection;
 use super::dispatch::Dispatch;
 use super::population::{Inhabitant, Population};
+use crate::auth::SharedOrigins;
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::Engine;
@@ -39,7 +40,7 @@ pub(super) struct WorkerParts {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
-    pub(super) origins: Vec<String>,
+    pub(super) origins: Arc<SharedOrigins>,
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
 }

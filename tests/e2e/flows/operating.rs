@@ -156,6 +156,39 @@ fn a_broker_that_cannot_start_says_why_and_what_to_do() {
 }
 
 #[test]
+fn a_reload_takes_over_rules_and_origins_and_no_nonsense() {
+    let file = std::env::temp_dir().join(format!("fanwire-reload-{}.toml", std::process::id()));
+    let write = |text: &str| std::fs::write(&file, text).expect("a file can be written");
+    write("");
+    let broker = Broker::start(&["--config", file.to_str().expect("a path is text")]);
+    let address = broker.address();
+    publish(address, "changing", "kept");
+    let status = |path: &str, headers: &str| {
+        fanwire_tests::request(
+            address,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"),
+        )
+        .status
+    };
+    let origin = "Origin: https://new.example\r\n";
+    assert_eq!((status("/topics/changing", ""), status("/topics/a", origin)), (200, 403));
+    write("origins = ['https://new.example']\n[[topic]]\nmatch = 'changing'\nhistory = false\n");
+    broker.reload();
+    fanwire_tests::eventually("the rule holds", || (status("/topics/changing", "") == 404).then_some(()));
+    fanwire_tests::eventually("the origin is let in", || (status("/topics/a", origin) == 200).then_some(()));
+    broker.await_metric("fanwire_history_publications", 0.0);
+    write("nonsense = 1\n");
+    broker.reload();
+    write("[[topic]]\nmatch = 'other'\nhistory = false\n");
+    broker.reload();
+    fanwire_tests::eventually("the next one is taken over", || {
+        (status("/topics/other", "") == 404).then_some(())
+    });
+    assert_eq!(status("/topics/changing", ""), 200);
+    std::fs::remove_file(&file).expect("the file is there");
+}
+
+#[test]
 fn help_has_examples() {
     for subcommand in ["serve", "pub", "sub", "bench", "health"] {
         let output = Command::new(binary()).args([subcommand, "--help"]).output().expect("it starts");

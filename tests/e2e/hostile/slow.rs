@@ -87,6 +87,19 @@ fn those_who_leave_while_they_wait_leave_nothing_behind() {
 }
 
 #[test]
+fn a_listener_that_said_more_than_its_request_is_missed_at_the_next_comment() {
+    let broker = Broker::with(&["limits.sse_comment_interval=1s"]);
+    let mut http = Http::connect(broker.address());
+    // Whoever reads no further than one request does not see, behind these bytes, that the client has hung up.
+    http.send(b"GET /topics/more HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\nGET /");
+    assert_eq!(http.read_head().status, 200);
+    broker.await_metric("fanwire_connections{transport=\"sse\"}", 1.0);
+    drop(http);
+    broker.await_metric("fanwire_connections{transport=\"sse\"}", 0.0);
+    broker.await_metric("fanwire_subscriptions", 0.0);
+}
+
+#[test]
 fn sessions_that_subscribe_to_all_they_may_and_vanish_leave_no_topic() {
     let broker = Broker::start(&[]);
     let mut honest = Honest::begin(&broker);
