@@ -21,7 +21,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 const FLOORS: [&[&str]; 8] = [
     &["clock", "problem"],
     &["topic_path"],
-    &["auth", "hooks", "telemetry", "config"],
+    &["auth", "hooks", "telemetry", "config", "store"],
     &["hub"],
     &["engine"],
     &["sessions"],

@@ -17,6 +17,8 @@ pub struct TopicLog {
     head: u64,
     floor: u64,
     bytes: usize,
+    /// When the oldest publication held was accepted; kept here so that most appends need not touch it.
+    oldest_us: u64,
     entries: VecDeque<Arc<Publication>>,
 }
 
@@ -60,7 +62,7 @@ impl Page {
 impl TopicLog {
     /// An empty log that numbers under `epoch`.
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: 0, floor: 0, bytes: 0, entries: VecDeque::new() }
+        Self { epoch, head: 0, floor: 0, bytes: 0, oldest_us: u64::MAX, entries: VecDeque::new() }
     }
 
     /// The newest position: that of the last publication accepted, held or not.
@@ -106,6 +108,7 @@ impl TopicLog {
         let publication = Arc::new(Publication { message, offset: self.head, accepted_us: now_us });
         if kept {
             self.bytes += publication.cost();
+            self.oldest_us = self.oldest_us.min(now_us);
             self.entries.push_back(publication.clone());
             self.trim(limits, now_us);
         } else {
@@ -116,12 +119,11 @@ impl TopicLog {
 
     /// Lets go of what `limits` no longer allow.
     pub fn trim(&mut self, limits: &HistoryLimits, now_us: u64) {
-        let oldest_us = now_us.saturating_sub(limits.ttl_ms.saturating_mul(1000));
-        while let Some(oldest) = self.entries.front() {
-            let expired = oldest.accepted_us < oldest_us;
-            if !expired && self.entries.len() <= limits.messages && self.bytes <= limits.bytes {
-                break;
-            }
+        let too_old_us = now_us.saturating_sub(limits.ttl_ms.saturating_mul(1000));
+        while self.oldest_us < too_old_us
+            || self.entries.len() > limits.messages
+            || (self.bytes > limits.bytes && !self.entries.is_empty())
+        {
             self.forget_oldest();
         }
         // A burst must not pin its high-water mark for ever; a quarter in use is the usual point to give back.
@@ -134,6 +136,7 @@ impl TopicLog {
     pub fn clear(&mut self) {
         self.floor = self.head;
         self.bytes = 0;
+        self.oldest_us = u64::MAX;
         self.entries = VecDeque::new();
     }
 
@@ -142,6 +145,7 @@ impl TopicLog {
             self.floor = oldest.offset;
             self.bytes -= oldest.cost();
         }
+        self.oldest_us = self.entries.front().map_or(u64::MAX, |oldest| oldest.accepted_us);
     }
 
     /// Whether everything after `position` is still held.

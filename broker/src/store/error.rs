@@ -84,7 +84,9 @@ impl OpenError {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing(path),
             io::ErrorKind::NotADirectory => Self::NotADirectory(path),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path, cause },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::ReadOnly { path, cause }
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path),
             _ => Self::Failed { path, cause },
         }
@@ -104,7 +106,7 @@ impl OpenError {
     }
 }
 
-/// Why something asked of a running store was not done. All but `Full` show in [`super::Store::health`] too.
+/// Why something asked of a running store was not done. Failures of the disk show in [`super::Store::health`] too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
     /// Too much waits to be written already; the caller did not heed [`super::Event::PressureRaised`].
@@ -116,6 +118,9 @@ pub(crate) enum StoreError {
     /// The database contradicts itself. It will not get better by itself, so nothing is written any more.
     #[error("the database is damaged: {0}")]
     Damaged(Arc<str>),
+    /// There is no room for another topic: sixteen million are known. Nothing else is refused for it.
+    #[error("there are too many durable topics: forget some that are not used any more")]
+    TooManyTopics,
     /// The store is being closed.
     #[error("the store is closed")]
     Closed,
@@ -132,7 +137,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, QueryReturnedNoRows, Utf8Error};
         let is_damage = match &error {
-            FromSqlConversionFailure(..) | InvalidColumnType(..) | QueryReturnedNoRows | Utf8Error(..) => true,
+            FromSqlConversionFailure(..) | InvalidColumnType(..) | QueryReturnedNoRows | Utf8Error(..) => {
+                true
+            }
             other => matches!(
                 other.sqlite_error_code(),
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation)

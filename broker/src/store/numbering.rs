@@ -4,9 +4,9 @@
 //! store and are consecutive here, and only here: a row that is missing between floor and head is damage.
 
 use fanwire_protocol::{Epoch, Topic};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Keep, StoreError};
+use super::{Keep, StoreError, row};
 
 /// Where a topic stands in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Numbering {
         let mut find = connection
             .prepare_cached("SELECT id, epoch, floor, floor_total, floor_ts FROM topics WHERE name = ?1")?;
         let found = find.query_row([topic.as_str()], |row| {
-            let floor = place(row, 2)?;
+            let floor = Place { offset: number(row, 2)?, total: number(row, 3)?, ts: number(row, 4)? };
             Ok(Self { id: row.get(0)?, epoch: epoch(row.get(1)?), head: floor, floor })
         });
         let Some(mut numbering) = found.optional()? else { return Ok(None) };
@@ -49,11 +49,14 @@ impl Numbering {
     /// Takes the head from the last publication, or from the floor when none is held.
     pub(super) fn load_head(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let mut newest = connection.prepare_cached(
-            "SELECT offset, total, ts FROM publications WHERE topic = ?1 ORDER BY offset DESC LIMIT 1",
+            "SELECT id, total, ts FROM publications WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
         )?;
-        self.head = newest.query_row([self.id], |row| place(row, 0)).optional()?.unwrap_or(self.floor);
+        let range = [row::id(self.id, 0), row::id(self.id, row::OFFSET_MAX)];
+        self.head = newest.query_row(range, publication).optional()?.unwrap_or(self.floor);
         if self.head.offset < self.floor.offset || self.head.total < self.floor.total {
-            return Err(StoreError::damaged("a topic's newest publication is older than what it has let go of"));
+            return Err(StoreError::damaged(
+                "a topic's newest publication is older than what it has let go of",
+            ));
         }
         Ok(())
     }
@@ -66,9 +69,8 @@ impl Numbering {
         if offset == self.head.offset {
             return Ok(self.head);
         }
-        let mut find = connection
-            .prepare_cached("SELECT offset, total, ts FROM publications WHERE topic = ?1 AND offset = ?2")?;
-        let found = find.query_row(params![self.id, offset as i64], |row| place(row, 0)).optional()?;
+        let mut find = connection.prepare_cached("SELECT id, total, ts FROM publications WHERE id = ?1")?;
+        let found = find.query_row([row::id(self.id, offset)], publication).optional()?;
         found.ok_or_else(|| StoreError::damaged("a publication is missing between two that are held"))
     }
 
@@ -129,7 +131,11 @@ pub(super) fn epoch(stored: i64) -> Epoch {
     Epoch::from_random(stored as u64)
 }
 
-fn place(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Place> {
-    let number = |column| row.get::<_, i64>(column).map(|number| number as u64);
-    Ok(Place { offset: number(first)?, total: number(first + 1)?, ts: number(first + 2)? })
+/// Reads the id, total and ts of a publication.
+fn publication(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { offset: row::offset(row.get(0)?), total: number(row, 1)?, ts: number(row, 2)? })
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number as u64)
 }

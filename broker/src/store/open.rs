@@ -32,10 +32,12 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// The tables.
 ///
-/// A topic's head is not stored: it is the offset of its last publication, or the floor when none is held. So a
-/// publication costs one row at the end of its topic's range and nothing else. `total` is the running sum of the costs
-/// of all publications of the epoch, so that what lies between two offsets is known without adding it up.
-/// `AUTOINCREMENT` keeps the id of a forgotten topic from being given out again while its rows are still being deleted.
+/// A publication's id is made of its topic's id and its offset (see `row.rs`): the rows of a topic lie together and in
+/// order, and payloads of a few kilobytes lie among them, which they would not if the key were of two columns. A topic's
+/// head is not stored: it is the offset of its last publication, or the floor when none is held. So a publication costs
+/// one row at the end of its topic's range and nothing else. `total` is the running sum of the costs of all publications
+/// of the epoch, so that what lies between two offsets is known without adding it up. `AUTOINCREMENT` keeps the id of a
+/// forgotten topic from being given out again while its rows are still being deleted.
 const TABLES: &str = "
     CREATE TABLE topics(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,15 +48,13 @@ const TABLES: &str = "
         floor_ts INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE publications(
-        topic INTEGER NOT NULL,
-        offset INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY,
         total INTEGER NOT NULL,
         ts INTEGER NOT NULL,
         kind INTEGER NOT NULL,
         sender TEXT,
-        payload BLOB NOT NULL,
-        PRIMARY KEY(topic, offset)
-    ) STRICT, WITHOUT ROWID;
+        payload BLOB NOT NULL
+    ) STRICT;
     CREATE TABLE keys(
         topic INTEGER NOT NULL,
         key TEXT NOT NULL,
@@ -80,7 +80,8 @@ pub(super) struct DataDirectory {
 impl DataDirectory {
     /// Takes the directory for this broker alone.
     pub(super) fn claim(directory: &Path) -> Result<Self, OpenError> {
-        let metadata = fs::metadata(directory).map_err(|error| OpenError::from_io(directory.into(), &error))?;
+        let metadata =
+            fs::metadata(directory).map_err(|error| OpenError::from_io(directory.into(), &error))?;
         if !metadata.is_dir() {
             return Err(OpenError::NotADirectory(directory.into()));
         }

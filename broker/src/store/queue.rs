@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use fanwire_protocol::Topic;
 
-use super::{Append, Appended, Event, Keep, Observer, StoreError};
+use super::{Append, Committed, Event, Keep, Observer, StoreError};
 
 /// Called by the writer with what became of something it was asked for.
-pub(super) type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+pub(crate) type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
 /// Something the writer is asked for.
 pub(super) enum Job {
     /// Accept a publication.
-    Append(Append, Done<Appended>),
+    Append(Append, Done<Committed>),
     /// Let go of what is beyond `keep`.
     Trim(Topic, Keep),
     /// Let go of a topic, its numbering and its keys.

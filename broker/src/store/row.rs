@@ -1,4 +1,4 @@
-//! One publication as a row: how payloads of every kind are kept and given back as they came.
+//! One publication as a row: what its id is made of, and how payloads of every kind are kept and given back as they came.
 
 use std::sync::Arc;
 
@@ -12,8 +12,28 @@ const BINARY: i64 = 1;
 const JSON: i64 = 2;
 const MESSAGE_PACK: i64 = 3;
 
+/// How many bits of a row's id are the offset; those above are the topic's id, and the sign is never used. A topic of
+/// 80,000 publications a second begins a new epoch after eighty days.
+const OFFSET_BITS: u32 = 39;
+
+/// The last offset of an epoch.
+pub(super) const OFFSET_MAX: u64 = (1 << OFFSET_BITS) - 1;
+
+/// The largest id of a topic.
+pub(super) const TOPIC_ID_MAX: i64 = (1 << (63 - OFFSET_BITS)) - 1;
+
+/// The id of the row of a publication.
+pub(super) fn id(topic: i64, offset: u64) -> i64 {
+    (topic << OFFSET_BITS) | offset.min(OFFSET_MAX) as i64
+}
+
+/// The offset of the publication whose row has this id.
+pub(super) fn offset(id: i64) -> u64 {
+    id as u64 & OFFSET_MAX
+}
+
 /// The columns [`publication`] reads, in its order.
-pub(super) const COLUMNS: &str = "offset, ts, kind, sender, payload";
+pub(super) const COLUMNS: &str = "id, ts, kind, sender, payload";
 
 /// The kind and bytes a payload is kept as: those it came in.
 pub(super) fn payload_columns(payload: &Payload) -> (i64, &[u8]) {
@@ -30,7 +50,7 @@ pub(super) fn publication(row: &Row<'_>) -> Result<StoredPublication, StoreError
     let bytes = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
     let sender = row.get_ref(3)?.as_str_or_null().map_err(rusqlite::Error::from)?;
     Ok(StoredPublication {
-        offset: row.get::<_, i64>(0)? as u64,
+        offset: offset(row.get(0)?),
         ts: row.get::<_, i64>(1)? as u64,
         from: sender.map(Arc::from),
         payload: payload(row.get(2)?, bytes)?,
@@ -52,6 +72,17 @@ fn payload(kind: i64, bytes: &[u8]) -> Result<Payload, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_hold_topic_and_offset_in_their_order() {
+        for (topic, place) in [(1, 0), (1, 1), (1, OFFSET_MAX), (TOPIC_ID_MAX, 0), (TOPIC_ID_MAX, OFFSET_MAX)]
+        {
+            assert_eq!(offset(id(topic, place)), place);
+            assert!(id(topic, place) > 0);
+        }
+        assert!(id(1, OFFSET_MAX) < id(2, 0));
+        assert_eq!(id(1, u64::MAX), id(1, OFFSET_MAX));
+    }
 
     #[test]
     fn payloads_come_back_in_the_encoding_they_came_in() {
