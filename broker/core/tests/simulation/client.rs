@@ -1,0 +1,45 @@
+//! A client of the simulation: it reads bytes, remembers its position, and knows what it must have seen.
+
+use fanwire_protocol::{Cursor, Position, Topic};
+
+/// What one client has been told and shown of one topic.
+pub(crate) struct Client {
+    pub(crate) topic: Topic,
+    /// The position up to which it has seen everything, once it has one.
+    pub(crate) seen_to: Option<Position>,
+    /// The session it is connected by: worker and key.
+    pub(crate) session: Option<(usize, u32)>,
+    /// What has arrived of an event that is not complete.
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(topic: Topic) -> Self {
+        Self { topic, seen_to: None, session: None, buffer: Vec::new() }
+    }
+
+    /// Takes bytes from the connection and returns the positions of the messages completed by them.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Vec<Position>, String> {
+        self.buffer.extend_from_slice(bytes);
+        let mut positions = Vec::new();
+        while let Some(end) = self.buffer.windows(2).position(|window| window == b"\n\n") {
+            let event: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let event = String::from_utf8(event).map_err(|_| "an event is not UTF-8".to_owned())?;
+            let id = event.lines().find_map(|line| line.strip_prefix("id: ")).ok_or("an event without id")?;
+            let cursor: Cursor = id.parse().map_err(|_| format!("an id that is no cursor: {id}"))?;
+            let position = cursor.position_in(&self.topic);
+            // The payload says what it was published as, so that an event put together of two would show.
+            if !event.contains(&format!("data: {} in {}", position.offset, self.topic)) {
+                return Err(format!("an event that is not what was published: {event:?}"));
+            }
+            positions.push(position);
+        }
+        Ok(positions)
+    }
+
+    /// The connection is gone, and with it what was on its way.
+    pub(crate) fn disconnect(&mut self) {
+        self.session = None;
+        self.buffer.clear();
+    }
+}

@@ -1,0 +1,58 @@
+//! Swarms of sessions over the pure core, in one thread, under one seed.
+//!
+//! A world of several workers publishes, delivers, writes, cuts, resumes, trims, evicts and restarts in an order that a
+//! seed decides, at every point at which the broker could be interrupted. What every client sees is held against the
+//! plain list of everything that was ever published. `FANWIRE_SEED` runs one seed again.
+
+mod client;
+mod world;
+
+use fastrand::Rng;
+
+use world::{Flaw, World};
+
+/// How many seeds run, and how many steps each.
+const SEEDS: u64 = 4_000;
+const STEPS: usize = 400;
+
+/// Runs one seed to its end.
+///
+/// # Errors
+/// Says which promise was broken.
+fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
+    let mut random = Rng::with_seed(seed);
+    let mut world = World::new(&mut random, flaw);
+    for step in 0..STEPS {
+        world.step(&mut random).map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
+    }
+    world.settle().map_err(|broken| format!("seed {seed}, at the end: {broken}"))
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_out_of_order_and_loss_is_told_exactly_when_there_is_one() {
+    if let Some(seed) = std::env::var("FANWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return run(seed, Flaw::None).expect("the promises hold");
+    }
+    for seed in 0..SEEDS {
+        if let Err(broken) = run(seed, Flaw::None) {
+            panic!(
+                "{broken}\nrun it again: FANWIRE_SEED={seed} cargo test -p fanwire-core --test simulation"
+            );
+        }
+    }
+}
+
+/// A simulation that could not fail would say nothing: each way of getting it wrong must be noticed soon.
+#[test]
+fn every_flaw_in_the_joining_is_noticed() {
+    for flaw in [
+        Flaw::RegistersLate,
+        Flaw::ForgetsWhereItJoined,
+        Flaw::NeverTellsOfLoss,
+        Flaw::AlwaysTellsOfLoss,
+        Flaw::EchoesAnyway,
+    ] {
+        let noticed = (0..SEEDS).find(|seed| run(*seed, flaw).is_err());
+        assert!(noticed.is_some_and(|seed| seed < 200), "{flaw:?} was noticed at seed {noticed:?}");
+    }
+}
