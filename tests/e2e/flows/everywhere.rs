@@ -1,166 +1,202 @@
 //! Every payload, from every way in, intact on every way out.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use fanwire_protocol::{ClientFrame, Message, Payload, Request, ServerFrame, msgpack};
-use fanwire_tests::{Broker, Events, Opcode, WebSocket, binary, get, post};
-use serde_json::{Value, json};
+use fanwire_protocol::{Payload, Request};
+use fanwire_tests::{Broker, Opcode, WebSocket, binary, post};
+use serde_json::json;
 
+use super::listeners::{Listeners, send_msgpack, shown_binary, shown_text, shown_value, subscribe_msgpack};
 use super::{publish, subscribe};
 
-fn subscribe_msgpack(broker: &Broker, topic: &str) -> WebSocket {
-    let mut socket = WebSocket::open_msgpack(broker.address());
-    let request =
-        Request::Subscribe { pattern: topic.parse().expect("a topic"), options: Default::default() };
-    let mut bytes = Vec::new();
-    msgpack::encode_client(&ClientFrame { id: Some(1), request }, &mut bytes);
-    socket.send_frame(true, Opcode::BINARY, &bytes);
-    assert!(matches!(msgpack::decode_server(&socket.read().payload), Ok(ServerFrame::Reply { .. })));
-    socket
+const TOPIC: &str = "every.way";
+
+/// What is published.
+#[derive(Debug, Clone, Copy)]
+enum Said<'a> {
+    Text(&'a str),
+    Binary(&'a [u8]),
+    Json(&'a str),
+    MessagePack(&'a [u8]),
 }
 
-fn read_msgpack(socket: &mut WebSocket) -> Message {
-    match msgpack::decode_server(&socket.read().payload) {
-        Ok(ServerFrame::Message(message)) => message,
-        other => panic!("expected a message, got {other:?}"),
+/// What it is published over.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Http,
+    Batch,
+    JsonSession,
+    MessagePackSession,
+    Bare,
+    Terminal,
+}
+
+const WAYS: [Way; 6] =
+    [Way::Http, Way::Batch, Way::JsonSession, Way::MessagePackSession, Way::Bare, Way::Terminal];
+
+impl Way {
+    /// Whether this kind of payload has a form on this way: a bare WebSocket has text and binary only, and a MessagePack
+    /// value goes over a MessagePack session only.
+    fn can_say(self, said: Said<'_>) -> bool {
+        match said {
+            Said::Text(_) | Said::Binary(_) => true,
+            Said::Json(_) => !matches!(self, Way::Bare),
+            Said::MessagePack(_) => matches!(self, Way::MessagePackSession),
+        }
     }
 }
 
-fn publish_msgpack(socket: &mut WebSocket, topic: &str, payload: Payload) {
-    let request = Request::Publish { topic: topic.parse().expect("a topic"), payload, key: None, echo: true };
-    let mut bytes = Vec::new();
-    msgpack::encode_client(&ClientFrame { id: None, request }, &mut bytes);
-    socket.send_frame(true, Opcode::BINARY, &bytes);
-}
-
-/// Everything that listens to one topic, each over another transport.
-struct Listeners {
+struct Publishers {
+    address: SocketAddr,
     json: WebSocket,
     msgpack: WebSocket,
     bare: WebSocket,
-    sse: Events,
 }
 
-/// A payload as each transport shows it.
-struct Shown {
-    /// The field of a JSON frame, and its value.
-    json: (&'static str, Value),
-    /// The bare payload, and whether it is binary.
-    bare: (Vec<u8>, bool),
-    /// The data of the event.
-    sse: String,
-}
-
-impl Listeners {
-    fn open(broker: &Broker, topic: &str) -> Self {
-        let address = broker.address();
-        let mut sse = Events::open(address, &format!("/topics/{topic}"), "");
-        assert!(sse.next_block().is_some_and(|block| block.retry.is_some()));
+impl Publishers {
+    fn open(address: SocketAddr) -> Self {
         Self {
-            json: subscribe(address, topic),
-            msgpack: subscribe_msgpack(broker, topic),
-            bare: WebSocket::open(address, &format!("/topics/{topic}")),
-            sse,
+            address,
+            json: WebSocket::open(address, "/ws"),
+            msgpack: WebSocket::open_msgpack(address),
+            bare: WebSocket::open(address, &format!("/topics/{TOPIC}?echo=false")),
         }
     }
 
-    fn check(&mut self, what: &str, shown: &Shown) {
-        let frame = self.json.read_json();
-        let (field, value) = &shown.json;
-        assert_eq!(&frame[*field], value, "{what}: {frame}");
-        let message = read_msgpack(&mut self.msgpack);
-        assert_eq!(message.position.map(|position| position.offset), frame["offset"].as_u64(), "{what}");
-        assert_eq!(message.payload.to_bare(), shown.bare.0, "{what}");
-        assert_eq!(message.payload.is_binary(), shown.bare.1, "{what}");
-        let bare = self.bare.read();
-        assert_eq!((bare.payload, bare.opcode == Opcode::BINARY), shown.bare.clone(), "{what}");
-        let event = self.sse.next_event().expect("an event");
-        assert_eq!(
-            (event.data, event.kind.as_str()),
-            (shown.sse.clone(), if shown.bare.1 { "binary" } else { "message" })
-        );
+    fn say(&mut self, way: Way, said: Said<'_>) {
+        match (way, said) {
+            (Way::MessagePackSession, said) => self.say_msgpack(said),
+            (Way::Http, said) => self.post(said),
+            (Way::Batch, said) => {
+                let body = format!(r#"{{"messages":[{{"topic":"{TOPIC}",{}}}]}}"#, field(said));
+                let answer = post(self.address, "/publish", "application/json", body.as_bytes());
+                assert_eq!(answer.json()["results"][0]["topic"], TOPIC, "{}", answer.text());
+            }
+            (Way::JsonSession, said) => {
+                self.json.send_text(&format!(r#"{{"type":"publish","topic":"{TOPIC}",{}}}"#, field(said)));
+            }
+            (Way::Bare, Said::Text(text) | Said::Json(text)) => self.bare.send_text(text),
+            (Way::Bare, Said::Binary(bytes) | Said::MessagePack(bytes)) => {
+                self.bare.send_frame(true, Opcode::BINARY, bytes);
+            }
+            (Way::Terminal, said) => self.say_in_terminal(said),
+        }
+    }
+
+    fn post(&self, said: Said<'_>) {
+        let (content_type, body) = match said {
+            Said::Text(text) => ("text/plain; charset=utf-8", text.as_bytes()),
+            Said::Json(text) => ("application/json", text.as_bytes()),
+            Said::Binary(bytes) | Said::MessagePack(bytes) => ("application/octet-stream", bytes),
+        };
+        let answer = post(self.address, &format!("/topics/{TOPIC}"), content_type, body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    fn say_msgpack(&mut self, said: Said<'_>) {
+        let payload = match said {
+            Said::Text(text) => Payload::text(text),
+            Said::Binary(bytes) => Payload::binary(bytes),
+            Said::Json(text) => Payload::from_json(text).expect("the test's own JSON is valid"),
+            Said::MessagePack(bytes) => Payload::from_msgpack(bytes).expect("valid MessagePack"),
+        };
+        let topic = TOPIC.parse().expect("a topic");
+        send_msgpack(&mut self.msgpack, None, Request::Publish { topic, payload, key: None, echo: true });
+    }
+
+    fn say_in_terminal(&self, said: Said<'_>) {
+        let (flags, input): (&[&str], &[u8]) = match said {
+            Said::Text(text) => (&[], text.as_bytes()),
+            Said::Json(text) => (&["--json"], text.as_bytes()),
+            Said::Binary(bytes) | Said::MessagePack(bytes) => (&["--binary"], bytes),
+        };
+        let url = format!("http://{}", self.address);
+        let mut process = Command::new(binary())
+            .args(["pub", "--quiet", "--url", &url])
+            .args(flags)
+            .arg(TOPIC)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("fanwire pub starts");
+        process.stdin.take().expect("it is piped").write_all(input).expect("it reads");
+        assert!(process.wait().expect("it ends").success());
     }
 }
 
-fn shown_text(text: &str) -> Shown {
-    Shown { json: ("data", json!(text)), bare: (text.as_bytes().to_vec(), false), sse: text.to_owned() }
+/// The payload as a field of a JSON frame.
+fn field(said: Said<'_>) -> String {
+    match said {
+        Said::Text(text) => format!(r#""data":{}"#, json!(text)),
+        Said::Json(text) => format!(r#""data":{text}"#),
+        Said::Binary(bytes) | Said::MessagePack(bytes) => {
+            use base64::Engine;
+            format!(r#""data_base64":"{}""#, base64::engine::general_purpose::STANDARD.encode(bytes))
+        }
+    }
 }
 
-fn shown_json(text: &str) -> Shown {
-    let value = serde_json::from_str(text).expect("the test's own JSON is valid");
-    Shown { json: ("data", value), bare: (text.as_bytes().to_vec(), false), sse: text.to_owned() }
-}
-
-fn shown_binary(bytes: &[u8], base64: &str) -> Shown {
-    Shown { json: ("data_base64", json!(base64)), bare: (bytes.to_vec(), true), sse: base64.to_owned() }
+/// Every control character, every kind of character that some encoding must escape, and some of each length in UTF-8.
+fn difficult_text() -> String {
+    let controls: String = (0..0x20).chain(0x7f..0xa0).filter_map(char::from_u32).collect();
+    format!("{controls} \" \\ / </script> \u{2028}\u{2029}\u{feff} ä 漢 😀 \u{10ffff} end")
 }
 
 #[test]
 fn every_payload_arrives_intact_over_every_transport_whatever_it_came_over() {
     let broker = Broker::start(&["--workers", "2"]);
-    let address = broker.address();
-    let topic = "every.way";
-    let path = "/topics/every.way";
-    let mut all = Listeners::open(&broker, topic);
-    let unicode = "tab\t, quote \", backslash \\, bell \u{7}, null \u{0}, ä, 漢, 😀, \u{2028}";
-    let mut json_session = WebSocket::open(address, "/ws");
-    let mut msgpack_session = WebSocket::open_msgpack(address);
-    let mut bare_session = WebSocket::open(address, "/topics/every.way?echo=false");
-
-    publish(address, topic, unicode);
-    all.check("text over HTTP", &shown_text(unicode));
-    bare_session.read();
-    post(address, path, "application/json", br#"{"n":9007199254740993,"f":1.5,"a":[null,true]}"#);
-    all.check("JSON over HTTP", &shown_json(r#"{"n":9007199254740993,"f":1.5,"a":[null,true]}"#));
-    bare_session.read();
-    post(address, path, "application/json", br#""a JSON string is text""#);
-    all.check("a JSON string over HTTP", &shown_text("a JSON string is text"));
-    bare_session.read();
-    post(address, path, "application/octet-stream", &[0, 255, 128]);
-    all.check("binary over HTTP", &shown_binary(&[0, 255, 128], "AP+A"));
-    bare_session.read();
-    post(address, "/publish", "application/json", br#"{"messages":[{"topic":"every.way","data":-7}]}"#);
-    all.check("a batch", &shown_json("-7"));
-    bare_session.read();
-
-    json_session.send_json(&json!({"type": "publish", "topic": topic, "data": unicode}));
-    all.check("text over JSON", &shown_text(unicode));
-    bare_session.read();
-    json_session.send_text(r#"{"type":"publish","topic":"every.way","data":18446744073709551615}"#);
-    all.check("a large number over JSON", &shown_json("18446744073709551615"));
-    bare_session.read();
-    json_session.send_json(&json!({"type": "publish", "topic": topic, "data_base64": "AP+A"}));
-    all.check("binary over JSON", &shown_binary(&[0, 255, 128], "AP+A"));
-    bare_session.read();
-
-    publish_msgpack(&mut msgpack_session, topic, Payload::text(unicode));
-    all.check("text over MessagePack", &shown_text(unicode));
-    bare_session.read();
-    publish_msgpack(&mut msgpack_session, topic, Payload::binary([0, 255, 128]));
-    all.check("binary over MessagePack", &shown_binary(&[0, 255, 128], "AP+A"));
-    bare_session.read();
-    // {"b": bin 00 ff, 7: -1, "u": 2^64-1}, whose map has a key that is no string.
-    let value = b"\x83\xa1b\xc4\x02\x00\xff\x07\xff\xa1u\xcf\xff\xff\xff\xff\xff\xff\xff\xff";
-    publish_msgpack(&mut msgpack_session, topic, Payload::from_msgpack(value).unwrap());
-    all.check("a MessagePack map", &shown_json(r#"{"b":"AP8=","7":-1,"u":18446744073709551615}"#));
-    bare_session.read();
-
-    bare_session.send_text(unicode);
-    all.check("text over a bare WebSocket", &shown_text(unicode));
-    bare_session.send_frame(true, Opcode::BINARY, &[0, 255, 128]);
-    all.check("binary over a bare WebSocket", &shown_binary(&[0, 255, 128], "AP+A"));
-    bare_session.send_text("");
-    all.check("empty text", &shown_text(""));
-    publish(address, topic, "two\nlines");
-    all.check("two lines", &shown_text("two\nlines"));
+    let mut listeners = Listeners::open(&broker, TOPIC);
+    let mut publishers = Publishers::open(broker.address());
+    let text = difficult_text();
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let base64 = field(Said::Binary(&all_bytes));
+    let base64 = base64.split('"').nth(3).expect("the value");
+    let numbers =
+        r#"{"n":9007199254740993,"f":1.5,"a":[null,true,-1,18446744073709551615,-9223372036854775808]}"#;
+    let numbers_msgpack =
+        b"\x83\xa1n\xcf\0\x20\0\0\0\0\0\x01\xa1f\xcb\x3f\xf8\0\0\0\0\0\0\xa1a\x95\xc0\xc3\xff\
+        \xcf\xff\xff\xff\xff\xff\xff\xff\xff\xd3\x80\0\0\0\0\0\0\0";
+    let spaced = "{\"two\":\r\n [1, {\"e\": \"\\u0000\\n\"}]}";
+    let spaced_msgpack = b"\x81\xa3two\x92\x01\x81\xa1e\xa2\0\n";
+    // {"b": bin 00 ff, 7: -1, "u": 2^64-1, true: NaN, nil: [false]}
+    let map = b"\x85\xa1b\xc4\x02\x00\xff\x07\xff\xa1u\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xc3\xcb\x7f\xf8\0\0\0\0\0\0\
+        \xc0\x91\xc2";
+    let map_json = r#"{"b":"AP8=","7":-1,"u":18446744073709551615,"true":null,"null":[false]}"#;
+    let mut spaced_shown = shown_value(spaced, spaced_msgpack);
+    spaced_shown.event.0 = spaced.replace("\r\n", "\n");
+    let cases = [
+        (Said::Text(&text), shown_text(&text)),
+        (Said::Text(""), shown_text("")),
+        (Said::Text("two\nlines\r\n\nand more\n."), shown_text("two\nlines\r\n\nand more\n.")),
+        (Said::Binary(&all_bytes), shown_binary(&all_bytes, base64)),
+        (Said::Binary(b""), shown_binary(b"", "")),
+        (Said::Json(numbers), shown_value(numbers, numbers_msgpack)),
+        (Said::Json(spaced), spaced_shown),
+        (Said::Json("-7"), shown_value("-7", b"\xf9")),
+        (Said::Json("null"), shown_value("null", b"\xc0")),
+        (Said::Json(r#""a JSON string is text""#), shown_text("a JSON string is text")),
+        (Said::MessagePack(map), shown_value(map_json, map)),
+    ];
+    for (said, shown) in &cases {
+        for way in WAYS {
+            // Said in MessagePack, a value has no white space that could be kept.
+            let loses_space =
+                matches!((way, said), (Way::MessagePackSession, Said::Json(text)) if *text == spaced);
+            if way.can_say(*said) && !loses_space {
+                listeners.await_ready(&broker);
+                publishers.say(way, *said);
+                listeners.check(&format!("{said:?} over {way:?}"), shown);
+            }
+        }
+    }
 }
 
 #[test]
 fn a_message_frame_is_the_same_bytes_for_every_subscriber() {
     let broker = Broker::start(&["--workers", "2"]);
     let mut json: Vec<_> = (0..6).map(|_| subscribe(broker.address(), "same")).collect();
-    let mut msgpack: Vec<_> = (0..6).map(|_| subscribe_msgpack(&broker, "same")).collect();
+    let mut msgpack: Vec<_> = (0..6).map(|_| subscribe_msgpack(broker.address(), "same")).collect();
     for text in ["one", "two", "three"] {
         publish(broker.address(), "same", text);
     }
@@ -212,36 +248,4 @@ fn the_command_line_hears_and_says_the_same() {
     assert!(sub.wait().expect("it ends").success());
     assert_eq!(lines.len(), 2);
     assert!(lines[0].ends_with("from HTTP") && lines[1].ends_with("from the terminal"), "{lines:?}");
-}
-
-#[test]
-fn receipts_say_how_many_were_subscribed() {
-    let broker = Broker::start(&["--workers", "2"]);
-    assert_eq!(publish(broker.address(), "count.me", "x")["subscribers"], 0);
-    let _plain: Vec<_> = (0..3).map(|_| subscribe(broker.address(), "count.me")).collect();
-    let _pattern = subscribe(broker.address(), "count.*");
-    let _other = subscribe(broker.address(), "count.you");
-    let receipt = publish(broker.address(), "count.me", "x");
-    assert_eq!(
-        (&receipt["topic"], &receipt["offset"], &receipt["subscribers"]),
-        (&json!("count.me"), &json!(2), &json!(4))
-    );
-}
-
-#[test]
-fn a_repeated_key_is_published_once() {
-    let broker = Broker::start(&[]);
-    let mut socket = subscribe(broker.address(), "once");
-    let request = "POST /topics/once HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-                   Idempotency-Key: order-7\r\nContent-Length: 1\r\n\r\nx";
-    let first = fanwire_tests::request(broker.address(), request).json();
-    let second = fanwire_tests::request(broker.address(), request).json();
-    assert_eq!((&first["duplicate"], &second["duplicate"]), (&Value::Null, &json!(true)));
-    assert_eq!((&first["offset"], &first["epoch"]), (&second["offset"], &second["epoch"]));
-    let third =
-        socket.ask(&json!({"type": "publish", "id": 3, "topic": "once", "data": "x", "key": "order-7"}));
-    assert_eq!((&third["type"], &third["duplicate"]), (&json!("published"), &json!(true)));
-    publish(broker.address(), "once", "last");
-    let history = get(broker.address(), "/topics/once").json();
-    assert_eq!(history["messages"].as_array().map(Vec::len), Some(2));
 }

@@ -1,11 +1,18 @@
 //! What the broker is for: publications from every way in to every way out.
 
+mod cuts;
 mod everywhere;
+mod gaps;
+mod keys;
+mod listeners;
+mod numbers;
 mod operating;
 mod order;
 mod patterns;
 mod polling;
+mod proxy;
 mod resuming;
+mod sdk;
 mod slow;
 
 use std::net::SocketAddr;

@@ -1,85 +1,13 @@
-//! Coming back after a cut: everything once, in order, however often, while others publish.
+//! Where a subscription begins, and what is read of the past. Coming back while others publish stands in `cuts`.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use fanwire_client::{Client, Event};
 use fanwire_tests::{Broker, Events, WebSocket};
 use serde_json::{Value, json};
 
 use super::{publish, subscribe};
 
-const COUNT: usize = 600;
-
-fn publish_numbers(address: SocketAddr, topics: &'static [&'static str]) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        for number in 0..COUNT {
-            publish(address, topics[number % topics.len()], &number.to_string());
-        }
-    })
-}
-
 /// A broker that keeps enough for the slowest reader here.
 fn broker() -> Broker {
     Broker::with_file("[[topic]]\nmatch = '>'\nhistory = { messages = 10000 }\n", &["--workers", "2"])
-}
-
-fn number(text: &str) -> usize {
-    text.parse().expect("a number")
-}
-
-#[test]
-fn a_session_that_is_cut_again_and_again_sees_everything_once() {
-    let broker = broker();
-    let publisher = publish_numbers(broker.address(), &["cut"]);
-    let mut heard = Vec::new();
-    let mut since = json!("earliest");
-    while heard.len() < COUNT {
-        let mut socket = WebSocket::open(broker.address(), "/ws");
-        let reply = socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "cut", "since": since}));
-        assert_eq!((&reply["type"], &reply["recovered"]), (&json!("subscribed"), &json!(true)), "{reply}");
-        for _ in 0..fastrand::usize(1..60).min(COUNT - heard.len()) {
-            let frame = socket.read_json();
-            heard.push(number(frame["data"].as_str().expect("text")));
-            since = json!({"epoch": frame["epoch"], "offset": frame["offset"]});
-        }
-    }
-    publisher.join().expect("it publishes all");
-    assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
-}
-
-#[test]
-fn an_event_stream_that_is_cut_again_and_again_sees_everything_once() {
-    for (path, topics) in
-        [("/topics/cut.a", &["cut.a"][..]), ("/stream?topic=cut.a&topic=cut.b", &["cut.a", "cut.b"])]
-    {
-        let broker = broker();
-        let mut last = Events::open(broker.address(), path, "").next_block().and_then(|block| block.id);
-        if last.is_none() {
-            let mut events = Events::open(broker.address(), path, "");
-            while last.is_none() {
-                last = events.next_block().and_then(|block| block.id);
-            }
-        }
-        let publisher = publish_numbers(broker.address(), topics);
-        let mut heard = Vec::new();
-        while heard.len() < COUNT {
-            let header = format!("Last-Event-ID: {}\r\n", last.as_deref().expect("an id"));
-            // A browser repeats the URL as it was; what it says last counts.
-            let path = format!("{path}{}since=earliest", if path.contains('?') { '&' } else { '?' });
-            let mut events = Events::open(broker.address(), &path, &header);
-            for _ in 0..fastrand::usize(1..60).min(COUNT - heard.len()) {
-                heard.push(number(&events.next_data()));
-            }
-            last = events.last_event_id;
-        }
-        publisher.join().expect("it publishes all");
-        if topics.len() == 1 {
-            assert!(heard.is_sorted(), "{path}");
-        }
-        heard.sort_unstable();
-        assert_eq!(heard, (0..COUNT).collect::<Vec<_>>(), "{path}");
-    }
 }
 
 #[test]
@@ -188,36 +116,4 @@ fn subscribing_twice_changes_nothing() {
     assert_eq!((&again["type"], &again["offset"]), (&json!("subscribed"), &json!(1)));
     publish(broker.address(), "twice", "2");
     assert_eq!(socket.read_json()["data"], "2", "nothing is replayed and nothing doubled");
-}
-
-#[test]
-fn the_sdk_sees_everything_once_over_a_broker_that_sends_it_away() {
-    let broker = Broker::with_file(
-        "[[topic]]\nmatch = '>'\nhistory = { messages = 10000 }\n",
-        &["--set", "limits.ping_interval=1s", "--set", "limits.ping_timeout=1s"],
-    );
-    let url = format!("ws://{}/ws", broker.address());
-    let publisher = publish_numbers(broker.address(), &["sdk"]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let heard = runtime.block_on(async {
-        let client = Client::connect(&url).await.expect("the broker is there");
-        let mut messages =
-            client.subscribe("sdk").since(fanwire_protocol::Since::Earliest).await.expect("it may");
-        let mut heard = Vec::new();
-        while heard.len() < COUNT {
-            let event = tokio::time::timeout(Duration::from_secs(15), messages.next())
-                .await
-                .expect("something comes");
-            match event.expect("the subscription goes on") {
-                Event::Message(message) => {
-                    heard.push(number(&String::from_utf8_lossy(&message.payload.to_bare())))
-                }
-                other => panic!("nothing is lost here, but: {other:?}"),
-            }
-        }
-        client.close().await;
-        heard
-    });
-    publisher.join().expect("it publishes all");
-    assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
 }
