@@ -25,6 +25,8 @@ pub struct Listener {
     /// The head of the topic at the moment of joining: the session has been given everything up to there. Zero for
     /// patterns, which have no common position.
     pub after: u64,
+    /// Grows from one joining to the next, so that two subscriptions of a session can be told apart by age.
+    pub joined: u64,
     subscription: SubscriptionKey,
 }
 
@@ -36,6 +38,7 @@ pub struct Audience {
     /// Where each subscription's listener stands in its list, by subscription key.
     places: Vec<usize>,
     vacant: Vec<SubscriptionKey>,
+    joins: u64,
 }
 
 impl Audience {
@@ -59,7 +62,8 @@ impl Audience {
             None => self.patterns.entry(pattern, Vec::new),
         };
         self.places[subscription.0 as usize] = listeners.len();
-        listeners.push(Listener { session, encoding, after, subscription });
+        self.joins += 1;
+        listeners.push(Listener { session, encoding, after, joined: self.joins, subscription });
         subscription
     }
 

@@ -112,25 +112,24 @@ impl Fanout {
     ) {
         let mut share = Share::new(worker, segment);
         let topic = &segment[0].publication.message.topic;
-        let listeners = audience.of_topic(topic);
-        for listener in listeners {
-            share.give(listener, deliver);
+        let plain = audience.of_topic(topic);
+        let mut wild: Vec<&Listener> = Vec::new();
+        audience.of_patterns(topic, |matching| wild.extend(matching));
+        if wild.is_empty() {
+            return plain.iter().for_each(|listener| share.give(listener, deliver));
         }
+        // Of a session's overlapping subscriptions the oldest serves it: it has missed the least.
         self.serial += 1;
-        let mut marked = false;
-        audience.of_patterns(topic, |matching| {
-            if !marked {
-                for listener in listeners {
-                    self.mark(listener.session);
-                }
-                marked = true;
+        let straddles = plain.iter().any(|listener| listener.after >= share.first_offset);
+        if straddles {
+            wild.extend(plain);
+            wild.sort_by_key(|listener| listener.joined);
+        }
+        for listener in wild.into_iter().chain(plain) {
+            if self.mark(listener.session) {
+                share.give(listener, deliver);
             }
-            for listener in matching {
-                if self.mark(listener.session) {
-                    share.give(listener, deliver);
-                }
-            }
-        });
+        }
     }
 
     /// Whether the session is met for the first time since the serial number was raised.
@@ -335,6 +334,20 @@ mod tests {
         bench.join(">", 2, Encoding::Bare, 0);
         let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None)];
         assert_eq!(bench.run(&batch), [given(1, "0/1 1/1 ", 2), given(2, "0/1 1/1 ", 2)]);
+    }
+
+    #[test]
+    fn joining_a_topic_under_a_pattern_loses_nothing_that_waits_and_doubles_nothing_that_was_replayed() {
+        let mut bench = bench();
+        bench.join("a.*", 1, Encoding::Bare, 0);
+        bench.join("a.1", 1, Encoding::Bare, 2);
+        bench.join("a.1", 2, Encoding::Bare, 1);
+        bench.join("a.*", 2, Encoding::Bare, 0);
+        bench.join(">", 1, Encoding::Bare, 0);
+        let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
+        assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1), given(2, "0/2 0/3 ", 1)]);
+        let later = [bench.broadcast(0, 4, None)];
+        assert_eq!(bench.run(&later), [given(1, "0/4 ", 1), given(2, "0/4 ", 1)]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the broker is for: publications from every way in to every way out.
 
 mod cuts;
+mod events;
 mod everywhere;
 mod gaps;
 mod keys;
@@ -14,6 +15,7 @@ mod proxy;
 mod resuming;
 mod sdk;
 mod slow;
+mod starting;
 
 use std::net::SocketAddr;
 

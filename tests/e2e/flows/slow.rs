@@ -83,3 +83,45 @@ fn an_event_stream_that_nobody_reads_is_ended_and_does_not_linger() {
     broker.await_metric("fanwire_outbox_bytes", 0.0);
     drop(deaf);
 }
+
+#[test]
+fn one_session_that_does_not_read_costs_the_others_nothing() {
+    const OUTBOX: f64 = 2.0 * 1024.0 * 1024.0;
+    let broker = Broker::start(&["--workers", "2", "--set", "limits.outbox_bytes_max=2MiB", "--set", "limits.close_timeout=60s"]);
+    let address = broker.address();
+    let mut deaf = subscribe(address, "flood");
+    let mut deaf_msgpack = super::listeners::subscribe_msgpack(address, "flood");
+    let mut sessions: Vec<_> = (0..4).map(|_| subscribe(address, "flood")).collect();
+    let mut pattern = WebSocket::open(address, "/topics/flood.%3E");
+    let mut bare: Vec<_> = (0..2).map(|_| WebSocket::open(address, "/topics/flood")).collect();
+    let mut events: Vec<_> = (0..2).map(|_| Events::open(address, "/topics/flood", "")).collect();
+    let mut publisher = WebSocket::open(address, "/topics/flood?echo=false");
+    let filling = "x".repeat(100_000);
+    let mut sent = 0;
+    while broker.metric("fanwire_dropped_deliveries_total{reason=\"outbox_full\"}") < 2.0 {
+        assert!(sent < 1_000, "100 MB into an outbox of 2 MiB");
+        let text = format!("{sent} {filling}");
+        publisher.send_text(&text);
+        for socket in &mut sessions {
+            assert!(socket.read_json()["data"] == text.as_str(), "who reads gets everything");
+        }
+        for socket in &mut bare {
+            assert!(socket.read().payload == text.as_bytes(), "who reads gets everything");
+        }
+        for stream in &mut events {
+            assert!(stream.next_data() == text, "who reads gets everything");
+        }
+        sent += 1;
+        let waiting = broker.metric("fanwire_outbox_bytes");
+        assert!(waiting <= 2.0 * (OUTBOX + 200_000.0), "{waiting} bytes wait for two sessions");
+    }
+    publish(address, "flood.other", "elsewhere");
+    assert_eq!(pattern.read().payload, b"elsewhere");
+    // What was begun is read to its end; then they are told why.
+    let closing = deaf.check_closing(4413);
+    assert_eq!(closing["reconnect"], true);
+    assert_eq!(deaf_msgpack.read_to_close().0, Some(4413));
+    broker.await_metric("fanwire_closes_total{reason=\"too_slow\"}", 2.0);
+    broker.await_metric("fanwire_outbox_bytes", 0.0);
+    broker.await_metric("fanwire_connections{transport=\"ws\"}", 4.0);
+}
