@@ -55,17 +55,26 @@ struct Answer {
     /// Where the reader stands in each plain topic before `publications`.
     positions: Vec<(Topic, Position)>,
     gap: bool,
+    /// Whether something may have come to a pattern since the last poll. That is said, but is no reason not to wait: a
+    /// loop of polls on a pattern would never hear anything.
+    has_missed_pattern: bool,
     more: bool,
 }
 
 /// Reads what is held of every plain topic. Patterns have no history.
 fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize) -> Result<Answer, Problem> {
-    let mut answer = Answer { publications: Vec::new(), positions: Vec::new(), gap: false, more: false };
+    let mut answer = Answer {
+        publications: Vec::new(),
+        positions: Vec::new(),
+        gap: false,
+        has_missed_pattern: false,
+        more: false,
+    };
     let bytes_max = worker.limits.outbox_bytes_max / 2;
     for pattern in patterns {
         let Some(topic) = pattern.to_topic() else {
             // What came between two polls of a pattern is not held, and that is said.
-            answer.gap |= query.since.is_some();
+            answer.has_missed_pattern |= query.since.is_some();
             continue;
         };
         if query.wait.is_zero() && !worker.engine.keeps_history(&topic) {
@@ -112,6 +121,7 @@ impl Answer {
                 position.offset = publication.offset;
             }
         }
+        self.gap |= self.has_missed_pattern;
         let end = format!("],\"cursor\":\"{}\",\"gap\":{},\"more\":{}}}", self.cursor(), self.gap, self.more);
         body.extend_from_slice(end.as_bytes());
         let mut response = Response::new(ResponseBody::full(Bytes::from(body)));

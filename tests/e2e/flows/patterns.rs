@@ -3,6 +3,7 @@
 use fanwire_tests::{Broker, Events, WebSocket, get};
 use serde_json::json;
 
+use super::numbers::Numbers;
 use super::{publish, subscribe};
 
 #[test]
@@ -65,4 +66,75 @@ fn patterns_work_over_events_bare_sockets_and_polls() {
     let last = events.last_event_id.clone().expect("a pattern gives ids too");
     let mut again = Events::open(address, "/topics/room.*", &format!("Last-Event-ID: {last}\r\n"));
     assert_eq!(again.next_event().map(|event| event.kind), Some("gap".to_owned()));
+}
+
+#[test]
+fn joining_and_leaving_a_topic_under_a_pattern_loses_and_doubles_nothing() {
+    let broker = Broker::start(&["--workers", "2"]);
+    let mut sessions: Vec<_> = (0..2).map(|_| (subscribe(broker.address(), "over.*"), 0)).collect();
+    let mut numbers = Numbers::begin(broker.address(), &["over.a"]);
+    for round in 0..400 {
+        let kind = if round % 2 == 0 { "subscribe" } else { "unsubscribe" };
+        numbers.allow(20);
+        for (socket, _) in &mut sessions {
+            socket.send_json(&json!({"type": kind, "id": round, "topic": "over.a"}));
+        }
+        for (socket, expected) in &mut sessions {
+            loop {
+                let frame = socket.read_json();
+                if frame["type"] == "message" {
+                    assert_eq!(
+                        frame["data"],
+                        expected.to_string(),
+                        "the pattern was subscribed to all the time"
+                    );
+                    *expected += 1;
+                } else {
+                    assert_eq!(frame["id"], round, "{frame}");
+                    break;
+                }
+            }
+        }
+    }
+    let total = numbers.allowed;
+    numbers.finish();
+    publish(broker.address(), "over.a", &total.to_string());
+    for (socket, expected) in &mut sessions {
+        for number in *expected..=total {
+            assert_eq!(
+                socket.read_json()["data"],
+                number.to_string(),
+                "the pattern was subscribed to all the time"
+            );
+        }
+    }
+}
+
+#[test]
+fn topics_of_the_brokers_own_are_matched_by_no_leading_wildcard_and_published_to_by_nobody() {
+    let broker = Broker::start(&[]);
+    let mut all = subscribe(broker.address(), ">");
+    let mut bare = WebSocket::open(broker.address(), "/topics/$sys.a");
+    bare.send_text("may I?");
+    assert_eq!(bare.read_to_close().0, Some(4403));
+    let refused = fanwire_tests::post(broker.address(), "/topics/$sys.a", "text/plain", b"may I?");
+    refused.check_problem(403, "forbidden");
+    let reply = all.ask(&json!({"type": "publish", "id": 2, "topic": "$sys.a", "data": "may I?"}));
+    assert_eq!(reply["code"], "forbidden");
+    publish(broker.address(), "a", "others may");
+    assert_eq!(all.read_json()["data"], "others may");
+}
+
+#[test]
+fn a_bare_socket_on_a_pattern_only_listens() {
+    let broker = Broker::start(&[]);
+    let mut bare = WebSocket::open(broker.address(), "/topics/room.*");
+    for topic in ["room.1", "room.2", "hall.1", "room.3"] {
+        publish(broker.address(), topic, topic);
+    }
+    for topic in ["room.1", "room.2", "room.3"] {
+        assert_eq!(bare.read().payload, topic.as_bytes());
+    }
+    bare.send_text("to whom?");
+    assert_eq!(bare.read_to_close().0, Some(4403));
 }

@@ -125,3 +125,111 @@ fn a_chain_of_polls_loses_and_doubles_nothing_while_others_publish() {
     heard.sort_unstable();
     assert_eq!(heard, (0..COUNT).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_waiting_poll_hears_the_next_publication_each_time() {
+    let broker = Broker::start(&["--workers", "2"]);
+    let address = broker.address();
+    let start = get(address, "/topics/next.a").json();
+    let mut cursors = vec![cursor(&start).to_owned(); 4];
+    for round in 0..60 {
+        let polls: Vec<_> = cursors
+            .iter()
+            .map(|cursor| format!("/topics/next.a?wait=10&since={cursor}"))
+            .map(|path| std::thread::spawn(move || get(address, &path).json()))
+            .collect();
+        // Some rounds wait until all polls wait, some do not: both ways it is heard at once.
+        if round % 2 == 0 {
+            broker.await_metric("fanwire_connections{transport=\"poll\"}", 4.0);
+        }
+        publish(address, "next.a", &round.to_string());
+        cursors.clear();
+        for poll in polls {
+            let answer = poll.join().expect("the poll is answered");
+            assert_eq!((data(&answer), &answer["gap"]), (vec![round.to_string().as_str()], &json!(false)));
+            cursors.push(cursor(&answer).to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_loop_of_long_polling_works_on_a_pattern_too() {
+    let broker = Broker::start(&["--workers", "2"]);
+    let address = broker.address();
+    let start = get(address, "/topics/loop.*?wait=0").json();
+    assert_eq!((data(&start).len(), &start["gap"]), (0, &json!(false)));
+    let path = format!("/topics/loop.*?wait=10&since={}", cursor(&start));
+    let poll = std::thread::spawn(move || get(address, &path).json());
+    // Not waited for with a metric, because a broker that answers at once would never show that the poll waits.
+    fanwire_tests::eventually("the poll listens, or has been answered", || {
+        (poll.is_finished() || broker.metric("fanwire_subscriptions") > 0.0).then_some(())
+    });
+    publish(address, "loop.a", "heard");
+    let answer = poll.join().expect("the poll is answered");
+    assert_eq!(
+        (data(&answer), &answer["gap"]),
+        (vec!["heard"], &json!(true)),
+        "what came in between is not held"
+    );
+}
+
+#[test]
+fn a_page_is_bounded_in_bytes_and_says_that_there_is_more() {
+    let broker = Broker::with(&["limits.outbox_bytes_max=2MiB"]);
+    let address = broker.address();
+    let payload = |number: usize| format!("{number} {}", "x".repeat(200_000));
+    (0..20).for_each(|number| drop(publish(address, "big", &payload(number))));
+    let (mut since, mut heard, mut pages) = ("earliest".to_owned(), Vec::new(), 0);
+    loop {
+        let answer = get(address, &format!("/topics/big?since={since}")).json();
+        assert!(answer.to_string().len() < 1_500_000, "half an outbox, and not much more");
+        heard.extend(data(&answer).iter().map(|text| (*text).to_owned()));
+        cursor(&answer).clone_into(&mut since);
+        pages += 1;
+        if answer["more"] == false {
+            break;
+        }
+    }
+    assert!(heard.iter().enumerate().all(|(number, text)| *text == payload(number)));
+    assert_eq!((heard.len(), pages > 2), (20, true));
+    let mut socket = fanwire_tests::WebSocket::open(address, "/ws");
+    for reverse in [false, true] {
+        let (mut since, mut heard) = (Value::Null, Vec::new());
+        loop {
+            let reply = socket.ask(
+                &json!({"type": "history", "id": 1, "topic": "big", "since": since, "reverse": reverse}),
+            );
+            let messages = reply["messages"].as_array().expect("a list");
+            assert!((1..=6).contains(&messages.len()), "{} messages of 200 kB", messages.len());
+            heard.extend(messages.iter().map(|message| message["offset"].clone()));
+            if reply["more"] == false {
+                break;
+            }
+            let last = messages.last().expect("at least one");
+            since = json!({"epoch": last["epoch"], "offset": last["offset"]});
+        }
+        let expected: Vec<Value> = (1..=20).map(|offset| json!(offset)).collect();
+        if reverse {
+            heard.reverse();
+        }
+        assert_eq!(heard, expected, "reverse: {reverse}");
+    }
+}
+
+#[test]
+fn a_poll_that_need_not_wait_does_not() {
+    let broker = Broker::start(&[]);
+    let address = broker.address();
+    let started = Instant::now();
+    for path in
+        ["/topics/w?wait=0", "/topics/w?wait=0&since=earliest", "/stream?topic=w&topic=v", "/topics/w.*"]
+    {
+        assert_eq!(data(&get(address, path).json()).len(), 0, "{path}");
+    }
+    publish(address, "w", "there");
+    for path in ["/topics/w?wait=60", "/topics/w?wait=60&since=earliest", "/stream?topic=w&topic=v&wait=60"] {
+        assert_eq!(data(&get(address, path).json()), ["there"], "{path}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "answered after {:?}", started.elapsed());
+    broker.await_metric("fanwire_connections{transport=\"poll\"}", 0.0);
+}
