@@ -1,14 +1,16 @@
 //! Every payload, from every way in, intact on every way out.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use fanwire_protocol::{Payload, Request};
-use fanwire_tests::{Broker, Opcode, WebSocket, binary, post};
+use fanwire_tests::{Broker, Opcode, PATIENCE, WebSocket, binary, post};
 use serde_json::json;
 
-use super::listeners::{Listeners, send_msgpack, shown_binary, shown_text, shown_value, subscribe_msgpack};
+use super::listeners::{
+    Listeners, lines_of, send_msgpack, shown_binary, shown_text, shown_value, subscribe_msgpack,
+};
 use super::{publish, subscribe};
 
 const TOPIC: &str = "every.way";
@@ -243,9 +245,9 @@ fn the_command_line_hears_and_says_the_same() {
     let published =
         Command::new(binary()).args(["pub", "--url", &url, "chat.lobby", "from the terminal"]).output();
     assert!(published.expect("fanwire pub starts").status.success());
-    let lines: Vec<String> =
-        BufReader::new(sub.stdout.take().expect("it is piped")).lines().map_while(Result::ok).collect();
+    let printed = lines_of(&mut sub);
+    let lines = [(); 2].map(|()| printed.recv_timeout(PATIENCE).expect("a line comes in time"));
+    assert!(printed.recv_timeout(PATIENCE).is_err(), "two were asked for");
     assert!(sub.wait().expect("it ends").success());
-    assert_eq!(lines.len(), 2);
     assert!(lines[0].ends_with("from HTTP") && lines[1].ends_with("from the terminal"), "{lines:?}");
 }

@@ -83,6 +83,15 @@ fn read_msgpack(socket: &mut WebSocket) -> Message {
     }
 }
 
+/// What a process prints, line by line, so that a line that does not come can be given up.
+pub(super) fn lines_of(process: &mut Child) -> mpsc::Receiver<String> {
+    let output = BufReader::new(process.stdout.take().expect("its output is piped"));
+    let (sender, lines) = mpsc::channel();
+    // Ends with the process.
+    std::thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
+    lines
+}
+
 /// `fanwire sub --json`, as a process.
 struct Terminal {
     process: Child,
@@ -97,12 +106,7 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .expect("fanwire sub starts");
-        let output = BufReader::new(process.stdout.take().expect("it is piped"));
-        let (sender, lines) = mpsc::channel();
-        // Ends with the process.
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
-        });
+        let lines = lines_of(&mut process);
         Self { process, lines }
     }
 

@@ -49,7 +49,10 @@ fn the_banner_says_what_a_newcomer_needs() {
         assert!(text.contains(needed), "{needed} in\n{text}");
     }
     let open = banner(&["0.0.0.0:0", "--open"]);
-    assert!(open.contains("--open") && open.contains("http://127.0.0.1:"), "how it is secured, and a URL: {open}");
+    assert!(
+        open.contains("--open") && open.contains("http://127.0.0.1:"),
+        "how it is secured, and a URL: {open}"
+    );
 }
 
 #[test]
@@ -61,20 +64,30 @@ fn every_page_the_banner_names_is_there() {
         let mut http = Http::connect(broker.address());
         http.send(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
         let head = http.read_head();
-        assert_eq!((head.status, head.header("content-type")), (200, answer.header("content-type")), "{path}");
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (200, answer.header("content-type")),
+            "{path}"
+        );
         assert!(http.is_hung_up(), "a HEAD has no body: {path}");
     }
 }
 
 #[test]
 fn answers_to_pages_of_other_origins_say_whose_they_are() {
-    let broker =
-        Broker::start(&["--allow-origin", "https://app.example", "--allow-origin", "https://two.example:8443"]);
+    let broker = Broker::start(&[
+        "--allow-origin",
+        "https://app.example",
+        "--allow-origin",
+        "https://two.example:8443",
+    ]);
     let ask = |method: &str, path: &str, headers: &str| {
         let text = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
         request(broker.address(), &text)
     };
-    for origin in ["https://app.example", "https://two.example:8443", "http://localhost:3000", "http://127.0.0.1:8000"] {
+    for origin in
+        ["https://app.example", "https://two.example:8443", "http://localhost:3000", "http://127.0.0.1:8000"]
+    {
         let header = format!("Origin: {origin}\r\n");
         for (method, path, status) in [
             ("GET", "/topics/a", 200),
@@ -86,7 +99,10 @@ fn answers_to_pages_of_other_origins_say_whose_they_are() {
             let answer = ask(method, path, &header);
             assert_eq!(answer.status, status, "{path}");
             assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{path}");
-            assert!(answer.header("vary").is_some_and(|vary| vary.contains("origin")), "caches must know: {path}");
+            assert!(
+                answer.header("vary").is_some_and(|vary| vary.contains("origin")),
+                "caches must know: {path}"
+            );
         }
         let wanted = "Access-Control-Request-Method: POST\r\n\
                       Access-Control-Request-Headers: content-type, idempotency-key, last-event-id, authorization\r\n";
@@ -110,7 +126,8 @@ fn reading_and_publishing_and_waiting_share_a_connection_in_order() {
     let broker = Broker::start(&[]);
     let mut subscriber = subscribe(broker.address(), "line");
     let mut http = Http::connect(broker.address());
-    let post = "POST /topics/line HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n";
+    let post =
+        "POST /topics/line HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n";
     // A poll that waits holds up what was asked after it, as HTTP/1.1 wants, and loses none of it.
     http.send(
         format!(
@@ -182,5 +199,8 @@ fn deliveries_are_counted_one_by_one_over_every_transport() {
     assert_eq!(broker.metric("fanwire_dropped_deliveries_total{reason=\"outbox_full\"}"), 0.0);
     broker.await_metric("fanwire_inbox_bytes", 0.0);
     broker.await_metric("fanwire_outbox_bytes", 0.0);
-    assert_eq!(broker.metric("fanwire_delivery_latency_seconds_count"), broker.metric("fanwire_delivery_latency_seconds_bucket{le=\"+Inf\"}"));
+    assert_eq!(
+        broker.metric("fanwire_delivery_latency_seconds_count"),
+        broker.metric("fanwire_delivery_latency_seconds_bucket{le=\"+Inf\"}")
+    );
 }
