@@ -3,6 +3,7 @@
 use fanwire_tests::{Broker, Events, Opcode, WebSocket};
 use serde_json::json;
 
+use super::listeners::subscribe_msgpack;
 use super::{publish, subscribe};
 
 fn broker(slow: &str) -> Broker {
@@ -82,4 +83,51 @@ fn an_event_stream_that_nobody_reads_is_ended_and_does_not_linger() {
     broker.await_metric("fanwire_closes_total{reason=\"too_slow\"}", 1.0);
     broker.await_metric("fanwire_outbox_bytes", 0.0);
     drop(deaf);
+}
+
+#[test]
+fn one_session_that_does_not_read_costs_the_others_nothing() {
+    const OUTBOX_BYTES: usize = 2 << 20;
+    const PAYLOAD_BYTES: usize = 400_000;
+    let broker = Broker::with(&[
+        "workers=2",
+        "limits.outbox_bytes_max=2MiB",
+        "limits.close_timeout=60s",
+        // However slow the machine is, those who only listen are not taken for dead: they answer no pings here.
+        "limits.ping_interval=5m",
+    ]);
+    let address = broker.address();
+    let mut deaf = subscribe(address, "flood");
+    let mut deaf_msgpack = subscribe_msgpack(address, "flood");
+    let mut sessions: Vec<_> = (0..2).map(|_| subscribe(address, "flood")).collect();
+    let mut bare: Vec<_> = (0..2).map(|_| WebSocket::open(address, "/topics/flood")).collect();
+    let mut events: Vec<_> = (0..2).map(|_| Events::open(address, "/topics/flood", "")).collect();
+    let mut publisher = WebSocket::open(address, "/topics/flood?echo=false");
+    let filling = "x".repeat(PAYLOAD_BYTES);
+    let mut sent = 0;
+    while broker.metric("fanwire_dropped_deliveries_total{reason=\"outbox_full\"}") < 2.0 {
+        assert!(sent < 250, "100 MB into an outbox of 2 MiB");
+        let text = format!("{sent} {filling}");
+        publisher.send_text(&text);
+        for socket in &mut sessions {
+            assert!(socket.read_json()["data"] == text.as_str(), "who reads gets everything");
+        }
+        for socket in &mut bare {
+            assert!(socket.read().payload == text.as_bytes(), "who reads gets everything");
+        }
+        for stream in &mut events {
+            assert!(stream.next_data() == text, "who reads gets everything");
+        }
+        sent += 1;
+        let waiting = broker.metric("fanwire_outbox_bytes");
+        let bound = 2 * (OUTBOX_BYTES + PAYLOAD_BYTES);
+        assert!(waiting <= bound as f64, "{waiting} bytes wait for two sessions");
+    }
+    // What was begun is read to its end; then they are told why.
+    assert_eq!(deaf.check_closing(4413)["reconnect"], true);
+    assert_eq!(deaf_msgpack.read_to_close().0, Some(4413));
+    drop((deaf, deaf_msgpack));
+    broker.await_metric("fanwire_closes_total{reason=\"too_slow\"}", 2.0);
+    broker.await_metric("fanwire_outbox_bytes", 0.0);
+    broker.await_metric("fanwire_connections{transport=\"ws\"}", 2.0);
 }
