@@ -22,6 +22,7 @@ pub mod json;
 pub mod msgpack;
 mod payload;
 mod position;
+mod relation;
 mod topic;
 
 pub use code::{CloseCode, ErrorCode};

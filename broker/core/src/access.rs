@@ -1,26 +1,22 @@
 //! Who may do what: the one decision that guards every path that delivers or accepts.
-
-use std::sync::Arc;
+//!
+//! It is a pure function of the rules, the identity and what is asked for. A pattern is allowed only if everything it can
+//! match is; where that could be found out only by taking several grants or rules together, the answer is no.
 
 use fanwire_protocol::{ErrorCode, Pattern};
 
-/// Who a session or request is, as far as the broker knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// Nobody in particular, on a broker that is open to all.
-    Anonymous,
-    /// A user whose id is known.
-    User(Arc<str>),
-}
+use crate::{Identity, Rule, Rules};
 
-impl Identity {
-    /// The user id, when there is one.
-    pub fn user(&self) -> Option<&Arc<str>> {
-        match self {
-            Identity::Anonymous => None,
-            Identity::User(user) => Some(user),
-        }
-    }
+/// Who may do something, as a rule says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Everybody who is let in at all.
+    #[default]
+    Anyone,
+    /// Whoever has shown credentials that were accepted.
+    Authenticated,
+    /// Whoever has been granted it by name of the topic.
+    Granted,
 }
 
 /// What somebody wants to do with topics.
@@ -36,6 +32,21 @@ pub enum Action {
     ReadPresence,
 }
 
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 4] =
+        [Action::Publish, Action::Subscribe, Action::ReadHistory, Action::ReadPresence];
+
+    fn phrase(self) -> &'static str {
+        match self {
+            Action::Publish => "publish to",
+            Action::Subscribe => "subscribe to",
+            Action::ReadHistory => "read the history of",
+            Action::ReadPresence => "see who is present in",
+        }
+    }
+}
+
 /// Why somebody may not do what they want.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -48,27 +59,74 @@ pub struct Refusal {
 
 /// Decides whether `identity` may do `action` with everything that `pattern` stands for.
 ///
-/// Every path asks here: live, replay, history, presence, HTTP, SSE, polling and bare WebSocket.
+/// Every path asks here: live, replay, history, presence, HTTP, SSE, polling and bare WebSocket. Whoever may subscribe may
+/// read what was published before and see who is there.
 ///
 /// # Errors
 /// Says what is refused and what to do instead.
-pub fn decide(_identity: &Identity, action: Action, pattern: &Pattern) -> Result<(), Refusal> {
+pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Pattern) -> Result<(), Refusal> {
     if action == Action::Publish && pattern.as_str().starts_with('$') {
         let message = "topics that start with '$' are the broker's own: publish to another topic".to_owned();
         return Err(Refusal { code: ErrorCode::Forbidden, message });
     }
-    Ok(())
+    if is_granted(identity, action, pattern) || rules_allow(rules, identity, action, pattern) {
+        return Ok(());
+    }
+    Err(refusal(identity, action, pattern))
+}
+
+/// Whether one grant holds all of `pattern`.
+fn is_granted(identity: &Identity, action: Action, pattern: &Pattern) -> bool {
+    identity.grants().is_some_and(|grants| {
+        let patterns = if action == Action::Publish { &grants.publish } else { &grants.subscribe };
+        patterns.iter().any(|granted| granted.contains(pattern))
+    })
+}
+
+/// Whether every rule that can be the first to match a topic of `pattern` allows all it has in common with it.
+fn rules_allow(rules: &Rules, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
+    for rule in rules.iter().filter(|rule| rule.pattern.every_user().intersects(pattern)) {
+        let every_user = rule.pattern.every_user();
+        if !(rule_allows(rule, rules.unruled(), identity, action, pattern)
+            || is_granted(identity, action, every_user))
+        {
+            return false;
+        }
+        if every_user.contains(pattern) {
+            return true;
+        }
+    }
+    has_access(rules.unruled(), identity)
+}
+
+fn rule_allows(rule: &Rule, unruled: Access, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
+    let access = if action == Action::Publish { rule.publish } else { rule.subscribe };
+    let is_own = || identity.user().is_some_and(|user| rule.pattern.is_owned_by(user, pattern));
+    has_access(access.unwrap_or(unruled), identity) && (!rule.pattern.names_user() || is_own())
+}
+
+fn has_access(access: Access, identity: &Identity) -> bool {
+    match access {
+        Access::Anyone => true,
+        Access::Authenticated => identity.is_authenticated(),
+        // A grant has been looked for already.
+        Access::Granted => false,
+    }
+}
+
+fn refusal(identity: &Identity, action: Action, pattern: &Pattern) -> Refusal {
+    let (phrase, grants) = (action.phrase(), if action == Action::Publish { "publish" } else { "subscribe" });
+    if !identity.is_authenticated() {
+        let message =
+            format!("to {phrase} '{pattern}' you must show a token: connect with one that grants it");
+        return Refusal { code: ErrorCode::Unauthorized, message };
+    }
+    let all = if pattern.is_wild() { ", for everything the pattern can match" } else { "" };
+    let message = format!(
+        "your token does not let you {phrase} '{pattern}': ask for one with this topic under '{grants}'{all}"
+    );
+    Refusal { code: ErrorCode::Forbidden, message }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_publishes_to_the_brokers_own_topics() {
-        let own: Pattern = "$sys.stats".parse().unwrap();
-        let refusal = decide(&Identity::Anonymous, Action::Publish, &own).unwrap_err();
-        assert_eq!(refusal.code, ErrorCode::Forbidden);
-        assert_eq!(decide(&Identity::Anonymous, Action::Subscribe, &own), Ok(()));
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Limits as values: what a topic may keep and what a session may hold.
 
+use crate::Rules;
+
 /// How much of a topic's past is kept. Zero messages means no history at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryLimits {
@@ -35,4 +37,13 @@ pub struct SessionLimits {
     pub history_limit_max: usize,
     /// How often an idle session is pinged, in seconds; told to clients.
     pub ping_interval_s: u32,
+}
+
+/// What holds for every session at the moment it asks for something.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// What one session may hold and send.
+    pub limits: &'a SessionLimits,
+    /// Who may do what with which topic.
+    pub rules: &'a Rules,
 }

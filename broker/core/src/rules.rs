@@ -1,8 +1,8 @@
 //! Rules: the policy of all topics matching a pattern, first match wins.
 
-use fanwire_protocol::{Pattern, Topic};
+use fanwire_protocol::Topic;
 
-use crate::HistoryLimits;
+use crate::{Access, HistoryLimits, RulePattern};
 
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,25 +35,42 @@ impl TopicPolicy {
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Which topics.
-    pub pattern: Pattern,
+    pub pattern: RulePattern,
     /// What holds for them.
     pub policy: TopicPolicy,
+    /// Who may publish to them; `None` leaves that to [`Rules::unruled`].
+    pub publish: Option<Access>,
+    /// Who may subscribe to and read them; `None` leaves that to [`Rules::unruled`].
+    pub subscribe: Option<Access>,
 }
 
 /// All rules, in the order of the configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(Vec<Rule>);
+pub struct Rules {
+    rules: Vec<Rule>,
+    unruled: Access,
+}
 
 impl Rules {
-    /// Takes rules in the order in which they are asked.
-    pub fn new(rules: Vec<Rule>) -> Self {
-        Self(rules)
+    /// Takes rules in the order in which they are asked, and who may do what no rule speaks of.
+    pub fn new(rules: Vec<Rule>, unruled: Access) -> Self {
+        Self { rules, unruled }
     }
 
     /// What holds for `topic`: the first matching rule's word, else [`TopicPolicy::DEFAULT`].
     pub fn policy_of(&self, topic: &Topic) -> TopicPolicy {
-        let rule = self.0.iter().find(|rule| rule.pattern.matches(topic));
+        let rule = self.rules.iter().find(|rule| rule.pattern.every_user().matches(topic));
         rule.map_or(TopicPolicy::DEFAULT, |rule| rule.policy)
+    }
+
+    /// The rules in the order in which they are asked.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// Who may do what no rule speaks of.
+    pub fn unruled(&self) -> Access {
+        self.unruled
     }
 }
 
@@ -69,13 +86,17 @@ mod tests {
                 history: HistoryLimits { messages, bytes: 1, ttl_ms: 1 },
                 slow: SlowPolicy::Skip,
             },
+            publish: None,
+            subscribe: None,
         };
-        let rules = Rules::new(vec![rule("chat.lobby", 1), rule("chat.>", 2)]);
+        let rules =
+            Rules::new(vec![rule("chat.lobby", 1), rule("{user}.own", 3), rule("chat.>", 2)], Access::Anyone);
         let check = |topic: &str, messages| {
             assert_eq!(rules.policy_of(&topic.parse().unwrap()).history.messages, messages, "{topic}");
         };
         check("chat.lobby", 1);
         check("chat.other", 2);
+        check("anybody.own", 3);
         check("news", HistoryLimits::DEFAULT.messages);
     }
 }

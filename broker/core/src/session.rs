@@ -10,7 +10,7 @@ use fanwire_protocol::{
 };
 use foldhash::fast::RandomState;
 
-use crate::{Action, Identity, Publish, Refusal, SessionLimits, SubscriptionKey, decide};
+use crate::{Action, Identity, Publish, Refusal, SubscriptionKey, Terms, decide};
 
 /// Why and how the broker closes a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// Decides what one frame leads to.
-    pub fn handle(&mut self, frame: Result<ClientFrame, DecodeError>, limits: &SessionLimits) -> Effect {
+    pub fn handle(&mut self, frame: Result<ClientFrame, DecodeError>, terms: Terms<'_>) -> Effect {
         let ClientFrame { id, request } = match frame {
             Ok(frame) => frame,
             Err(DecodeError::Rejected { id, code, message }) => {
@@ -186,7 +186,7 @@ impl Session {
                 );
             }
         };
-        self.handle_request(id, request, limits).unwrap_or_else(|Refusal { code, message }| {
+        self.handle_request(id, request, terms).unwrap_or_else(|Refusal { code, message }| {
             Effect::Send(ServerFrame::Error { id, code, message })
         })
     }
@@ -195,17 +195,17 @@ impl Session {
         &mut self,
         id: Option<u32>,
         request: Request,
-        limits: &SessionLimits,
+        terms: Terms<'_>,
     ) -> Result<Effect, Refusal> {
         match request {
-            Request::Connect { token: _, name } => Ok(self.connect(id, name, limits)),
+            Request::Connect { token: _, name } => Ok(self.connect(id, name, terms)),
             Request::Subscribe { pattern, options } => {
                 let start = match (options.since, options.last) {
                     (Some(since), _) => Start::Since(since),
                     (None, Some(last)) => Start::Last(last as usize),
                     (None, None) => Start::Now,
                 };
-                self.subscribe(id, pattern, start, limits)
+                self.subscribe(id, pattern, start, terms)
             }
             Request::Unsubscribe { pattern } => match self.subscriptions.remove(&pattern) {
                 Some(key) => Ok(Effect::Unsubscribe { id, pattern, key }),
@@ -216,17 +216,17 @@ impl Session {
             },
             Request::Publish { topic, payload, key, echo } => {
                 let publish = PublishRequest { topic, payload, key, echo };
-                check_publish(&self.identity, &publish.topic, publish.payload.len(), limits)?;
+                check_publish(&self.identity, &publish.topic, publish.payload.len(), terms)?;
                 Ok(Effect::Publish { id, publish })
             }
             Request::History { topic, since, limit, reverse } => {
-                decide(&self.identity, Action::ReadHistory, &topic.clone().into())?;
-                let limit = limit.map_or(limits.history_limit_max, |limit| limit as usize);
-                let limit = limit.min(limits.history_limit_max);
+                decide(terms.rules, &self.identity, Action::ReadHistory, &topic.clone().into())?;
+                let limit = limit.map_or(terms.limits.history_limit_max, |limit| limit as usize);
+                let limit = limit.min(terms.limits.history_limit_max);
                 Ok(Effect::History { id, topic, since, limit, reverse })
             }
             Request::Presence { topic } => {
-                decide(&self.identity, Action::ReadPresence, &topic.clone().into())?;
+                decide(terms.rules, &self.identity, Action::ReadPresence, &topic.clone().into())?;
                 let message = format!("'{topic}' keeps no presence");
                 Err(Refusal { code: ErrorCode::Unavailable, message })
             }
@@ -243,12 +243,12 @@ impl Session {
         }
     }
 
-    fn connect(&mut self, id: Option<u32>, name: Option<String>, limits: &SessionLimits) -> Effect {
+    fn connect(&mut self, id: Option<u32>, name: Option<String>, terms: Terms<'_>) -> Effect {
         self.name = name.filter(|name| name.len() <= NAME_BYTES_MAX).map(String::into_boxed_str);
         reply(id, || Reply::Connected {
             connection: self.connection(),
             user: self.identity.user().map(|user| user.to_string()),
-            ping_interval: limits.ping_interval_s,
+            ping_interval: terms.limits.ping_interval_s,
             server: SERVER.to_owned(),
         })
     }
@@ -258,12 +258,12 @@ impl Session {
         id: Option<u32>,
         pattern: Pattern,
         start: Start,
-        limits: &SessionLimits,
+        terms: Terms<'_>,
     ) -> Result<Effect, Refusal> {
         if self.subscriptions.contains_key(&pattern) {
             return Ok(id.map_or(Effect::Nothing, |id| Effect::ConfirmSubscription { id, pattern }));
         }
-        self.check_subscribe(&pattern, &start, limits)?;
+        self.check_subscribe(&pattern, &start, terms)?;
         Ok(Effect::Subscribe { id, pattern, start })
     }
 
@@ -271,25 +271,20 @@ impl Session {
     ///
     /// # Errors
     /// Says what is refused and what to do instead.
-    pub fn check_subscribe(
-        &self,
-        pattern: &Pattern,
-        start: &Start,
-        limits: &SessionLimits,
-    ) -> Result<(), Refusal> {
-        decide(&self.identity, Action::Subscribe, pattern)?;
+    pub fn check_subscribe(&self, pattern: &Pattern, start: &Start, terms: Terms<'_>) -> Result<(), Refusal> {
+        decide(terms.rules, &self.identity, Action::Subscribe, pattern)?;
         if *start != Start::Now {
-            decide(&self.identity, Action::ReadHistory, pattern)?;
+            decide(terms.rules, &self.identity, Action::ReadHistory, pattern)?;
             if pattern.is_wild() {
                 let message =
                     format!("'{pattern}' is a pattern, which has no positions: resume each topic by itself");
                 return Err(Refusal { code: ErrorCode::BadTopic, message });
             }
         }
-        if self.subscriptions.len() >= limits.subscriptions_max {
+        if self.subscriptions.len() >= terms.limits.subscriptions_max {
             let message = format!(
                 "a session may hold {} subscriptions: unsubscribe from something first, or use a pattern",
-                limits.subscriptions_max
+                terms.limits.subscriptions_max
             );
             return Err(Refusal { code: ErrorCode::LimitExceeded, message });
         }
@@ -305,14 +300,14 @@ pub fn check_publish(
     identity: &Identity,
     topic: &Topic,
     bytes: usize,
-    limits: &SessionLimits,
+    terms: Terms<'_>,
 ) -> Result<(), Refusal> {
-    decide(identity, Action::Publish, &topic.clone().into())?;
-    if bytes > limits.message_bytes_max {
+    decide(terms.rules, identity, Action::Publish, &topic.clone().into())?;
+    if bytes > terms.limits.message_bytes_max {
         let message = format!(
             "the payload has {bytes} bytes and this broker takes at most {}: send less, or raise \
              limits.message_bytes_max",
-            limits.message_bytes_max
+            terms.limits.message_bytes_max
         );
         return Err(Refusal { code: ErrorCode::TooLarge, message });
     }
@@ -342,7 +337,7 @@ mod tests {
     use fanwire_protocol::{Payload, SubscribeOptions};
 
     use super::*;
-    use crate::{Audience, Encoding, SessionKey};
+    use crate::{Audience, Encoding, Rules, SessionKey, SessionLimits};
 
     const LIMITS: SessionLimits = SessionLimits {
         message_bytes_max: 10,
@@ -351,12 +346,16 @@ mod tests {
         ping_interval_s: 25,
     };
 
+    fn terms(rules: &Rules) -> Terms<'_> {
+        Terms { limits: &LIMITS, rules }
+    }
+
     fn session() -> Session {
         Session::new(0xbeef, Identity::Anonymous)
     }
 
     fn handle(session: &mut Session, id: Option<u32>, request: Request) -> Effect {
-        session.handle(Ok(ClientFrame { id, request }), &LIMITS)
+        session.handle(Ok(ClientFrame { id, request }), terms(&Rules::default()))
     }
 
     fn subscribe(pattern: &str, options: SubscribeOptions) -> Request {
@@ -442,13 +441,14 @@ mod tests {
     #[test]
     fn an_unreadable_frame_ends_the_session_and_a_rejected_one_does_not() {
         let mut session = session();
-        let effect = session.handle(Err(DecodeError::Unreadable("no JSON".to_owned())), &LIMITS);
+        let effect =
+            session.handle(Err(DecodeError::Unreadable("no JSON".to_owned())), terms(&Rules::default()));
         assert!(matches!(
             effect,
             Effect::Fail(ServerFrame::Error { .. }, Close { code: CloseCode::BadFrame, .. })
         ));
         let rejected =
             DecodeError::Rejected { id: Some(7), code: ErrorCode::BadTopic, message: "bad topic".to_owned() };
-        check_error(session.handle(Err(rejected), &LIMITS), Some(7), ErrorCode::BadTopic);
+        check_error(session.handle(Err(rejected), terms(&Rules::default())), Some(7), ErrorCode::BadTopic);
     }
 }

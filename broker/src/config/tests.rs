@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fanwire_core::Access;
+
 use super::*;
 
 const MIB: usize = 1024 * 1024;
@@ -273,7 +275,8 @@ fn topic_rules_keep_their_order() {
         "[[topic]]\nmatch = 'chat.*'\nhistory = { messages = 5, bytes = '1KiB', ttl = '1m' }\n\
          [[topic]]\nmatch = 'chat.>'\nhistory = false\nslow = 'latest'\n\
          [[topic]]\nmatch = 'news.>'\nhistory = { ttl = '500ms' }\n\
-         [[topic]]\nmatch = 'plain'\n",
+         [[topic]]\nmatch = 'plain'\npublish = 'authenticated'\nsubscribe = 'anyone'\n\
+         [[topic]]\nmatch = 'users.{user}.>'\nsubscribe = 'granted'\n",
         &[],
         &[],
     )
@@ -282,13 +285,23 @@ fn topic_rules_keep_their_order() {
         pattern: pattern.to_owned(),
         history,
         slow: SlowRule::Disconnect,
+        publish: None,
+        subscribe: None,
     };
     let bounds = |messages, bytes, ttl| HistoryRule { messages, bytes, ttl };
     let expected = [
         rule("chat.*", Some(bounds(Some(5), Some(1024), Some(Duration::from_secs(60))))),
         TopicRule { slow: SlowRule::Latest, ..rule("chat.>", None) },
         rule("news.>", Some(bounds(None, None, Some(Duration::from_millis(500))))),
-        rule("plain", Some(bounds(Some(100), None, Some(Duration::from_secs(120))))),
+        TopicRule {
+            publish: Some(Access::Authenticated),
+            subscribe: Some(Access::Anyone),
+            ..rule("plain", Some(HistoryRule::default()))
+        },
+        TopicRule {
+            subscribe: Some(Access::Granted),
+            ..rule("users.{user}.>", Some(bounds(Some(100), None, Some(Duration::from_secs(120)))))
+        },
     ];
     assert_eq!(config.topics, expected);
 }
@@ -321,8 +334,13 @@ fn bad_topic_rules_are_refused() {
         ),
         ("[[topic]]\nmatch = 3", "2: bad value for 'topic.match': expected a string, found a whole number"),
         (
-            "[[topic]]\nmatch = 'users.{user}.>'",
-            "2: bad value for 'topic.match': this version knows no {user} in a pattern; use '*' for that level",
+            "[[topic]]\nmatch = 'users.u-{user}.>'",
+            "2: bad value for 'topic.match': 'users.u-{user}.>' is not a pattern: {user} must be a whole level, as in \
+             'users.{user}.>'",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\npublish = 'nobody'",
+            "3: bad value for 'topic.publish': 'nobody' is none of \"anyone\", \"authenticated\" and \"granted\"",
         ),
         (
             "[[topic]]\nmatch = 'a'\nhistory = true",
@@ -385,7 +403,7 @@ fn rules_in_the_example_load_when_uncommented() {
     };
     let config = load_from(&text.lines().map(uncomment).collect::<String>(), &[], &[]).unwrap();
     let patterns: Vec<&str> = config.topics.iter().map(|rule| rule.pattern.as_str()).collect();
-    assert_eq!(patterns, ["chat.>", "cursors.*"]);
+    assert_eq!(patterns, ["chat.>", "cursors.*", "users.{user}.>"]);
     assert_eq!(config.topics[1].history, None);
     assert_eq!(Config { topics: Vec::new(), ..config }, Config::default());
 }

@@ -2,27 +2,32 @@
 //!
 //! This file owns what a rule may say. Which rule holds for a topic is decided elsewhere, by trying them in order.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use fanwire_protocol::Pattern;
+use fanwire_core::{Access, RulePattern};
 use toml::de::DeValue;
 
 use super::error::ConfigError;
 use super::file::{Source, in_order};
 use super::value::{Raw, kind};
 
-const KEYS: [&str; 3] = ["topic.match", "topic.history", "topic.slow"];
+const KEYS: [&str; 5] = ["topic.match", "topic.history", "topic.slow", "topic.publish", "topic.subscribe"];
 const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes", "topic.history.ttl"];
 
 /// The policy of all topics that match a pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicRule {
-    /// The pattern, which is known to parse (key `match`).
+    /// The pattern, which is known to parse as one of a rule (key `match`); `{user}` stands for the user's own id.
     pub pattern: String,
     /// What is kept; `None` (written `history = false`) keeps nothing. A rule that does not say keeps the default.
     pub history: Option<HistoryRule>,
     /// What happens to a delivery that does not fit into a session's outbox.
     pub slow: SlowRule,
+    /// Who may publish to the topics; `None` leaves that to what holds without a rule.
+    pub publish: Option<Access>,
+    /// Who may subscribe to and read the topics; `None` leaves that to what holds without a rule.
+    pub subscribe: Option<Access>,
 }
 
 /// What happens to a delivery that does not fit into a session's outbox.
@@ -76,17 +81,16 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
     let mut pattern = None;
     let mut history = Some(HistoryRule::default());
     let mut slow = SlowRule::default();
+    let (mut publish, mut subscribe) = (None, None);
     for (key, offset, value) in in_order(table) {
         let key = format!("topic.{key}");
+        let refused = |reason| source.bad_value(offset, &key, reason);
         match key.as_str() {
-            "topic.match" => {
-                let read = read_pattern(value).map_err(|reason| source.bad_value(offset, &key, reason))?;
-                pattern = Some(read);
-            }
+            "topic.match" => pattern = Some(read_pattern(value).map_err(refused)?),
             "topic.history" => history = read_history(source, offset, value)?,
-            "topic.slow" => {
-                slow = read_slow(value).map_err(|reason| source.bad_value(offset, &key, reason))?;
-            }
+            "topic.slow" => slow = read_slow(value).map_err(refused)?,
+            "topic.publish" => publish = Some(read_access(value).map_err(refused)?),
+            "topic.subscribe" => subscribe = Some(read_access(value).map_err(refused)?),
             _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
         }
     }
@@ -95,16 +99,12 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
         key: "topic.match".to_owned(),
         reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
     })?;
-    Ok(TopicRule { pattern, history, slow })
+    Ok(TopicRule { pattern, history, slow, publish, subscribe })
 }
 
 fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {
     let text = Raw::Toml(value).word()?;
-    Pattern::new(text).map_err(|error| format!("'{text}' is not a pattern: {error}"))?;
-    // Taken literally, the placeholder would match nobody's topics and the rule would silently hold for none.
-    if text.contains("{user}") {
-        return Err("this version knows no {user} in a pattern; use '*' for that level".to_owned());
-    }
+    RulePattern::from_str(text).map_err(|error| format!("'{text}' is not a pattern: {error}"))?;
     Ok(text.to_owned())
 }
 
@@ -114,6 +114,15 @@ fn read_slow(value: &DeValue<'_>) -> Result<SlowRule, String> {
         "skip" => Ok(SlowRule::Skip),
         "latest" => Ok(SlowRule::Latest),
         other => Err(format!("'{other}' is none of \"disconnect\", \"skip\" and \"latest\"")),
+    }
+}
+
+fn read_access(value: &DeValue<'_>) -> Result<Access, String> {
+    match Raw::Toml(value).word()? {
+        "anyone" => Ok(Access::Anyone),
+        "authenticated" => Ok(Access::Authenticated),
+        "granted" => Ok(Access::Granted),
+        other => Err(format!("'{other}' is none of \"anyone\", \"authenticated\" and \"granted\"")),
     }
 }
 

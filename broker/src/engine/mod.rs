@@ -3,14 +3,15 @@
 //! The engine owns all topics. Under a topic's lock it gives the position, appends to the log and puts the publication
 //! into the inbox of every worker that listens; that lock is the topic's order. It knows nothing of sessions.
 //!
-//! Lock order: shard of the topic index → rules → topic → pattern interest → inbox. No lock is held across an await.
+//! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
 
 mod interest;
 mod topic;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use fanwire_core::{Missed, Page, Publication, Publish, Rules, Start, TopicPolicy};
 use fanwire_protocol::{Epoch, Pattern, Position, Since, Topic};
@@ -32,7 +33,7 @@ pub(crate) struct Engine {
     patterns: PatternInterest,
     inboxes: Vec<Arc<Inbox>>,
     pressure: Arc<Pressure>,
-    rules: RwLock<Rules>,
+    rules: ArcSwap<Rules>,
     history_bytes_max: u64,
     counters: Arc<Shared>,
     /// Rung when history has outgrown its memory.
@@ -101,7 +102,7 @@ impl Engine {
             patterns: PatternInterest::new(inboxes.len()),
             inboxes,
             pressure,
-            rules: RwLock::new(rules),
+            rules: ArcSwap::from_pointee(rules),
             history_bytes_max,
             counters,
             over_memory: Notify::new(),
@@ -294,20 +295,26 @@ impl Engine {
     fn create(&self, name: &Topic) -> Arc<TopicState> {
         let entry = self.topics.entry(name.clone()).or_insert_with(|| {
             self.counters.topics.fetch_add(1, Ordering::Relaxed);
-            // Asked under the lock of the shard, so that no topic is made by rules that have just been changed.
+            // Asked under the lock of the shard, so that no topic is made by rules that have just been changed: whoever
+            // changes them walks over every shard afterwards.
             let policy = self.policy_of(name);
             Arc::new(TopicState::new(name.clone(), Epoch::from_random(fastrand::u64(..) >> 16), policy))
         });
         entry.value().clone()
     }
 
+    /// The rules as they stand now.
+    pub(crate) fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
+    }
+
     fn policy_of(&self, name: &Topic) -> TopicPolicy {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).policy_of(name)
+        self.rules.load().policy_of(name)
     }
 
     /// Lets other rules hold from now on, for the topics that are there already too.
     pub(crate) fn change_rules(&self, rules: Rules) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.rules.store(Arc::new(rules));
         for entry in &self.topics {
             let policy = self.policy_of(entry.key());
             entry.value().lock().change_policy(policy);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::{HistoryLimits, Rule, Rules, SlowPolicy, TopicPolicy};
+use fanwire_core::{Access, HistoryLimits, Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ pub enum ServeError {
         /// The pattern as configured.
         pattern: String,
         /// What is wrong with it.
-        source: fanwire_protocol::TopicError,
+        source: fanwire_core::RulePatternError,
     },
     /// A thread, runtime or metric could not be made.
     #[error("cannot start: {0}")]
@@ -201,9 +201,10 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
             SlowRule::Skip => SlowPolicy::Skip,
             SlowRule::Latest => SlowPolicy::Latest,
         };
-        rules.push(Rule { pattern, policy: TopicPolicy { history, slow } });
+        let policy = TopicPolicy { history, slow };
+        rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
-    Ok(Rules::new(rules))
+    Ok(Rules::new(rules, Access::Anyone))
 }
 
 fn history_limits(rule: &HistoryRule) -> HistoryLimits {

@@ -72,7 +72,8 @@ impl LiveSession {
     /// # Errors
     /// Says why it is refused.
     pub(crate) fn subscribe(&mut self, pattern: Pattern, start: &Start) -> Result<Opened, Refusal> {
-        self.session.check_subscribe(&pattern, start, &self.worker.session_limits)?;
+        let rules = self.worker.engine.rules();
+        self.session.check_subscribe(&pattern, start, self.worker.terms(&rules))?;
         Ok(self.join(pattern, start))
     }
 
@@ -111,7 +112,9 @@ impl LiveSession {
     /// Handles one frame. Replies wait until [`LiveSession::flush_replies`]. Returns how to close the session if the
     /// frame makes that necessary.
     pub(crate) fn handle(&mut self, frame: Result<ClientFrame, DecodeError>) -> Option<Close> {
-        let effect = self.session.handle(frame, &self.worker.session_limits);
+        let rules = self.worker.engine.rules();
+        let effect = self.session.handle(frame, self.worker.terms(&rules));
+        drop(rules);
         match effect {
             Effect::Nothing => {}
             Effect::Send(frame) => self.send(&frame),

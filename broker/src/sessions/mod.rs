@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::SessionLimits;
+use fanwire_core::{Rules, SessionLimits, Terms};
 
 pub(crate) use live::{LiveSession, Opened};
 pub(crate) use publisher::Publisher;
@@ -66,6 +66,11 @@ impl Worker {
             history_limit_max: limits.history_limit_max,
             ping_interval_s: limits.ping_interval.as_secs().max(1) as u32,
         }
+    }
+
+    /// What holds for every session of this worker under `rules`.
+    pub(crate) fn terms<'a>(&'a self, rules: &'a Rules) -> Terms<'a> {
+        Terms { limits: &self.session_limits, rules }
     }
 
     /// A number for a new connection that no other connection of this broker has had.

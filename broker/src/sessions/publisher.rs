@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Identity, Publish, Refusal, SessionLimits, check_publish};
+use fanwire_core::{Identity, Publish, Refusal, SessionLimits, Terms, check_publish};
 
 use crate::engine::{Accepted, Engine};
 use crate::telemetry::WorkerCounters;
@@ -26,7 +26,9 @@ impl Publisher {
     /// # Errors
     /// Says why it is refused.
     pub(crate) fn publish(&self, identity: &Identity, mut publish: Publish) -> Result<Accepted, Refusal> {
-        check_publish(identity, &publish.topic, publish.payload.len(), &self.limits)?;
+        let rules = self.engine.rules();
+        let terms = Terms { limits: &self.limits, rules: &rules };
+        check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
         publish.from = identity.user().cloned();
         Ok(self.accept(publish))
     }

@@ -37,8 +37,9 @@ pub(super) async fn poll(
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
     for pattern in &patterns {
-        decide(&asked.identity, Action::ReadHistory, pattern)?;
-        decide(&asked.identity, Action::Subscribe, pattern)?;
+        let rules = worker.engine.rules();
+        decide(&rules, &asked.identity, Action::ReadHistory, pattern)?;
+        decide(&rules, &asked.identity, Action::Subscribe, pattern)?;
     }
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);
     let mut answer = read_held(worker, &patterns, query, limit)?;
