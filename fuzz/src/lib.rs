@@ -4,7 +4,8 @@
 //! starts from that of `seeds`.
 
 use fanwire_protocol::{
-    ClientFrame, Cursor, Message, Pattern, Payload, PayloadView, Request, Topic, TopicError, json, msgpack,
+    ClientFrame, Cursor, Message, Pattern, Payload, PayloadView, Request, Since, Topic, TopicError, json,
+    msgpack,
 };
 use serde_json::Value;
 
@@ -107,11 +108,21 @@ fn matches_plainly(pattern: &[&str], levels: &[&str]) -> bool {
     }
 }
 
-/// A cursor that is read is written so that it is read as the same, and has an answer for every topic.
+/// A cursor that is read is written so that it is read as the same, has an answer for every topic, and is taken for no
+/// moment; and an age is so long before now, whenever that is.
 pub fn cursor(bytes: &[u8]) {
+    const NOW_MS: u64 = 1_767_225_600_000;
     let Ok(text) = str::from_utf8(bytes) else { return };
+    match (Since::from_text(text, NOW_MS), Since::from_text(text, NOW_MS + 1)) {
+        (Ok(Since::Time(moment)), Ok(Since::Time(later))) => {
+            assert!(later == moment || moment <= NOW_MS && (later == moment + 1), "{text}");
+        }
+        (one, other) => assert_eq!(one, other, "{text}"),
+    }
     if let Ok(cursor) = text.parse::<Cursor>() {
         assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
+        let written = cursor.to_string();
+        assert_eq!(Since::from_text(&written, NOW_MS), Ok(Since::Cursor(cursor.clone())), "{text}");
         if let Ok(topic) = Topic::new("a.topic") {
             let position = cursor.position_in(&topic);
             assert_eq!(Cursor::one(position).to_string().parse(), Ok(Cursor::one(position)));

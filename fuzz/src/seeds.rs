@@ -22,7 +22,16 @@ const NAMES: [&str; 6] = [
     "*\n$a",
     "räume.größe",
 ];
-const CURSORS: [&str; 4] = ["5f3a:17", "ffffffffffffffff:18446744073709551615", "m.", "earliest"];
+const CURSORS: [&str; 8] = [
+    "5f3a:17",
+    "ffffffffffffffff:18446744073709551615",
+    "m.",
+    "earliest",
+    "10m",
+    "99999999999999999999d",
+    "2026-11-21T06:40:00Z",
+    "2024-02-29T23:59:60.123456+14:00",
+];
 const BATCHES: [&str; 2] = [
     r#"{"messages":[{"topic":"a","data":"x","key":"k"},{"topic":"b","data_base64":"AAE="}]}"#,
     r#"{"messages":[1]}"#,

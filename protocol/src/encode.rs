@@ -177,11 +177,14 @@ fn reply_fields<E: FrameEncoder>(encoder: &mut E, reply: &Reply) {
                 encoder.boolean("duplicate", true);
             }
         }
-        Reply::History { topic, position: at, messages, more } => {
+        Reply::History { topic, position: at, messages, more, gap } => {
             encoder.string("topic", topic.as_str());
             position(encoder, *at);
             encoder.objects("messages", messages, message_fields);
             encoder.boolean("more", *more);
+            if *gap {
+                encoder.boolean("gap", true);
+            }
         }
         Reply::Presence { topic, members } => {
             encoder.string("topic", topic.as_str());
@@ -249,6 +252,7 @@ fn optional_since<E: FrameEncoder>(encoder: &mut E, since: Option<&Since>) {
         Some(Since::Earliest) => encoder.string("since", crate::EARLIEST),
         Some(Since::Position(at)) => encoder.object("since", |encoder| position(encoder, *at)),
         Some(Since::Cursor(cursor)) => encoder.string("since", &cursor.to_string()),
+        Some(Since::Time(moment)) => encoder.object("since", |encoder| encoder.number("ts", *moment)),
     }
 }
 

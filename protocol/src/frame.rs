@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{Cursor, ErrorCode, Pattern, Payload, Position, Topic};
+use crate::{ErrorCode, Pattern, Payload, Position, Since, Topic};
 
 /// One request of a client. The `id` ties a reply to it; without an `id` only errors are answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub enum Request {
     History {
         /// Which topic.
         topic: Topic,
-        /// Only publications after this.
+        /// Only publications after this place; in reverse, only those up to it.
         since: Option<Since>,
         /// At most so many; the broker has an upper bound of its own.
         limit: Option<u32>,
@@ -88,29 +88,6 @@ pub struct SubscribeOptions {
     pub last: Option<u32>,
     /// A token for this one subscription.
     pub token: Option<String>,
-}
-
-/// A place in a topic's history from which to read on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Since {
-    /// Before the oldest publication still held.
-    Earliest,
-    /// After this position.
-    Position(Position),
-    /// After the position that a cursor holds for the topic.
-    Cursor(Cursor),
-}
-
-impl Since {
-    /// The position meant for `topic`: `None` is the beginning of what is held. A cursor that says nothing of the
-    /// topic gives a position of no topic's epoch, so that nobody is told they missed nothing.
-    pub fn position_in(&self, topic: &Topic) -> Option<Position> {
-        match self {
-            Since::Earliest => None,
-            Since::Position(position) => Some(*position),
-            Since::Cursor(cursor) => Some(cursor.position_in(topic)),
-        }
-    }
 }
 
 /// One publication as subscribers and readers of history see it.
@@ -254,6 +231,8 @@ pub enum Reply {
         messages: Vec<Message>,
         /// Whether there is more in the direction of reading.
         more: bool,
+        /// Whether something between the place asked for and the first message is no longer held.
+        gap: bool,
     },
     /// To [`Request::Presence`].
     Presence {

@@ -23,17 +23,17 @@ pub mod msgpack;
 mod payload;
 mod position;
 mod relation;
+mod since;
 mod topic;
 
 pub use code::{CloseCode, ErrorCode};
 pub use cursor::{Cursor, CursorError, EARLIEST};
 pub use decode::DecodeError;
 pub use encode::FrameEncoder;
-pub use frame::{
-    ClientFrame, Member, Message, Receipt, Reply, Request, ServerFrame, Since, SubscribeOptions,
-};
+pub use frame::{ClientFrame, Member, Message, Receipt, Reply, Request, ServerFrame, SubscribeOptions};
 pub use payload::{PAYLOAD_DEPTH_MAX, Payload, PayloadError, PayloadView};
 pub use position::{Epoch, Position};
+pub use since::{Place, Since, SinceError};
 pub use topic::{Pattern, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, Topic, TopicError};
 
 /// WebSocket subprotocol of the JSON encoding: one frame is one text message.

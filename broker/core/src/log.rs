@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fanwire_protocol::{Epoch, Message, Position, Topic};
+use fanwire_protocol::{Epoch, Message, Place, Position, Topic};
 
 use crate::{HistoryLimits, Publication, Publish};
 
@@ -11,11 +11,19 @@ use crate::{HistoryLimits, Publication, Publish};
 ///
 /// `floor` is the offset of the newest publication that is *not* held any more. A reader that has seen everything up
 /// to the floor or beyond can be given all the rest; anybody else has lost something and is told so.
+///
+/// The `ts` of its publications never go back, whatever the wall clock does: a publication accepted after the clock was
+/// set back has the `ts` of the one before it. So everything from a moment on is one stretch, found by halving.
 #[derive(Debug)]
 pub struct TopicLog {
     epoch: Epoch,
     head: u64,
     floor: u64,
+    /// The `ts` of the newest publication, or when the log began if there is none yet.
+    newest_ts: u64,
+    /// The first moment from which on nothing is missing: when the log began, or the millisecond after the publication
+    /// at the floor was accepted. What was published before the log began had another epoch, and is not known here.
+    whole_from_ts: u64,
     bytes: usize,
     /// When the oldest publication held was accepted; kept here so that most appends need not touch it.
     oldest_us: u64,
@@ -60,9 +68,18 @@ impl Page {
 }
 
 impl TopicLog {
-    /// An empty log that numbers under `epoch`.
-    pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, head: 0, floor: 0, bytes: 0, oldest_us: u64::MAX, entries: VecDeque::new() }
+    /// An empty log that numbers under `epoch` from now, `began_ts`, on (milliseconds since 1970).
+    pub fn new(epoch: Epoch, began_ts: u64) -> Self {
+        Self {
+            epoch,
+            head: 0,
+            floor: 0,
+            newest_ts: began_ts,
+            whole_from_ts: began_ts,
+            bytes: 0,
+            oldest_us: u64::MAX,
+            entries: VecDeque::new(),
+        }
     }
 
     /// The newest position: that of the last publication accepted, held or not.
@@ -97,6 +114,8 @@ impl TopicLog {
         now_us: u64,
     ) -> Arc<Publication> {
         self.head += 1;
+        let ts = ts.max(self.newest_ts);
+        self.newest_ts = ts;
         let kept = limits.keeps();
         let message = Message {
             topic: topic.clone(),
@@ -112,7 +131,7 @@ impl TopicLog {
             self.entries.push_back(publication.clone());
             self.trim(limits, now_us);
         } else {
-            self.floor = self.head;
+            self.lose_through(self.head, ts);
         }
         publication
     }
@@ -134,15 +153,23 @@ impl TopicLog {
 
     /// Lets go of everything held. Positions stay as they are: whoever needs what is gone will be told of the loss.
     pub fn clear(&mut self) {
-        self.floor = self.head;
+        if !self.entries.is_empty() {
+            self.lose_through(self.head, self.newest_ts);
+        }
         self.bytes = 0;
         self.oldest_us = u64::MAX;
         self.entries = VecDeque::new();
     }
 
+    /// Notes that nothing up to `offset`, accepted at `ts`, is held any more.
+    fn lose_through(&mut self, offset: u64, ts: u64) {
+        self.floor = offset;
+        self.whole_from_ts = ts.saturating_add(1);
+    }
+
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
-            self.floor = oldest.offset;
+            self.lose_through(oldest.offset, oldest.message.ts.unwrap_or(self.newest_ts));
             self.bytes -= oldest.cost();
         }
         self.oldest_us = self.entries.front().map_or(u64::MAX, |oldest| oldest.accepted_us);
@@ -158,14 +185,24 @@ impl TopicLog {
         self.entries.partition_point(|publication| publication.offset <= offset)
     }
 
-    /// What somebody missed who has seen everything up to `position`; `None` asks for all that is held.
+    /// The index of the first held publication accepted at `moment` or later.
+    fn index_at(&self, moment: u64) -> usize {
+        self.entries.partition_point(|publication| publication.message.ts < Some(moment))
+    }
+
+    /// What somebody missed who has seen everything up to `place`.
     ///
-    /// A position that is not of this log, or from its future, recovers nothing, and gives all that is held.
-    pub fn since(&self, position: Option<Position>) -> Missed {
-        let (start, recovered) = match position {
-            None => (0, true),
-            Some(position) if self.holds_all_after(position) => (self.index_after(position.offset), true),
-            Some(_) => (0, false),
+    /// A position that is not of this log, or from its future, recovers nothing, and gives all that is held. A moment
+    /// recovers if nothing that was accepted since has been let go of, and the log was there at that moment already: what
+    /// was published before it began cannot be known.
+    pub fn since(&self, place: Place) -> Missed {
+        let (start, recovered) = match place {
+            Place::Earliest => (0, true),
+            Place::After(position) if self.holds_all_after(position) => {
+                (self.index_after(position.offset), true)
+            }
+            Place::After(_) => (0, false),
+            Place::Moment(moment) => (self.index_at(moment), self.whole_from_ts <= moment),
         };
         Missed { publications: self.entries.range(start..).cloned().collect(), recovered }
     }
@@ -176,22 +213,26 @@ impl TopicLog {
         self.entries.range(start..).cloned().collect()
     }
 
-    /// At most `limit` publications after `since`, oldest first; `None` begins with the oldest held.
-    pub fn page_forward(&self, since: Option<Position>, limit: usize) -> Page {
+    /// At most `limit` publications after `since`, oldest first.
+    pub fn page_forward(&self, since: Place, limit: usize) -> Page {
         let Missed { mut publications, recovered } = self.since(since);
         let more = publications.len() > limit;
         publications.truncate(limit);
         Page { publications, gap: !recovered, more }
     }
 
-    /// At most `limit` publications before `until`, newest first; `None` begins with the newest held.
-    pub fn page_backward(&self, until: Option<Position>, limit: usize) -> Page {
+    /// At most `limit` publications before `until`, newest first; [`Place::Earliest`] begins with the newest held and
+    /// reads down to the earliest.
+    pub fn page_backward(&self, until: Place, limit: usize) -> Page {
         let (end, gap) = match until {
-            None => (self.entries.len(), false),
-            Some(position) if position.epoch == self.epoch => {
-                (self.index_after(position.offset.saturating_sub(1)), position.offset <= self.floor)
+            Place::Earliest => (self.entries.len(), false),
+            Place::After(position) if position.epoch == self.epoch => {
+                // Nothing was ever published before an epoch's first offset, so nothing of it can be missing.
+                let is_lost = (2..=self.floor).contains(&position.offset);
+                (self.index_after(position.offset.saturating_sub(1)), is_lost)
             }
-            Some(_) => (self.entries.len(), true),
+            Place::After(_) => (self.entries.len(), true),
+            Place::Moment(moment) => (self.index_at(moment), moment < self.whole_from_ts),
         };
         let publications: Vec<_> = self.entries.range(..end).rev().take(limit).cloned().collect();
         Page { more: end > publications.len(), publications, gap }
@@ -199,152 +240,4 @@ impl TopicLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use fanwire_protocol::Payload;
-    use proptest::prelude::{any, prop, proptest};
-
-    use super::*;
-
-    const LIMITS: HistoryLimits = HistoryLimits { messages: 3, bytes: usize::MAX, ttl_ms: 1_000 };
-
-    fn log() -> TopicLog {
-        TopicLog::new(Epoch::from_random(9))
-    }
-
-    fn append(log: &mut TopicLog, limits: &HistoryLimits, now_ms: u64) -> Arc<Publication> {
-        let topic: Topic = "t".parse().unwrap();
-        let publish = Publish {
-            topic: topic.clone(),
-            payload: Payload::text("x"),
-            key: None,
-            from: None,
-            except: None,
-        };
-        log.append(publish, &topic, limits, now_ms, now_ms * 1000)
-    }
-
-    fn offsets(publications: &[Arc<Publication>]) -> Vec<u64> {
-        publications.iter().map(|publication| publication.offset).collect()
-    }
-
-    fn at(offset: u64) -> Option<Position> {
-        Some(Position { epoch: Epoch::from_random(9), offset })
-    }
-
-    fn check_since(log: &TopicLog, since: Option<Position>, expected: &[u64], recovered: bool) {
-        let missed = log.since(since);
-        assert_eq!(
-            (offsets(&missed.publications).as_slice(), missed.recovered),
-            (expected, recovered),
-            "{since:?}"
-        );
-    }
-
-    #[test]
-    fn resuming_tells_of_loss_exactly_when_there_is_one() {
-        let mut log = log();
-        check_since(&log, at(0), &[], true);
-        for now in 0..5 {
-            append(&mut log, &LIMITS, now);
-        }
-        check_since(&log, None, &[3, 4, 5], true);
-        check_since(&log, at(5), &[], true);
-        check_since(&log, at(3), &[4, 5], true);
-        check_since(&log, at(2), &[3, 4, 5], true);
-        check_since(&log, at(1), &[3, 4, 5], false);
-        check_since(&log, at(6), &[3, 4, 5], false);
-        check_since(&log, at(u64::MAX), &[3, 4, 5], false);
-        check_since(&log, Some(Position { epoch: Epoch::FOREIGN, offset: 5 }), &[3, 4, 5], false);
-    }
-
-    #[test]
-    fn old_publications_go_when_their_time_is_up() {
-        let mut log = log();
-        append(&mut log, &LIMITS, 0);
-        append(&mut log, &LIMITS, 900);
-        log.trim(&LIMITS, 1_001_000);
-        check_since(&log, None, &[2], true);
-        log.trim(&LIMITS, 9_000_000);
-        assert!(log.is_empty());
-        assert_eq!(log.bytes(), 0);
-        check_since(&log, at(2), &[], true);
-        check_since(&log, at(1), &[], false);
-    }
-
-    #[test]
-    fn bytes_are_bounded_even_if_nothing_fits() {
-        let mut log = log();
-        let limits = HistoryLimits { messages: 10, bytes: 1, ttl_ms: 1_000 };
-        append(&mut log, &limits, 0);
-        assert!(log.is_empty());
-        check_since(&log, at(0), &[], false);
-    }
-
-    #[test]
-    fn without_history_positions_go_on_and_are_not_shown() {
-        let mut log = log();
-        let publication = append(&mut log, &HistoryLimits::OFF, 0);
-        assert_eq!((publication.offset, publication.message.position), (1, None));
-        check_since(&log, at(1), &[], true);
-        check_since(&log, at(0), &[], false);
-    }
-
-    #[test]
-    fn clearing_is_never_hidden() {
-        let mut log = log();
-        append(&mut log, &LIMITS, 0);
-        log.clear();
-        check_since(&log, at(0), &[], false);
-        check_since(&log, at(1), &[], true);
-    }
-
-    #[test]
-    fn pages_run_both_ways() {
-        let mut log = log();
-        for now in 0..5 {
-            append(&mut log, &LIMITS, now);
-        }
-        let check = |page: Page, expected: &[u64], gap, more| {
-            assert_eq!((offsets(&page.publications).as_slice(), page.gap, page.more), (expected, gap, more));
-        };
-        check(log.page_forward(None, 2), &[3, 4], false, true);
-        check(log.page_forward(at(4), 2), &[5], false, false);
-        check(log.page_forward(at(0), 2), &[3, 4], true, true);
-        check(log.page_backward(None, 2), &[5, 4], false, true);
-        check(log.page_backward(at(4), 2), &[3], false, false);
-        check(log.page_backward(at(2), 2), &[], true, false);
-        check(log.page_backward(at(0), 2), &[], true, false);
-        let cost = log.last(1)[0].cost();
-        check(log.page_forward(None, 3).within(2 * cost), &[3, 4], false, true);
-        check(log.page_forward(None, 3).within(1), &[3], false, true);
-        check(log.page_forward(None, 3).within(3 * cost), &[3, 4, 5], false, false);
-    }
-
-    proptest! {
-        /// The log against the simplest thing that could be right: a plain list of all offsets ever given.
-        #[test]
-        fn the_log_behaves_like_a_list(steps in prop::collection::vec((any::<bool>(), 0u64..400), 1..60), ask in 0u64..70) {
-            let mut log = log();
-            let mut all: Vec<(u64, u64)> = Vec::new();
-            let mut now = 0;
-            for (publish, pause) in steps {
-                now += pause;
-                if publish {
-                    all.push((append(&mut log, &LIMITS, now).offset, now));
-                } else {
-                    log.trim(&LIMITS, now * 1000);
-                }
-                let kept: Vec<u64> = all.iter().rev().take(LIMITS.messages).rev()
-                    .filter(|(_, at)| at + LIMITS.ttl_ms >= now).map(|(offset, _)| *offset).collect();
-                assert_eq!(offsets(&log.since(None).publications), kept);
-                let missed = log.since(at(ask));
-                let wanted: Vec<u64> = all.iter().map(|(offset, _)| *offset).filter(|offset| *offset > ask).collect();
-                let known = ask <= all.len() as u64;
-                assert_eq!(missed.recovered, known && wanted.iter().all(|offset| kept.contains(offset)));
-                if missed.recovered {
-                    assert_eq!(offsets(&missed.publications), wanted);
-                }
-            }
-        }
-    }
-}
+mod tests;

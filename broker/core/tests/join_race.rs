@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use fanwire_core::{Audience, Encoding, HistoryLimits, Publish, SessionKey, TopicLog};
-use fanwire_protocol::{Epoch, Pattern, Payload, Topic};
+use fanwire_protocol::{Epoch, Pattern, Payload, Place, Topic};
 use shuttle::sync::Mutex;
 
 const LIMITS: HistoryLimits = HistoryLimits { messages: 100, bytes: usize::MAX, ttl_ms: 1_000_000 };
@@ -56,8 +56,9 @@ fn publish(world: &World) {
 /// Joins from the beginning; returns what was missed and the head.
 fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
     let lock = || world.topic.lock().expect("nobody panics under this lock");
-    let missed =
-        |topic: &TopicState| topic.log.since(None).publications.iter().map(|missed| missed.offset).collect();
+    let missed = |topic: &TopicState| {
+        topic.log.since(Place::Earliest).publications.iter().map(|missed| missed.offset).collect()
+    };
     match how {
         Join::Whole | Join::FromTheBeginning => {
             let mut topic = lock();
@@ -86,7 +87,7 @@ fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
 /// One run under the scheduler: publishers on their threads, and a worker on which one session is listening already, as a
 /// reason for publications to be in the inbox, when another joins.
 fn race(how: Join) {
-    let log = TopicLog::new(Epoch::from_random(1));
+    let log = TopicLog::new(Epoch::from_random(1), 0);
     let world = Arc::new(World {
         topic: Mutex::new(TopicState { log, is_listened_to: true }),
         inbox: Mutex::new(Vec::new()),

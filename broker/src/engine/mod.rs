@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use fanwire_core::{Missed, Page, Publication, Publish, Rules, Start, TopicPolicy};
-use fanwire_protocol::{Epoch, Pattern, Position, Since, Topic};
+use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
@@ -132,7 +132,7 @@ impl Engine {
             let Missed { publications, recovered } = match start {
                 Start::Now => Missed { publications: Vec::new(), recovered: true },
                 Start::Last(count) => Missed { publications: topic.log().last(*count), recovered: true },
-                Start::Since(since) => topic.log().since(since.position_in(state.name())),
+                Start::Since(since) => topic.log().since(since.place_in(state.name())),
             };
             topic.listen(worker, self.inboxes.len());
             Joined { head: topic.log().head(), missed: publications, recovered }
@@ -170,12 +170,12 @@ impl Engine {
     pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> History {
         self.read_topic(topic, |topic, state| {
             let log = topic.log();
+            let place = |since: &Option<Since>| {
+                since.as_ref().map_or(Place::Earliest, |since| since.place_in(state.name()))
+            };
             let page = match reading {
-                Reading::Forward { since, limit } => {
-                    log.page_forward(since.as_ref().and_then(|since| since.position_in(state.name())), *limit)
-                }
-                Reading::Backward { until, limit } => log
-                    .page_backward(until.as_ref().and_then(|until| until.position_in(state.name())), *limit),
+                Reading::Forward { since, limit } => log.page_forward(place(since), *limit),
+                Reading::Backward { until, limit } => log.page_backward(place(until), *limit),
             };
             History { head: log.head(), page: page.within(bytes_max) }
         })

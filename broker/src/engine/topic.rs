@@ -48,7 +48,7 @@ pub(super) struct Appended {
 impl TopicState {
     pub(super) fn new(name: Topic, epoch: Epoch, policy: TopicPolicy) -> Self {
         let inner = Inner {
-            log: TopicLog::new(epoch),
+            log: TopicLog::new(epoch, clock::unix_ms()),
             policy,
             listening: Vec::new(),
             pattern_listening: Vec::new(),

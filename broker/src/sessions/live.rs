@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_core::{
-    Close, Effect, Encoding, Identity, Publication, Publish, Refusal, Session, SessionKey, Start,
+    Close, Effect, Encoding, Identity, Page, Publication, Publish, Refusal, Session, SessionKey, Start,
 };
 use fanwire_protocol::{
     ClientFrame, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, ServerFrame, Topic,
@@ -167,7 +167,8 @@ impl LiveSession {
         let history = engine.history(&topic, reading, self.worker.limits.outbox_bytes_max / 2);
         let messages: Vec<Message> =
             history.page.publications.iter().map(|publication| publication.message.clone()).collect();
-        let reply = Reply::History { topic, position: history.head, messages, more: history.page.more };
+        let Page { more, gap, .. } = history.page;
+        let reply = Reply::History { topic, position: history.head, messages, more, gap };
         Some(ServerFrame::Reply { id, reply })
     }
 

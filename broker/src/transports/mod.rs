@@ -68,7 +68,11 @@ impl Transports {
     /// If it is refused, with the answer that says why.
     pub(crate) async fn serve(&self, asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
         let query = Query::parse(asked.request.uri().query().unwrap_or(""))?;
-        match self.wanted(&asked.request, &query)? {
+        let wanted = self.wanted(&asked.request, &query)?;
+        if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
+            return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
+        }
+        match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None),
             Wanted::Bare(pattern) => {
                 let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };

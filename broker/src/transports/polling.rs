@@ -1,5 +1,6 @@
 //! History and long polling: what a topic holds, or the next that comes.
 
+use std::cmp::Reverse;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(super) async fn poll(
 /// What an answer is made of.
 struct Answer {
     publications: Vec<Arc<Publication>>,
-    /// Where the reader stands in each plain topic before `publications`.
+    /// Where the reader stands in each plain topic before `publications`; reading backwards, right after the newest.
     positions: Vec<(Topic, Position)>,
     gap: bool,
     /// Whether something may have come to a pattern since the last poll. That is said, but is no reason not to wait: a
@@ -83,10 +84,10 @@ fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize)
                 format!("'{topic}' keeps no history: wait for what comes with ?wait=SECONDS, or subscribe");
             return Err(Problem::new(StatusCode::NOT_FOUND, ErrorCode::HistoryOff, detail));
         }
-        let is_newest = query.since.is_none();
-        let reading = match &query.since {
-            Some(since) => Reading::Forward { since: Some(since.clone()), limit },
-            None => Reading::Backward { until: None, limit },
+        let is_newest = query.since.is_none() && !query.reverse;
+        let reading = match (&query.since, query.reverse) {
+            (Some(since), false) => Reading::Forward { since: Some(since.clone()), limit },
+            (until, _) => Reading::Backward { until: until.clone(), limit },
         };
         let History { head, mut page } = worker.engine.history(&topic, &reading, bytes_max);
         if is_newest {
@@ -94,14 +95,27 @@ fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize)
         }
         answer.gap |= page.gap;
         answer.more |= page.more && !is_newest;
-        let before_page =
-            page.publications.first().map(|first| Position { offset: first.offset - 1, ..head });
-        answer.positions.push((topic, before_page.unwrap_or(head)));
+        answer.positions.push((topic, start_of(&page.publications, head, query.reverse)));
         answer.publications.append(&mut page.publications);
     }
-    // Each topic is in order already; among topics, what was accepted earlier comes first.
-    answer.publications.sort_by_key(|publication| publication.accepted_us);
+    // Each topic is in order already; among topics, what was accepted earlier comes first, or last in reverse.
+    if query.reverse {
+        answer.publications.sort_by_key(|publication| Reverse(publication.accepted_us));
+    } else {
+        answer.publications.sort_by_key(|publication| publication.accepted_us);
+    }
     Ok(answer)
+}
+
+/// Where a reader stands before the first of `publications`. Reading backwards a position is never included, so that is
+/// after it; and where nothing is left to read it is the first of all, before which there never was anything.
+fn start_of(publications: &[Arc<Publication>], head: Position, reverse: bool) -> Position {
+    match (publications.first(), reverse) {
+        (Some(first), false) => Position { offset: first.offset - 1, ..head },
+        (Some(first), true) => Position { offset: first.offset + 1, ..head },
+        (None, false) => head,
+        (None, true) => Position { offset: 1, ..head },
+    }
 }
 
 impl Answer {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fanwire_core::MessageFormat;
-use fanwire_protocol::{EARLIEST, Since};
+use fanwire_protocol::Since;
 
+use crate::clock;
 use crate::problem::Problem;
 
 /// The longest wait of a long poll.
@@ -16,6 +17,8 @@ pub(crate) struct Query {
     pub(crate) topics: Vec<String>,
     pub(crate) since: Option<Since>,
     pub(crate) limit: Option<usize>,
+    /// Newest first, back from `since` or from the newest.
+    pub(crate) reverse: bool,
     pub(crate) wait: Duration,
     pub(crate) echo: bool,
     pub(crate) format: MessageFormat,
@@ -31,6 +34,7 @@ impl Query {
             topics: Vec::new(),
             since: None,
             limit: None,
+            reverse: false,
             wait: Duration::ZERO,
             echo: true,
             format: MessageFormat::Bare,
@@ -40,22 +44,25 @@ impl Query {
                 "topic" => query.topics.push(value.into_owned()),
                 "since" => query.since = Some(parse_since(&value)?),
                 "limit" => query.limit = Some(parse_limit(&value)?),
+                "reverse" => query.reverse = parse_switch("reverse", &value)?,
                 "wait" => query.wait = parse_wait(&value)?,
                 "echo" => query.echo = parse_switch("echo", &value)?,
                 "envelope" if parse_switch("envelope", &value)? => query.format = MessageFormat::Envelope,
                 _ => {}
             }
         }
+        if query.reverse && !query.wait.is_zero() {
+            return Err(Problem::bad_request(
+                "reverse: reading backwards there is nothing to wait for: leave out either reverse or wait",
+            ));
+        }
         Ok(query)
     }
 }
 
-/// Reads a cursor or the word `earliest`.
+/// Reads a place to read from; an age is one before now.
 pub(crate) fn parse_since(text: &str) -> Result<Since, Problem> {
-    if text == EARLIEST {
-        return Ok(Since::Earliest);
-    }
-    text.parse().map(Since::Cursor).map_err(|error| Problem::bad_request(format!("since: {error}")))
+    Since::from_text(text, clock::unix_ms()).map_err(|error| Problem::bad_request(format!("since: {error}")))
 }
 
 fn parse_limit(text: &str) -> Result<usize, Problem> {
@@ -96,6 +103,14 @@ mod tests {
         assert_eq!((query.limit, query.wait, query.echo), (Some(5), Duration::from_millis(2500), false));
         assert_eq!(query.format, MessageFormat::Envelope);
         assert_eq!(Query::parse("since=earliest").unwrap().since, Some(Since::Earliest));
+        assert!(Query::parse("reverse=true&since=earliest").unwrap().reverse);
+        for moment in ["2026-11-21T06:40:00Z", "2026-11-21T07:40:00%2B01:00", "2026-11-21T07:40:00+01:00"] {
+            let query = Query::parse(&format!("since={moment}")).unwrap();
+            assert_eq!(query.since, Some(Since::Time(1_795_243_200_000)), "{moment}");
+        }
+        let before_ms = clock::unix_ms() - 600_000;
+        let Some(Since::Time(moment)) = Query::parse("since=10m").unwrap().since else { panic!("a moment") };
+        assert!((before_ms..=clock::unix_ms() - 600_000).contains(&moment));
     }
 
     #[test]
@@ -104,6 +119,14 @@ mod tests {
             "since=",
             "since=x",
             "since=a:-1",
+            "since=-10m",
+            "since=10min",
+            "since=99999999999999999999d",
+            "since=2026-11-21",
+            "since=1969-12-31T23:59:59Z",
+            "reverse=maybe",
+            "reverse=true&wait=1",
+            "limit=99999999999999999999",
             "limit=0",
             "limit=-1",
             "limit=x",

@@ -28,6 +28,8 @@ pub struct HistoryPage {
     pub position: Position,
     /// Whether there is more in the direction of reading: ask again since the last message's position.
     pub more: bool,
+    /// Whether something between the place asked for and the first message is no longer held.
+    pub gap: bool,
 }
 
 impl History {
@@ -57,7 +59,9 @@ impl History {
         let topic = topic(&self.topic)?;
         let request = Request::History { topic, since: self.since, limit: self.limit, reverse: self.reverse };
         match self.link.ask(request, 0).await? {
-            Reply::History { position, messages, more, .. } => Ok(HistoryPage { messages, position, more }),
+            Reply::History { position, messages, more, gap, .. } => {
+                Ok(HistoryPage { messages, position, more, gap })
+            }
             other => Err(unexpected(&other)),
         }
     }

@@ -39,7 +39,7 @@ fn request<'a, V: FieldValue<'a>>(frame_type: &str, object: &Object<V>) -> Resul
         "history" => Ok(Request::History {
             topic: object.topic()?,
             since: since(object)?,
-            limit: object.small_number(Field::Limit)?,
+            limit: limit(object)?,
             reverse: object.boolean(Field::Reverse)?.unwrap_or(false),
         }),
         "presence" => Ok(Request::Presence { topic: object.topic()? }),
@@ -80,7 +80,7 @@ fn since<'a, V: FieldValue<'a>>(object: &Object<V>) -> Result<Option<Since>, Rej
     let wrong = || {
         object.wrong(
             Field::Since,
-            "\"earliest\", a cursor as the broker gave it, or an object with `epoch` and `offset`",
+            "\"earliest\", a cursor as the broker gave it, or an object with either `epoch` and `offset` or `ts`",
         )
     };
     if let Some(text) = value.as_text() {
@@ -91,5 +91,21 @@ fn since<'a, V: FieldValue<'a>>(object: &Object<V>) -> Result<Option<Since>, Rej
         return Ok(Some(Since::Cursor(cursor)));
     }
     let place = value.as_object().ok_or_else(wrong)?.within("since.");
-    place.required_position().map(|position| Some(Since::Position(position)))
+    let Some(moment) = place.number(Field::Ts)? else {
+        return place.required_position().map(|position| Some(Since::Position(position)));
+    };
+    if place.optional(Field::Epoch).is_some() || place.optional(Field::Offset).is_some() {
+        return Err(Rejection::bad_frame(
+            "`since.ts` and a position (`since.epoch`, `since.offset`) exclude each other: send one of them",
+        ));
+    }
+    Ok(Some(Since::Time(moment)))
+}
+
+/// A page without room for a single publication would leave its reader where it stands, asking for ever.
+fn limit<'a, V: FieldValue<'a>>(object: &Object<V>) -> Result<Option<u32>, Rejection> {
+    match object.small_number(Field::Limit)? {
+        Some(0) => Err(object.wrong(Field::Limit, "a whole number from 1 to 4294967295")),
+        limit => Ok(limit),
+    }
 }

@@ -89,6 +89,7 @@ fields! {
     Duplicate = "duplicate",
     Messages = "messages",
     More = "more",
+    Gap = "gap",
     Members = "members",
     Info = "info",
     InfoBase64 = "info_base64",

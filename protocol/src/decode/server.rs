@@ -80,6 +80,7 @@ fn reply<'a, V: FieldValue<'a>>(frame_type: &str, object: &Object<V>) -> Result<
             position: object.required_position()?,
             messages: objects(object, Field::Messages, "messages[].", message)?,
             more: object.required_boolean(Field::More)?,
+            gap: object.boolean(Field::Gap)?.unwrap_or(false),
         }),
         "presence" => Ok(Reply::Presence {
             topic: object.topic()?,

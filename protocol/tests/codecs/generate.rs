@@ -45,7 +45,12 @@ pub(crate) fn cursor() -> impl Strategy<Value = Cursor> {
 }
 
 fn since() -> impl Strategy<Value = Since> {
-    prop_oneof![Just(Since::Earliest), position().prop_map(Since::Position), cursor().prop_map(Since::Cursor),]
+    prop_oneof![
+        Just(Since::Earliest),
+        position().prop_map(Since::Position),
+        cursor().prop_map(Since::Cursor),
+        any::<u64>().prop_map(Since::Time),
+    ]
 }
 
 fn text_payload() -> impl Strategy<Value = Payload> {
@@ -149,7 +154,7 @@ pub(crate) fn client_frame(payload: &BoxedStrategy<Payload>) -> impl Strategy<Va
         pattern().prop_map(|pattern| Request::Unsubscribe { pattern }),
         (topic(), payload.clone(), option::of(".{1,60}"), any::<bool>())
             .prop_map(|(topic, payload, key, echo)| Request::Publish { topic, payload, key, echo }),
-        (topic(), option::of(since()), option::of(any::<u32>()), any::<bool>())
+        (topic(), option::of(since()), option::of(1u32..), any::<bool>())
             .prop_map(|(topic, since, limit, reverse)| Request::History { topic, since, limit, reverse }),
         topic().prop_map(|topic| Request::Presence { topic }),
         any::<String>().prop_map(|token| Request::Refresh { token }),
@@ -195,8 +200,9 @@ fn reply(payload: &BoxedStrategy<Payload>) -> impl Strategy<Value = Reply> {
         (topic(), position(), any::<bool>()).prop_map(|(topic, position, duplicate)| Reply::Published(
             Receipt { topic, position, duplicate }
         )),
-        (topic(), position(), vec(message(payload), 0..20), any::<bool>())
-            .prop_map(|(topic, position, messages, more)| Reply::History { topic, position, messages, more }),
+        (topic(), position(), vec(message(payload), 0..20), any::<bool>(), any::<bool>()).prop_map(
+            |(topic, position, messages, more, gap)| Reply::History { topic, position, messages, more, gap }
+        ),
         (topic(), vec(member(payload), 0..20))
             .prop_map(|(topic, members)| Reply::Presence { topic, members }),
         any::<u64>().prop_map(|expires| Reply::Refreshed { expires }),

@@ -6,6 +6,7 @@ mod everywhere;
 mod gaps;
 mod keys;
 mod listeners;
+mod moments;
 mod numbers;
 mod operating;
 mod order;

@@ -66,6 +66,14 @@ fn wrong_values(takes: Takes) -> Vec<&'static str> {
             r#"{"epoch":"a","offset":1e3}"#,
             r#"{"epoch":"a","offset":18446744073709551616}"#,
             r#"{"epoch":["a"],"offset":{}}"#,
+            r#"{"ts":-1}"#,
+            r#"{"ts":"2026-11-21T06:40:00Z"}"#,
+            r#"{"ts":1.5}"#,
+            r#"{"ts":18446744073709551616}"#,
+            r#"{"ts":1,"epoch":"a","offset":1}"#,
+            r#"{"ts":1,"offset":1}"#,
+            r#""10m""#,
+            r#""2026-11-21T06:40:00Z""#,
         ]);
     }
     values
@@ -132,7 +140,17 @@ fn the_largest_numbers_that_can_be_meant_are_taken() {
             ),
             "history",
         ),
-        (r#"{"type":"history","id":4294967295,"topic":"a","limit":0}"#.to_owned(), "history"),
+        (
+            r#"{"type":"history","id":4294967295,"topic":"a","since":{"ts":18446744073709551615},"limit":1}"#
+                .to_owned(),
+            "history",
+        ),
+        (
+            r#"{"type":"subscribe","id":4294967295,"topic":"c","since":{"ts":18446744073709551615}}"#
+                .to_owned(),
+            "subscribed",
+        ),
+        (r#"{"type":"subscribe","id":4294967295,"topic":"d","since":{"ts":0}}"#.to_owned(), "subscribed"),
     ] {
         socket.send_text(&sent);
         let reply = socket.read_json();

@@ -11,7 +11,7 @@ use fanwire_core::{
     Audience, Broadcast, CHUNK_BYTES_MAX, Encoding, Fanout, HistoryLimits, Outbox, Publication, Publish,
     SessionKey, SubscriptionKey, TopicLog, Written,
 };
-use fanwire_protocol::{Epoch, Payload, Position, Topic};
+use fanwire_protocol::{Epoch, Payload, Place, Position, Topic};
 use fastrand::Rng;
 
 use crate::client::Client;
@@ -75,7 +75,7 @@ impl World {
     pub(crate) fn new(random: &mut Rng, flaw: Flaw) -> Self {
         let topic = |number: u64| {
             let name: Topic = format!("t.{number}").parse().expect("a topic");
-            TopicState { name, log: TopicLog::new(Epoch::from_random(number + 1)), published: Vec::new() }
+            TopicState { name, log: TopicLog::new(Epoch::from_random(number + 1), 0), published: Vec::new() }
         };
         let topics: Vec<_> = (0..random.u64(1..4)).map(topic).collect();
         let clients =
@@ -241,7 +241,7 @@ impl World {
         let topic = self.topic_of(client);
         let (missed, mut recovered) = match asked {
             Some(position) => {
-                let missed = topic.log.since(Some(position));
+                let missed = topic.log.since(Place::After(position));
                 (missed.publications, missed.recovered)
             }
             None => (Vec::new(), true),
@@ -292,7 +292,8 @@ impl World {
     /// Loss is told exactly when something after the asked position is no longer held.
     fn check_recovered(&self, client: usize, asked: Option<Position>, recovered: bool) -> Result<(), String> {
         let (Some(asked), topic) = (asked, self.topic_of(client)) else { return Ok(()) };
-        let held: BTreeSet<u64> = topic.log.since(None).publications.iter().map(|held| held.offset).collect();
+        let held: BTreeSet<u64> =
+            topic.log.since(Place::Earliest).publications.iter().map(|held| held.offset).collect();
         let all_held = topic
             .published
             .iter()
@@ -328,7 +329,7 @@ impl World {
             worker.inbox.retain(|broadcast| broadcast.publication.message.topic != name);
         }
         self.epochs += 1;
-        let log = TopicLog::new(Epoch::from_random(self.epochs));
+        let log = TopicLog::new(Epoch::from_random(self.epochs), 0);
         self.topics[topic] = TopicState { name, log, published: Vec::new() };
     }
 

@@ -153,7 +153,8 @@ async fn history_and_ping_survive_a_broken_connection() {
         let mut peer = broker.accept().await;
         assert_eq!((peer.read().await, peer.read().await), (one.clone(), two.clone()));
         let topic = "a".parse().unwrap();
-        let history = Reply::History { topic, position: at(9), messages: Vec::new(), more: false };
+        let history =
+            Reply::History { topic, position: at(9), messages: Vec::new(), more: false, gap: false };
         peer.reply(one.id.unwrap(), history).await;
         peer.reply(two.id.unwrap(), Reply::Pong).await;
         peer
