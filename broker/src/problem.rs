@@ -95,7 +95,13 @@ impl From<DecodeError> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::new(status_of(refusal.code), refusal.code, refusal.message)
+        let problem = Self::new(status_of(refusal.code), refusal.code, refusal.message);
+        // Every rate gives at least one a second back, so whoever waits a second is served.
+        if refusal.code == ErrorCode::RateLimited {
+            problem.with_header(header::RETRY_AFTER, "1")
+        } else {
+            problem
+        }
     }
 }
 

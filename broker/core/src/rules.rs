@@ -2,7 +2,7 @@
 
 use fanwire_protocol::Topic;
 
-use crate::{Access, HistoryLimits, RulePattern};
+use crate::{Access, HistoryLimits, Rate, RulePattern};
 
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,12 +23,14 @@ pub struct TopicPolicy {
     pub history: HistoryLimits,
     /// What happens to sessions that do not keep up with it.
     pub slow: SlowPolicy,
+    /// How many publications it takes; `None` is no limit.
+    pub rate: Option<Rate>,
 }
 
 impl TopicPolicy {
     /// What holds for a topic that no rule speaks of.
     pub const DEFAULT: TopicPolicy =
-        TopicPolicy { history: HistoryLimits::DEFAULT, slow: SlowPolicy::Disconnect };
+        TopicPolicy { history: HistoryLimits::DEFAULT, slow: SlowPolicy::Disconnect, rate: None };
 }
 
 /// The policy of all topics that match a pattern.
@@ -55,6 +57,11 @@ impl Rules {
     /// Takes rules in the order in which they are asked, and who may do what no rule speaks of.
     pub fn new(rules: Vec<Rule>, unruled: Access) -> Self {
         Self { rules, unruled }
+    }
+
+    /// Whether any rule limits how many publications a topic takes.
+    pub fn has_rates(&self) -> bool {
+        self.rules.iter().any(|rule| rule.policy.rate.is_some())
     }
 
     /// What holds for `topic`: the first matching rule's word, else [`TopicPolicy::DEFAULT`].
@@ -85,6 +92,7 @@ mod tests {
             policy: TopicPolicy {
                 history: HistoryLimits { messages, bytes: 1, ttl_ms: 1 },
                 slow: SlowPolicy::Skip,
+                rate: None,
             },
             publish: None,
             subscribe: None,

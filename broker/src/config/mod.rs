@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod limits;
 mod nearest;
+mod rate;
 mod settings;
 mod topic;
 mod value;
@@ -22,6 +23,7 @@ use std::path::Path;
 
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
+pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
 
 use settings::{Loader, SETTINGS};

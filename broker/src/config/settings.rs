@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::error::{ConfigError, Place};
+use super::rate;
 use super::value::Raw;
 use super::{Config, LogFormat};
 
@@ -59,7 +60,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(log.format, log_format),
     setting!(limits.connections_max, count),
     setting!(limits.connections_per_address_max, count_or_none),
+    setting!(limits.connection_rate_per_address, rate::read),
+    setting!(limits.handshakes_max, count),
     setting!(limits.message_bytes_max, message_bytes),
+    setting!(limits.publish_rate_per_session, rate::read),
     setting!(limits.outbox_bytes_max, bytes),
     setting!(limits.inbox_bytes_max, bytes),
     setting!(limits.subscriptions_per_session_max, count),

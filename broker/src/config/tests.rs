@@ -273,7 +273,7 @@ fn conflict_is_blamed_on_the_setting_made_last() {
 fn topic_rules_keep_their_order() {
     let config = load_from(
         "[[topic]]\nmatch = 'chat.*'\nhistory = { messages = 5, bytes = '1KiB', ttl = '1m' }\n\
-         [[topic]]\nmatch = 'chat.>'\nhistory = false\nslow = 'latest'\n\
+         [[topic]]\nmatch = 'chat.>'\nhistory = false\nslow = 'latest'\nrate = 20\n\
          [[topic]]\nmatch = 'news.>'\nhistory = { ttl = '500ms' }\n\
          [[topic]]\nmatch = 'plain'\npublish = 'authenticated'\nsubscribe = 'anyone'\n\
          [[topic]]\nmatch = 'users.{user}.>'\nsubscribe = 'granted'\n",
@@ -287,11 +287,16 @@ fn topic_rules_keep_their_order() {
         slow: SlowRule::Disconnect,
         publish: None,
         subscribe: None,
+        rate: None,
     };
     let bounds = |messages, bytes, ttl| HistoryRule { messages, bytes, ttl };
     let expected = [
         rule("chat.*", Some(bounds(Some(5), Some(1024), Some(Duration::from_secs(60))))),
-        TopicRule { slow: SlowRule::Latest, ..rule("chat.>", None) },
+        TopicRule {
+            slow: SlowRule::Latest,
+            rate: Some(RateLimit { per_second: 20, burst: 20 }),
+            ..rule("chat.>", None)
+        },
         rule("news.>", Some(bounds(None, None, Some(Duration::from_millis(500))))),
         TopicRule {
             publish: Some(Access::Authenticated),
@@ -322,10 +327,27 @@ fn bad_topic_rules_are_refused() {
             "1: bad value for 'topic': write each rule under its own [[topic]], found a table",
         ),
         ("\n[[topic]]\nmach = 'a'", "3: unknown key 'topic.mach'; did you mean 'topic.match'?"),
-        ("[[topic]]\nmatch = 'a'\nrate = 3", "3: unknown key 'topic.rate'; did you mean 'topic.match'?"),
+        ("[[topic]]\nmatch = 'a'\nrats = 3", "3: unknown key 'topic.rats'; did you mean 'topic.rate'?"),
         (
             "[[topic]]\nmatch = 'a'\nslow = 'wait'",
             "3: bad value for 'topic.slow': 'wait' is none of \"disconnect\", \"skip\" and \"latest\"",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\nrate = 'fast'",
+            "3: bad value for 'topic.rate': expected a number a second or { per_second = 100, burst = 500 }, found a \
+             string",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\nrate = { burst = 3 }",
+            "3: bad value for 'topic.rate': it needs per_second, as in { per_second = 100, burst = 500 }",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\nrate = { per_second = 3, bust = 3 }",
+            "3: bad value for 'topic.rate': 'bust' is neither per_second nor burst",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\nrate = { per_second = 0, burst = 3 }",
+            "3: bad value for 'topic.rate': per_second is 0; write a number from 1 to 1000000",
         ),
         (
             "[[topic]]\nmatch = 'a'\n\n[[topic]]\nhistory = false",
@@ -403,7 +425,7 @@ fn rules_in_the_example_load_when_uncommented() {
     };
     let config = load_from(&text.lines().map(uncomment).collect::<String>(), &[], &[]).unwrap();
     let patterns: Vec<&str> = config.topics.iter().map(|rule| rule.pattern.as_str()).collect();
-    assert_eq!(patterns, ["chat.>", "cursors.*", "users.{user}.>"]);
+    assert_eq!(patterns, ["chat.>", "cursors.*", "users.{user}.>", "rooms.*"]);
     assert_eq!(config.topics[1].history, None);
     assert_eq!(Config { topics: Vec::new(), ..config }, Config::default());
 }

@@ -10,9 +10,11 @@ use toml::de::DeValue;
 
 use super::error::ConfigError;
 use super::file::{Source, in_order};
+use super::rate::{self, RateLimit};
 use super::value::{Raw, kind};
 
-const KEYS: [&str; 5] = ["topic.match", "topic.history", "topic.slow", "topic.publish", "topic.subscribe"];
+const KEYS: [&str; 6] =
+    ["topic.match", "topic.history", "topic.slow", "topic.publish", "topic.subscribe", "topic.rate"];
 const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes", "topic.history.ttl"];
 
 /// The policy of all topics that match a pattern.
@@ -28,6 +30,8 @@ pub struct TopicRule {
     pub publish: Option<Access>,
     /// Who may subscribe to and read the topics; `None` leaves that to what holds without a rule.
     pub subscribe: Option<Access>,
+    /// How many publications each topic takes, without limit if `None`.
+    pub rate: Option<RateLimit>,
 }
 
 /// What happens to a delivery that does not fit into a session's outbox.
@@ -82,6 +86,7 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
     let mut history = Some(HistoryRule::default());
     let mut slow = SlowRule::default();
     let (mut publish, mut subscribe) = (None, None);
+    let mut rate = None;
     for (key, offset, value) in in_order(table) {
         let key = format!("topic.{key}");
         let refused = |reason| source.bad_value(offset, &key, reason);
@@ -91,6 +96,7 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
             "topic.slow" => slow = read_slow(value).map_err(refused)?,
             "topic.publish" => publish = Some(read_access(value).map_err(refused)?),
             "topic.subscribe" => subscribe = Some(read_access(value).map_err(refused)?),
+            "topic.rate" => rate = rate::read(Raw::Toml(value)).map_err(refused)?,
             _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
         }
     }
@@ -99,7 +105,7 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
         key: "topic.match".to_owned(),
         reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
     })?;
-    Ok(TopicRule { pattern, history, slow, publish, subscribe })
+    Ok(TopicRule { pattern, history, slow, publish, subscribe, rate })
 }
 
 fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
-use fanwire_core::{Missed, Page, Publication, Publish, Rules, Start, TopicPolicy};
+use fanwire_core::{Missed, Page, Publication, Publish, Rate, Rules, Start, TopicPolicy};
 use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
@@ -123,6 +123,17 @@ impl Engine {
             }
         }
         appended.accepted
+    }
+
+    /// Takes one publication of the rate that the topic's rule sets, if it sets one.
+    ///
+    /// # Errors
+    /// If the rate does not allow it yet: the rate, and after how many microseconds it will.
+    pub(crate) fn admit(&self, topic: &Topic) -> Result<(), (Rate, u64)> {
+        if !self.rules.load().has_rates() || self.policy_of(topic).rate.is_none() {
+            return Ok(());
+        }
+        self.with_topic(topic, |topic, _| topic.take_of_rate(clock::monotonic_us()))
     }
 
     /// Begins to listen to one topic for `worker`. Nothing is lost or doubled in between: what was missed and the

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{Broadcast, Publish, RecentKeys, TopicLog, TopicPolicy};
+use fanwire_core::{Broadcast, Meter, Publish, Rate, RecentKeys, TopicLog, TopicPolicy};
 use fanwire_protocol::{Epoch, Topic};
 
 use super::Accepted;
@@ -29,6 +29,8 @@ struct Inner {
     pattern_listening: Vec<u32>,
     patterns_as_of: u64,
     keys: Option<Box<RecentKeys>>,
+    /// What was taken of the policy's rate.
+    meter: Meter,
     used_us: u64,
     is_retired: bool,
 }
@@ -54,6 +56,7 @@ impl TopicState {
             pattern_listening: Vec::new(),
             patterns_as_of: 0,
             keys: None,
+            meter: Meter::default(),
             used_us: clock::monotonic_us(),
             is_retired: false,
         };
@@ -114,6 +117,17 @@ impl Locked<'_> {
             bytes_grown: self.0.log.bytes() as isize - before.0 as isize,
             publications_grown: self.0.log.len() as isize - before.1 as isize,
         }
+    }
+
+    /// Takes one publication of the rate that holds for the topic.
+    ///
+    /// # Errors
+    /// If the rate does not allow it yet: the rate, and after how many microseconds it will.
+    pub(super) fn take_of_rate(&mut self, now_us: u64) -> Result<(), (Rate, u64)> {
+        self.0
+            .policy
+            .rate
+            .map_or(Ok(()), |rate| self.0.meter.take(rate, now_us).map_err(|wait_us| (rate, wait_us)))
     }
 
     fn repeated(&mut self, key: Option<&str>, now_ms: u64) -> Option<fanwire_protocol::Position> {

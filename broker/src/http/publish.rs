@@ -1,5 +1,6 @@
 //! Publishing over HTTP: one publication a request, or many.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,13 +9,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fanwire_core::{Identity, Publish, Refusal};
 use fanwire_protocol::{DecodeError, ErrorCode, Payload, Topic, json};
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{Extensions, HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 
 use super::HttpState;
 use crate::engine::Accepted;
 use crate::problem::Problem;
+use crate::sessions::PublishMeter;
 use crate::topic_path;
 
 /// The header that names a publish, so that repeating it is harmless.
@@ -34,7 +36,8 @@ pub(super) async fn publish_one(
     let body = read_body(body, state.limits.message_bytes_max, state.limits.body_timeout).await?;
     let payload = payload_of(&parts.headers, &body)?;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-    let accepted = state.publisher.publish(&Identity::Anonymous, publish)?;
+    let meter = meter_of(&parts.extensions);
+    let accepted = state.publisher.publish(&Identity::Anonymous, &meter, publish)?;
     state.publisher.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted)))
 }
@@ -44,6 +47,7 @@ pub(super) async fn publish_many(
     State(state): State<HttpState>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
+    let meter = meter_of(request.extensions());
     let body =
         read_body(request.into_body(), state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
@@ -51,7 +55,7 @@ pub(super) async fn publish_many(
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
         results.push(match entry {
-            Ok(entry) => publish_entry(&state, entry),
+            Ok(entry) => publish_entry(&state, &meter, entry),
             Err(DecodeError::Rejected { code, message, .. }) => failure(&state, code, message),
             Err(DecodeError::Unreadable(message)) => failure(&state, ErrorCode::BadFrame, message),
         });
@@ -90,13 +94,18 @@ struct Results {
     results: Vec<Outcome>,
 }
 
-fn publish_entry(state: &HttpState, entry: json::BatchEntry) -> Outcome {
+fn publish_entry(state: &HttpState, meter: &PublishMeter, entry: json::BatchEntry) -> Outcome {
     let json::BatchEntry { topic, payload, key } = entry;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-    match state.publisher.publish(&Identity::Anonymous, publish) {
+    match state.publisher.publish(&Identity::Anonymous, meter, publish) {
         Ok(accepted) => receipt(&topic, &accepted),
         Err(Refusal { code, message }) => failure(state, code, message),
     }
+}
+
+/// What the connection has published of late, which whoever hands requests over puts into them.
+fn meter_of(extensions: &Extensions) -> Arc<PublishMeter> {
+    extensions.get().cloned().unwrap_or_default()
 }
 
 fn failure(state: &HttpState, code: ErrorCode, message: String) -> Outcome {

@@ -5,12 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanwire_core::Rate;
+use fanwire_protocol::ErrorCode;
+use http::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::rate;
 use super::worker::{NewConnection, WorkerHandle};
+use crate::clock;
 use crate::config::Limits;
 use crate::problem::Problem;
-use crate::sessions::{HeldPermits, Permit};
+use crate::sessions::{ArrivalMeters, HeldPermits, Network, Permit};
 use crate::telemetry::{RefusalReason, Shared};
 
 /// How many connections may wait to be accepted; the system may allow fewer.
@@ -48,6 +53,8 @@ pub(super) struct Acceptor {
     permits: HeldPermits,
     connections_max: usize,
     per_address_max: usize,
+    arrival_rate: Option<Rate>,
+    arrivals: ArrivalMeters,
     counters: Arc<Shared>,
     next: usize,
 }
@@ -59,6 +66,8 @@ impl Acceptor {
             permits: HeldPermits::default(),
             connections_max: limits.connections_max,
             per_address_max: limits.connections_per_address_max,
+            arrival_rate: limits.connection_rate_per_address.map(rate),
+            arrivals: ArrivalMeters::default(),
             counters,
             next: 0,
         }
@@ -80,7 +89,7 @@ impl Acceptor {
     }
 
     async fn admit(&mut self, stream: TcpStream, address: IpAddr, workers: &[WorkerHandle]) {
-        let permit = match Permit::take(&self.permits, address, self.connections_max, self.per_address_max) {
+        let permit = match self.permit(address.into()) {
             Ok(permit) => permit,
             Err(reason) => return self.refuse(&stream, reason),
         };
@@ -92,23 +101,41 @@ impl Acceptor {
         workers[self.next].serve(NewConnection { stream, permit }).await;
     }
 
+    fn permit(&mut self, network: Network) -> Result<Permit, RefusalReason> {
+        if let Some(rate) = self.arrival_rate
+            && self.arrivals.take(network, rate, clock::monotonic_us()).is_err()
+        {
+            return Err(RefusalReason::ConnectionRatePerAddress);
+        }
+        Permit::take(&self.permits, network, self.connections_max, self.per_address_max)
+    }
+
     /// Says why and hangs up. The answer is one small write to an empty socket; if it does not go, it does not matter.
     fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
         self.counters.refused(reason);
-        let detail = match reason {
-            RefusalReason::ConnectionsPerAddressMax => {
-                "too many connections from your address: close some first"
-            }
-            _ => "the broker serves as many connections as it may: try again later, or another one",
+        let (status, code, retry_after, detail) = match reason {
+            RefusalReason::ConnectionRatePerAddress => (
+                StatusCode::TOO_MANY_REQUESTS,
+                ErrorCode::RateLimited,
+                1,
+                "connections from your address come too fast: try again in a second, and keep connections open",
+            ),
+            RefusalReason::ConnectionsPerAddressMax => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::LimitExceeded,
+                5,
+                "too many connections from your address: close some first",
+            ),
+            RefusalReason::ConnectionsMax | RefusalReason::NoSocket => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorCode::LimitExceeded,
+                5,
+                "the broker serves as many connections as it may: try again later, or another one",
+            ),
         };
-        let problem = Problem::new(
-            http::StatusCode::SERVICE_UNAVAILABLE,
-            fanwire_protocol::ErrorCode::LimitExceeded,
-            detail,
-        );
-        let body = problem.into_response().into_body();
+        let body = Problem::new(status, code, detail).into_response().into_body();
         let head = format!(
-            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 5\r\n\
+            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nretry-after: {retry_after}\r\n\
              connection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );

@@ -66,7 +66,7 @@ impl Dispatch {
             let asked = TransportRequest { request, ticket, identity: Identity::Anonymous };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
-            self.route(request).await
+            self.route(request, &ticket).await
         };
         if let Some(origin) = origin {
             let headers = response.headers_mut();
@@ -76,7 +76,12 @@ impl Dispatch {
         self.counted(response)
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn route(
+        &self,
+        mut request: Request<Incoming>,
+        ticket: &ConnectionTicket,
+    ) -> Response<ResponseBody> {
+        request.extensions_mut().insert(ticket.publish_meter());
         let Ok(response) = self.router.clone().call(request.map(axum::body::Body::new)).await;
         response.map(ResponseBody::Routed)
     }

@@ -6,6 +6,7 @@
 mod accept;
 mod connection;
 mod dispatch;
+mod handshakes;
 mod population;
 mod reload;
 mod worker;
@@ -17,12 +18,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::{Access, HistoryLimits, Rule, Rules, SlowPolicy, TopicPolicy};
+use fanwire_core::{Access, HistoryLimits, Rate, Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::auth::SharedOrigins;
-use crate::config::{Config, HistoryRule, SlowRule};
+use crate::config::{Config, HistoryRule, RateLimit, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
@@ -201,10 +202,15 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
             SlowRule::Skip => SlowPolicy::Skip,
             SlowRule::Latest => SlowPolicy::Latest,
         };
-        let policy = TopicPolicy { history, slow };
+        let policy = TopicPolicy { history, slow, rate: rule.rate.map(rate) };
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
     Ok(Rules::new(rules, Access::Anyone))
+}
+
+/// A configured rate as the core counts it.
+fn rate(limit: RateLimit) -> Rate {
+    Rate { per_second: limit.per_second, burst: limit.burst }
 }
 
 fn history_limits(rule: &HistoryRule) -> HistoryLimits {

@@ -11,8 +11,9 @@ use fanwire_protocol::CloseCode;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::connection;
+use super::connection::{self, Presence};
 use super::dispatch::Dispatch;
+use super::handshakes::Handshakes;
 use super::population::{Inhabitant, Population};
 use crate::auth::SharedOrigins;
 use crate::clock;
@@ -21,7 +22,7 @@ use crate::engine::Engine;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{ConnectionTicket, Permit, Worker};
-use crate::telemetry::{Metrics, WorkerCounters};
+use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
 const NEW_CONNECTIONS_MAX: usize = 1024;
@@ -107,6 +108,7 @@ async fn run(
         publisher: crate::sessions::Publisher::new(
             parts.engine.clone(),
             Worker::session_limits(&parts.limits),
+            &parts.limits,
             parts.counters.clone(),
         ),
         limits: Arc::new(parts.limits.clone()),
@@ -114,20 +116,27 @@ async fn run(
         metrics: parts.metrics,
         readiness: parts.readiness,
     };
+    let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
     let worker =
         Rc::new(Worker::new(hub.clone(), parts.engine, parts.limits, parts.counters.clone(), parts.workers));
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins));
+    let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
+    tokio::task::spawn_local(look_after(hub.clone(), handshakes.clone(), parts.counters.clone()));
     // Both tasks end with the runtime, which this function's caller drops.
     tokio::task::spawn_local(hub.clone().run());
-    tokio::task::spawn_local(look_after(hub.clone(), parts.counters.clone()));
     loop {
+        let has_room = handshakes.make_room(|| parts.counters.handshake_failed(HandshakeFailure::CrowdedOut));
         tokio::select! {
-            connection = incoming.recv() => {
+            () = handshakes.room(), if !has_room => {}
+            connection = incoming.recv(), if has_room => {
                 let Some(NewConnection { stream, permit }) = connection else { break };
                 let ticket = ConnectionTicket::new(permit, parts.counters.clone());
-                let inhabitant = Inhabitant::new(&population);
-                let served = connection::serve(stream, ticket, dispatch.clone(), draining.clone(), inhabitant);
+                let presence = Presence {
+                    inhabitant: Inhabitant::new(&population),
+                    handshake: handshakes.begin(ticket.abort().clone()),
+                };
+                let served = connection::serve(stream, ticket, dispatch.clone(), draining.clone(), presence);
                 tokio::task::spawn_local(served);
             }
             _ = draining.changed() => break,
@@ -161,7 +170,7 @@ fn send_away(hub: &Hub) {
 }
 
 /// Pings the quiet, closes the silent, gives up the stuck, and counts what waits.
-async fn look_after(hub: Rc<Hub>, counters: Arc<WorkerCounters>) {
+async fn look_after(hub: Rc<Hub>, handshakes: Rc<Handshakes>, counters: Arc<WorkerCounters>) {
     let mut ticks = tokio::time::interval(LOOK_AFTER_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -173,5 +182,6 @@ async fn look_after(hub: Rc<Hub>, counters: Arc<WorkerCounters>) {
             waiting_bytes += outlet.waiting_bytes() as u64;
         });
         counters.outbox_bytes.set(waiting_bytes);
+        counters.handshakes.set(handshakes.len() as u64);
     }
 }

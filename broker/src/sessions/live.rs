@@ -8,10 +8,11 @@ use fanwire_core::{
     Close, Effect, Encoding, Identity, Page, Publication, Publish, Refusal, Session, SessionKey, Start,
 };
 use fanwire_protocol::{
-    ClientFrame, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, ServerFrame, Topic,
+    ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, ServerFrame,
+    Topic,
 };
 
-use super::Worker;
+use super::{PublishMeter, Worker};
 use crate::engine::{Accepted, Joined, Reading};
 use crate::hub::Outlet;
 
@@ -25,6 +26,7 @@ pub(crate) struct LiveSession {
     key: SessionKey,
     encoding: Encoding,
     session: Session,
+    meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
 }
@@ -49,7 +51,8 @@ impl LiveSession {
     ) -> Self {
         let key = worker.hub.open(outlet.clone());
         let session = Session::new(worker.next_connection(), identity);
-        Self { worker, outlet, key, encoding, session, replies: Vec::new() }
+        let meter = PublishMeter::default();
+        Self { worker, outlet, key, encoding, session, meter, replies: Vec::new() }
     }
 
     /// What all sessions of this worker share.
@@ -106,7 +109,7 @@ impl LiveSession {
     /// Says why it is refused.
     pub(crate) fn publish(&self, mut publish: Publish, has_echo: bool) -> Result<Accepted, Refusal> {
         publish.except = (!has_echo).then_some((self.worker.hub.worker(), self.key));
-        self.worker.publisher.publish(self.session.identity(), publish)
+        self.worker.publisher.publish(self.session.identity(), &self.meter, publish)
     }
 
     /// Handles one frame. Replies wait until [`LiveSession::flush_replies`]. Returns how to close the session if the
@@ -123,6 +126,9 @@ impl LiveSession {
                 return Some(close);
             }
             Effect::Publish { id, publish } => {
+                if let Err(refusal) = self.worker.publisher.admit(&publish.topic, &self.meter) {
+                    return self.refuse_publish(id, refusal);
+                }
                 let topic = publish.topic.clone();
                 let place = (self.worker.hub.worker(), self.key);
                 let publish = publish.into_publish(self.session.identity(), place);
@@ -155,6 +161,16 @@ impl LiveSession {
             }
         }
         None
+    }
+
+    /// Says that a publish came too fast; a session that has been told so again and again is to be closed.
+    fn refuse_publish(&mut self, id: Option<u32>, refusal: Refusal) -> Option<Close> {
+        self.send(&ServerFrame::Error { id, code: refusal.code, message: refusal.message });
+        self.meter.is_flooding().then(|| {
+            let reason =
+                "the session goes on publishing faster than it may, although it was told so many times";
+            Close::new(CloseCode::RateLimited, reason)
+        })
     }
 
     fn history(&self, id: Option<u32>, topic: Topic, reading: &Reading) -> Option<ServerFrame> {

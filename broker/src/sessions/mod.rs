@@ -4,6 +4,8 @@
 //! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
 
 mod live;
+mod meter;
+mod network;
 mod publisher;
 mod ticket;
 
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use fanwire_core::{Rules, SessionLimits, Terms};
 
 pub(crate) use live::{LiveSession, Opened};
+pub(crate) use meter::PublishMeter;
+pub(crate) use network::{ArrivalMeters, Network};
 pub(crate) use publisher::Publisher;
 pub(crate) use ticket::{ConnectionTicket, HeldPermits, Permit};
 
@@ -44,7 +48,7 @@ impl Worker {
         workers: usize,
     ) -> Self {
         let session_limits = Self::session_limits(&limits);
-        let publisher = Publisher::new(engine.clone(), session_limits, counters.clone());
+        let publisher = Publisher::new(engine.clone(), session_limits, &limits, counters.clone());
         let connections = Cell::new(0);
         Self {
             hub,

@@ -2,33 +2,71 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Identity, Publish, Refusal, SessionLimits, Terms, check_publish};
+use fanwire_core::{Identity, Publish, Rate, Refusal, SessionLimits, Terms, check_publish};
+use fanwire_protocol::Topic;
 
+use super::meter::{self, PublishMeter};
+use crate::clock;
+use crate::config::Limits;
 use crate::engine::{Accepted, Engine};
-use crate::telemetry::WorkerCounters;
+use crate::telemetry::{RateReason, WorkerCounters};
 
 /// Checks, accepts and counts publications on one worker.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     engine: Arc<Engine>,
     limits: SessionLimits,
+    session_rate: Option<Rate>,
     counters: Arc<WorkerCounters>,
 }
 
 impl Publisher {
     /// Publishes into `engine` within `limits`; `counters` are those of the worker that will call this.
-    pub(crate) fn new(engine: Arc<Engine>, limits: SessionLimits, counters: Arc<WorkerCounters>) -> Self {
-        Self { engine, limits, counters }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        limits: SessionLimits,
+        configured: &Limits,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
+        let session_rate = configured
+            .publish_rate_per_session
+            .map(|limit| Rate { per_second: limit.per_second, burst: limit.burst });
+        Self { engine, limits, session_rate, counters }
     }
 
-    /// Accepts a publication of `identity`.
+    /// Checks that neither the session nor the topic publishes faster than it may.
+    ///
+    /// # Errors
+    /// Says which rate is used up and when to come back.
+    pub(crate) fn admit(&self, topic: &Topic, meter: &PublishMeter) -> Result<(), Refusal> {
+        let by_session = self.session_rate.map_or(Ok(()), |rate| meter.take(rate, clock::monotonic_us()));
+        let refused = match by_session {
+            Err(refusal) => Some((refusal, RateReason::Session)),
+            Ok(()) => self.engine.admit(topic).err().map(|(rate, wait_us)| {
+                let what = format!("'{topic}' takes, by its [[topic]] rule,");
+                (meter::refusal(&what, rate, wait_us), RateReason::Topic)
+            }),
+        };
+        let Some((refusal, reason)) = refused else { return Ok(()) };
+        self.counters.rate_refused(reason);
+        meter.note_refusal(clock::monotonic_us());
+        Err(refusal)
+    }
+
+    /// Accepts a publication of `identity`, whose session publishes at the rate that `meter` counts.
     ///
     /// # Errors
     /// Says why it is refused.
-    pub(crate) fn publish(&self, identity: &Identity, mut publish: Publish) -> Result<Accepted, Refusal> {
+    pub(crate) fn publish(
+        &self,
+        identity: &Identity,
+        meter: &PublishMeter,
+        mut publish: Publish,
+    ) -> Result<Accepted, Refusal> {
         let rules = self.engine.rules();
         let terms = Terms { limits: &self.limits, rules: &rules };
         check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
+        self.admit(&publish.topic, meter)?;
         publish.from = identity.user().cloned();
         Ok(self.accept(publish))
     }

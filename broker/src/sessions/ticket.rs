@@ -1,13 +1,13 @@
 //! Tickets: which connections there are, by transport, and how many more there may be.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::{Network, PublishMeter};
 use crate::telemetry::{RefusalReason, Transport, WorkerCounters};
 
 /// The permits that are held, shared by all who give them out.
@@ -16,24 +16,24 @@ pub(crate) type HeldPermits = Arc<Mutex<Held>>;
 /// The permit of one connection; what it took is given back when it goes.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    address: IpAddr,
+    network: Network,
     held: HeldPermits,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     total: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<Network, usize>,
 }
 
 impl Permit {
-    /// Takes a permit for a connection from `address`, if both limits allow one more; `per_address_max` 0 is no limit.
+    /// Takes a permit for a connection from `network`, if both limits allow one more; `per_address_max` 0 is no limit.
     ///
     /// # Errors
     /// Says which limit is reached.
     pub(crate) fn take(
         held: &HeldPermits,
-        address: IpAddr,
+        network: Network,
         total_max: usize,
         per_address_max: usize,
     ) -> Result<Self, RefusalReason> {
@@ -41,13 +41,13 @@ impl Permit {
         if counts.total >= total_max {
             return Err(RefusalReason::ConnectionsMax);
         }
-        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
-        if per_address_max > 0 && from_address >= per_address_max {
+        let from_network = counts.by_network.get(&network).copied().unwrap_or(0);
+        if per_address_max > 0 && from_network >= per_address_max {
             return Err(RefusalReason::ConnectionsPerAddressMax);
         }
         counts.total += 1;
-        counts.by_address.insert(address, from_address + 1);
-        Ok(Self { address, held: held.clone() })
+        counts.by_network.insert(network, from_network + 1);
+        Ok(Self { network, held: held.clone() })
     }
 }
 
@@ -55,10 +55,10 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
+        if let Some(count) = counts.by_network.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_network.remove(&self.network);
             }
         }
     }
@@ -69,6 +69,8 @@ pub(crate) struct ConnectionTicket {
     transport: Cell<Transport>,
     counters: Arc<WorkerCounters>,
     abort: Rc<Notify>,
+    /// What requests on this connection publish. Made when the first one does.
+    publish_meter: OnceCell<Arc<PublishMeter>>,
     /// Held for its drop.
     _permit: Permit,
 }
@@ -79,12 +81,28 @@ impl ConnectionTicket {
         counters.connections[Transport::Http as usize].add(1);
         counters.connections_opened[Transport::Http as usize].add(1);
         let transport = Cell::new(Transport::Http);
-        Rc::new(Self { transport, counters, abort: Rc::default(), _permit: permit })
+        Rc::new(Self {
+            transport,
+            counters,
+            abort: Rc::default(),
+            publish_meter: OnceCell::new(),
+            _permit: permit,
+        })
+    }
+
+    /// What is counted of the connection's worker.
+    pub(crate) fn counters(&self) -> &WorkerCounters {
+        &self.counters
     }
 
     /// Rung when the connection must end although its task cannot get anything written any more.
     pub(crate) fn abort(&self) -> &Rc<Notify> {
         &self.abort
+    }
+
+    /// How fast the requests of this connection publish.
+    pub(crate) fn publish_meter(&self) -> Arc<PublishMeter> {
+        self.publish_meter.get_or_init(Arc::default).clone()
     }
 
     /// Counts the connection under another transport from now on.
@@ -111,7 +129,8 @@ mod tests {
     #[test]
     fn permits_are_limited_in_total_and_by_address_and_come_back() {
         let held: HeldPermits = Arc::default();
-        let [here, there]: [IpAddr; 2] = ["127.0.0.1", "127.0.0.2"].map(|text| text.parse().unwrap());
+        let [here, there] =
+            ["127.0.0.1", "127.0.0.2"].map(|text| text.parse::<std::net::IpAddr>().unwrap().into());
         let first = Permit::take(&held, here, 2, 1).unwrap();
         assert_eq!(Permit::take(&held, here, 2, 1).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
         let second = Permit::take(&held, there, 2, 1).unwrap();
@@ -120,6 +139,6 @@ mod tests {
         let third = Permit::take(&held, here, 2, 1).unwrap();
         drop((second, third));
         let counts = held.lock().unwrap();
-        assert_eq!((counts.total, counts.by_address.len()), (0, 0));
+        assert_eq!((counts.total, counts.by_network.len()), (0, 0));
     }
 }

@@ -93,19 +93,70 @@ pub(crate) enum RefusalReason {
     ConnectionsMax,
     /// `limits.connections_per_address_max` was reached.
     ConnectionsPerAddressMax,
+    /// `limits.connection_rate_per_address` was used up.
+    ConnectionRatePerAddress,
     /// The operating system had no socket left to give.
     NoSocket,
 }
 
 impl RefusalReason {
-    pub(crate) const ALL: [RefusalReason; 3] =
-        [RefusalReason::ConnectionsMax, RefusalReason::ConnectionsPerAddressMax, RefusalReason::NoSocket];
+    pub(crate) const ALL: [RefusalReason; 4] = [
+        RefusalReason::ConnectionsMax,
+        RefusalReason::ConnectionsPerAddressMax,
+        RefusalReason::ConnectionRatePerAddress,
+        RefusalReason::NoSocket,
+    ];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             RefusalReason::ConnectionsMax => "connections_max",
             RefusalReason::ConnectionsPerAddressMax => "connections_per_address_max",
+            RefusalReason::ConnectionRatePerAddress => "connection_rate_per_address",
             RefusalReason::NoSocket => "no_socket",
+        }
+    }
+}
+
+/// Why a publish was refused for its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateReason {
+    /// `limits.publish_rate_per_session` was used up.
+    Session,
+    /// The `rate` of the topic's rule was used up.
+    Topic,
+}
+
+impl RateReason {
+    pub(crate) const ALL: [RateReason; 2] = [RateReason::Session, RateReason::Topic];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            RateReason::Session => "session_rate",
+            RateReason::Topic => "topic_rate",
+        }
+    }
+}
+
+/// Why a connection ended before its first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeFailure {
+    /// It took longer than `limits.handshake_timeout`.
+    TimedOut,
+    /// It was the slowest of `limits.handshakes_max`, and others wanted to connect.
+    CrowdedOut,
+    /// What it sent is not what is spoken here.
+    Malformed,
+}
+
+impl HandshakeFailure {
+    pub(crate) const ALL: [HandshakeFailure; 3] =
+        [HandshakeFailure::TimedOut, HandshakeFailure::CrowdedOut, HandshakeFailure::Malformed];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            HandshakeFailure::TimedOut => "timed_out",
+            HandshakeFailure::CrowdedOut => "crowded_out",
+            HandshakeFailure::Malformed => "malformed",
         }
     }
 }
@@ -123,6 +174,10 @@ pub(crate) struct WorkerCounters {
     /// Connections that ended without a close of ours: the client left.
     pub(crate) closes_by_client: Counter,
     pub(crate) errors: [Counter; ErrorCode::ALL.len()],
+    /// Connections that have not sent their first request yet.
+    pub(crate) handshakes: Counter,
+    pub(crate) handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
+    pub(crate) rate_refusals: [Counter; RateReason::ALL.len()],
     pub(crate) subscriptions: Counter,
     pub(crate) publications: Counter,
     pub(crate) publication_bytes: Counter,
@@ -144,6 +199,16 @@ impl WorkerCounters {
     /// Counts a close the broker started.
     pub(crate) fn close(&self, code: CloseCode) {
         self.closes[code as usize].add(1);
+    }
+
+    /// Counts a publish refused for its rate.
+    pub(crate) fn rate_refused(&self, reason: RateReason) {
+        self.rate_refusals[reason as usize].add(1);
+    }
+
+    /// Counts a connection that ended before its first request.
+    pub(crate) fn handshake_failed(&self, failure: HandshakeFailure) {
+        self.handshakes_failed[failure as usize].add(1);
     }
 
     /// Counts deliveries that will not happen.

@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::counters::LATENCY_BOUNDS_US;
-use super::{DropReason, RefusalReason, Shared, Transport, WorkerCounters};
+use super::{DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters};
 
 /// All counters of the broker, ready to be scraped.
 #[derive(Clone)]
@@ -81,6 +81,10 @@ impl Totals {
         };
         let refused = RefusalReason::ALL
             .map(|reason| (Some(("reason", reason.label())), load(&self.shared.refused[reason as usize])));
+        let failed = HandshakeFailure::ALL.map(|failure| {
+            let total = self.sum(|worker| worker.handshakes_failed[failure as usize].value());
+            (Some(("reason", failure.label())), total)
+        });
         vec![
             gauge(
                 "fanwire_connections",
@@ -93,6 +97,16 @@ impl Totals {
                 &by_transport(|worker, index| worker.connections_opened[index].value()),
             ),
             counter("fanwire_connections_refused_total", "Connections refused so far, by reason.", &refused),
+            gauge(
+                "fanwire_handshakes",
+                "Connections that have not sent their first request yet.",
+                &[(None, self.sum(|worker| worker.handshakes.value()))],
+            ),
+            counter(
+                "fanwire_handshakes_failed_total",
+                "Connections that ended before their first request, by reason.",
+                &failed,
+            ),
         ]
     }
 
@@ -133,7 +147,16 @@ impl Totals {
         let errors = ErrorCode::ALL.map(|code| {
             (Some(("code", code.as_str())), self.sum(|worker| worker.errors[code as usize].value()))
         });
+        let rates = RateReason::ALL.map(|reason| {
+            let total = self.sum(|worker| worker.rate_refusals[reason as usize].value());
+            (Some(("reason", reason.label())), total)
+        });
         vec![
+            counter(
+                "fanwire_publishes_refused_total",
+                "Publishes refused because they came too fast, by reason.",
+                &rates,
+            ),
             counter("fanwire_dropped_deliveries_total", "Deliveries that did not happen, by reason.", &drops),
             counter("fanwire_closes_total", "Sessions ended so far, by reason.", &closes),
             counter("fanwire_errors_total", "Errors told to clients so far, by code.", &errors),

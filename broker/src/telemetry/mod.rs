@@ -8,5 +8,7 @@ mod metrics;
 
 pub use logs::{LogError, start_logs};
 
-pub(crate) use counters::{Counter, DropReason, RefusalReason, Shared, Transport, WorkerCounters};
+pub(crate) use counters::{
+    Counter, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
+};
 pub(crate) use metrics::Metrics;

@@ -7,6 +7,7 @@ mod http;
 mod origins;
 mod pressure;
 mod random;
+mod rates;
 mod requests;
 mod slow;
 
