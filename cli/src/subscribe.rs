@@ -1,13 +1,15 @@
 //! `fanwire sub`: prints what is published, as it comes.
 
 mod output;
+mod past;
 
 use std::io::IsTerminal;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use fanwire_client::{Client, Cursor, Error, Event, Message, Since, Status, StatusWatch, Subscription};
+use fanwire_client::{Client, Error, Event, Message, Since, Status, StatusWatch, Subscription};
 use futures_core::Stream;
 
 use crate::connection::{Connection, Failure};
@@ -18,11 +20,15 @@ Examples:
   fanwire sub chat.lobby                          print every message
   fanwire sub 'chat.*' 'orders.>'                 several topics and patterns; each line begins with its topic and a tab
   fanwire sub --since earliest chat.lobby         begin with everything the broker still holds
+  fanwire sub --since 10m chat.lobby              begin with what was published in the last ten minutes
+  fanwire sub --since 2026-11-21T06:40:00Z a.b    begin with what was published at that moment or later
   fanwire sub --since 5f3a:17 chat.lobby          resume after a position, as printed by 'fanwire pub'
   fanwire sub --last 10 --json chat.lobby | jq    the newest ten first, each as a JSON object on a line of its own
   fanwire sub --count 1 jobs.done && make report  wait for one message
+  fanwire sub --no-follow --since 1h chat.lobby   print the last hour and end
+  fanwire sub --no-follow --reverse chat.lobby    page back through all that is held, the newest first
 
-'*' stands for one level of a topic, '>' for all that follow; quote them. --since and --last need plain topics. The broker
+'*' stands for one level of a topic, '>' for all that follow; quote them. --since, --last and --no-follow need plain topics. The broker
 is http://127.0.0.1:7400 unless --url or FANWIRE_URL says otherwise. A token is taken from FANWIRE_TOKEN or --token-file.
 A broken connection is made again and resumed; that, and anything missed, is said on standard error.";
 
@@ -33,7 +39,7 @@ pub(crate) struct Args {
     /// Topics (chat.lobby) or patterns ('chat.*', 'orders.>')
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
-    /// Begin after this: 'earliest', a position EPOCH:OFFSET, or a cursor
+    /// Begin here: 'earliest', an age (90s, 10m, 2h, 7d), a moment (RFC 3339), a position EPOCH:OFFSET, or a cursor
     #[arg(long, value_name = "WHERE", value_parser = since, conflicts_with = "last")]
     since: Option<Since>,
     /// Begin with the newest N messages of each topic
@@ -45,6 +51,12 @@ pub(crate) struct Args {
     /// Stop after N messages
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    /// Print what the topics hold, one topic after the other, and end
+    #[arg(long)]
+    no_follow: bool,
+    /// The newest first, from the newest or back from --since
+    #[arg(long, requires = "no_follow")]
+    reverse: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -55,23 +67,20 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn since(text: &str) -> Result<Since, String> {
-    if text == fanwire_protocol::EARLIEST {
-        return Ok(Since::Earliest);
-    }
-    let cursor: Cursor =
-        text.parse().map_err(|_| "expected 'earliest', EPOCH:OFFSET or a cursor".to_owned())?;
-    Ok(Since::Cursor(cursor))
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
+    Since::from_text(text, now_ms).map_err(|error| error.to_string())
 }
 
 async fn follow(args: Args) -> Result<(), Failure> {
     let client = args.connection.open("sub").await?;
+    if args.no_follow {
+        past::print(&client, &args).await?;
+        client.close().await;
+        return Ok(());
+    }
     let mut sources = Sources::open(&client, &args).await?;
     let several = sources.subscriptions.len() > 1 || sources.subscriptions[0].pattern().is_wild();
-    let format = match (args.json, several) {
-        (true, _) => Format::Json,
-        (false, true) => Format::TopicAndPayload,
-        (false, false) => Format::Payload,
-    };
+    let format = format(&args, several);
     if std::io::stderr().is_terminal() {
         eprintln!("fanwire sub: following {}; Ctrl-C ends it", args.topics.join(" "));
     }
@@ -83,6 +92,15 @@ async fn follow(args: Args) -> Result<(), Failure> {
     }
     client.close().await;
     Ok(())
+}
+
+/// How messages look, of several topics or of one.
+fn format(args: &Args, several: bool) -> Format {
+    match (args.json, several) {
+        (true, _) => Format::Json,
+        (false, true) => Format::TopicAndPayload,
+        (false, false) => Format::Payload,
+    }
 }
 
 /// Prints until there is nothing more to come, the count is reached, or nobody reads any more.
@@ -224,6 +242,11 @@ mod tests {
     fn places_to_begin_are_read() {
         assert_eq!(since("earliest"), Ok(Since::Earliest));
         assert!(matches!(since("5f3a:17"), Ok(Since::Cursor(_))));
+        assert_eq!(since("2026-11-21T06:40:00Z"), Ok(Since::Time(1_795_243_200_000)));
+        let (Ok(Since::Time(hour)), Ok(Since::Time(now))) = (since("1h"), since("0s")) else {
+            panic!("moments")
+        };
+        assert!((3_600_000..3_660_000).contains(&(now - hour)), "{hour} {now}");
         for text in ["", "17", "latest", "5f3a:x"] {
             assert!(since(text).is_err(), "{text}");
         }

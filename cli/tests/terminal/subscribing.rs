@@ -80,6 +80,7 @@ async fn it_begins_where_it_is_told() {
         (&["sub", "--since", "earliest", "a"][..], Some(Since::Earliest), None),
         (&["sub", "--last", "5", "a"], None, Some(5)),
         (&["sub", "--since", "7:3", "a"], Some(Since::Position(at(3))), None),
+        (&["sub", "--since", "2026-11-21T06:40:00Z", "a"], Some(Since::Time(1_795_243_200_000)), None),
     ] {
         let broker = FakeBroker::start().await;
         let _process = Process::start(&broker.url, arguments);
@@ -88,8 +89,11 @@ async fn it_begins_where_it_is_told() {
         };
         assert_eq!((options.since, options.last), (since, last), "{arguments:?}");
     }
-    let end = Process::start("127.0.0.1:1", &["sub", "--since", "yesterday", "a"]).end().await;
-    assert_eq!(end.code, Some(2));
+    for place in ["yesterday", "-10m", "2026-11-21", "5f3a:-1", "99999999999999999999d"] {
+        let end = Process::start("127.0.0.1:1", &["sub", &format!("--since={place}"), "a"]).end().await;
+        assert_eq!(end.code, Some(2), "{place}");
+        assert!(end.stderr.contains("--since"), "{}", end.stderr);
+    }
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ impl Client {
         Publish::new(self.link.clone(), topic, payload.into_payload())
     }
 
-    /// Reads what a topic still holds. Await the result for one page.
+    /// Reads what a topic still holds, to and fro. Await the result for one page, or stream it.
     pub fn history(&self, topic: &str) -> History {
         History::new(self.link.clone(), topic)
     }

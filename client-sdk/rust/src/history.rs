@@ -1,16 +1,20 @@
 //! Reading what a topic still holds.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use fanwire_protocol::{Message, Position, Reply, Request, Since};
+use futures_core::Stream;
 
-use crate::Error;
 use crate::client::{Link, topic, unexpected};
+use crate::{Error, Event};
 
-/// A question for a topic's history: await it for one [`HistoryPage`].
-#[derive(Debug)]
-#[must_use = "nothing is asked until this is awaited"]
+/// A question for a topic's history: await it for one [`HistoryPage`], or [stream](History::stream) it.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is asked until this is awaited or streamed"]
 pub struct History {
     link: Arc<Link>,
     topic: String,
@@ -37,13 +41,13 @@ impl History {
         Self { link, topic: topic.to_owned(), since: None, limit: None, reverse: false }
     }
 
-    /// Only what came after this.
+    /// Only what came after this; in reverse, only what came before it.
     pub fn since(mut self, since: Since) -> Self {
         self.since = Some(since);
         self
     }
 
-    /// At most so many; the broker has an upper bound of its own.
+    /// At most so many in one page, from 1; the broker has an upper bound of its own.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
         self
@@ -53,6 +57,11 @@ impl History {
     pub fn reverse(mut self) -> Self {
         self.reverse = true;
         self
+    }
+
+    /// Reads page after page by itself, as the application takes the messages, to the end of what was held when it began.
+    pub fn stream(self) -> HistoryStream {
+        HistoryStream { next: Next::Ask(self), end: None, messages: VecDeque::new() }
     }
 
     async fn page(self) -> Result<HistoryPage, Error> {
@@ -73,5 +82,97 @@ impl IntoFuture for History {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.page())
+    }
+}
+
+/// A topic's history as a [`Stream`], from [`History::stream`].
+///
+/// It yields each message as [`Event::Message`], in the order of reading. [`Event::Lost`] says that something right after
+/// it is no longer held, and [`Event::Ended`] that the reading failed; nothing comes after that. A connection that breaks
+/// is waited for, and loses and repeats nothing.
+#[must_use = "nothing is asked until this is polled"]
+pub struct HistoryStream {
+    next: Next,
+    /// The newest position at the first page: what is published while reading is not read.
+    end: Option<Position>,
+    messages: VecDeque<Message>,
+}
+
+/// What follows the messages that are there.
+enum Next {
+    Ask(History),
+    Asked(History, Pin<Box<dyn Future<Output = Result<HistoryPage, Error>> + Send>>),
+    Nothing,
+}
+
+impl HistoryStream {
+    /// The next event; `None` at the end.
+    ///
+    /// Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            if let Some(message) = self.messages.pop_front() {
+                return Poll::Ready(Some(Event::Message(message)));
+            }
+            match std::mem::replace(&mut self.next, Next::Nothing) {
+                Next::Nothing => return Poll::Ready(None),
+                Next::Ask(question) => {
+                    let page = question.clone().into_future();
+                    self.next = Next::Asked(question, page);
+                }
+                Next::Asked(question, mut page) => {
+                    let Poll::Ready(outcome) = page.as_mut().poll(context) else {
+                        self.next = Next::Asked(question, page);
+                        return Poll::Pending;
+                    };
+                    match outcome.map(|page| self.take(question, page)) {
+                        Ok(true) => return Poll::Ready(Some(Event::Lost { missed: None })),
+                        Ok(false) => {}
+                        Err(error) => return Poll::Ready(Some(Event::Ended(error))),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in a page and decides what to ask next; whether something before the page is lost.
+    fn take(&mut self, mut question: History, page: HistoryPage) -> bool {
+        let is_new_epoch = self.end.is_some_and(|end| end.epoch != page.position.epoch);
+        if is_new_epoch && question.reverse {
+            // What the topic holds now is newer than everything read, and what was older is gone.
+            return true;
+        }
+        let end = *self.end.get_or_insert(page.position);
+        let end = if is_new_epoch { page.position } else { end };
+        self.end = Some(end);
+        let last = page.messages.last().and_then(|message| message.position);
+        let is_past_end = |message: &Message| {
+            !question.reverse && message.position.is_some_and(|position| position.is_after(end) == Some(true))
+        };
+        let is_at_end = page.messages.last().is_none_or(is_past_end);
+        self.messages.extend(page.messages.into_iter().take_while(|message| !is_past_end(message)));
+        if let Some(last) = last.filter(|_| page.more && !is_at_end) {
+            question.since = Some(Since::Position(last));
+            self.next = Next::Ask(question);
+        }
+        page.gap
+    }
+}
+
+impl Stream for HistoryStream {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.get_mut().poll_event(context)
+    }
+}
+
+impl fmt::Debug for HistoryStream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HistoryStream").field("end", &self.end).finish_non_exhaustive()
     }
 }

@@ -33,9 +33,9 @@ pub use error::Error;
 pub use event::Event;
 pub use fanwire_protocol::{
     CloseCode, Cursor, Epoch, ErrorCode, Message, Pattern, Payload, PayloadError, PayloadView, Position,
-    Receipt, Since, Topic, TopicError,
+    Receipt, Since, SinceError, Topic, TopicError,
 };
-pub use history::{History, HistoryPage};
+pub use history::{History, HistoryPage, HistoryStream};
 pub use publish::{IntoPayload, Publish};
 pub use status::{Status, StatusWatch};
 pub use subscription::{Subscribe, Subscription};

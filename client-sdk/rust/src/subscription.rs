@@ -29,8 +29,9 @@ impl Subscribe {
         Self { link, topic: topic.to_owned(), options, buffer_bytes: SUBSCRIPTION_BUFFER_BYTES }
     }
 
-    /// Begins after this: with everything the topic still holds ([`Since::Earliest`]), or where the application left
-    /// off ([`Since::Position`], [`Since::Cursor`]). If that is no longer held, the first event is [`Event::Lost`].
+    /// Begins after this: with everything the topic still holds ([`Since::Earliest`]), where the application left off
+    /// ([`Since::Position`], [`Since::Cursor`]), or with what was published since a moment ([`Since::Time`]). If that is
+    /// no longer held, the first event is [`Event::Lost`].
     /// Plain topics only. Takes the place of [`Subscribe::last`].
     pub fn since(mut self, since: Since) -> Self {
         self.options.since = Some(since);

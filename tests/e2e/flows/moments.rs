@@ -225,3 +225,36 @@ fn what_was_before_a_topic_began_is_not_claimed_to_be_known() {
     let known = again.ask(&json!({"type": "subscribe", "id": 1, "topic": "new", "since": {"ts": after_ms}}));
     assert_eq!(known["recovered"], true, "{known}");
 }
+
+/// Runs `fanwire sub` on topic `t` to its end, and returns what it printed as numbers.
+fn sub(address: SocketAddr, arguments: &[&str]) -> Vec<u64> {
+    let output = std::process::Command::new(fanwire_tests::binary())
+        .args(["sub", "--url", &address.to_string(), "t"])
+        .args(arguments)
+        .output()
+        .expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| line.parse().expect("a number")).collect()
+}
+
+#[test]
+fn the_command_line_reads_the_past_both_ways_and_ends() {
+    let (broker, moment) = filled();
+    let address = broker.address();
+    let all: Vec<u64> = (1..=COUNT).collect();
+    let moment = rfc_3339(moment);
+    assert_eq!(sub(address, &["--no-follow"]), all);
+    assert_eq!(sub(address, &["--no-follow", "--since", "earliest"]), all);
+    assert_eq!(sub(address, &["--no-follow", "--reverse"]), reversed(all.clone()));
+    assert_eq!(sub(address, &["--no-follow", "--since", &moment]), after());
+    assert_eq!(sub(address, &["--no-follow", "--reverse", "--since", &moment]), reversed(before()));
+    assert_eq!(sub(address, &["--no-follow", "--last", "3"]), all[all.len() - 3..]);
+    assert_eq!(sub(address, &["--no-follow", "--last", "3", "--reverse"]), reversed(all)[..3]);
+    assert_eq!(sub(address, &["--no-follow", "--last", "0"]), Vec::<u64>::new());
+    assert_eq!(sub(address, &["--no-follow", "--count", "2", "--msgpack"]), [1, 2]);
+    // A moment is a place to follow from, too.
+    let count = after().len().to_string();
+    assert_eq!(sub(address, &["--since", &moment, "--count", &count]), after());
+}

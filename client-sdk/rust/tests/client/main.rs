@@ -5,6 +5,7 @@
 
 mod closing;
 mod fake_broker;
+mod history;
 mod publishing;
 mod resuming;
 mod slow_reader;
