@@ -1,8 +1,8 @@
 //! The fanwire broker as a library: everything between the sockets and the pure core.
 //!
 //! Start with [`server`]: it knows all the parts. The floors below it are `transports` and `http`, then `sessions`,
-//! `engine` and `hub`; `auth`, `telemetry` and `config` are leaves. ARCHITECTURE.md walks a publication through them.
-//! `store`, the embedded store of durable topics, is there with its tests but not wired to the engine yet.
+//! `engine` and `hub`; `auth`, `telemetry`, `config` and `store`, which keeps durable topics, are
+//! leaves. ARCHITECTURE.md walks a publication through them.
 
 mod auth;
 mod clock;
@@ -13,7 +13,6 @@ mod hub;
 mod problem;
 pub mod server;
 mod sessions;
-#[cfg(test)]
 mod store;
 pub mod telemetry;
 mod topic_path;

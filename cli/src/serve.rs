@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Number of worker threads [default: one per core].
     #[arg(long, value_name = "COUNT")]
     workers: Option<String>,
+    /// Directory in which durable topics are kept; made if it does not exist [default: none].
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<String>,
     /// Let pages of this origin, scheme and host, use the broker; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -69,6 +72,7 @@ impl Args {
         put("port", self.port.clone());
         put("open", self.open.then(|| "true".to_owned()));
         put("workers", self.workers.clone());
+        put("data_dir", self.data_dir.clone());
         put("log.filter", self.log.clone());
         put("origins", (!self.allow_origin.is_empty()).then(|| self.allow_origin.join(",")));
         Overrides(pairs)

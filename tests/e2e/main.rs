@@ -1,5 +1,6 @@
 //! End-to-end tests over the real binary.
 
+mod durable;
 mod flows;
 mod hostile;
 mod rfc6455;

@@ -11,10 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{eventually, get};
 
-/// A running broker. Dropping it kills the process.
+/// A running broker. Dropping it kills the process; when a test fails, what the broker logged is shown.
 pub struct Broker {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 /// The binary under test: the one `FANWIRE_BIN` names, else the debug build, made anew if need be.
@@ -33,6 +34,13 @@ pub fn binary() -> &'static PathBuf {
     })
 }
 
+/// A path in the folder for temporary files that no other test has.
+pub fn temporary(suffix: &str) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("fanwire-{}-{number}.{suffix}", std::process::id()))
+}
+
 impl Broker {
     /// Starts a broker with these arguments beside `serve --listen 127.0.0.1:0`.
     pub fn start(arguments: &[&str]) -> Self {
@@ -49,9 +57,7 @@ impl Broker {
 
     /// Starts a broker with a configuration file that says `text`, and more arguments.
     pub fn with_file(text: &str, arguments: &[&str]) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let file = std::env::temp_dir().join(format!("fanwire-{}-{number}.toml", std::process::id()));
+        let file = temporary("toml");
         std::fs::write(&file, text).expect("a file can be written");
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
@@ -67,18 +73,34 @@ impl Broker {
                 command.env_remove(name);
             }
         }
+        let log = temporary("log");
+        let stderr = std::fs::File::create(&log).expect("a file can be written");
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .expect("the broker's binary starts");
         let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let address = output.lines().map_while(Result::ok).find_map(|line| {
             line.split_once("http://")?.1.split_whitespace().next()?.trim_end_matches('/').parse().ok()
         });
-        let address = address.expect("the broker says where it listens");
-        Self { child, address }
+        let address = address.unwrap_or_else(|| {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("the broker did not start: {said}")
+        });
+        Self { child, address, log }
+    }
+
+    /// What the broker has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends the broker at once, as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the broker is there to be killed");
+        self.child.wait().expect("the broker is our child");
     }
 
     /// Where the broker listens.
@@ -132,5 +154,9 @@ impl Drop for Broker {
         // It may have stopped by itself already.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the broker at {} logged:\n{}---", self.address, self.log());
+        }
+        let _left_behind = std::fs::remove_file(&self.log);
     }
 }

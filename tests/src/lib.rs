@@ -4,13 +4,15 @@
 //! clients are made for testing: they panic where a real client would return an error.
 
 mod broker;
+mod directory;
 mod events;
 mod http;
 mod websocket;
 
 use std::time::{Duration, Instant};
 
-pub use broker::{Broker, binary};
+pub use broker::{Broker, binary, temporary};
+pub use directory::DataDirectory;
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};
 pub use websocket::{Frame, Opcode, WebSocket};

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::{Http, Response};
+use crate::{Http, PATIENCE, Response};
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,43 @@ impl WebSocket {
         assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         let (stream, buffer) = http.into_parts();
         Ok(Self { stream, buffer })
+    }
+
+    /// Tries to open a WebSocket over a connection that may be refused, cut or slow; `None` if that comes to nothing.
+    pub fn attempt(address: SocketAddr, path: &str) -> Option<Self> {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut buffer = Vec::new();
+        let mut piece = [0; 4096];
+        loop {
+            if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                assert!(buffer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&buffer));
+                return Some(Self { stream, buffer: buffer.split_off(end + 4) });
+            }
+            match stream.read(&mut piece) {
+                Ok(count @ 1..) => buffer.extend_from_slice(&piece[..count]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads a frame of the protocol in JSON; `None` once the connection is gone.
+    pub fn try_read_json(&mut self) -> Option<Value> {
+        loop {
+            let frame = self.try_read()?;
+            match frame.opcode {
+                Opcode::TEXT => {
+                    return Some(serde_json::from_slice(&frame.payload).expect("a text frame is JSON"));
+                }
+                Opcode::CLOSE => return None,
+                _ => {}
+            }
+        }
     }
 
     /// The socket itself.

@@ -25,6 +25,9 @@ pub struct Listener {
     /// The head of the topic at the moment of joining: the session has been given everything up to there. Zero for
     /// patterns, which have no common position.
     pub after: u64,
+    /// Whether the session resumed the topic: then this subscription alone serves it, even beside a pattern of the same
+    /// session, for what it has been given up to `after` must not come again.
+    pub resumed: bool,
     /// Grows from one joining to the next, so that two subscriptions of a session can be told apart by age.
     pub joined: u64,
     subscription: SubscriptionKey,
@@ -50,6 +53,36 @@ impl Audience {
         encoding: Encoding,
         after: u64,
     ) -> SubscriptionKey {
+        self.add(pattern, session, encoding, (after, false))
+    }
+
+    /// Adds a listener to `topic` that is being given what it missed, and hears nothing else of the topic until
+    /// [`Audience::resume`].
+    pub fn hold_place(
+        &mut self,
+        topic: &Pattern,
+        session: SessionKey,
+        encoding: Encoding,
+    ) -> SubscriptionKey {
+        self.add(topic, session, encoding, (u64::MAX, true))
+    }
+
+    /// Lets a listener for whom a place was held hear what comes after offset `after`.
+    pub fn resume(&mut self, topic: &Pattern, subscription: SubscriptionKey, after: u64) {
+        let place = self.places[subscription.0 as usize];
+        let listeners = topic.to_topic().and_then(|topic| self.topics.get_mut(&topic));
+        if let Some(listener) = listeners.and_then(|listeners| listeners.get_mut(place)) {
+            (listener.after, listener.resumed) = (after, true);
+        }
+    }
+
+    fn add(
+        &mut self,
+        pattern: &Pattern,
+        session: SessionKey,
+        encoding: Encoding,
+        (after, resumed): (u64, bool),
+    ) -> SubscriptionKey {
         let subscription = self.vacant.pop().unwrap_or_else(|| {
             let key = SubscriptionKey(
                 u32::try_from(self.places.len()).expect("a worker has fewer than 2^32 sessions"),
@@ -63,7 +96,7 @@ impl Audience {
         };
         self.places[subscription.0 as usize] = listeners.len();
         self.joins += 1;
-        listeners.push(Listener { session, encoding, after, joined: self.joins, subscription });
+        listeners.push(Listener { session, encoding, after, resumed, joined: self.joins, subscription });
         subscription
     }
 

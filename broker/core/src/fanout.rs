@@ -118,12 +118,12 @@ impl Fanout {
         if wild.is_empty() {
             return plain.iter().for_each(|listener| share.give(listener, deliver));
         }
-        // Of a session's overlapping subscriptions the oldest serves it: it has missed the least.
+        // Of a session's overlapping subscriptions the one that resumed serves it, else the oldest: it has missed the least.
         self.serial += 1;
         let straddles = plain.iter().any(|listener| listener.after >= share.first_offset);
         if straddles {
             wild.extend(plain);
-            wild.sort_by_key(|listener| listener.joined);
+            wild.sort_by_key(|listener| (!listener.resumed, listener.joined));
         }
         for listener in wild.into_iter().chain(plain) {
             if self.mark(listener.session) {
@@ -348,6 +348,22 @@ mod tests {
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1), given(2, "0/2 0/3 ", 1)]);
         let later = [bench.broadcast(0, 4, None)];
         assert_eq!(bench.run(&later), [given(1, "0/4 ", 1), given(2, "0/4 ", 1)]);
+    }
+
+    #[test]
+    fn who_resumes_a_topic_hears_it_once_and_in_order_even_under_a_pattern() {
+        let mut bench = bench();
+        bench.join(">", 1, Encoding::Bare, 0);
+        let topic: Pattern = "a.1".parse().unwrap();
+        let key = bench.audience.hold_place(&topic, SessionKey(1), Encoding::Bare);
+        let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
+        let mut both = batch.clone();
+        both.push(bench.broadcast(1, 1, None));
+        assert_eq!(bench.run(&both), [given(1, "1/1 ", 1)], "what was missed is on its way");
+        bench.audience.resume(&topic, key, 2);
+        assert_eq!(bench.run(&batch), [given(1, "0/3 ", 1)]);
+        bench.audience.leave(&topic, key);
+        assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1)]);
     }
 
     #[test]

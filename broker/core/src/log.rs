@@ -126,14 +126,55 @@ impl TopicLog {
         };
         let publication = Arc::new(Publication { message, offset: self.head, accepted_us: now_us });
         if kept {
-            self.bytes += publication.cost();
-            self.oldest_us = self.oldest_us.min(now_us);
-            self.entries.push_back(publication.clone());
-            self.trim(limits, now_us);
+            self.hold(publication.clone(), limits, now_us);
         } else {
             self.lose_through(self.head, ts);
         }
         publication
+    }
+
+    /// Takes a publication that was given its position elsewhere, and holds it if it comes right after the head. One that
+    /// does not makes the log begin anew after it, unless it stands before the head and so was counted already.
+    pub fn append_placed(
+        &mut self,
+        publish: Publish,
+        topic: &Topic,
+        position: Position,
+        limits: &HistoryLimits,
+        ts: u64,
+        now_us: u64,
+    ) -> Arc<Publication> {
+        let message = Message {
+            topic: topic.clone(),
+            payload: publish.payload,
+            position: Some(position),
+            ts: Some(ts),
+            from: publish.from,
+        };
+        let publication = Arc::new(Publication { message, offset: position.offset, accepted_us: now_us });
+        if position.epoch == self.epoch && position.offset <= self.head {
+            return publication;
+        }
+        if position.epoch != self.epoch || position.offset != self.head + 1 {
+            self.begin_after(Position { offset: position.offset - 1, ..position }, ts);
+        }
+        (self.head, self.newest_ts) = (position.offset, ts);
+        self.hold(publication.clone(), limits, now_us);
+        publication
+    }
+
+    /// Lets go of everything and goes on after `head`, which may be of another epoch, and was accepted at `ts` or before.
+    pub fn begin_after(&mut self, head: Position, ts: u64) {
+        (self.epoch, self.head, self.newest_ts) = (head.epoch, head.offset, ts);
+        self.clear();
+        self.lose_through(head.offset, ts);
+    }
+
+    fn hold(&mut self, publication: Arc<Publication>, limits: &HistoryLimits, now_us: u64) {
+        self.bytes += publication.cost();
+        self.oldest_us = self.oldest_us.min(now_us);
+        self.entries.push_back(publication);
+        self.trim(limits, now_us);
     }
 
     /// Lets go of what `limits` no longer allow.
@@ -180,6 +221,15 @@ impl TopicLog {
         position.epoch == self.epoch && (self.floor..=self.head).contains(&position.offset)
     }
 
+    /// Whether everything from `place` on is still held, as far as this log can know.
+    pub fn holds_all_from(&self, place: Place) -> bool {
+        match place {
+            Place::Earliest => false,
+            Place::After(position) => self.holds_all_after(position),
+            Place::Moment(moment) => self.whole_from_ts <= moment,
+        }
+    }
+
     /// The index of the first held publication after `offset`.
     fn index_after(&self, offset: u64) -> usize {
         self.entries.partition_point(|publication| publication.offset <= offset)
@@ -202,7 +252,7 @@ impl TopicLog {
                 (self.index_after(position.offset), true)
             }
             Place::After(_) => (0, false),
-            Place::Moment(moment) => (self.index_at(moment), self.whole_from_ts <= moment),
+            Place::Moment(moment) => (self.index_at(moment), self.holds_all_from(place)),
         };
         Missed { publications: self.entries.range(start..).cloned().collect(), recovered }
     }

@@ -39,6 +39,11 @@ pub struct Publication {
 impl Publication {
     /// The memory the publication is accounted for, in bytes.
     pub fn cost(&self) -> usize {
-        self.message.payload.len() + OVERHEAD_BYTES
+        Self::cost_of(&self.message.payload)
+    }
+
+    /// The memory a publication of `payload` is accounted for, in bytes.
+    pub fn cost_of(payload: &Payload) -> usize {
+        payload.len() + OVERHEAD_BYTES
     }
 }

@@ -25,12 +25,18 @@ pub struct TopicPolicy {
     pub slow: SlowPolicy,
     /// How many publications it takes; `None` is no limit.
     pub rate: Option<Rate>,
+    /// Whether it is kept on disk, and publishes are acknowledged only once they are there.
+    pub durable: bool,
 }
 
 impl TopicPolicy {
     /// What holds for a topic that no rule speaks of.
-    pub const DEFAULT: TopicPolicy =
-        TopicPolicy { history: HistoryLimits::DEFAULT, slow: SlowPolicy::Disconnect, rate: None };
+    pub const DEFAULT: TopicPolicy = TopicPolicy {
+        history: HistoryLimits::DEFAULT,
+        slow: SlowPolicy::Disconnect,
+        rate: None,
+        durable: false,
+    };
 }
 
 /// The policy of all topics that match a pattern.
@@ -93,6 +99,7 @@ mod tests {
                 history: HistoryLimits { messages, bytes: 1, ttl_ms: 1 },
                 slow: SlowPolicy::Skip,
                 rate: None,
+                durable: false,
             },
             publish: None,
             subscribe: None,

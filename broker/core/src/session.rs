@@ -166,6 +166,11 @@ impl Session {
         self.subscriptions.insert(pattern, key);
     }
 
+    /// Forgets a subscription that the broker ended, and returns the key it was joined under.
+    pub fn unsubscribed(&mut self, pattern: &Pattern) -> Option<SubscriptionKey> {
+        self.subscriptions.remove(pattern)
+    }
+
     /// Forgets all subscriptions and returns them, for the end of the session.
     pub fn end(&mut self) -> impl Iterator<Item = (Pattern, SubscriptionKey)> + use<> {
         std::mem::take(&mut self.subscriptions).into_iter()

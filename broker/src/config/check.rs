@@ -1,6 +1,6 @@
 //! Checks settings against each other, after all sources have been read.
 //!
-//! Each check compares two sizes of which one must hold the other. The blame goes to the setting that was made last,
+//! Most compare two sizes of which one must hold the other. The blame goes to the setting that was made last,
 //! because that is the one the operator has just touched.
 
 use super::error::ConfigError;
@@ -15,8 +15,22 @@ struct AtLeast {
     because: &'static str,
 }
 
-/// Checks that every queue can hold the largest message.
+/// Checks everything that more than one setting has a say in.
 pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
+    check_sizes(loader)?;
+    match &loader.durable_at {
+        Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
+            place: place.clone(),
+            key: "topic.durable".to_owned(),
+            reason: "durable topics need a directory to be kept in: set data_dir, or say --data-dir"
+                .to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that every queue can hold the largest message.
+fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
     let limits = &loader.config.limits;
     let holds_message = |larger, larger_bytes, because| AtLeast {
         larger,
@@ -35,6 +49,11 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
             "limits.inbox_bytes_max",
             limits.inbox_bytes_max,
             "one message must fit into the inbox of a worker",
+        ),
+        holds_message(
+            "store.queue_bytes_max",
+            loader.config.store.queue_bytes_max,
+            "one message must fit into the queue for the disk",
         ),
         holds_message("limits.batch_bytes_max", limits.batch_bytes_max, "one message must fit into a batch"),
     ];

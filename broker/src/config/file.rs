@@ -55,7 +55,12 @@ pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), Config
     })?;
     for (key, offset, value) in in_order(document.get_ref()) {
         if key == TOPIC {
-            loader.config.topics = topic::read_all(source, offset, value)?;
+            for (rule, durable_at) in topic::read_all(source, offset, value)? {
+                loader.config.topics.push(rule);
+                if let Some(offset) = durable_at {
+                    loader.durable_at.get_or_insert_with(|| source.place(offset));
+                }
+            }
         } else if let Some(setting) = settings::find(key) {
             loader.set(setting, Raw::Toml(value), source.place(offset), key)?;
         } else {

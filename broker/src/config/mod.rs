@@ -19,7 +19,7 @@ mod value;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
@@ -41,6 +41,8 @@ pub struct Config {
     pub open: bool,
     /// Number of worker threads; 0 stands for one per core.
     pub workers: usize,
+    /// The directory in which durable topics are kept; `None` if there are none.
+    pub data_dir: Option<PathBuf>,
     /// Browser origins let in besides the broker's own and loopback ones, as browsers write them.
     pub origins: Vec<String>,
     /// What is logged, and how.
@@ -49,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// What all histories share.
     pub history: HistoryConfig,
+    /// How durable topics are written.
+    pub store: StoreLimits,
     /// Policies of topics, in the order they are tried: the first whose pattern matches wins.
     pub topics: Vec<TopicRule>,
 }
@@ -59,10 +63,12 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
             open: false,
             workers: 0,
+            data_dir: None,
             origins: Vec::new(),
             log: LogConfig::default(),
             limits: Limits::default(),
             history: HistoryConfig::default(),
+            store: StoreLimits::default(),
             topics: Vec::new(),
         }
     }
@@ -105,6 +111,23 @@ pub struct HistoryConfig {
 impl Default for HistoryConfig {
     fn default() -> Self {
         Self { bytes_max: 256 * 1024 * 1024 }
+    }
+}
+
+/// How durable topics are written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreLimits {
+    /// Publications written to disk at once, at most.
+    pub group_messages_max: usize,
+    /// What may wait for the disk before publishers are slowed down, in bytes; at twice that they are refused.
+    pub queue_bytes_max: usize,
+    /// How large the database may become, in bytes; 0 leaves it to the disk.
+    pub file_bytes_max: u64,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self { group_messages_max: 4096, queue_bytes_max: 64 * 1024 * 1024, file_bytes_max: 0 }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::error::{ConfigError, Place};
 use super::rate;
@@ -55,6 +56,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(listen, address),
     setting!(open, Raw::switch),
     setting!(workers, workers),
+    setting!(data_dir, directory),
     setting!(origins, origins),
     setting!(log.filter, |raw: Raw<'_>| raw.word().map(str::to_owned)),
     setting!(log.format, log_format),
@@ -80,6 +82,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(limits.batch_messages_max, count),
     setting!(limits.batch_bytes_max, bytes),
     setting!(history.bytes_max, |raw: Raw<'_>| at_least_one(raw.bytes()?)),
+    setting!(store.group_messages_max, count),
+    setting!(store.queue_bytes_max, bytes),
+    setting!(store.file_bytes_max, Raw::bytes),
 ];
 
 /// The setting with this dotted key.
@@ -92,6 +97,8 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
 pub(super) struct Loader {
     pub(super) config: Config,
     places: HashMap<&'static str, (Place, String)>,
+    /// Where the first durable topic rule stands.
+    pub(super) durable_at: Option<Place>,
 }
 
 impl Loader {
@@ -138,6 +145,12 @@ fn workers(raw: Raw<'_>) -> Result<usize, String> {
         number if number > WORKERS_CAP => Err(format!("{number} is too many; write at most {WORKERS_CAP}")),
         number => fit(number),
     }
+}
+
+/// Reads a directory; no text stands for none.
+fn directory(raw: Raw<'_>) -> Result<Option<PathBuf>, String> {
+    let text = raw.text()?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 /// Reads origins as browsers write them (RFC 6454 §6.2), because they are compared letter by letter.

@@ -55,6 +55,7 @@ fn every_setting_can_be_made_in_every_source() {
         "open" => "true",
         "origins" => "https://a.example,https://b.example:8443",
         "log.filter" => "debug",
+        "data_dir" => "/var/lib/fanwire",
         "log.format" => "json",
         "limits.message_bytes_max" => "9999",
         _ if key.ends_with("bytes_max") => "8MiB",
@@ -288,6 +289,7 @@ fn topic_rules_keep_their_order() {
         publish: None,
         subscribe: None,
         rate: None,
+        durable: false,
     };
     let bounds = |messages, bytes, ttl| HistoryRule { messages, bytes, ttl };
     let expected = [
@@ -423,9 +425,30 @@ fn rules_in_the_example_load_when_uncommented() {
         Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
         _ => format!("{line}\n"),
     };
-    let config = load_from(&text.lines().map(uncomment).collect::<String>(), &[], &[]).unwrap();
+    let text: String = text.lines().map(uncomment).collect();
+    let config = load_from(&text, &[], &[("data_dir", "data")]).unwrap();
     let patterns: Vec<&str> = config.topics.iter().map(|rule| rule.pattern.as_str()).collect();
-    assert_eq!(patterns, ["chat.>", "cursors.*", "users.{user}.>", "rooms.*"]);
+    assert_eq!(patterns, ["chat.>", "cursors.*", "orders.>", "users.{user}.>", "rooms.*"]);
     assert_eq!(config.topics[1].history, None);
-    assert_eq!(Config { topics: Vec::new(), ..config }, Config::default());
+    assert!(config.topics[2].durable);
+    assert_eq!(Config { topics: Vec::new(), data_dir: None, ..config }, Config::default());
+}
+
+#[test]
+fn durable_topics_need_a_directory_and_something_to_keep() {
+    let rule = "[[topic]]\nmatch = 'a'\ndurable = true\n";
+    check_file_refused(
+        rule,
+        "fanwire.toml:3: bad value for 'topic.durable': durable topics need a directory to be kept in: set data_dir, or \
+         say --data-dir",
+    );
+    check_file_refused(
+        &format!("{rule}history = false\n"),
+        "fanwire.toml:3: bad value for 'topic.durable': the rule also says history = false, and what is not kept cannot \
+         be durable: delete one of the two",
+    );
+    let config = load_from(&format!("data_dir = 'd'\n{rule}"), &[], &[]).unwrap();
+    assert_eq!(config.topics[0].history, Some(HistoryRule::durable()));
+    let config = load_from(&rule.replace("true", "false"), &[], &[]).unwrap();
+    assert_eq!(config.topics[0].history, Some(HistoryRule::default()));
 }

@@ -13,8 +13,15 @@ use super::file::{Source, in_order};
 use super::rate::{self, RateLimit};
 use super::value::{Raw, kind};
 
-const KEYS: [&str; 6] =
-    ["topic.match", "topic.history", "topic.slow", "topic.publish", "topic.subscribe", "topic.rate"];
+const KEYS: [&str; 7] = [
+    "topic.match",
+    "topic.history",
+    "topic.slow",
+    "topic.durable",
+    "topic.publish",
+    "topic.subscribe",
+    "topic.rate",
+];
 const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes", "topic.history.ttl"];
 
 /// The policy of all topics that match a pattern.
@@ -32,6 +39,8 @@ pub struct TopicRule {
     pub subscribe: Option<Access>,
     /// How many publications each topic takes, without limit if `None`.
     pub rate: Option<RateLimit>,
+    /// Whether the topic is kept on disk, in `data_dir`, and a publish acknowledged only once it is there.
+    pub durable: bool,
 }
 
 /// What happens to a delivery that does not fit into a session's outbox.
@@ -57,6 +66,13 @@ pub struct HistoryRule {
     pub ttl: Option<Duration>,
 }
 
+impl HistoryRule {
+    /// What a durable topic keeps whose rule does not say: as much as is likely to be wanted, and not for ever.
+    pub(super) fn durable() -> Self {
+        Self { messages: None, bytes: Some(1 << 30), ttl: Some(Duration::from_secs(7 * 24 * 60 * 60)) }
+    }
+}
+
 impl Default for HistoryRule {
     /// What a topic without a rule keeps: its last 100 publications, for 2 minutes.
     fn default() -> Self {
@@ -64,12 +80,13 @@ impl Default for HistoryRule {
     }
 }
 
-/// Reads the value of the key `topic`, which stands at `offset`.
+/// Reads the value of the key `topic`, which stands at `offset`. With each rule that makes topics durable comes where it
+/// says so.
 pub(super) fn read_all(
     source: Source<'_>,
     offset: usize,
     value: &DeValue<'_>,
-) -> Result<Vec<TopicRule>, ConfigError> {
+) -> Result<Vec<(TopicRule, Option<usize>)>, ConfigError> {
     let DeValue::Array(rules) = value else {
         let reason = format!("write each rule under its own [[topic]], found {}", kind(value));
         return Err(source.bad_value(offset, "topic", reason));
@@ -77,23 +94,29 @@ pub(super) fn read_all(
     rules.iter().map(|rule| read(source, rule.span().start, rule.get_ref())).collect()
 }
 
-fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicRule, ConfigError> {
+fn read(
+    source: Source<'_>,
+    offset: usize,
+    value: &DeValue<'_>,
+) -> Result<(TopicRule, Option<usize>), ConfigError> {
     let DeValue::Table(table) = value else {
         let reason = format!("write each rule under its own [[topic]], found {}", kind(value));
         return Err(source.bad_value(offset, "topic", reason));
     };
     let mut pattern = None;
-    let mut history = Some(HistoryRule::default());
+    let mut history = None;
     let mut slow = SlowRule::default();
     let (mut publish, mut subscribe) = (None, None);
     let mut rate = None;
+    let mut durable = None;
     for (key, offset, value) in in_order(table) {
         let key = format!("topic.{key}");
         let refused = |reason| source.bad_value(offset, &key, reason);
         match key.as_str() {
             "topic.match" => pattern = Some(read_pattern(value).map_err(refused)?),
-            "topic.history" => history = read_history(source, offset, value)?,
+            "topic.history" => history = Some(read_history(source, offset, value)?),
             "topic.slow" => slow = read_slow(value).map_err(refused)?,
+            "topic.durable" => durable = Some((offset, Raw::Toml(value).switch().map_err(refused)?)),
             "topic.publish" => publish = Some(read_access(value).map_err(refused)?),
             "topic.subscribe" => subscribe = Some(read_access(value).map_err(refused)?),
             "topic.rate" => rate = rate::read(Raw::Toml(value)).map_err(refused)?,
@@ -105,7 +128,15 @@ fn read(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<TopicR
         key: "topic.match".to_owned(),
         reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
     })?;
-    Ok(TopicRule { pattern, history, slow, publish, subscribe, rate })
+    if let (Some(None), Some((offset, true))) = (&history, durable) {
+        let reason = "the rule also says history = false, and what is not kept cannot be durable: delete one of the two";
+        return Err(source.bad_value(offset, "topic.durable", reason));
+    }
+    let durable_at = durable.and_then(|(offset, is_durable)| is_durable.then_some(offset));
+    let durable = durable_at.is_some();
+    let default = || Some(if durable { HistoryRule::durable() } else { HistoryRule::default() });
+    let history = history.unwrap_or_else(default);
+    Ok((TopicRule { pattern, history, slow, durable, publish, subscribe, rate }, durable_at))
 }
 
 fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {

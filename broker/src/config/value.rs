@@ -25,12 +25,17 @@ pub(super) enum Raw<'a> {
 impl<'a> Raw<'a> {
     /// Reads a word: any text that is not empty.
     pub(super) fn word(self) -> Result<&'a str, String> {
-        let text = match self {
-            Self::Text(text) => text,
-            Self::Toml(DeValue::String(text)) => text,
-            Self::Toml(other) => return Err(format!("expected a string, found {}", kind(other))),
-        };
+        let text = self.text()?;
         if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text) }
+    }
+
+    /// Reads any text.
+    pub(super) fn text(self) -> Result<&'a str, String> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Toml(DeValue::String(text)) => Ok(text),
+            Self::Toml(other) => Err(format!("expected a string, found {}", kind(other))),
+        }
     }
 
     /// Reads `true` or `false`; as text also `1` or `0`.

@@ -6,23 +6,29 @@
 //! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
 
 mod interest;
+mod stored;
 mod topic;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
-use fanwire_core::{Missed, Page, Publication, Publish, Rate, Rules, Start, TopicPolicy};
+use fanwire_core::{
+    HistoryLimits, Missed, Page, Publication, Publish, Rate, Refusal, Rules, Start, TopicPolicy,
+};
 use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
 use foldhash::fast::RandomState;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
 use crate::hub::{Inbox, Pressure};
+use crate::store::Store;
 use crate::telemetry::Shared;
 use interest::PatternInterest;
 use topic::{Appended, TopicState};
+
+pub(crate) use stored::Resumed;
 
 /// Shards of the topic index. Many, so that walking over one to tidy it up is short.
 const SHARDS: usize = 256;
@@ -38,7 +44,16 @@ pub(crate) struct Engine {
     counters: Arc<Shared>,
     /// Rung when history has outgrown its memory.
     over_memory: Notify,
+    /// What keeps durable topics; without it there are none.
+    store: Option<Store>,
+    /// Turns for those who read the disk.
+    readings: Semaphore,
+    /// Up to which topic the store has been tidied up in this round.
+    tidied_until: Mutex<Option<Topic>>,
 }
+
+/// Called with what became of a publish that had to wait for the disk, on a thread that must not be held up.
+pub(crate) type Told = Box<dyn FnOnce(Result<Accepted, Refusal>) + Send>;
 
 /// What became of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +64,14 @@ pub(crate) struct Accepted {
     pub(crate) is_duplicate: bool,
     /// How many subscriptions it is delivered to.
     pub(crate) subscribers: u64,
+}
+
+/// How far a publish has come under its topic's lock.
+enum Begun {
+    /// It is accepted.
+    Appended(Appended),
+    /// It has to go to the disk first, under this epoch if the topic is new there, and within these limits.
+    Durable(Publish, Epoch, HistoryLimits),
 }
 
 /// What somebody is given who begins to listen to a topic.
@@ -96,6 +119,7 @@ impl Engine {
         rules: Rules,
         history_bytes_max: u64,
         counters: Arc<Shared>,
+        store: Option<Store>,
     ) -> Self {
         Self {
             topics: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
@@ -106,23 +130,52 @@ impl Engine {
             history_bytes_max,
             counters,
             over_memory: Notify::new(),
+            store,
+            readings: Semaphore::new(stored::READINGS_MAX),
+            tidied_until: Mutex::default(),
         }
     }
 
-    /// Accepts a publication and hands it to every worker that listens.
-    pub(crate) fn publish(&self, publish: Publish) -> Accepted {
+    /// Accepts a publication and hands it to every worker that listens. If the topic is durable that happens later, once
+    /// it is on disk: `None`, and whoever `later` returns is told.
+    ///
+    /// # Errors
+    /// If the topic is durable and the disk cannot take it; then nobody is told later.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        publish: Publish,
+        later: impl FnOnce() -> Told,
+    ) -> Result<Option<Accepted>, Refusal> {
         let name = publish.topic.clone();
-        let appended = self
-            .with_topic(&name, |topic, state| topic.append(state, publish, &self.patterns, &self.inboxes));
-        self.account(&appended);
+        let begun = self.with_topic(&name, |topic, state| {
+            if topic.policy().durable {
+                topic.expect_commit();
+                return Begun::Durable(publish, topic.log().head().epoch, topic.policy().history);
+            }
+            Begun::Appended(topic.append(state, publish, &self.patterns, &self.inboxes))
+        });
+        match begun {
+            Begun::Appended(appended) => {
+                self.account(&appended);
+                self.relieve_memory(&name);
+                Ok(Some(appended.accepted))
+            }
+            Begun::Durable(publish, epoch, history) => {
+                self.commit(publish, epoch, &history, later())?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sees to it that history fits into its memory, after something was published to `name`.
+    fn relieve_memory(&self, name: &Topic) {
         if self.history_bytes() > self.history_bytes_max {
             self.over_memory.notify_one();
             // If tidying cannot keep up with those who publish, they do it themselves.
             if self.history_bytes() > self.history_bytes_max + self.history_bytes_max / 8 {
-                self.clear(&name);
+                self.clear(name);
             }
         }
-        appended.accepted
     }
 
     /// Takes one publication of the rate that the topic's rule sets, if it sets one.
@@ -137,16 +190,18 @@ impl Engine {
     }
 
     /// Begins to listen to one topic for `worker`. Nothing is lost or doubled in between: what was missed and the
-    /// head are taken, and the interest is noted, under one hold of the topic's lock.
-    pub(crate) fn join(&self, topic: &Topic, worker: usize, start: &Start) -> Joined {
+    /// head are taken, and the interest is noted, under one hold of the topic's lock. `None` if what is asked for is on
+    /// disk: see [`Engine::resume`].
+    pub(crate) fn join(&self, topic: &Topic, worker: usize, start: &Start) -> Option<Joined> {
         self.read_topic(topic, |topic, state| {
             let Missed { publications, recovered } = match start {
+                _ if topic.policy().durable => self.join_tail(topic, state.name(), start)?,
                 Start::Now => Missed { publications: Vec::new(), recovered: true },
                 Start::Last(count) => Missed { publications: topic.log().last(*count), recovered: true },
                 Start::Since(since) => topic.log().since(since.place_in(state.name())),
             };
             topic.listen(worker, self.inboxes.len());
-            Joined { head: topic.log().head(), missed: publications, recovered }
+            Some(Joined { head: topic.log().head(), missed: publications, recovered })
         })
     }
 
@@ -167,9 +222,9 @@ impl Engine {
         self.patterns.stop_listening(pattern, worker);
     }
 
-    /// The newest position of a topic.
-    pub(crate) fn head(&self, topic: &Topic) -> Position {
-        self.read_topic(topic, |topic, _| topic.log().head())
+    /// The newest position of a topic; `None` while it is known to the disk only.
+    pub(crate) fn head(&self, topic: &Topic) -> Option<Position> {
+        self.read_topic(topic, |topic, _| topic.is_loaded().then(|| topic.log().head()))
     }
 
     /// Whether publications of the topic are kept at all.
@@ -177,18 +232,27 @@ impl Engine {
         self.policy_of(topic).history.keeps()
     }
 
-    /// Reads a stretch of history of about `bytes_max` bytes at most.
-    pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> History {
+    /// Reads a stretch of history of about `bytes_max` bytes at most; `None` if it is on disk: see
+    /// [`Engine::read_history`].
+    pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> Option<History> {
         self.read_topic(topic, |topic, state| {
             let log = topic.log();
-            let place = |since: &Option<Since>| {
-                since.as_ref().map_or(Place::Earliest, |since| since.place_in(state.name()))
+            let place = match reading {
+                Reading::Forward { since: place, .. } | Reading::Backward { until: place, .. } => {
+                    place.as_ref().map_or(Place::Earliest, |place| place.place_in(state.name()))
+                }
             };
             let page = match reading {
-                Reading::Forward { since, limit } => log.page_forward(place(since), *limit),
-                Reading::Backward { until, limit } => log.page_backward(place(until), *limit),
+                Reading::Forward { limit, .. } => {
+                    if topic.policy().durable && !(topic.is_loaded() && log.holds_all_from(place)) {
+                        return None;
+                    }
+                    log.page_forward(place, *limit)
+                }
+                Reading::Backward { .. } if topic.policy().durable => return None,
+                Reading::Backward { limit, .. } => log.page_backward(place, *limit),
             };
-            History { head: log.head(), page: page.within(bytes_max) }
+            Some(History { head: log.head(), page: page.within(bytes_max) })
         })
     }
 
@@ -213,15 +277,21 @@ impl Engine {
         let mut idle = Vec::new();
         for entry in &self.topics {
             let mut topic = entry.value().lock();
-            let before = (topic.log().bytes(), topic.log().len());
+            let before = topic.held();
             topic.trim(now_us);
-            self.released(before, (topic.log().bytes(), topic.log().len()));
+            self.released(before, topic.held());
             if topic.is_idle(now_ms) {
                 idle.push(entry.key().clone());
             }
         }
         for name in idle {
-            let retired = self.topics.remove_if(&name, |_, state| state.lock().retire(now_ms));
+            let retired = self.topics.remove_if(&name, |_, state| {
+                let mut topic = state.lock();
+                let before = topic.held();
+                let retires = topic.retire(now_ms);
+                self.released(before, topic.held());
+                retires
+            });
             if retired.is_some() {
                 self.counters.topics.fetch_sub(1, Ordering::Relaxed);
             }
@@ -254,10 +324,14 @@ impl Engine {
     fn clear(&self, name: &Topic) {
         let Some(state) = self.find(name) else { return };
         let mut topic = state.lock();
-        let before = (topic.log().bytes(), topic.log().len());
+        let before = topic.held();
         topic.clear_history();
+        let is_on_disk = topic.policy().durable;
         drop(topic);
         self.released(before, (0, 0));
+        if is_on_disk {
+            return;
+        }
         self.counters.history_evictions.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(topic = %name, bytes = before.0, "history dropped: history.bytes_max is reached");
     }
@@ -284,9 +358,9 @@ impl Engine {
     /// Like [`Engine::with_topic`], but lets go of what is too old first, so that nobody is shown it.
     fn read_topic<T>(&self, name: &Topic, work: impl FnOnce(&mut topic::Locked<'_>, &TopicState) -> T) -> T {
         self.with_topic(name, |topic, state| {
-            let before = (topic.log().bytes(), topic.log().len());
+            let before = topic.held();
             topic.trim(clock::monotonic_us());
-            self.released(before, (topic.log().bytes(), topic.log().len()));
+            self.released(before, topic.held());
             work(topic, state)
         })
     }

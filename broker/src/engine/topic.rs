@@ -2,17 +2,27 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{Broadcast, Meter, Publish, Rate, RecentKeys, TopicLog, TopicPolicy};
-use fanwire_protocol::{Epoch, Topic};
+use fanwire_core::{
+    Broadcast, HistoryLimits, Meter, Publication, Publish, Rate, RecentKeys, SessionKey, TopicLog,
+    TopicPolicy,
+};
+use fanwire_protocol::{Epoch, Position, Topic};
 
 use super::Accepted;
 use super::interest::PatternInterest;
 use crate::clock;
 use crate::hub::Inbox;
+use crate::store::Committed;
 
 /// How long a topic without history and subscribers stays, in milliseconds, so that somebody who comes right back
 /// finds the position he left at.
 const LINGER_MS: u64 = 120_000;
+
+/// How many of a durable topic's newest publications are held in memory too, for those who were away only briefly.
+const TAIL_MESSAGES: usize = 1000;
+
+/// How many bytes these may take up.
+const TAIL_BYTES: usize = 1 << 20;
 
 /// One topic, shared by all who use it.
 pub(super) struct TopicState {
@@ -33,6 +43,10 @@ struct Inner {
     meter: Meter,
     used_us: u64,
     is_retired: bool,
+    /// Of a durable topic, whether the log's numbering is that of the store. Until it is, nobody may be told of it.
+    is_loaded: bool,
+    /// How many publications are on their way to the disk.
+    commits_pending: u32,
 }
 
 /// The topic while its lock is held.
@@ -59,6 +73,8 @@ impl TopicState {
             meter: Meter::default(),
             used_us: clock::monotonic_us(),
             is_retired: false,
+            is_loaded: false,
+            commits_pending: 0,
         };
         Self { name, inner: Mutex::new(inner) }
     }
@@ -97,25 +113,71 @@ impl Locked<'_> {
         }
         let key = publish.key.clone();
         let except = publish.except;
-        let before = (self.0.log.bytes(), self.0.log.len());
+        let before = self.held();
         let policy = self.0.policy;
         let publication = self.0.log.append(publish, &state.name, &policy.history, clock::unix_ms(), now_us);
         let position = self.0.log.head();
         if let Some(key) = key {
             self.0.keys.get_or_insert_default().remember(&key, position, now_ms);
         }
-        if subscribers > 0 {
-            let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(policy.slow));
-            for (worker, inbox) in inboxes.iter().enumerate() {
-                if listeners(&self.0.listening, worker) + listeners(&self.0.pattern_listening, worker) > 0 {
-                    inbox.push(broadcast.clone());
-                }
+        self.deliver(publication, except, inboxes);
+        self.appended(Accepted { position, is_duplicate: false, subscribers }, before)
+    }
+
+    /// Takes a publication that the store has given its position, or that it knew already, holds it, and puts it into the
+    /// inboxes of those who listen.
+    pub(super) fn append_committed(
+        &mut self,
+        state: &TopicState,
+        publish: Publish,
+        committed: Committed,
+        patterns: &PatternInterest,
+        inboxes: &[Arc<Inbox>],
+    ) -> Appended {
+        let Committed { position, ts, is_duplicate } = committed;
+        self.0.commits_pending -= 1;
+        self.0.used_us = clock::monotonic_us();
+        self.refresh_patterns(state, patterns);
+        let accepted = Accepted { position, is_duplicate, subscribers: self.subscribers() };
+        let before = self.held();
+        if is_duplicate {
+            return self.appended(accepted, before);
+        }
+        let (except, tail, now_us) = (publish.except, self.tail(), self.0.used_us);
+        let publication = self.0.log.append_placed(publish, &state.name, position, &tail, ts, now_us);
+        self.0.is_loaded = true;
+        self.deliver(publication, except, inboxes);
+        self.appended(accepted, before)
+    }
+
+    fn deliver(
+        &self,
+        publication: Arc<Publication>,
+        except: Option<(usize, SessionKey)>,
+        inboxes: &[Arc<Inbox>],
+    ) {
+        if self.subscribers() == 0 {
+            return;
+        }
+        let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
+        for (worker, inbox) in inboxes.iter().enumerate() {
+            if listeners(&self.0.listening, worker) + listeners(&self.0.pattern_listening, worker) > 0 {
+                inbox.push(broadcast.clone());
             }
         }
+    }
+
+    /// The memory held, in bytes and publications.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.0.log.bytes(), self.0.log.len())
+    }
+
+    fn appended(&self, accepted: Accepted, before: (usize, usize)) -> Appended {
+        let after = self.held();
         Appended {
-            accepted: Accepted { position, is_duplicate: false, subscribers },
-            bytes_grown: self.0.log.bytes() as isize - before.0 as isize,
-            publications_grown: self.0.log.len() as isize - before.1 as isize,
+            accepted,
+            bytes_grown: after.0 as isize - before.0 as isize,
+            publications_grown: after.1 as isize - before.1 as isize,
         }
     }
 
@@ -168,15 +230,61 @@ impl Locked<'_> {
         self.0.used_us
     }
 
-    /// Lets another policy hold from now on.
+    /// Lets another policy hold from now on. A topic that is in use stays as durable as it was: its positions could not
+    /// stay what they are otherwise.
     pub(super) fn change_policy(&mut self, policy: TopicPolicy) {
-        self.0.policy = policy;
+        self.0.policy = TopicPolicy { durable: self.0.policy.durable, ..policy };
+    }
+
+    /// What holds for the topic.
+    pub(super) fn policy(&self) -> TopicPolicy {
+        self.0.policy
+    }
+
+    /// Whether the log's positions may be told to anybody.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.0.is_loaded || !self.0.policy.durable
+    }
+
+    /// Takes over where the store says that a durable topic stands and when its newest publication was accepted, `None` if
+    /// the store does not know the topic. Nothing happens if that is known already.
+    pub(super) fn load(&mut self, head: Option<(Position, u64)>) {
+        if !self.is_loaded() {
+            if let Some((head, ts)) = head {
+                self.0.log.begin_after(head, ts);
+            }
+            self.0.is_loaded = true;
+        }
+    }
+
+    /// Notes that a publication is on its way to the disk; the topic stays until [`Locked::append_committed`] or
+    /// [`Locked::commit_failed`].
+    pub(super) fn expect_commit(&mut self) {
+        self.0.commits_pending += 1;
+    }
+
+    /// Notes that a publication did not reach the disk.
+    pub(super) fn commit_failed(&mut self) {
+        self.0.commits_pending -= 1;
+    }
+
+    /// What is held in memory: all of the history, or of a durable topic's the newest part.
+    fn tail(&self) -> HistoryLimits {
+        let history = self.0.policy.history;
+        if !self.0.policy.durable {
+            return history;
+        }
+        HistoryLimits {
+            messages: history.messages.min(TAIL_MESSAGES),
+            bytes: history.bytes.min(TAIL_BYTES),
+            ..history
+        }
     }
 
     /// Lets go of what is too old.
     pub(super) fn trim(&mut self, now_us: u64) {
-        let history = self.0.policy.history;
-        self.0.log.trim(&history, now_us);
+        let tail = self.tail();
+        self.0.log.trim(&tail, now_us);
     }
 
     /// Lets go of all history.
@@ -184,17 +292,22 @@ impl Locked<'_> {
         self.0.log.clear();
     }
 
-    /// Whether nobody needs the topic: no subscriber, nothing held, no key remembered, and unused for a while.
+    /// Whether nobody needs the topic: no subscriber, nothing held that is not on
+    /// disk too or on its way there, no key remembered, and unused for a while.
     pub(super) fn is_idle(&mut self, now_ms: u64) -> bool {
         self.0.listening.is_empty()
-            && self.0.log.is_empty()
+            && (self.0.log.is_empty() || self.0.policy.durable)
+            && self.0.commits_pending == 0
             && self.0.used_us / 1000 + LINGER_MS <= now_ms
             && self.0.keys.as_mut().is_none_or(|keys| keys.is_empty(now_ms))
     }
 
-    /// Marks an idle topic as gone, so that whoever has found it already looks for a new one.
+    /// Marks an idle topic as gone, so that whoever has found it already looks for a new one. What it holds is on disk, too.
     pub(super) fn retire(&mut self, now_ms: u64) -> bool {
         self.0.is_retired = self.is_idle(now_ms);
+        if self.0.is_retired {
+            self.0.log.clear();
+        }
         self.0.is_retired
     }
 

@@ -1,6 +1,7 @@
 //! What operators and their tools ask: does it live, can it work, what has it counted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,6 +15,8 @@ use crate::problem::Problem;
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     is_draining: AtomicBool,
+    /// Why durable topics cannot be used, while they cannot.
+    store_failure: Mutex<Option<Arc<str>>>,
 }
 
 impl Readiness {
@@ -22,13 +25,32 @@ impl Readiness {
         self.is_draining.store(true, Ordering::Release);
     }
 
-    /// Whether sessions can be opened and publications accepted.
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.is_draining.load(Ordering::Acquire)
+    /// Notes why durable topics cannot be used, or that they can again.
+    pub(crate) fn store_failed(&self, reason: Option<Arc<str>>) {
+        *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    /// What to answer to whoever needs a broker that is ready.
-    pub(crate) fn problem() -> Problem {
+    /// Whether the broker is about to stop, so that no session should be opened any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// What stands in the way of accepting and delivering everything.
+    fn obstacle(&self) -> Option<Problem> {
+        if self.is_draining() {
+            return Some(Self::draining());
+        }
+        let failure = self.store_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = failure.as_ref()?;
+        let detail = format!("durable topics cannot be used: {reason}");
+        Some(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
+                .with_header(header::RETRY_AFTER, "5"),
+        )
+    }
+
+    /// What to answer to whoever needs a broker that is not about to stop.
+    pub(crate) fn draining() -> Problem {
         let detail = "the broker is shutting down: use another one, or come back when it has restarted";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
             .with_header(header::RETRY_AFTER, "5")
@@ -42,10 +64,10 @@ pub(super) async fn health() -> Response {
 
 /// `/readyz`: the broker accepts and delivers.
 pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, Problem> {
-    if state.readiness.is_ready() {
-        return Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n").into_response());
+    match state.readiness.obstacle() {
+        None => Ok(([(header::CACHE_CONTROL, "no-store")], "ready\n").into_response()),
+        Some(problem) => Err(problem),
     }
-    Err(Readiness::problem())
 }
 
 /// `/metrics`: everything counted, in the text format of Prometheus.

@@ -37,7 +37,7 @@ pub(super) async fn publish_one(
     let payload = payload_of(&parts.headers, &body)?;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
     let meter = meter_of(&parts.extensions);
-    let accepted = state.publisher.publish(&Identity::Anonymous, &meter, publish)?;
+    let accepted = state.publisher.publish(&Identity::Anonymous, &meter, publish)?.receipt().await?;
     state.publisher.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted)))
 }
@@ -52,14 +52,29 @@ pub(super) async fn publish_many(
         read_body(request.into_body(), state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
     let entries = json::decode_batch(text, state.limits.batch_messages_max)?;
-    let mut results = Vec::with_capacity(entries.len());
+    let mut begun = Vec::with_capacity(entries.len());
     for entry in entries {
-        results.push(match entry {
-            Ok(entry) => publish_entry(&state, &meter, entry),
-            Err(DecodeError::Rejected { code, message, .. }) => failure(&state, code, message),
-            Err(DecodeError::Unreadable(message)) => failure(&state, ErrorCode::BadFrame, message),
+        begun.push(match entry {
+            Ok(json::BatchEntry { topic, payload, key }) => {
+                let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
+                let accepting = state.publisher.publish(&Identity::Anonymous, &meter, publish);
+                accepting.map(|accepting| (topic, accepting))
+            }
+            Err(DecodeError::Rejected { code, message, .. }) => Err(Refusal { code, message }),
+            Err(DecodeError::Unreadable(message)) => Err(Refusal { code: ErrorCode::BadFrame, message }),
         });
         state.publisher.relieved().await;
+    }
+    // What has to be on disk first goes there together.
+    let mut results = Vec::with_capacity(begun.len());
+    for begun in begun {
+        results.push(match begun {
+            Ok((topic, accepting)) => match accepting.receipt().await {
+                Ok(accepted) => receipt(&topic, &accepted),
+                Err(refusal) => failure(&state, refusal),
+            },
+            Err(refusal) => failure(&state, refusal),
+        });
     }
     Ok(json_response(&Results { results }))
 }
@@ -94,21 +109,12 @@ struct Results {
     results: Vec<Outcome>,
 }
 
-fn publish_entry(state: &HttpState, meter: &PublishMeter, entry: json::BatchEntry) -> Outcome {
-    let json::BatchEntry { topic, payload, key } = entry;
-    let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-    match state.publisher.publish(&Identity::Anonymous, meter, publish) {
-        Ok(accepted) => receipt(&topic, &accepted),
-        Err(Refusal { code, message }) => failure(state, code, message),
-    }
-}
-
 /// What the connection has published of late, which whoever hands requests over puts into them.
 fn meter_of(extensions: &Extensions) -> Arc<PublishMeter> {
     extensions.get().cloned().unwrap_or_default()
 }
 
-fn failure(state: &HttpState, code: ErrorCode, message: String) -> Outcome {
+fn failure(state: &HttpState, Refusal { code, message }: Refusal) -> Outcome {
     state.counters.error(code);
     Outcome::Failed { error: Failure { code: code.as_str(), message } }
 }

@@ -27,10 +27,10 @@ struct Queue {
     over: bool,
 }
 
-/// Whether any inbox is fuller than it should be, and so publishers have to wait.
+/// Whether any queue of publications is fuller than it should be, and so publishers have to wait.
 pub(crate) struct Pressure {
     bytes_max: usize,
-    inboxes_over: AtomicUsize,
+    queues_over: AtomicUsize,
     relieved: Notify,
     counters: Arc<Shared>,
 }
@@ -38,12 +38,24 @@ pub(crate) struct Pressure {
 impl Pressure {
     /// No pressure yet; an inbox is over its bound from `bytes_max` on until it is half empty again.
     pub(crate) fn new(bytes_max: usize, counters: Arc<Shared>) -> Self {
-        Self { bytes_max, inboxes_over: AtomicUsize::new(0), relieved: Notify::new(), counters }
+        Self { bytes_max, queues_over: AtomicUsize::new(0), relieved: Notify::new(), counters }
     }
 
     /// Whether publishers have to wait.
     pub(crate) fn is_high(&self) -> bool {
-        self.inboxes_over.load(Ordering::Acquire) > 0
+        self.queues_over.load(Ordering::Acquire) > 0
+    }
+
+    /// Notes that another queue than an inbox is fuller than it should be.
+    pub(crate) fn raise(&self) {
+        self.queues_over.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that a queue is no longer fuller than it should be.
+    pub(crate) fn relieve(&self) {
+        if self.queues_over.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.relieved.notify_waiters();
+        }
     }
 
     /// Waits until publishers may go on.
@@ -78,7 +90,7 @@ impl Inbox {
         queue.bytes += cost;
         if !queue.over && queue.bytes > self.pressure.bytes_max {
             queue.over = true;
-            self.pressure.inboxes_over.fetch_add(1, Ordering::AcqRel);
+            self.pressure.raise();
         }
         drop(queue);
         self.pressure.counters.inbox_bytes.fetch_add(cost as u64, Ordering::Relaxed);
@@ -111,8 +123,8 @@ impl Inbox {
             queue.waiting.shrink_to(4096);
         }
         drop(queue);
-        if relieved && self.pressure.inboxes_over.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.pressure.relieved.notify_waiters();
+        if relieved {
+            self.pressure.relieve();
         }
         self.pressure.counters.inbox_bytes.fetch_sub(taken as u64, Ordering::Relaxed);
         taken > 0

@@ -75,12 +75,17 @@ impl Hub {
         key
     }
 
-    /// Ends the session. All its subscriptions must have been left before.
+    /// Ends the session. All its subscriptions must have been left before. Its key stays its own until [`Hub::release`].
     pub(crate) fn close(&self, key: SessionKey) {
         if self.outlets.borrow_mut()[key.0 as usize].take().is_some() {
-            self.vacant.borrow_mut().push(key);
             self.open.set(self.open.get() - 1);
         }
+    }
+
+    /// Lets the key of a session that was closed be given to another. Nothing that the session published without echo may
+    /// still be waiting for its position: it would be kept from the other.
+    pub(crate) fn release(&self, key: SessionKey) {
+        self.vacant.borrow_mut().push(key);
     }
 
     /// Begins to deliver what matches `pattern` and stands after offset `after`.
@@ -95,7 +100,23 @@ impl Hub {
         self.audience.borrow_mut().join(pattern, session, encoding, after)
     }
 
-    /// Ends what [`Hub::join`] began.
+    /// Notes a session that is being given what it missed of `topic`; it hears nothing else of it until [`Hub::resume`].
+    pub(crate) fn hold_place(
+        &self,
+        topic: &Pattern,
+        session: SessionKey,
+        encoding: Encoding,
+    ) -> SubscriptionKey {
+        self.counters.subscriptions.add(1);
+        self.audience.borrow_mut().hold_place(topic, session, encoding)
+    }
+
+    /// Begins to deliver what stands after offset `after` to a session that has been given everything up to there.
+    pub(crate) fn resume(&self, topic: &Pattern, key: SubscriptionKey, after: u64) {
+        self.audience.borrow_mut().resume(topic, key, after);
+    }
+
+    /// Ends what [`Hub::join`] or [`Hub::hold_place`] began.
     pub(crate) fn leave(&self, pattern: &Pattern, key: SubscriptionKey) {
         self.counters.subscriptions.subtract(1);
         self.audience.borrow_mut().leave(pattern, key);

@@ -59,9 +59,9 @@ impl Dispatch {
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         let mut response = if is_preflight {
             preflight()
-        } else if Transports::serves(&request) && !self.readiness.is_ready() {
+        } else if Transports::serves(&request) && self.readiness.is_draining() {
             // A session opened now would have to be sent away at once.
-            answer_problem(Readiness::problem())
+            answer_problem(Readiness::draining())
         } else if Transports::serves(&request) {
             let asked = TransportRequest { request, ticket, identity: Identity::Anonymous };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)

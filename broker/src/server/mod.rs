@@ -9,10 +9,12 @@ mod dispatch;
 mod handshakes;
 mod population;
 mod reload;
+mod storage;
 mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,6 +29,7 @@ use crate::config::{Config, HistoryRule, RateLimit, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
+use crate::store::Store;
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use accept::Acceptor;
 use reload::Reloader;
@@ -34,6 +37,12 @@ use worker::{WorkerHandle, WorkerParts};
 
 /// How often history is trimmed and idle topics are dropped.
 const TIDY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often durable topics are looked after on disk.
+const TIDY_STORE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often what waits for the disk is counted.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why the broker did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +69,17 @@ pub enum ServeError {
         /// What is wrong with it.
         source: fanwire_core::RulePatternError,
     },
+    /// The data directory cannot be made.
+    #[error("the data directory {} cannot be made: {source}", .directory.display())]
+    DataDirectory {
+        /// Which.
+        directory: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("{0}")]
+    Store(String),
     /// A thread, runtime or metric could not be made.
     #[error("cannot start: {0}")]
     Start(String),
@@ -79,13 +99,18 @@ pub struct Server {
     config: Config,
     listener: std::net::TcpListener,
     address: SocketAddr,
+    shared: Arc<Shared>,
+    pressure: Arc<Pressure>,
+    readiness: Arc<Readiness>,
+    store: Option<Store>,
 }
 
 impl Server {
     /// Begins to listen. Connections are served once [`Server::run`] is called.
     ///
     /// # Errors
-    /// If the configuration would leave the broker open to all without saying so, or the address is not to be had.
+    /// If the configuration would leave the broker open to all without saying so, or the address or the data directory is
+    /// not to be had.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
         if !config.open && !config.listen.ip().is_loopback() {
             return Err(ServeError::OpenToAll(config.listen));
@@ -93,7 +118,10 @@ impl Server {
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = accept::listen(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { config, listener, address })
+        let (shared, readiness): (Arc<Shared>, Arc<Readiness>) = Default::default();
+        let pressure = Arc::new(Pressure::new(config.limits.inbox_bytes_max, shared.clone()));
+        let store = storage::open(&config, &pressure, &readiness, &shared)?;
+        Ok(Self { config, listener, address, shared, pressure, readiness, store })
     }
 
     /// Where the broker listens; with the port that was found if any was asked for.
@@ -123,17 +151,15 @@ impl Server {
         runtime.block_on(self.serve(next_order))
     }
 
-    async fn serve(self, mut next_order: impl AsyncFnMut() -> Order) -> Result<(), ServeError> {
+    async fn serve(mut self, mut next_order: impl AsyncFnMut() -> Order) -> Result<(), ServeError> {
         let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
         let listener = TcpListener::from_std(self.listener.try_clone().map_err(|error| start(&error))?)
             .map_err(|error| start(&error))?;
-        let shared: Arc<Shared> = Arc::default();
         let rules = rules_of(&self.config)?;
-        let readiness: Arc<Readiness> = Arc::default();
         let origins = Arc::new(SharedOrigins::new(self.config.origins.clone()));
-        let (engine, workers) = self.start_workers(&shared, rules, &readiness, &origins)?;
+        let (engine, workers) = self.start_workers(rules, &origins)?;
         let mut reloader = Reloader::new(self.config.clone(), engine.clone(), origins);
-        let mut acceptor = Acceptor::new(listener, &self.config.limits, shared);
+        let mut acceptor = Acceptor::new(listener, &self.config.limits, self.shared.clone());
         {
             let mut accepting = pin!(acceptor.run(&workers));
             let mut tidying = pin!(keep_tidy(&engine));
@@ -148,26 +174,25 @@ impl Server {
                 }
             }
         }
-        readiness.drain();
+        self.readiness.drain();
         drop((acceptor, self.listener));
         drain(workers, self.config.limits.drain_timeout).await;
         Ok(())
     }
 
     fn start_workers(
-        &self,
-        shared: &Arc<Shared>,
+        &mut self,
         rules: Rules,
-        readiness: &Arc<Readiness>,
         origins: &Arc<SharedOrigins>,
     ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
-        let limits = &self.config.limits;
-        let pressure = Arc::new(Pressure::new(limits.inbox_bytes_max, shared.clone()));
+        let (limits, shared, pressure) = (&self.config.limits, &self.shared, &self.pressure);
         let inboxes: Vec<_> = (0..self.workers()).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
         let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
         let history_bytes_max = self.config.history.bytes_max;
+        let store = self.store.take();
         let engine =
-            Arc::new(Engine::new(inboxes.clone(), pressure, rules, history_bytes_max, shared.clone()));
+            Engine::new(inboxes.clone(), pressure.clone(), rules, history_bytes_max, shared.clone(), store);
+        let engine = Arc::new(engine);
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
         let mut workers = Vec::new();
@@ -181,7 +206,7 @@ impl Server {
                 limits: limits.clone(),
                 origins: origins.clone(),
                 metrics: metrics.clone(),
-                readiness: readiness.clone(),
+                readiness: self.readiness.clone(),
             };
             workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
         }
@@ -202,7 +227,7 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
             SlowRule::Skip => SlowPolicy::Skip,
             SlowRule::Latest => SlowPolicy::Latest,
         };
-        let policy = TopicPolicy { history, slow, rate: rule.rate.map(rate) };
+        let policy = TopicPolicy { history, slow, durable: rule.durable, rate: rule.rate.map(rate) };
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
     Ok(Rules::new(rules, Access::Anyone))
@@ -224,12 +249,25 @@ fn history_limits(rule: &HistoryRule) -> HistoryLimits {
 }
 
 /// Trims history and drops idle topics, now and then and whenever memory runs short.
-async fn keep_tidy(engine: &Engine) {
-    let mut ticks = tokio::time::interval(TIDY_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+async fn keep_tidy(engine: &Arc<Engine>) {
+    let ticks_of = |interval| {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks
+    };
+    let mut ticks = ticks_of(TIDY_INTERVAL);
+    let mut store_ticks = ticks_of(TIDY_STORE_INTERVAL);
+    let mut measuring = ticks_of(MEASURE_INTERVAL);
     loop {
         tokio::select! {
             _ = ticks.tick() => engine.tidy(),
+            _ = store_ticks.tick() => {
+                let engine = engine.clone();
+                if let Err(error) = tokio::task::spawn_blocking(move || engine.tidy_store()).await {
+                    tracing::error!(%error, "tidying up the store broke off");
+                }
+            }
+            _ = measuring.tick() => engine.measure_store(),
             () = engine.outgrown() => engine.evict(),
         }
     }

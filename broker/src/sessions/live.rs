@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fanwire_core::{
@@ -12,8 +13,9 @@ use fanwire_protocol::{
     Topic,
 };
 
+use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
 use super::{PublishMeter, Worker};
-use crate::engine::{Accepted, Joined, Reading};
+use crate::engine::{Accepted, Engine, History, Joined, Reading, Resumed};
 use crate::hub::Outlet;
 
 /// How many bytes of replies are gathered before they are put into the outbox.
@@ -29,6 +31,17 @@ pub(crate) struct LiveSession {
     meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
+    /// What the session waits for. Most never do.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// What a session waits for while it goes on.
+#[derive(Default)]
+struct Waiting {
+    receipts: Arc<Receipts>,
+    readings: Vec<Work>,
+    /// The topics whose place is held: the engine does not know yet that the session listens.
+    catching_up: Vec<Topic>,
 }
 
 /// What a subscription that was just opened begins with.
@@ -49,10 +62,11 @@ impl LiveSession {
         encoding: Encoding,
         identity: Identity,
     ) -> Self {
+        worker.release_keys();
         let key = worker.hub.open(outlet.clone());
         let session = Session::new(worker.next_connection(), identity);
         let meter = PublishMeter::default();
-        Self { worker, outlet, key, encoding, session, meter, replies: Vec::new() }
+        Self { worker, outlet, key, encoding, session, meter, replies: Vec::new(), waiting: None }
     }
 
     /// What all sessions of this worker share.
@@ -70,31 +84,159 @@ impl LiveSession {
         self.session.connection()
     }
 
-    /// Starts a subscription, after the same checks as every other way to start one.
+    /// Starts a subscription, after the same checks as every other way to start one. What lies far back comes later, by
+    /// [`LiveSession::poll_waiting`].
     ///
     /// # Errors
     /// Says why it is refused.
-    pub(crate) fn subscribe(&mut self, pattern: Pattern, start: &Start) -> Result<Opened, Refusal> {
-        let rules = self.worker.engine.rules();
-        self.session.check_subscribe(&pattern, start, self.worker.terms(&rules))?;
-        Ok(self.join(pattern, start))
+    pub(crate) async fn subscribe(&mut self, pattern: Pattern, start: &Start) -> Result<Opened, Refusal> {
+        {
+            let rules = self.worker.engine.rules();
+            self.session.check_subscribe(&pattern, start, self.worker.terms(&rules))?;
+        }
+        if let Some(opened) = self.join(&pattern, start) {
+            return Ok(opened);
+        }
+        let topic = self.hold_place(&pattern);
+        let resumed = self.worker.engine.resume(&topic, start).await;
+        self.begin_catching_up(topic, resumed)
     }
 
-    fn join(&mut self, pattern: Pattern, start: &Start) -> Opened {
+    /// Joins what needs no reading of the disk.
+    fn join(&mut self, pattern: &Pattern, start: &Start) -> Option<Opened> {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         let (opened, after) = match pattern.to_topic() {
             Some(topic) => {
-                let Joined { head, missed, recovered } = engine.join(&topic, hub.worker(), start);
+                let Joined { head, missed, recovered } = engine.join(&topic, hub.worker(), start)?;
                 (Opened { head: Some(head), recovered, missed }, head.offset)
             }
             None => {
-                engine.join_pattern(&pattern, hub.worker());
+                engine.join_pattern(pattern, hub.worker());
                 (Opened { head: None, recovered: true, missed: Vec::new() }, 0)
             }
         };
-        let key = hub.join(&pattern, self.key, self.encoding, after);
-        self.session.subscribed(pattern, key);
-        opened
+        let key = hub.join(pattern, self.key, self.encoding, after);
+        if *start != Start::Now {
+            hub.resume(pattern, key, after);
+        }
+        self.session.subscribed(pattern.clone(), key);
+        Some(opened)
+    }
+
+    /// Notes the subscription to a topic, of which the session hears nothing before it has been given what it missed.
+    fn hold_place(&mut self, pattern: &Pattern) -> Topic {
+        let topic = pattern.to_topic().expect("only plain topics are read from the disk");
+        let key = self.worker.hub.hold_place(pattern, self.key, self.encoding);
+        self.session.subscribed(pattern.clone(), key);
+        self.waiting.get_or_insert_default().catching_up.push(topic.clone());
+        topic
+    }
+
+    /// Begins to give the session what it missed.
+    fn begin_catching_up(
+        &mut self,
+        topic: Topic,
+        resumed: Result<Resumed, Refusal>,
+    ) -> Result<Opened, Refusal> {
+        match resumed {
+            Ok(Resumed { head, recovered, piece }) => {
+                let (worker, outlet) = (self.worker.clone(), self.outlet.clone());
+                let work = Work::catch_up(worker, outlet, topic, piece.at);
+                self.waiting.get_or_insert_default().readings.push(work);
+                Ok(Opened { head: Some(head), recovered, missed: piece.publications })
+            }
+            Err(refusal) => {
+                let pattern = Pattern::from(topic);
+                if let Some(key) = self.session.unsubscribed(&pattern) {
+                    self.leave(&pattern, key);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Lets a session that has been given everything before hear the rest.
+    fn caught_up(&mut self, topic: Topic, joined: Joined) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.catching_up.retain(|catching_up| *catching_up != topic);
+        }
+        let pattern = Pattern::from(topic);
+        let key = self.session.subscriptions().find(|(subscribed, _)| **subscribed == pattern);
+        if let Some((_, key)) = key {
+            self.worker.hub.resume(&pattern, key, joined.head.offset);
+        }
+        self.replay(joined.missed);
+    }
+
+    /// Goes on with what the session waits for. Called whenever its task runs; returns why the session has to end, if a
+    /// publication of a session that has no frames to be told in was not accepted.
+    pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
+        let waiting = self.waiting.as_mut()?;
+        let mut refused = None;
+        let arrived = waiting.receipts.take(context);
+        let mut read = Vec::new();
+        waiting.readings.retain_mut(|reading| match reading.poll(context) {
+            Poll::Ready(done) => {
+                read.push(done);
+                false
+            }
+            Poll::Pending => true,
+        });
+        // What has just begun has to be polled once, or it would never wake anybody.
+        let has_begun = !read.is_empty();
+        for Receipted { id, topic, result } in arrived {
+            match result {
+                Err(refusal) if self.encoding == Encoding::Bare => refused = Some(refusal),
+                result => self.send_receipt(id, topic, result),
+            }
+        }
+        for done in read {
+            match done {
+                Read::Resumed { id, topic, result } => self.answer_subscribe(id, topic, result),
+                Read::CaughtUp { topic, joined } => self.caught_up(topic, joined),
+                Read::Answered(frame) => self.send(&frame),
+            }
+        }
+        self.flush_replies();
+        if has_begun { self.poll_waiting(context).or(refused) } else { refused }
+    }
+
+    fn answer_subscribe(&mut self, id: Option<u32>, topic: Topic, resumed: Result<Resumed, Refusal>) {
+        let pattern = Pattern::from(topic.clone());
+        match self.begin_catching_up(topic, resumed) {
+            Ok(opened) => self.announce(id, pattern, opened),
+            Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
+        }
+    }
+
+    fn announce(&mut self, id: Option<u32>, pattern: Pattern, opened: Opened) {
+        let Opened { head: position, recovered, missed } = opened;
+        self.reply(id, || Reply::Subscribed { pattern, position, recovered });
+        self.replay(missed);
+    }
+
+    fn send_receipt(&mut self, id: Option<u32>, topic: Topic, result: Result<Accepted, Refusal>) {
+        match result {
+            Ok(Accepted { position, is_duplicate, .. }) => {
+                self.reply(id, || Reply::Published(Receipt { topic, position, duplicate: is_duplicate }));
+            }
+            Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
+        }
+    }
+
+    /// Whether receipts are still on their way to this session.
+    pub(crate) fn is_owed_receipts(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.receipts.are_owed())
+    }
+
+    /// Whether something is being read for this session that it has not been given yet.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.readings.is_empty())
+    }
+
+    /// Whether so much is being read for this session that no more of its requests should be handled for now.
+    pub(crate) fn is_reading_enough(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.readings.len() >= READINGS_MAX)
     }
 
     /// Puts what was missed into the outlet, after all replies given so far.
@@ -107,9 +249,31 @@ impl LiveSession {
     ///
     /// # Errors
     /// Says why it is refused.
-    pub(crate) fn publish(&self, mut publish: Publish, has_echo: bool) -> Result<Accepted, Refusal> {
+    pub(crate) fn publish(&mut self, mut publish: Publish, has_echo: bool) -> Result<(), Refusal> {
         publish.except = (!has_echo).then_some((self.worker.hub.worker(), self.key));
-        self.worker.publisher.publish(self.session.identity(), &self.meter, publish)
+        let publish = self.worker.publisher.check(self.session.identity(), &self.meter, publish)?;
+        self.accept(None, publish)
+    }
+
+    /// Accepts a publication that has been checked, and replies now or when it is on disk.
+    fn accept(&mut self, id: Option<u32>, publish: Publish) -> Result<(), Refusal> {
+        let topic = publish.topic.clone();
+        let waiting = &mut self.waiting;
+        let mut expecting = None;
+        let later = || {
+            let receipts = expecting.insert(waiting.get_or_insert_default().receipts.clone());
+            receipts.expect(id, topic.clone())
+        };
+        let accepted = self.worker.publisher.accept(publish, later);
+        if let (Err(_), Some(receipts)) = (&accepted, expecting) {
+            receipts.give_up();
+        }
+        if let Some(accepted) = accepted?
+            && id.is_some()
+        {
+            self.send_receipt(id, topic, Ok(accepted));
+        }
+        Ok(())
     }
 
     /// Handles one frame. Replies wait until [`LiveSession::flush_replies`]. Returns how to close the session if the
@@ -129,20 +293,21 @@ impl LiveSession {
                 if let Err(refusal) = self.worker.publisher.admit(&publish.topic, &self.meter) {
                     return self.refuse_publish(id, refusal);
                 }
-                let topic = publish.topic.clone();
                 let place = (self.worker.hub.worker(), self.key);
                 let publish = publish.into_publish(self.session.identity(), place);
-                let Accepted { position, is_duplicate, .. } = self.worker.publisher.accept(publish);
-                self.reply(id, || Reply::Published(Receipt { topic, position, duplicate: is_duplicate }));
+                if let Err(Refusal { code, message }) = self.accept(id, publish) {
+                    self.send(&ServerFrame::Error { id, code, message });
+                }
             }
-            Effect::Subscribe { id, pattern, start } => {
-                let opened = self.join(pattern.clone(), &start);
-                let (position, recovered) = (opened.head, opened.recovered);
-                self.reply(id, || Reply::Subscribed { pattern, position, recovered });
-                self.replay(opened.missed);
-            }
+            Effect::Subscribe { id, pattern, start } => match self.join(&pattern, &start) {
+                Some(opened) => self.announce(id, pattern, opened),
+                None => {
+                    let topic = self.hold_place(&pattern);
+                    self.read(Work::resume(self.worker.engine.clone(), id, topic, start));
+                }
+            },
             Effect::ConfirmSubscription { id, pattern } => {
-                let position = pattern.to_topic().map(|topic| self.worker.engine.head(&topic));
+                let position = pattern.to_topic().and_then(|topic| self.worker.engine.head(&topic));
                 self.reply(Some(id), || Reply::Subscribed { pattern, position, recovered: true });
             }
             Effect::Unsubscribe { id, pattern, key } => {
@@ -155,9 +320,7 @@ impl LiveSession {
                 } else {
                     Reading::Forward { since, limit }
                 };
-                if let Some(frame) = self.history(id, topic, &reading) {
-                    self.send(&frame);
-                }
+                self.history(id, topic, reading);
             }
         }
         None
@@ -173,19 +336,30 @@ impl LiveSession {
         })
     }
 
-    fn history(&self, id: Option<u32>, topic: Topic, reading: &Reading) -> Option<ServerFrame> {
+    fn read(&mut self, work: Work) {
+        self.waiting.get_or_insert_default().readings.push(work);
+    }
+
+    fn history(&mut self, id: Option<u32>, topic: Topic, reading: Reading) {
         let engine = &self.worker.engine;
         if !engine.keeps_history(&topic) {
             let message = format!("'{topic}' keeps no history: a [[topic]] rule of the broker says so");
-            return Some(ServerFrame::Error { id, code: ErrorCode::HistoryOff, message });
+            return self.send(&ServerFrame::Error { id, code: ErrorCode::HistoryOff, message });
         }
-        let id = id?;
-        let history = engine.history(&topic, reading, self.worker.limits.outbox_bytes_max / 2);
-        let messages: Vec<Message> =
-            history.page.publications.iter().map(|publication| publication.message.clone()).collect();
-        let Page { more, gap, .. } = history.page;
-        let reply = Reply::History { topic, position: history.head, messages, more, gap };
-        Some(ServerFrame::Reply { id, reply })
+        let Some(id) = id else { return };
+        let bytes_max = self.worker.limits.outbox_bytes_max / 2;
+        match engine.history(&topic, &reading, bytes_max) {
+            Some(history) => self.send(&history_reply(id, topic, history)),
+            None => {
+                let engine: Arc<Engine> = engine.clone();
+                self.read(Work::answer(async move {
+                    match engine.read_history(&topic, reading, bytes_max).await {
+                        Ok(history) => history_reply(id, topic, history),
+                        Err(Refusal { code, message }) => ServerFrame::Error { id: Some(id), code, message },
+                    }
+                }));
+            }
+        }
     }
 
     fn reply(&mut self, id: Option<u32>, make: impl FnOnce() -> Reply) {
@@ -209,6 +383,9 @@ impl LiveSession {
 
     /// Whether so many replies wait that no more requests should be handled until some are gone.
     pub(crate) fn has_replied_enough(&mut self) -> bool {
+        if self.is_reading_enough() {
+            return true;
+        }
         if self.replies.len() < REPLIES_GATHERED_BYTES {
             return false;
         }
@@ -223,14 +400,27 @@ impl LiveSession {
         }
     }
 
-    fn leave(&self, pattern: &Pattern, key: fanwire_core::SubscriptionKey) {
+    fn leave(&mut self, pattern: &Pattern, key: fanwire_core::SubscriptionKey) {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         hub.leave(pattern, key);
-        match pattern.to_topic() {
-            Some(topic) => engine.leave(&topic, hub.worker()),
-            None => engine.leave_pattern(pattern, hub.worker()),
+        let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };
+        let catching_up = self.waiting.as_mut().and_then(|waiting| {
+            let index = waiting.catching_up.iter().position(|catching_up| *catching_up == topic)?;
+            waiting.readings.retain(|reading| !reading.is_for(&topic));
+            Some(waiting.catching_up.swap_remove(index))
+        });
+        if catching_up.is_none() {
+            engine.leave(&topic, hub.worker());
         }
     }
+}
+
+fn history_reply(id: u32, topic: Topic, history: History) -> ServerFrame {
+    let messages: Vec<Message> =
+        history.page.publications.iter().map(|publication| publication.message.clone()).collect();
+    let Page { more, gap, .. } = history.page;
+    let reply = Reply::History { topic, position: history.head, messages, more, gap };
+    ServerFrame::Reply { id, reply }
 }
 
 impl Drop for LiveSession {
@@ -239,5 +429,9 @@ impl Drop for LiveSession {
             self.leave(&pattern, key);
         }
         self.worker.hub.close(self.key);
+        match self.waiting.take() {
+            Some(waiting) if waiting.receipts.are_owed() => self.worker.linger(self.key, waiting.receipts),
+            _ => self.worker.hub.release(self.key),
+        }
     }
 }

@@ -8,18 +8,21 @@ mod meter;
 mod network;
 mod publisher;
 mod ticket;
+mod work;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::{Rules, SessionLimits, Terms};
+use fanwire_core::{Rules, SessionKey, SessionLimits, Terms};
 
 pub(crate) use live::{LiveSession, Opened};
 pub(crate) use meter::PublishMeter;
 pub(crate) use network::{ArrivalMeters, Network};
 pub(crate) use publisher::Publisher;
 pub(crate) use ticket::{ConnectionTicket, HeldPermits, Permit};
+
+use work::Receipts;
 
 use crate::config::Limits;
 use crate::engine::Engine;
@@ -36,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) publisher: Publisher,
     connections: Cell<u64>,
     workers: u64,
+    /// The keys of sessions that have ended while something they published was on its way to the disk.
+    lingering: RefCell<Vec<(SessionKey, Arc<Receipts>)>>,
 }
 
 impl Worker {
@@ -59,6 +64,7 @@ impl Worker {
             publisher,
             connections,
             workers: workers as u64,
+            lingering: RefCell::default(),
         }
     }
 
@@ -75,6 +81,22 @@ impl Worker {
     /// What holds for every session of this worker under `rules`.
     pub(crate) fn terms<'a>(&'a self, rules: &'a Rules) -> Terms<'a> {
         Terms { limits: &self.session_limits, rules }
+    }
+
+    /// Keeps the key of a session that has ended from being given again until `receipts` have come.
+    fn linger(&self, key: SessionKey, receipts: Arc<Receipts>) {
+        self.lingering.borrow_mut().push((key, receipts));
+    }
+
+    /// Lets the keys be given again that nothing keeps any more.
+    fn release_keys(&self) {
+        self.lingering.borrow_mut().retain(|(key, receipts)| {
+            let is_kept = receipts.are_on_their_way();
+            if !is_kept {
+                self.hub.release(*key);
+            }
+            is_kept
+        });
     }
 
     /// A number for a new connection that no other connection of this broker has had.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use fanwire_core::{Identity, Publish, Rate, Refusal, SessionLimits, Terms, check_publish};
-use fanwire_protocol::Topic;
+use fanwire_protocol::{ErrorCode, Topic};
+use tokio::sync::oneshot;
 
 use super::meter::{self, PublishMeter};
 use crate::clock;
 use crate::config::Limits;
-use crate::engine::{Accepted, Engine};
+use crate::engine::{Accepted, Engine, Told};
 use crate::telemetry::{RateReason, WorkerCounters};
 
 /// Checks, accepts and counts publications on one worker.
@@ -18,6 +19,30 @@ pub(crate) struct Publisher {
     limits: SessionLimits,
     session_rate: Option<Rate>,
     counters: Arc<WorkerCounters>,
+}
+
+/// A publish on its way: known already, or waiting for the disk.
+pub(crate) enum Accepting {
+    /// It is accepted.
+    Accepted(Accepted),
+    /// It will be known once it is on disk.
+    Waiting(oneshot::Receiver<Result<Accepted, Refusal>>),
+}
+
+impl Accepting {
+    /// Waits for the receipt.
+    ///
+    /// # Errors
+    /// Says why it was not accepted.
+    pub(crate) async fn receipt(self) -> Result<Accepted, Refusal> {
+        match self {
+            Accepting::Accepted(accepted) => Ok(accepted),
+            Accepting::Waiting(receipt) => receipt.await.unwrap_or_else(|_| {
+                let message = "the broker stopped before it could say what became of this".to_owned();
+                Err(Refusal { code: ErrorCode::Unavailable, message })
+            }),
+        }
+    }
 }
 
 impl Publisher {
@@ -53,7 +78,7 @@ impl Publisher {
         Err(refusal)
     }
 
-    /// Accepts a publication of `identity`, whose session publishes at the rate that `meter` counts.
+    /// Checks a publication of `identity`, whose session publishes at the rate that `meter` counts, and begins to accept it.
     ///
     /// # Errors
     /// Says why it is refused.
@@ -61,25 +86,53 @@ impl Publisher {
         &self,
         identity: &Identity,
         meter: &PublishMeter,
+        publish: Publish,
+    ) -> Result<Accepting, Refusal> {
+        let (tell, receipt) = oneshot::channel();
+        let publish = self.check(identity, meter, publish)?;
+        // Whoever has gone needs no receipt.
+        let told = || -> Told { Box::new(move |result| drop(tell.send(result))) };
+        Ok(match self.accept(publish, told)? {
+            Some(accepted) => Accepting::Accepted(accepted),
+            None => Accepting::Waiting(receipt),
+        })
+    }
+
+    /// Checks a publication of `identity`, in whose name it is published.
+    ///
+    /// # Errors
+    /// Says why it is refused.
+    pub(crate) fn check(
+        &self,
+        identity: &Identity,
+        meter: &PublishMeter,
         mut publish: Publish,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Publish, Refusal> {
         let rules = self.engine.rules();
         let terms = Terms { limits: &self.limits, rules: &rules };
         check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
         self.admit(&publish.topic, meter)?;
         publish.from = identity.user().cloned();
-        Ok(self.accept(publish))
+        Ok(publish)
     }
 
-    /// Accepts a publication that has been checked.
-    pub(crate) fn accept(&self, publish: Publish) -> Accepted {
+    /// Accepts a publication that has been checked. `None` says that it waits for the disk; then whoever `later` returns is
+    /// told.
+    ///
+    /// # Errors
+    /// If it has to be on disk and cannot be put there; then nobody is told later.
+    pub(crate) fn accept(
+        &self,
+        publish: Publish,
+        later: impl FnOnce() -> Told,
+    ) -> Result<Option<Accepted>, Refusal> {
         let bytes = publish.payload.len() as u64;
-        let accepted = self.engine.publish(publish);
-        if !accepted.is_duplicate {
+        let accepted = self.engine.publish(publish, later)?;
+        if accepted.is_some_and(|accepted| !accepted.is_duplicate) {
             self.counters.publications.add(1);
             self.counters.publication_bytes.add(bytes);
         }
-        accepted
+        Ok(accepted)
     }
 
     /// Waits until the workers have caught up with what was published, so that nobody publishes faster than it can be

@@ -10,8 +10,8 @@
 //!
 //! **Failing.** A commit that fails refuses all of its group, and leaves nothing of it that anyone could read. Only if
 //! the machine crashes before the next commit may a publication that was refused be found on disk afterwards; whoever
-//! was told "unavailable" must not take it for "never". [`Store::health`] tells the reason until a commit succeeds again,
-//! which the writer tries once a second. Damage is not got over: nothing is written any more.
+//! was told "unavailable" must not take it for "never". [`Event::Failed`] tells the reason; the writer tries once a second
+//! whether a commit succeeds again. Damage is not got over: nothing is written any more.
 //!
 //! **Reading** is done on the caller's thread over connections of its own, and waits for the disk.
 //!
@@ -115,6 +115,7 @@ pub(crate) struct Keep {
 
 impl Keep {
     /// Lets nothing go.
+    #[cfg(test)]
     pub(crate) const ALL: Self = Self { messages: u64::MAX, bytes: u64::MAX, oldest_ts: 0 };
 }
 
@@ -144,6 +145,9 @@ pub(crate) struct Append {
 pub(crate) struct Committed {
     /// Where the publication stands.
     pub(crate) position: Position,
+    /// When it was accepted, in milliseconds since 1970: what [`Append::ts`] says, but never before the topic's publication
+    /// before it.
+    pub(crate) ts: u64,
     /// Whether it had been accepted before under the same key, so that nothing was added now.
     pub(crate) is_duplicate: bool,
 }
@@ -157,6 +161,8 @@ pub(crate) struct TopicRecord {
     pub(crate) head: u64,
     /// The offset of the newest publication that is not held any more; as many are held as head is after it.
     pub(crate) floor: u64,
+    /// When that one was accepted, in milliseconds since 1970; 0 if all are held.
+    pub(crate) floor_ts: u64,
     /// The cost of all that is held.
     pub(crate) bytes: u64,
     /// When the newest publication was accepted, held or not, in milliseconds since 1970; 0 before the first.
@@ -204,6 +210,7 @@ pub(crate) struct Stretch {
 pub(crate) struct Store {
     queue: Arc<Queue>,
     readers: Readers,
+    #[cfg(test)]
     health: Arc<Health>,
     writer: Option<JoinHandle<()>>,
 }
@@ -228,7 +235,13 @@ impl Store {
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(run);
         let thread = thread.map_err(|error| OpenError::from_io(directory.into(), &error))?;
-        Ok(Self { queue, readers: Readers::new(claimed, health.clone()), health, writer: Some(thread) })
+        Ok(Self {
+            queue,
+            readers: Readers::new(claimed, health.clone()),
+            #[cfg(test)]
+            health,
+            writer: Some(thread),
+        })
     }
 
     /// Accepts a publication. `done` is called on the writer's thread, when it is on disk or has failed; for one topic
@@ -316,9 +329,8 @@ impl Store {
         self.readers.read_before(topic, epoch, before, bounds)
     }
 
-    /// The offset to read after for what was accepted at `ts` (milliseconds since 1970) or later. If the clock was set
-    /// back in between, it is one of the places where the times pass `ts`. `None` if the topic is not known under
-    /// this epoch.
+    /// The offset to read after for what was accepted at `ts` (milliseconds since 1970) or later. `None` if the topic is
+    /// not known under this epoch.
     ///
     /// # Errors
     /// If the database cannot be read, or rows are missing.
@@ -332,10 +344,11 @@ impl Store {
         self.readers.offset_before(topic, epoch, ts, keep)
     }
 
-    /// Whether the store can be relied on.
+    /// Whether the store can be relied on. Others are told by [`Event::Failed`] and [`Event::Recovered`].
     ///
     /// # Errors
     /// The reason why not, for the operator.
+    #[cfg(test)]
     pub(crate) fn health(&self) -> Result<(), Arc<str>> {
         self.health.reason().map_or(Ok(()), Err)
     }

@@ -93,9 +93,6 @@ impl Numbering {
     }
 
     /// The last offset from `low` on whose publication was accepted before `ts`; `low` itself if there is none.
-    ///
-    /// The wall clock may have been set back. Then there are several places where the times pass `ts`, and this finds
-    /// one of them.
     pub(super) fn last_before(&self, connection: &Connection, low: u64, ts: u64) -> Result<u64, StoreError> {
         if low >= self.head.offset || self.place_at(connection, low + 1)?.ts >= ts {
             return Ok(low);

@@ -181,11 +181,13 @@ impl Readers {
 
 fn record(connection: &Connection, numbering: &Numbering, keep: &Keep) -> Result<TopicRecord, StoreError> {
     let floor = numbering.floor_under(connection, keep)?;
+    let place = numbering.place_at(connection, floor)?;
     Ok(TopicRecord {
         epoch: numbering.epoch,
         head: numbering.head.offset,
         floor,
-        bytes: numbering.head.total - numbering.place_at(connection, floor)?.total,
+        floor_ts: place.ts,
+        bytes: numbering.head.total - place.total,
         newest_ts: numbering.head.ts,
     })
 }

@@ -136,13 +136,13 @@ fn positions_go_on_after_a_restart() {
     }
     drop(store);
     let store = open(&scratch.0);
-    let record = TopicRecord { epoch: epoch(7), head: 3, floor: 0, bytes: 30, newest_ts: NOW };
+    let record = TopicRecord { epoch: epoch(7), head: 3, floor: 0, floor_ts: 0, bytes: 30, newest_ts: NOW };
     assert_eq!(store.load(&topic("a"), &Keep::ALL), Ok(Some(record)));
     // Another epoch is proposed now; the topic keeps its own.
     let committed = append(&store, Append { epoch: epoch(8), ..text("a", "4") }).unwrap();
     assert_eq!(
         committed,
-        Committed { position: Position { epoch: epoch(7), offset: 4 }, is_duplicate: false }
+        Committed { position: Position { epoch: epoch(7), offset: 4 }, ts: NOW, is_duplicate: false }
     );
     assert_eq!(texts(&store, "a", 7), ["1", "2", "3", "4"]);
     assert_eq!(store.health(), Ok(()));

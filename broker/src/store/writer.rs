@@ -239,12 +239,13 @@ impl Writer {
             && let Some(offset) = repeated(&self.connection, numbering.id, key, append.ts)?
         {
             let position = Position { epoch: numbering.epoch, offset };
-            return Ok(Ok(Committed { position, is_duplicate: true }));
+            return Ok(Ok(Committed { position, ts: append.ts, is_duplicate: true }));
         }
         let mut head = numbering.head;
         head.offset += 1;
         head.total += append.cost;
-        head.ts = append.ts;
+        // Times never go back within a topic, whatever the wall clock does, so that what comes from a moment on is one stretch.
+        head.ts = append.ts.max(head.ts);
         let (kind, payload) = payload_columns(&append.payload);
         let mut insert = self.connection.prepare_cached(
             "INSERT INTO publications(id, total, ts, kind, sender, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
@@ -261,14 +262,14 @@ impl Writer {
             let mut remember = self.connection.prepare_cached(
                 "INSERT OR REPLACE INTO keys(topic, key, offset, accepted) VALUES(?1, ?2, ?3, ?4)",
             )?;
-            remember.execute(params![numbering.id, key, head.offset as i64, head.ts as i64])?;
+            remember.execute(params![numbering.id, key, head.offset as i64, append.ts as i64])?;
         }
         numbering.head = head;
         if retention::is_due(numbering, &append.keep) {
             self.retention.trim(&append.topic, append.keep);
         }
         let position = Position { epoch: numbering.epoch, offset: head.offset };
-        Ok(Ok(Committed { position, is_duplicate: false }))
+        Ok(Ok(Committed { position, ts: head.ts, is_duplicate: false }))
     }
 
     /// Tries whether the disk takes something again, and cleans up after itself.

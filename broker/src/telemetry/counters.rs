@@ -234,6 +234,15 @@ pub(crate) struct Shared {
     pub(crate) history_publications: AtomicU64,
     pub(crate) history_evictions: AtomicU64,
     pub(crate) inbox_bytes: AtomicU64,
+    /// Publications of durable topics, which are accepted on the store's thread, and their bytes.
+    pub(crate) durable_publications: AtomicU64,
+    pub(crate) durable_publication_bytes: AtomicU64,
+    pub(crate) store_commits: AtomicU64,
+    /// Publications committed, repeated ones included.
+    pub(crate) store_committed: AtomicU64,
+    pub(crate) store_commit_us: AtomicU64,
+    pub(crate) store_failures: AtomicU64,
+    pub(crate) store_queue_bytes: AtomicU64,
 }
 
 impl Shared {

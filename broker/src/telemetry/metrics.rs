@@ -61,6 +61,7 @@ impl Collector for Totals {
         families.extend(self.traffic());
         families.extend(self.losses());
         families.extend(self.holdings());
+        families.extend(self.store());
         families.push(self.latency());
         families
     }
@@ -128,8 +129,12 @@ impl Totals {
             }),
             ("fanwire_sent_bytes_total", "Bytes written to sessions so far.", |worker| &worker.sent_bytes),
         ];
+        // Durable ones are accepted on the store's thread.
+        let durable = [load(&self.shared.durable_publications), load(&self.shared.durable_publication_bytes)];
+        let mut durable = durable.into_iter().chain(std::iter::repeat(0));
         let family = |(name, help, pick): (&str, &str, Pick)| {
-            counter(name, help, &[(None, self.sum(|w| pick(w).value()))])
+            let total = self.sum(|worker| pick(worker).value()) + durable.next().unwrap_or(0);
+            counter(name, help, &[(None, total)])
         };
         pairs.map(family).to_vec()
     }
@@ -201,6 +206,43 @@ impl Totals {
                 "fanwire_history_evictions_total",
                 "Topics whose history was dropped for want of memory.",
                 &one(load(&shared.history_evictions)),
+            ),
+        ]
+    }
+
+    fn store(&self) -> Vec<MetricFamily> {
+        let one = |value| [(None, value)];
+        let shared = &self.shared;
+        let mut seconds = Counter::default();
+        seconds.set_value(load(&shared.store_commit_us) as f64 / 1e6);
+        let mut metric = Metric::default();
+        metric.set_counter(seconds);
+        vec![
+            counter(
+                "fanwire_store_commits_total",
+                "Groups of durable publications written to disk so far.",
+                &one(load(&shared.store_commits)),
+            ),
+            counter(
+                "fanwire_store_committed_publications_total",
+                "Durable publications in these groups, repeated ones included.",
+                &one(load(&shared.store_committed)),
+            ),
+            family(
+                "fanwire_store_commit_seconds_total",
+                "Time spent writing these groups.",
+                MetricType::COUNTER,
+                vec![metric],
+            ),
+            counter(
+                "fanwire_store_failures_total",
+                "Times the store became unusable.",
+                &one(load(&shared.store_failures)),
+            ),
+            gauge(
+                "fanwire_store_queue_bytes",
+                "Bytes of durable publications that wait for the disk, as of the last second.",
+                &one(load(&shared.store_queue_bytes)),
             ),
         ]
     }

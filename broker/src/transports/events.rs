@@ -34,7 +34,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 ///
 /// # Errors
 /// If the session may not subscribe to one of the patterns, or a position makes no sense.
-pub(super) fn stream(
+pub(super) async fn stream(
     worker: &Rc<Worker>,
     asked: TransportRequest,
     patterns: Vec<Pattern>,
@@ -60,7 +60,7 @@ pub(super) fn stream(
         format: query.format,
         is_over: false,
     };
-    body.open(patterns, query.since.as_ref(), resumed)?;
+    body.open(patterns, query.since.as_ref(), resumed).await?;
     body.ticket.become_transport(Transport::Sse);
     let mut response = Response::new(ResponseBody::Events(Box::new(body)));
     let headers = response.headers_mut();
@@ -91,7 +91,7 @@ pub(crate) struct EventsBody {
 impl EventsBody {
     /// Subscribes to everything and writes what comes first: how long to wait before coming back, what was lost, where
     /// the stream stands, what was missed.
-    fn open(
+    async fn open(
         &mut self,
         patterns: Vec<Pattern>,
         since: Option<&Since>,
@@ -106,7 +106,7 @@ impl EventsBody {
             let is_lost = pattern.is_wild() && resumed.is_some();
             let wanted = resumed.as_ref().or(since).filter(|_| !is_lost);
             let start = wanted.map_or(Start::Now, |since| Start::Since(since.clone()));
-            let opened = self.session.subscribe(pattern.clone(), &start)?;
+            let opened = self.session.subscribe(pattern.clone(), &start).await?;
             if is_lost || !opened.recovered {
                 sse_gap(&mut head, pattern.as_str(), None);
             }
@@ -202,6 +202,8 @@ impl Body for EventsBody {
             return Poll::Ready(None);
         }
         body.session.outlet().remember_task(context);
+        // Nothing is published over a stream, so nothing of it can be refused.
+        let _no_refusal = body.session.poll_waiting(context);
         match body.next_piece() {
             Some(piece) => {
                 body.session.worker().counters.sent_bytes.add(piece.len() as u64);

@@ -73,12 +73,12 @@ impl Transports {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
         match wanted {
-            Wanted::Protocol => websocket::upgrade(self, asked, None),
+            Wanted::Protocol => websocket::upgrade(self, asked, None).await,
             Wanted::Bare(pattern) => {
                 let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };
-                websocket::upgrade(self, asked, Some(bare))
+                websocket::upgrade(self, asked, Some(bare)).await
             }
-            Wanted::Events(patterns) => events::stream(&self.worker, asked, patterns, &query),
+            Wanted::Events(patterns) => events::stream(&self.worker, asked, patterns, &query).await,
             Wanted::Poll(patterns) => polling::poll(&self.worker, asked, patterns, &query).await,
         }
     }

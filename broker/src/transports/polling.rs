@@ -43,9 +43,9 @@ pub(super) async fn poll(
         decide(&rules, &asked.identity, Action::Subscribe, pattern)?;
     }
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);
-    let mut answer = read_held(worker, &patterns, query, limit)?;
+    let mut answer = read_held(worker, &patterns, query, limit).await?;
     if answer.publications.is_empty() && !answer.gap && !query.wait.is_zero() {
-        let waiting = Waiting::begin(worker, asked, &patterns, &mut answer)?;
+        let waiting = Waiting::begin(worker, asked, &patterns, &mut answer).await?;
         waiting.until(query.wait, limit, &mut answer).await;
     }
     Ok(answer.into_response(limit))
@@ -64,7 +64,12 @@ struct Answer {
 }
 
 /// Reads what is held of every plain topic. Patterns have no history.
-fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize) -> Result<Answer, Problem> {
+async fn read_held(
+    worker: &Worker,
+    patterns: &[Pattern],
+    query: &Query,
+    limit: usize,
+) -> Result<Answer, Problem> {
     let mut answer = Answer {
         publications: Vec::new(),
         positions: Vec::new(),
@@ -89,7 +94,7 @@ fn read_held(worker: &Worker, patterns: &[Pattern], query: &Query, limit: usize)
             (Some(since), false) => Reading::Forward { since: Some(since.clone()), limit },
             (until, _) => Reading::Backward { until: until.clone(), limit },
         };
-        let History { head, mut page } = worker.engine.history(&topic, &reading, bytes_max);
+        let History { head, mut page } = worker.engine.read_history(&topic, reading, bytes_max).await?;
         if is_newest {
             page.publications.reverse();
         }
@@ -162,7 +167,7 @@ struct Waiting {
 
 impl Waiting {
     /// Listens from where `answer` stands.
-    fn begin(
+    async fn begin(
         worker: &Rc<Worker>,
         asked: TransportRequest,
         patterns: &[Pattern],
@@ -177,7 +182,7 @@ impl Waiting {
         for pattern in patterns {
             let known = answer.positions.iter().find(|(topic, _)| topic.as_str() == pattern.as_str());
             let start = known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)));
-            let opened = waiting.session.subscribe(pattern.clone(), &start)?;
+            let opened = waiting.session.subscribe(pattern.clone(), &start).await?;
             answer.gap |= !opened.recovered;
             waiting.session.replay(opened.missed);
         }
@@ -185,9 +190,12 @@ impl Waiting {
     }
 
     /// Waits until something comes, the session is closed, or the time is up, and moves what came to `answer`.
-    async fn until(self, wait: Duration, limit: usize, answer: &mut Answer) {
-        let outlet = self.session.outlet();
+    async fn until(mut self, wait: Duration, limit: usize, answer: &mut Answer) {
+        let session = &mut self.session;
         let something = poll_fn(|context| {
+            // Nothing is published by a poll, so nothing of it can be refused.
+            let _no_refusal = session.poll_waiting(context);
+            let outlet = session.outlet();
             outlet.remember_task(context);
             let has_gap = answer.gap;
             let is_over = !outlet.is_empty() || has_gap || outlet.take_close().is_some();
@@ -195,6 +203,7 @@ impl Waiting {
         });
         // That the time is up is an answer like any other: nothing came.
         let _time_is_up = tokio::time::timeout(wait, something).await;
+        let outlet = self.session.outlet();
         while answer.publications.len() <= limit
             && let Some(publication) = outlet.pop_publication()
         {

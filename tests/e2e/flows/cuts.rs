@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fanwire_protocol::{
     ClientFrame, Cursor, Position, Reply, Request, ServerFrame, Since, SubscribeOptions, msgpack,
 };
-use fanwire_tests::{Broker, Events, Opcode, WebSocket, get};
+use fanwire_tests::{Broker, DataDirectory, Events, Opcode, WebSocket, get};
 use serde_json::{Value, json};
 
 use super::numbers::{Numbers, random};
@@ -24,16 +24,17 @@ fn number(text: &str) -> usize {
     text.parse().expect("a number")
 }
 
-/// A broker that keeps everything that is published here.
-fn broker() -> Broker {
+/// Reads from a broker that keeps everything in memory, and from one that keeps it on disk.
+fn check(topics: &[&str], read: impl Fn(SocketAddr, &str, usize) -> Leg) {
     let rule = "[[topic]]\nmatch = '>'\nhistory = { messages = 100000 }\n";
-    Broker::with_file(rule, &["--workers", "2"])
+    check_broker(&Broker::with_file(rule, &["--workers", "2"]), topics, &read);
+    let directory = DataDirectory::new();
+    check_broker(&directory.serve("[[topic]]\nmatch = '>'\ndurable = true\n"), topics, &read);
 }
 
 /// Reads in legs: `read` opens a connection at a cursor, reads so many numbers and leaves it without a word.
-fn check(topics: &[&str], read: impl Fn(SocketAddr, &str, usize) -> Leg) {
+fn check_broker(broker: &Broker, topics: &[&str], read: &impl Fn(SocketAddr, &str, usize) -> Leg) {
     let mut random = random();
-    let broker = broker();
     let mut numbers = Numbers::begin(broker.address(), topics);
     let mut heard: Vec<usize> = Vec::new();
     let mut cursor = "earliest".to_owned();

@@ -9,16 +9,16 @@ use std::thread::JoinHandle;
 use fanwire_tests::{Opcode, WebSocket};
 
 /// A thread that publishes numbers, over one bare WebSocket for each of its topics.
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     /// How many may have been published by now.
-    pub(super) allowed: usize,
+    pub(crate) allowed: usize,
     allowances: Option<mpsc::Sender<usize>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Numbers {
     /// Begins with nothing allowed. Number `n` goes to topic `n % topics.len()`.
-    pub(super) fn begin(address: SocketAddr, topics: &[&str]) -> Self {
+    pub(crate) fn begin(address: SocketAddr, topics: &[&str]) -> Self {
         let mut sockets: Vec<_> = topics
             .iter()
             .map(|topic| WebSocket::open(address, &format!("/topics/{topic}?echo=false")))
@@ -46,14 +46,14 @@ impl Numbers {
     }
 
     /// Lets `more` numbers be published, and does not wait for it.
-    pub(super) fn allow(&mut self, more: usize) {
+    pub(crate) fn allow(&mut self, more: usize) {
         self.allowed += more;
         let allowances = self.allowances.as_ref().expect("the publisher has not ended");
         allowances.send(more).expect("the publisher goes on");
     }
 
     /// Waits until everything allowed has been published.
-    pub(super) fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         drop(self.allowances.take());
         let thread = self.thread.take().expect("the publisher has not ended");
         thread.join().expect("the publisher publishes all");
@@ -61,7 +61,7 @@ impl Numbers {
 }
 
 /// Random numbers of one test, from a seed that is shown when the test fails: `FANWIRE_SEED` runs it again.
-pub(super) fn random() -> fastrand::Rng {
+pub(crate) fn random() -> fastrand::Rng {
     let given = std::env::var("FANWIRE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
     println!("FANWIRE_SEED={seed}");

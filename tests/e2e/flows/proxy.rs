@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// A proxy before a broker. Dropping it cuts everything off.
-pub(super) struct CuttingProxy {
+pub(crate) struct CuttingProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
@@ -20,7 +20,7 @@ struct Shared {
 
 impl CuttingProxy {
     /// Begins to pass connections on to `broker`, and to cut each after 1 to `bytes_max` bytes of it.
-    pub(super) fn begin(broker: SocketAddr, bytes_max: usize, mut random: fastrand::Rng) -> Self {
+    pub(crate) fn begin(broker: SocketAddr, bytes_max: usize, mut random: fastrand::Rng) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared { is_over: AtomicBool::new(false), cuts: AtomicUsize::new(0) });
@@ -51,12 +51,12 @@ impl CuttingProxy {
     }
 
     /// Where the proxy listens.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many connections it has cut so far.
-    pub(super) fn cuts(&self) -> usize {
+    pub(crate) fn cuts(&self) -> usize {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 }

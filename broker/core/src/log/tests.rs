@@ -90,6 +90,31 @@ fn without_history_positions_go_on_and_are_not_shown() {
 }
 
 #[test]
+fn publications_placed_elsewhere_are_held_if_they_follow_on() {
+    let mut log = log();
+    let topic: Topic = "t".parse().unwrap();
+    let mut place = |epoch, offset| {
+        let publish = Publish {
+            topic: topic.clone(),
+            payload: Payload::text("x"),
+            key: None,
+            from: None,
+            except: None,
+        };
+        let position = Position { epoch: Epoch::from_random(epoch), offset };
+        let publication = log.append_placed(publish, &topic, position, &LIMITS, 1, 0);
+        assert_eq!((publication.offset, publication.message.position), (offset, Some(position)));
+        (offsets(&log.last(9)), log.head().offset)
+    };
+    assert_eq!(place(9, 1), (vec![1], 1));
+    assert_eq!(place(9, 2), (vec![1, 2], 2));
+    assert_eq!(place(9, 1), (vec![1, 2], 2), "one that was counted already");
+    assert_eq!(place(9, 7), (vec![7], 7), "one that leaves something out");
+    assert_eq!(place(3, 1), (vec![1], 1), "one of another epoch");
+    assert_eq!(log.head().epoch, Epoch::from_random(3));
+}
+
+#[test]
 fn clearing_is_never_hidden() {
     let mut log = log();
     append(&mut log, &LIMITS, 0);

@@ -13,7 +13,7 @@ use fanwire_core::Close;
 use fanwire_protocol::CloseCode;
 use tungstenite::{Error, Message};
 
-use super::dialect::Dialect;
+use super::dialect::{self, Dialect};
 use super::reader::{Next, Reader, ReaderPool};
 use crate::sessions::{ConnectionTicket, LiveSession};
 use crate::telemetry::WorkerCounters;
@@ -146,7 +146,7 @@ impl Connection {
 
     /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
     fn poll_may_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.session.outlet().is_over() {
+        if self.session.outlet().is_over() || self.session.is_reading_enough() {
             return Poll::Pending;
         }
         if self.relief.is_none() && self.session.worker().engine.is_under_pressure() {
@@ -180,15 +180,41 @@ impl Connection {
         }
     }
 
+    fn poll_waiting(&mut self, context: &mut Context<'_>) {
+        if let Some(refusal) = self.session.poll_waiting(context)
+            && self.phase == Phase::Open
+        {
+            self.leave(&dialect::close_for(&refusal));
+        }
+    }
+
+    /// Gives the session what it waited for, and writes all there is to write, as far as the socket takes it.
+    fn poll_give(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
+        loop {
+            self.poll_waiting(context);
+            let flushed = self.session.outlet().poll_flush(context, self.counters())?;
+            // Now that there is room, more of what is being read may come.
+            if flushed.is_pending() || !self.session.is_reading() {
+                return Ok(flushed);
+            }
+            self.poll_waiting(context);
+            if self.session.outlet().is_empty() {
+                return Ok(flushed);
+            }
+        }
+    }
+
     /// Drives the connection; ready when it is over.
     fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..READS_PER_TURN {
+            // Somebody who is to leave is still given the receipts of what is on its way to the disk.
             if self.phase == Phase::Open
+                && !self.session.is_owed_receipts()
                 && let Some(close) = self.session.outlet().take_close()
             {
                 self.leave(&close);
             }
-            let flushed = self.session.outlet().poll_flush(context, self.counters())?;
+            let flushed = self.poll_give(context)?;
             match self.phase {
                 Phase::Open => {
                     ready!(self.poll_may_read(context));

@@ -44,7 +44,7 @@ pub(super) struct Bare {
 ///
 /// # Errors
 /// If the request is no handshake, or the session may not subscribe to the bare topic or not begin where it wants to.
-pub(super) fn upgrade(
+pub(super) async fn upgrade(
     transports: &Transports,
     asked: TransportRequest,
     bare: Option<Bare>,
@@ -59,7 +59,7 @@ pub(super) fn upgrade(
     };
     let mut session = open_session(&transports.worker, &dialect, identity);
     if let Some(bare) = bare {
-        begin_bare(&mut session, bare)?;
+        begin_bare(&mut session, bare).await?;
     }
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::task::spawn_local(start_when_upgraded(
@@ -114,9 +114,9 @@ fn open_session(worker: &Rc<Worker>, dialect: &Dialect, identity: Identity) -> L
 /// # Errors
 /// If that is refused, or something since the asked position is no longer held: a bare WebSocket has no frame to say so in
 /// later.
-fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), Problem> {
+async fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), Problem> {
     let start = bare.since.map_or(Start::Now, Start::Since);
-    let opened = session.subscribe(bare.pattern, &start)?;
+    let opened = session.subscribe(bare.pattern, &start).await?;
     if !opened.recovered {
         let detail = "something after this cursor is no longer held: read the topic's history again, which says what \
                       there is, and connect with the cursor it gives";

@@ -1,0 +1,9 @@
+//! Durable topics: what was acknowledged is there after any ending, with the positions it was given.
+
+mod crashes;
+mod directory;
+mod failing;
+mod restarts;
+
+/// A rule that makes every topic durable.
+const DURABLE: &str = "[[topic]]\nmatch = '>'\ndurable = true\n";

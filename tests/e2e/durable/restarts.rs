@@ -1,0 +1,308 @@
+//! A broker that stops and starts again, and clients that come back to where they were.
+
+use std::net::SocketAddr;
+
+use fanwire_tests::{Broker, DataDirectory, Events, Http, WebSocket, get, post};
+use serde_json::{Value, json};
+
+use super::DURABLE;
+
+/// How many publications make a topic so long that most of it is on disk only.
+const LONG: usize = 5000;
+
+fn publish(address: SocketAddr, topic: &str, text: &str) -> Value {
+    let answer = post(address, &format!("/topics/{topic}"), "text/plain", text.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+/// Publishes the numbers of `range` in batches.
+fn publish_numbers(address: SocketAddr, topic: &str, range: std::ops::Range<usize>) {
+    let numbers: Vec<usize> = range.collect();
+    for batch in numbers.chunks(1000) {
+        let entry = |number: &usize| json!({"topic": topic, "data": number.to_string()});
+        let body = json!({"messages": batch.iter().map(entry).collect::<Vec<_>>()}).to_string();
+        let answer = post(address, "/publish", "application/json", body.as_bytes()).json();
+        let results = answer["results"].as_array().expect("results").clone();
+        assert_eq!(results.len(), batch.len());
+        assert!(results.iter().all(|result| result["offset"].is_u64()), "{answer}");
+    }
+}
+
+fn stop(mut broker: Broker) {
+    broker.terminate();
+    assert!(broker.wait().success(), "{}", broker.log());
+}
+
+fn subscribe(address: SocketAddr, request: Value) -> (WebSocket, Value) {
+    let mut socket = WebSocket::open(address, "/ws");
+    let mut frame = json!({"type": "subscribe", "id": 1});
+    frame.as_object_mut().expect("an object").extend(request.as_object().expect("an object").clone());
+    let reply = socket.ask(&frame);
+    assert_eq!(reply["type"], "subscribed", "{reply}");
+    (socket, reply)
+}
+
+fn check_numbers(socket: &mut WebSocket, expected: std::ops::Range<usize>) {
+    for number in expected {
+        let frame = socket.read_json();
+        assert_eq!(
+            (&frame["type"], &frame["data"]),
+            (&json!("message"), &json!(number.to_string())),
+            "{frame}"
+        );
+    }
+}
+
+#[test]
+fn positions_go_on_after_a_restart() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    let first = publish(broker.address(), "orders", "1");
+    let (mut socket, _) = subscribe(broker.address(), json!({"topic": "orders", "since": "earliest"}));
+    let frame = socket.read_json();
+    assert_eq!((&frame["offset"], &frame["epoch"]), (&first["offset"], &first["epoch"]), "{frame}");
+    drop(socket);
+    stop(broker);
+    let broker = directory.serve(DURABLE);
+    let second = publish(broker.address(), "orders", "2");
+    assert_eq!((&second["epoch"], &second["offset"]), (&first["epoch"], &json!(2)));
+    let since = json!({"epoch": first["epoch"], "offset": 1});
+    let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "orders", "since": since}));
+    assert_eq!((&reply["recovered"], &reply["offset"]), (&json!(true), &json!(2)), "{reply}");
+    assert_eq!(socket.read_json()["data"], "2");
+    publish(broker.address(), "orders", "3");
+    let frame = socket.read_json();
+    assert_eq!((&frame["data"], &frame["offset"]), (&json!("3"), &json!(3)));
+}
+
+#[test]
+fn a_topic_nobody_has_touched_since_the_restart_says_where_it_stands() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    let receipt = publish(broker.address(), "quiet", "x");
+    stop(broker);
+    let broker = directory.serve(DURABLE);
+    let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "quiet"}));
+    assert_eq!((&reply["epoch"], &reply["offset"]), (&receipt["epoch"], &json!(1)), "{reply}");
+    publish(broker.address(), "quiet", "live");
+    assert_eq!(socket.read_json()["data"], "live", "and nothing before it");
+    let again = socket.ask(&json!({"type": "subscribe", "id": 2, "topic": "quiet"}));
+    assert_eq!((&again["type"], &again["offset"]), (&json!("subscribed"), &json!(2)), "{again}");
+}
+
+/// Stops the broker in good order and starts another on the same directory.
+fn restart(broker: Broker, directory: &DataDirectory) -> Broker {
+    stop(broker);
+    directory.serve(DURABLE)
+}
+
+#[test]
+fn all_of_a_long_topic_is_replayed_in_order_and_then_live() {
+    let directory = DataDirectory::new();
+    let mut broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "long", 0..LONG);
+    for round in 0..2 {
+        let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "long", "since": "earliest"}));
+        assert_eq!((&reply["recovered"], &reply["offset"]), (&json!(true), &json!(LONG + round)));
+        publish(broker.address(), "long", &(LONG + round).to_string());
+        check_numbers(&mut socket, 0..LONG + round + 1);
+        drop(socket);
+        broker = restart(broker, &directory);
+    }
+    let (mut socket, _) = subscribe(broker.address(), json!({"topic": "long", "last": 3000}));
+    check_numbers(&mut socket, LONG + 2 - 3000..LONG + 2);
+}
+
+#[test]
+fn a_session_that_unsubscribes_or_leaves_while_it_catches_up_costs_nothing() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "long", 0..LONG);
+    let broker = restart(broker, &directory);
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    for round in 0..20 {
+        socket.send_json(&json!({"type": "subscribe", "id": 1, "topic": "long", "since": "earliest"}));
+        socket.send_json(&json!({"type": "unsubscribe", "id": 2, "topic": "long"}));
+        let gone = socket.ask(&json!({"type": "ping", "id": 100 + round}));
+        assert_eq!(gone["type"], "pong");
+    }
+    broker.await_metric("fanwire_subscriptions", 0.0);
+    drop(subscribe(broker.address(), json!({"topic": "long", "since": "earliest"})));
+    drop(socket);
+    broker.await_metric("fanwire_subscriptions", 0.0);
+    broker.await_metric("fanwire_connections{transport=\"ws\"}", 0.0);
+    assert_eq!(
+        publish(broker.address(), "long", "x")["subscribers"],
+        0,
+        "the engine knows that nobody listens"
+    );
+}
+
+#[test]
+fn a_pattern_hears_durable_topics_and_a_resumed_topic_beside_it_is_heard_once() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "d.long", 0..LONG);
+    let broker = restart(broker, &directory);
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "d.>"}));
+    publish(broker.address(), "d.other", "pattern");
+    assert_eq!(socket.read_json()["data"], "pattern");
+    socket.send_json(&json!({"type": "subscribe", "id": 2, "topic": "d.long", "since": "earliest"}));
+    publish_numbers(broker.address(), "d.long", LONG..LONG + 500);
+    assert_eq!(socket.read_json()["type"], "subscribed");
+    check_numbers(&mut socket, 0..LONG + 500);
+    publish(broker.address(), "d.long", "end");
+    assert_eq!(socket.read_json()["data"], "end");
+}
+
+#[test]
+fn history_pages_through_all_that_is_on_disk() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "long", 0..LONG);
+    let broker = restart(broker, &directory);
+    let mut cursor = "earliest".to_owned();
+    let mut numbers = Vec::new();
+    loop {
+        let page = get(broker.address(), &format!("/topics/long?since={cursor}&limit=700")).json();
+        assert_eq!(page["gap"], false);
+        let messages = page["messages"].as_array().expect("a list");
+        numbers.extend(messages.iter().map(|message| message["data"].clone()));
+        page["cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
+        if page["more"] == false {
+            break;
+        }
+    }
+    let expected: Vec<Value> = (0..LONG).map(|number| json!(number.to_string())).collect();
+    assert!(numbers == expected, "{} of {LONG}", numbers.len());
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    let newest = json!({"type": "history", "id": 1, "topic": "long", "reverse": true, "limit": 2});
+    let page = socket.ask(&newest);
+    let texts = |page: &Value| [page["messages"][0]["data"].clone(), page["messages"][1]["data"].clone()];
+    assert_eq!((texts(&page), &page["more"]), ([json!("4999"), json!("4998")], &json!(true)), "{page}");
+    let until = json!({"epoch": page["epoch"], "offset": 3});
+    let oldest =
+        socket.ask(&json!({"type": "history", "id": 2, "topic": "long", "reverse": true, "since": until}));
+    assert_eq!((texts(&oldest), &oldest["more"]), ([json!("1"), json!("0")], &json!(false)), "{oldest}");
+}
+
+#[test]
+fn streams_and_polls_go_on_after_a_restart_where_they_were() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish(broker.address(), "a", "1");
+    publish(broker.address(), "b", "2");
+    let mut events = Events::open(broker.address(), "/stream?topic=a&topic=b&since=earliest", "");
+    assert_eq!([events.next_data(), events.next_data()], ["1", "2"]);
+    let id = events.last_event_id.clone().expect("an id");
+    let page = get(broker.address(), "/stream?topic=a&topic=b&since=earliest").json();
+    let cursor = page["cursor"].as_str().expect("a cursor").to_owned();
+    publish(broker.address(), "a", "3");
+    let broker = restart(broker, &directory);
+    publish(broker.address(), "b", "4");
+    let headers = format!("Last-Event-ID: {id}\r\n");
+    let mut again = Events::open(broker.address(), "/stream?topic=a&topic=b", &headers);
+    assert_eq!([again.next_data(), again.next_data()], ["3", "4"]);
+    let page = get(broker.address(), &format!("/stream?topic=a&topic=b&since={cursor}&wait=5")).json();
+    assert_eq!((&page["messages"][0]["data"], &page["messages"][1]["data"]), (&json!("3"), &json!("4")));
+    assert_eq!(page["gap"], false);
+}
+
+#[test]
+fn a_repeated_key_is_given_the_first_receipt_over_a_restart() {
+    let directory = DataDirectory::new();
+    let mut broker = directory.serve(DURABLE);
+    let publish_with_key = |broker: &Broker| {
+        let mut http = Http::connect(broker.address());
+        http.send(
+            b"POST /topics/keys HTTP/1.1\r\nHost: x\r\nIdempotency-Key: once\r\nContent-Type: text/plain\r\n\
+              Content-Length: 1\r\n\r\nx",
+        );
+        http.read().json()
+    };
+    let first = publish_with_key(&broker);
+    assert_eq!(first["duplicate"], Value::Null);
+    for _ in 0..2 {
+        let again = publish_with_key(&broker);
+        assert_eq!((&again["offset"], &again["epoch"]), (&first["offset"], &first["epoch"]));
+        assert_eq!(again["duplicate"], true);
+        broker = restart(broker, &directory);
+    }
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    let receipt =
+        socket.ask(&json!({"type": "publish", "id": 1, "topic": "keys", "data": "x", "key": "once"}));
+    assert_eq!((&receipt["type"], &receipt["duplicate"]), (&json!("published"), &json!(true)), "{receipt}");
+    assert_eq!(get(broker.address(), "/topics/keys").json()["messages"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_session_that_takes_the_place_of_one_that_has_gone_misses_nothing_of_it() {
+    let directory = DataDirectory::new();
+    let broker = Broker::with_file(DURABLE, &["--workers", "1", "--data-dir", directory.text()]);
+    let mut filler = WebSocket::open(broker.address(), "/topics/filler?echo=false");
+    let mut in_time = 0;
+    for round in 0..10 {
+        let topic = format!("place.{round}");
+        let mut leaving = WebSocket::open(broker.address(), &format!("/topics/{topic}?echo=false"));
+        // The disk is given something to do, so that what comes after it takes a while.
+        for _ in 0..1000 {
+            filler.send_text("something to do");
+        }
+        leaving.send_text("last word");
+        drop(leaving);
+        broker.await_metric("fanwire_connections{transport=\"bare\"}", 1.0);
+        // This session may be given the key of the one that has just left, which asked not to hear what is on its way.
+        let (mut coming, reply) = subscribe(broker.address(), json!({"topic": topic}));
+        if reply["offset"] == 0 {
+            in_time += 1;
+            assert_eq!(coming.read_json()["data"], "last word");
+        }
+    }
+    assert!(in_time > 0, "every word was on disk before somebody came");
+}
+
+#[test]
+fn what_a_rule_lets_go_is_gone_and_said_to_be() {
+    let directory = DataDirectory::new();
+    let rule = "[[topic]]\nmatch = '>'\ndurable = true\nhistory = { messages = 10 }\n";
+    let broker = directory.serve(rule);
+    let first = publish(broker.address(), "short", "0");
+    publish_numbers(broker.address(), "short", 1..30);
+    stop(broker);
+    let broker = directory.serve(rule);
+    for (offset, recovered, from) in
+        [(30, true, 30), (20, true, 20), (19, false, 20), (0, false, 20), (31, false, 20)]
+    {
+        let since = json!({"epoch": first["epoch"], "offset": offset});
+        let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "short", "since": since}));
+        assert_eq!(
+            (&reply["recovered"], &reply["offset"]),
+            (&json!(recovered), &json!(30)),
+            "{offset}: {reply}"
+        );
+        check_numbers(&mut socket, from..30);
+    }
+    let other = json!({"epoch": "zzz", "offset": 30});
+    let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "short", "since": other}));
+    assert_eq!(reply["recovered"], false);
+    check_numbers(&mut socket, 20..30);
+    let page =
+        get(broker.address(), &format!("/topics/short?since={}:5", first["epoch"].as_str().expect("text")));
+    assert_eq!((&page.json()["gap"], &page.json()["messages"][0]["offset"]), (&json!(true), &json!(21)));
+}
+
+#[test]
+fn payloads_of_every_kind_come_back_as_they_were() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    post(broker.address(), "/topics/kinds", "application/json", b"{\"a\": [1, 18446744073709551615]}");
+    post(broker.address(), "/topics/kinds", "text/plain", "grüße".as_bytes());
+    post(broker.address(), "/topics/kinds", "application/octet-stream", &[0, 255]);
+    let before = get(broker.address(), "/topics/kinds").json()["messages"].clone();
+    let broker = restart(broker, &directory);
+    let after = get(broker.address(), "/topics/kinds").json()["messages"].clone();
+    assert_eq!(before, after);
+    assert_eq!((&after[1]["data"], &after[2]["data_base64"]), (&json!("grüße"), &json!("AP8=")));
+}
