@@ -99,7 +99,8 @@ async fn publish(args: Args) -> Result<(), Failure> {
     }
     let receipt = publish.await?;
     if !args.quiet {
-        let note = if receipt.duplicate { " (published before with this key)" } else { "" };
+        let note =
+            if receipt.duplicate && args.key.is_some() { " (published before with this key)" } else { "" };
         say(&format!("{} {}{note}", receipt.topic, Cursor::one(receipt.position)));
     }
     client.close().await;

@@ -10,6 +10,7 @@ use crate::client::{Link, REQUEST_BUFFER_BYTES};
 use crate::dial::{Dialer, Secret};
 use crate::driver::{Controls, Driver};
 use crate::exchange::Exchange;
+use crate::publish::KeyMaker;
 use crate::{Client, Encoding, Error, Reconnect, Status};
 
 /// How long connecting may take, greeting included, unless set otherwise.
@@ -116,6 +117,7 @@ impl Builder {
             status,
             budget: Arc::new(Semaphore::new(REQUEST_BUFFER_BYTES as usize)),
             timeout: self.request_timeout,
+            keys: KeyMaker::new(fastrand::u64(..)),
         };
         Ok(Client { link: Arc::new(link) })
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_protocol::{Pattern, Reply, Request, Topic};
+use fanwire_protocol::{Member, Pattern, Reply, Request, Topic};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::exchange::Command;
-use crate::publish::IntoPayload;
+use crate::publish::{IntoPayload, KeyMaker};
 use crate::{Builder, Error, History, Publish, Status, StatusWatch, Subscribe};
 
 /// How many bytes of requests may be under way at once, queued ones included; asking for more waits.
@@ -36,6 +36,7 @@ pub(crate) struct Link {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) timeout: Duration,
+    pub(crate) keys: KeyMaker,
 }
 
 impl Client {
@@ -69,6 +70,19 @@ impl Client {
     /// Reads what a topic still holds, to and fro. Await the result for one page, or stream it.
     pub fn history(&self, topic: &str) -> History {
         History::new(self.link.clone(), topic)
+    }
+
+    /// Asks who is subscribed to a topic: each user once, over however many connections. Who joins or leaves from then on is
+    /// told to its subscriptions, as [`Event::Join`](crate::Event::Join) and [`Event::Leave`](crate::Event::Leave).
+    ///
+    /// # Errors
+    /// If the topic is none or keeps no presence, this client may not ask, or no answer comes in time.
+    pub async fn presence(&self, topic: &str) -> Result<Vec<Member>, Error> {
+        let topic = self::topic(topic)?;
+        match self.link.ask(Request::Presence { topic }, 0).await? {
+            Reply::Presence { members, .. } => Ok(members),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Asks the broker for a sign of life through everything that was asked before, and returns how long that took.

@@ -1,6 +1,6 @@
 //! What a subscription yields.
 
-use fanwire_protocol::Message;
+use fanwire_protocol::{Member, Message, Topic};
 
 use crate::Error;
 
@@ -17,6 +17,21 @@ pub enum Event {
     Lost {
         /// How many messages, where the broker counted them.
         missed: Option<u64>,
+    },
+    /// A user's first connection joined the topic, which keeps presence. Who joins or leaves while this client is away is
+    /// not told: ask for [`Client::presence`](crate::Client::presence) after each return.
+    Join {
+        /// Which topic.
+        topic: Topic,
+        /// Who.
+        member: Member,
+    },
+    /// A user's last connection left.
+    Leave {
+        /// Which topic.
+        topic: Topic,
+        /// Who.
+        member: Member,
     },
     /// The subscription ended, and not because this side wanted it to. Nothing comes after this.
     Ended(Error),

@@ -32,8 +32,8 @@ pub use client::Client;
 pub use error::Error;
 pub use event::Event;
 pub use fanwire_protocol::{
-    CloseCode, Cursor, Epoch, ErrorCode, Message, Pattern, Payload, PayloadError, PayloadView, Position,
-    Receipt, Since, SinceError, Topic, TopicError,
+    CloseCode, Cursor, Epoch, ErrorCode, Member, Message, Pattern, Payload, PayloadError, PayloadView,
+    Position, Receipt, Since, SinceError, Topic, TopicError,
 };
 pub use history::{History, HistoryPage, HistoryStream};
 pub use publish::{IntoPayload, Publish};

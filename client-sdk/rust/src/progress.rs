@@ -80,6 +80,10 @@ impl Progress {
         let nothing_held = head.is_some_and(|head| head.offset == 0);
         if (seen.is_none() && live_only) || nothing_held {
             *seen = head.or(*seen);
+        } else if seen.is_none() && self.start.since == Some(Since::Earliest) {
+            // What was held at this joining was promised. Asked for as everything after the beginning of the epoch, the
+            // broker says so if it lets go of some of it before it has arrived.
+            *seen = head.map(|head| Position { offset: 0, ..head });
         }
         self.head = head;
         if blind || !recovered { Joined::Lossy } else { Joined::Whole }
@@ -194,7 +198,11 @@ mod tests {
     fn a_history_cut_short_is_asked_for_again() {
         let mut from_start = progress("a", earliest());
         from_start.joined(Some(at(1, 10)), true);
-        assert_eq!(from_start.options(), earliest());
+        assert_eq!(from_start.options(), since(at(1, 0)), "so that a loss in between is told");
+        let moment = SubscribeOptions { since: Some(Since::Time(5)), ..SubscribeOptions::default() };
+        let mut from_moment = progress("a", moment.clone());
+        from_moment.joined(Some(at(1, 10)), true);
+        assert_eq!(from_moment.options(), moment, "the broker says whether all since then is held");
         let mut newest = progress("a", last(5));
         newest.joined(Some(at(1, 10)), true);
         assert_eq!(newest.options(), last(5));

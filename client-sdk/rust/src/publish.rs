@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fanwire_protocol::{Payload, Receipt, Reply, Request};
@@ -66,8 +67,9 @@ impl IntoPayload for Bytes {
 
 /// A publish about to be made: await it for the broker's [`Receipt`], or call [`Publish::unacknowledged`].
 ///
-/// When the connection breaks between sending and receipt, the outcome is [`Error::ConnectionLost`]; with a
-/// [key](Publish::key), the client asks again on the next connection instead, and the broker publishes once.
+/// When the connection breaks between sending and receipt, the client asks again on the next one, under the same
+/// idempotency key: the broker publishes once, and answers the second time with the first receipt
+/// ([`Receipt::duplicate`]). A broker remembers a key for five minutes, but only the last 10,000 of a topic.
 ///
 /// To have many under way at once, spawn or join them: each waits for its own receipt only. They are made in the order in
 /// which they were first polled, as long as none has to wait for room: at most 8 MiB are under way.
@@ -77,19 +79,52 @@ pub struct Publish {
     link: Arc<Link>,
     topic: String,
     payload: Payload,
-    key: Option<String>,
+    key: Key,
     echo: bool,
+}
+
+/// Under which idempotency key a publication is asked for.
+#[derive(Debug)]
+enum Key {
+    /// One of the client's making, if it waits for a receipt.
+    Made,
+    Given(String),
+    None,
+}
+
+/// Makes idempotency keys that no other client makes: nothing secret, only different.
+#[derive(Debug)]
+pub(crate) struct KeyMaker {
+    client: u64,
+    next: AtomicU64,
+}
+
+impl KeyMaker {
+    pub(crate) fn new(random: u64) -> Self {
+        Self { client: random, next: AtomicU64::new(0) }
+    }
+
+    fn make(&self) -> String {
+        format!("{:016x}-{:x}", self.client, self.next.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Publish {
     pub(crate) fn new(link: Arc<Link>, topic: &str, payload: Payload) -> Self {
-        Self { link, topic: topic.to_owned(), payload, key: None, echo: true }
+        Self { link, topic: topic.to_owned(), payload, key: Key::Made, echo: true }
     }
 
-    /// Names the publication, so that publishing it again (within five minutes) is answered with the first receipt and
-    /// otherwise does nothing.
+    /// Names the publication, so that publishing it again (within five minutes), even by another client or after a restart
+    /// of this one, is answered with the first receipt and otherwise does nothing.
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Key::Given(key.into());
+        self
+    }
+
+    /// Asks for the publication once, whatever happens: without a key, a broken connection makes the outcome unknown, and
+    /// the error is [`Error::ConnectionLost`].
+    pub fn without_key(mut self) -> Self {
+        self.key = Key::None;
         self
     }
 
@@ -106,7 +141,12 @@ impl Publish {
     /// If the topic is none, the queue stays full for the request time-out, or the client is closed.
     pub async fn unacknowledged(self) -> Result<(), Error> {
         let (link, bytes) = (self.link.clone(), self.payload.len());
-        link.tell(self.into_request()?, bytes).await
+        // What is never asked for again needs no key.
+        let key = match self.key {
+            Key::Given(_) => self.key,
+            Key::Made | Key::None => Key::None,
+        };
+        link.tell(Self { key, ..self }.into_request()?, bytes).await
     }
 
     async fn acknowledged(self) -> Result<Receipt, Error> {
@@ -119,7 +159,12 @@ impl Publish {
 
     fn into_request(self) -> Result<Request, Error> {
         let topic = topic(&self.topic)?;
-        Ok(Request::Publish { topic, payload: self.payload, key: self.key, echo: self.echo })
+        let key = match self.key {
+            Key::Made => Some(self.link.keys.make()),
+            Key::Given(key) => Some(key),
+            Key::None => None,
+        };
+        Ok(Request::Publish { topic, payload: self.payload, key, echo: self.echo })
     }
 }
 

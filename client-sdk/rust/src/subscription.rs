@@ -2,9 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use fanwire_protocol::{Pattern, Since, SubscribeOptions};
+use fanwire_protocol::{Pattern, Position, Since, SubscribeOptions};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
@@ -71,7 +71,7 @@ impl Subscribe {
             answered.await.unwrap_or_else(|_| Err(link.end()))
         })
         .await?;
-        Ok(Subscription { pattern, events, _link: self.link })
+        Ok(Subscription { pattern, events, position: None, _link: self.link })
     }
 }
 
@@ -101,6 +101,7 @@ impl IntoFuture for Subscribe {
 pub struct Subscription {
     pattern: Pattern,
     events: Receiver,
+    position: Option<Position>,
     /// Keeps the connection while the subscription lives.
     _link: Arc<Link>,
 }
@@ -111,11 +112,25 @@ impl Subscription {
         &self.pattern
     }
 
+    /// Where the last message that was yielded stands; `None` before the first, and for messages without a position. An
+    /// application that keeps it can go on from there another day, with [`Subscribe::since`].
+    pub fn position(&self) -> Option<Position> {
+        self.position
+    }
+
     /// The next event; `None` when the client was closed, and after [`Event::Ended`].
     ///
     /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
-        std::future::poll_fn(|context| self.events.poll_next(context)).await
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let event = ready!(self.events.poll_next(context));
+        if let Some(Event::Message(message)) = &event {
+            self.position = message.position;
+        }
+        Poll::Ready(event)
     }
 }
 
@@ -123,6 +138,6 @@ impl Stream for Subscription {
     type Item = Event;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.get_mut().events.poll_next(context)
+        self.get_mut().poll_event(context)
     }
 }

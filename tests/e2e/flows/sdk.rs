@@ -5,6 +5,7 @@ use std::time::Duration;
 use fanwire_client::{Client, Encoding, Event, Reconnect, Subscription};
 use fanwire_protocol::Since;
 use fanwire_tests::{Broker, PATIENCE};
+use serde_json::Value;
 
 use super::numbers::{Numbers, random};
 use super::proxy::CuttingProxy;
@@ -91,5 +92,71 @@ fn a_loss_is_told_where_it_happened_and_nowhere_else() {
                 (expected, is_told) = (number + 1, false);
             }
         }
+    }
+}
+
+/// How many publications are made over the rough proxy, and how many at once.
+const OWN: usize = 400;
+const OWN_AT_ONCE: usize = 8;
+
+#[test]
+fn what_is_published_and_heard_over_a_rough_network_is_there_once() {
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        let mut random = random();
+        let rule = "[[topic]]\nmatch = 'rough'\nhistory = { messages = 10000 }\n";
+        let broker = Broker::with_file(rule, &["--workers", "2"]);
+        let proxy = CuttingProxy::begin_rough(broker.address(), 8_000, random.fork());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (receipts, heard) = runtime.block_on(async {
+            let (publisher, reader) = (connect(&proxy, encoding).await, connect(&proxy, encoding).await);
+            let subscribe = || reader.subscribe("rough").since(Since::Earliest).into_future();
+            let mut messages =
+                tokio::time::timeout(PATIENCE, subscribe()).await.expect("in time").expect("it may");
+            let publish = async {
+                let mut receipts = Vec::new();
+                for first in (0..OWN).step_by(OWN_AT_ONCE) {
+                    let publishes: Vec<_> = (first..first + OWN_AT_ONCE)
+                        .map(|number| publisher.publish("rough", number.to_string()).into_future())
+                        .map(tokio::spawn)
+                        .collect();
+                    for publish in publishes {
+                        receipts.push(publish.await.expect("it does not panic").expect("it is accepted"));
+                    }
+                }
+                receipts
+            };
+            let hear = async {
+                let mut heard = Vec::new();
+                while heard.len() < OWN {
+                    match next(&mut messages).await {
+                        Event::Message(message) => heard.push(message.position.expect("it has one")),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                heard
+            };
+            tokio::join!(publish, hear)
+        });
+        assert!(proxy.cuts() >= 10, "only {} cuts, which proves nothing", proxy.cuts());
+        let duplicates = receipts.iter().filter(|receipt| receipt.duplicate).count();
+        println!("{} cuts, {duplicates} publications asked for again", proxy.cuts());
+        let held = fanwire_tests::get(broker.address(), "/topics/rough?since=earliest&limit=1000").json();
+        let held: Vec<&Value> = held["messages"].as_array().expect("a list").iter().collect();
+        let offsets: Vec<u64> =
+            held.iter().map(|message| message["offset"].as_u64().expect("a number")).collect();
+        assert!(
+            heard.iter().map(|position| position.offset).eq(offsets.iter().copied()),
+            "each once, in order"
+        );
+        let mut numbers: Vec<usize> = held
+            .iter()
+            .map(|message| message["data"].as_str().expect("text").parse().expect("a number"))
+            .collect();
+        for (number, receipt) in receipts.iter().enumerate() {
+            let place = offsets.iter().position(|offset| *offset == receipt.position.offset);
+            assert_eq!(place.map(|place| numbers[place]), Some(number), "the receipt names its publication");
+        }
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..OWN), "everything acknowledged is there once");
     }
 }

@@ -224,7 +224,13 @@ impl Exchange {
                 self.end_subscription(&pattern, Error::Rejected { code, message: reason });
             }
             ServerFrame::Lagged { topic, missed } => self.lagged(topic.as_ref(), missed),
-            ServerFrame::Join { .. } | ServerFrame::Leave { .. } | ServerFrame::Closing { .. } => {}
+            ServerFrame::Join { topic, member } => {
+                self.deliver_to_all(&topic, || Event::Join { topic: topic.clone(), member: member.clone() });
+            }
+            ServerFrame::Leave { topic, member } => {
+                self.deliver_to_all(&topic, || Event::Leave { topic: topic.clone(), member: member.clone() });
+            }
+            ServerFrame::Closing { .. } => {}
         }
     }
 
@@ -422,12 +428,15 @@ impl Exchange {
             }
             return;
         }
-        let matching = self.entries.iter().filter(|(pattern, _)| pattern.matches(&message.topic)).filter_map(
-            |(pattern, entry)| {
-                let key = entry.live_key(pattern)?;
-                Some(Delivery { key, event: Event::Message(message.clone()) })
-            },
-        );
+        self.deliver_to_all(&message.topic, || Event::Message(message.clone()));
+    }
+
+    /// Delivers an event of a topic to every subscription that matches it.
+    fn deliver_to_all(&mut self, topic: &Topic, event: impl Fn() -> Event) {
+        let matching =
+            self.entries.iter().filter(|(pattern, _)| pattern.matches(topic)).filter_map(
+                |(pattern, entry)| Some(Delivery { key: entry.live_key(pattern)?, event: event() }),
+            );
         self.deliveries.extend(matching);
     }
 

@@ -72,6 +72,8 @@ impl FakeBroker {
     /// Takes the next connection and leaves its greeting unread.
     pub(crate) async fn accept_silently(&self) -> Peer {
         let (stream, _) = in_time(self.listener.accept()).await.unwrap();
+        // Small frames would wait for each other otherwise.
+        stream.set_nodelay(true).unwrap();
         let mut encoding = Encoding::Json;
         let choose = |asked: &Handshake, mut answer: Response| {
             let protocol = asked.headers()[http::header::SEC_WEBSOCKET_PROTOCOL].clone();

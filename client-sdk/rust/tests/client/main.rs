@@ -6,6 +6,8 @@
 mod closing;
 mod fake_broker;
 mod history;
+mod journey;
+mod presence;
 mod publishing;
 mod resuming;
 mod slow_reader;

@@ -3,7 +3,7 @@
 use fanwire_client::{Client, Encoding, Error, Payload};
 use fanwire_protocol::{ClientFrame, ErrorCode, Request, ServerFrame};
 
-use crate::fake_broker::{FakeBroker, at, in_time};
+use crate::fake_broker::{FakeBroker, PATIENCE, at, in_time};
 use crate::resuming::connect;
 
 #[tokio::test]
@@ -39,8 +39,37 @@ async fn a_publish_under_way_when_the_connection_breaks_has_an_unknown_outcome()
         peer.read_publish().await;
         peer.cut();
     };
-    let (outcome, ()) = tokio::join!(client.publish("a", "x").into_future(), cut);
+    let (outcome, ()) = tokio::join!(client.publish("a", "x").without_key().into_future(), cut);
     assert!(matches!(outcome, Err(Error::ConnectionLost)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn every_publish_has_a_key_of_its_own_and_keeps_it_when_asked_for_again() {
+    let broker = FakeBroker::start().await;
+    let (client, mut peer) = connect(&broker, Encoding::Json).await;
+    let rest = async {
+        let (one, two) = (peer.read_publish().await, peer.read_publish().await);
+        assert!(one.1.is_some() && two.1.is_some() && one.1 != two.1, "{one:?} {two:?}");
+        peer.cut();
+        let mut peer = broker.accept().await;
+        assert_eq!((peer.read_publish().await, peer.read_publish().await), (one.clone(), two.clone()));
+        peer.receipt(one.0, 1).await;
+        peer.receipt(two.0, 2).await;
+        (peer, one.1)
+    };
+    let clone = client.clone();
+    let (one, two) = (client.publish("a", "x").into_future(), clone.publish("a", "x").into_future());
+    let (one, two, (peer, key)) = tokio::join!(one, two, rest);
+    assert_eq!((one.unwrap().position, two.unwrap().position), (at(1), at(2)));
+    drop(peer);
+    let (other, mut peer) = connect(&broker, Encoding::Json).await;
+    let (_, of_other) =
+        tokio::join!(tokio::time::timeout(PATIENCE, other.publish("a", "x").into_future()), async {
+            let (id, key) = peer.read_publish().await;
+            peer.receipt(id, 3).await;
+            key
+        });
+    assert_ne!(of_other, key, "no other client makes the same key");
 }
 
 #[tokio::test]
@@ -97,8 +126,11 @@ async fn an_unacknowledged_publish_asks_for_nothing_and_keeps_its_place() {
     client.publish("a", "first").echo(false).unacknowledged().await.unwrap();
     client.publish("a", vec![0u8, 255]).unacknowledged().await.unwrap();
     let first = peer.read().await;
-    let Request::Publish { echo: false, payload, .. } = first.request else { panic!("expected a publish") };
+    let Request::Publish { echo: false, payload, key, .. } = first.request else {
+        panic!("expected a publish")
+    };
     assert_eq!((first.id, payload), (None, Payload::text("first")));
+    assert_eq!(key, None, "it is never asked for again");
     let Request::Publish { payload, .. } = peer.read().await.request else { panic!("expected a publish") };
     assert_eq!(payload, Payload::binary([0u8, 255].as_slice()));
 }
