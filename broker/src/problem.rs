@@ -96,11 +96,14 @@ impl From<DecodeError> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let problem = Self::new(status_of(refusal.code), refusal.code, refusal.message);
-        // Every rate gives at least one a second back, so whoever waits a second is served.
-        if refusal.code == ErrorCode::RateLimited {
-            problem.with_header(header::RETRY_AFTER, "1")
-        } else {
-            problem
+        match refusal.code {
+            // Every rate gives at least one a second back, so whoever waits a second is served.
+            ErrorCode::RateLimited => problem.with_header(header::RETRY_AFTER, "1"),
+            // RFC 9110 §15.5.2 wants to be told what kind of credentials would do.
+            ErrorCode::Unauthorized | ErrorCode::TokenExpired => {
+                problem.with_header(header::WWW_AUTHENTICATE, "Bearer")
+            }
+            _ => problem,
         }
     }
 }

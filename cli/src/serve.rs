@@ -98,9 +98,9 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         LogFormat::Json => Some(true),
     };
     telemetry::start_logs(&config.log.filter, json)?;
-    let is_open = config.open;
+    let asks_for_credentials = config.asks_for_credentials();
     let server = Server::bind(config)?;
-    greet(&server, is_open);
+    greet(&server, asks_for_credentials);
     let mut signals = None;
     server.run(async || match &mut signals {
         Some(signals) => next_order(args, signals).await,
@@ -162,9 +162,11 @@ async fn next_order(args: &Args, signals: &mut Signals) -> Order {
 }
 
 /// Says what a newcomer needs to know. Nobody reading it is no reason not to serve.
-fn greet(server: &Server, is_open: bool) {
+fn greet(server: &Server, asks_for_credentials: bool) {
     let address = reachable(server.address());
-    let security = if is_open && !server.address().ip().is_loopback() {
+    let security = if asks_for_credentials {
+        "for whoever shows a token or key"
+    } else if !server.address().ip().is_loopback() {
         "open to everybody who can reach it (--open)"
     } else {
         "open, for this machine only"

@@ -190,7 +190,7 @@ fn reply_fields<E: FrameEncoder>(encoder: &mut E, reply: &Reply) {
             encoder.string("topic", topic.as_str());
             encoder.objects("members", members, member_fields);
         }
-        Reply::Refreshed { expires } => encoder.number("expires", *expires),
+        Reply::Refreshed { expires } => optional_number(encoder, "expires", *expires),
         Reply::Response { data } => encoder.payload("data", "data_base64", data),
         Reply::Pong => {}
     }

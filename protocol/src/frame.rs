@@ -243,8 +243,8 @@ pub enum Reply {
     },
     /// To [`Request::Refresh`].
     Refreshed {
-        /// When the new token ends, in seconds since 1970.
-        expires: u64,
+        /// When the new token ends, in seconds since 1970; `None` for never.
+        expires: Option<u64>,
     },
     /// To [`Request::Call`].
     Response {

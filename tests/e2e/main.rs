@@ -1,5 +1,6 @@
 //! End-to-end tests over the real binary.
 
+mod access;
 mod durable;
 mod flows;
 mod hostile;

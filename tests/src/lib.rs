@@ -7,6 +7,7 @@ mod broker;
 mod directory;
 mod events;
 mod http;
+mod token;
 mod websocket;
 
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ pub use broker::{Broker, binary, temporary};
 pub use directory::DataDirectory;
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};
+pub use token::{AUTH, SECRET, signed_with, token_for, token_of, unix_seconds};
 pub use websocket::{Frame, Opcode, WebSocket};
 
 /// How long a test waits for anything that must come.

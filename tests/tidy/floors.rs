@@ -19,8 +19,8 @@ const CRATES: [(&str, &[&str]); 8] = [
 
 /// The modules of the broker from the ground up. A module may import those below its own floor, never a neighbour.
 const FLOORS: [&[&str]; 8] = [
-    &["clock", "problem"],
-    &["topic_path"],
+    &["clock", "problem", "secret"],
+    &["topic_path", "token", "key_hash"],
     &["auth", "hooks", "telemetry", "config", "store"],
     &["hub"],
     &["engine"],

@@ -25,6 +25,8 @@ pub struct Holder {
     pub info: Option<Payload>,
     /// What the holder may do beyond what the rules allow.
     pub grants: Grants,
+    /// Whether the holder may see and change what is the administrator's.
+    pub is_admin: bool,
     /// When the credentials end, in milliseconds since 1970; `None` for never.
     pub expires_ms: Option<u64>,
 }
@@ -67,6 +69,11 @@ impl Identity {
     /// When its credentials end, in milliseconds since 1970.
     pub fn expires_ms(&self) -> Option<u64> {
         self.known()?.expires_ms
+    }
+
+    /// Whether it may see and change what is the administrator's.
+    pub fn is_admin(&self) -> bool {
+        self.known().is_some_and(|holder| holder.is_admin)
     }
 
     /// Whether credentials were shown and accepted.

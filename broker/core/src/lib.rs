@@ -38,4 +38,4 @@ pub use publication::{Publication, Publish};
 pub use rate::{Meter, Rate};
 pub use rule_pattern::{RulePattern, RulePatternError};
 pub use rules::{Rule, Rules, SlowPolicy, TopicPolicy};
-pub use session::{Close, Effect, PublishRequest, Session, Start, check_publish};
+pub use session::{Admitted, Close, Effect, PublishRequest, Purpose, Session, Start, check_publish};

@@ -46,4 +46,6 @@ pub struct Terms<'a> {
     pub limits: &'a SessionLimits,
     /// Who may do what with which topic.
     pub rules: &'a Rules,
+    /// Whether tokens are looked at. If not, the broker is open, and whoever shows one is as anonymous as all others.
+    pub asks_for_credentials: bool,
 }

@@ -4,13 +4,18 @@
 //! sessions: effects name what the runner is to do, and the runner reports back what must be remembered.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Pattern, Reply, Request, ServerFrame, Since, Topic,
 };
 use foldhash::fast::RandomState;
 
-use crate::{Action, Identity, Publish, Refusal, SubscriptionKey, Terms, decide};
+use crate::{Action, Holder, Identity, Publish, Refusal, SubscriptionKey, Terms, decide};
+
+mod admission;
+
+pub use admission::{Admitted, Purpose};
 
 /// Why and how the broker closes a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +26,19 @@ pub struct Close {
     pub reason: String,
     /// How long a client should wait before it comes back, in milliseconds.
     pub after_ms: Option<u64>,
+    /// The error that goes before it, with the same sentence.
+    pub error: Option<ErrorCode>,
 }
 
 impl Close {
     /// A close that says nothing of when to come back.
     pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into(), after_ms: None }
+        Self { code, reason: reason.into(), after_ms: None, error: None }
+    }
+
+    /// The close of a session whose credentials are missing, refused or at their end.
+    pub fn unauthorized(refusal: Refusal) -> Self {
+        Self { error: Some(refusal.code), ..Self::new(CloseCode::Unauthorized, refusal.message) }
     }
 
     /// The frame that announces the close.
@@ -47,8 +59,19 @@ pub enum Effect {
     Nothing,
     /// Send this.
     Send(ServerFrame),
-    /// Send this, then close: the peer does not speak the protocol.
+    /// Send this, then close: the peer does not speak the protocol, or may not be here.
     Fail(ServerFrame, Close),
+    /// Check the token, report back with [`Session::authenticated`], and handle nothing else before.
+    Authenticate {
+        /// The request's `id`.
+        id: Option<u32>,
+        /// The token or key as it was shown.
+        token: String,
+        /// What it was shown for.
+        purpose: Purpose,
+    },
+    /// Let the session go on as somebody it has shown to be: send what is to be sent and end what it may no longer have.
+    Admitted(Admitted),
     /// Publish, and send the receipt if there is an `id`.
     Publish {
         /// The request's `id`.
@@ -64,6 +87,8 @@ pub enum Effect {
         pattern: Pattern,
         /// Where to begin.
         start: Start,
+        /// Whose token allows it, if the session by itself may not.
+        permit: Option<Arc<Holder>>,
     },
     /// Answer that the subscription stands, changing nothing.
     ConfirmSubscription {
@@ -125,8 +150,18 @@ pub enum Start {
 pub struct Session {
     connection: u64,
     identity: Identity,
+    /// Whether the session has yet to show who it is; until then it may do nothing else.
+    owes_credentials: bool,
     name: Option<Box<str>>,
-    subscriptions: HashMap<Pattern, SubscriptionKey, RandomState>,
+    subscriptions: HashMap<Pattern, Subscription, RandomState>,
+}
+
+/// One subscription of a session.
+#[derive(Debug)]
+struct Subscription {
+    key: SubscriptionKey,
+    /// Whose token allows it, where the session by itself may not.
+    permit: Option<Arc<Holder>>,
 }
 
 /// The software and version that `connected` names.
@@ -138,7 +173,12 @@ const NAME_BYTES_MAX: usize = 255;
 impl Session {
     /// A session of `identity`; `connection` is the broker's number for the connection.
     pub fn new(connection: u64, identity: Identity) -> Self {
-        Self { connection, identity, name: None, subscriptions: HashMap::default() }
+        Self { connection, identity, owes_credentials: false, name: None, subscriptions: HashMap::default() }
+    }
+
+    /// A session that has yet to show who it is.
+    pub fn awaiting_credentials(connection: u64) -> Self {
+        Self { owes_credentials: true, ..Self::new(connection, Identity::Anonymous) }
     }
 
     /// Who the session is.
@@ -158,22 +198,23 @@ impl Session {
 
     /// What the session is subscribed to.
     pub fn subscriptions(&self) -> impl Iterator<Item = (&Pattern, SubscriptionKey)> {
-        self.subscriptions.iter().map(|(pattern, key)| (pattern, *key))
+        self.subscriptions.iter().map(|(pattern, subscription)| (pattern, subscription.key))
     }
 
     /// Notes that the session listens to `pattern` under `key`.
     pub fn subscribed(&mut self, pattern: Pattern, key: SubscriptionKey) {
-        self.subscriptions.insert(pattern, key);
+        self.subscriptions.insert(pattern, Subscription { key, permit: None });
     }
 
     /// Forgets a subscription that the broker ended, and returns the key it was joined under.
     pub fn unsubscribed(&mut self, pattern: &Pattern) -> Option<SubscriptionKey> {
-        self.subscriptions.remove(pattern)
+        self.subscriptions.remove(pattern).map(|subscription| subscription.key)
     }
 
     /// Forgets all subscriptions and returns them, for the end of the session.
     pub fn end(&mut self) -> impl Iterator<Item = (Pattern, SubscriptionKey)> + use<> {
-        std::mem::take(&mut self.subscriptions).into_iter()
+        let all = std::mem::take(&mut self.subscriptions);
+        all.into_iter().map(|(pattern, subscription)| (pattern, subscription.key))
     }
 
     /// Decides what one frame leads to.
@@ -202,18 +243,33 @@ impl Session {
         request: Request,
         terms: Terms<'_>,
     ) -> Result<Effect, Refusal> {
+        if let Some(effect) = self.demand_credentials(id, &request) {
+            return Ok(effect);
+        }
         match request {
-            Request::Connect { token: _, name } => Ok(self.connect(id, name, terms)),
+            Request::Connect { token, name } => {
+                self.name = name.filter(|name| name.len() <= NAME_BYTES_MAX).map(String::into_boxed_str);
+                Ok(match token.filter(|_| terms.asks_for_credentials) {
+                    Some(token) => Effect::Authenticate { id, token, purpose: Purpose::Connect },
+                    None => self.greet(id, terms),
+                })
+            }
             Request::Subscribe { pattern, options } => {
                 let start = match (options.since, options.last) {
                     (Some(since), _) => Start::Since(since),
                     (None, Some(last)) => Start::Last(last as usize),
                     (None, None) => Start::Now,
                 };
-                self.subscribe(id, pattern, start, terms)
+                match options.token.filter(|_| terms.asks_for_credentials) {
+                    Some(token) => {
+                        let purpose = Purpose::Subscribe { pattern, start };
+                        Ok(Effect::Authenticate { id, token, purpose })
+                    }
+                    None => self.subscribe(id, pattern, start, None, terms),
+                }
             }
             Request::Unsubscribe { pattern } => match self.subscriptions.remove(&pattern) {
-                Some(key) => Ok(Effect::Unsubscribe { id, pattern, key }),
+                Some(Subscription { key, .. }) => Ok(Effect::Unsubscribe { id, pattern, key }),
                 None => Err(Refusal {
                     code: ErrorCode::NotSubscribed,
                     message: format!("this session is not subscribed to '{pattern}'"),
@@ -235,6 +291,9 @@ impl Session {
                 let message = format!("'{topic}' keeps no presence");
                 Err(Refusal { code: ErrorCode::Unavailable, message })
             }
+            Request::Refresh { token } if terms.asks_for_credentials => {
+                Ok(Effect::Authenticate { id, token, purpose: Purpose::Refresh })
+            }
             Request::Refresh { .. } => {
                 let message = "this broker checks no tokens, so there is nothing to refresh".to_owned();
                 Err(Refusal { code: ErrorCode::Unavailable, message })
@@ -248,8 +307,7 @@ impl Session {
         }
     }
 
-    fn connect(&mut self, id: Option<u32>, name: Option<String>, terms: Terms<'_>) -> Effect {
-        self.name = name.filter(|name| name.len() <= NAME_BYTES_MAX).map(String::into_boxed_str);
+    fn greet(&self, id: Option<u32>, terms: Terms<'_>) -> Effect {
         reply(id, || Reply::Connected {
             connection: self.connection(),
             user: self.identity.user().map(|user| user.to_string()),
@@ -263,13 +321,16 @@ impl Session {
         id: Option<u32>,
         pattern: Pattern,
         start: Start,
+        permit: Option<Arc<Holder>>,
         terms: Terms<'_>,
     ) -> Result<Effect, Refusal> {
-        if self.subscriptions.contains_key(&pattern) {
+        let permit = self.check_permit(&pattern, permit, terms)?;
+        if let Some(subscription) = self.subscriptions.get_mut(&pattern) {
+            subscription.permit = permit;
             return Ok(id.map_or(Effect::Nothing, |id| Effect::ConfirmSubscription { id, pattern }));
         }
-        self.check_subscribe(&pattern, &start, terms)?;
-        Ok(Effect::Subscribe { id, pattern, start })
+        self.check_start(&pattern, &start, terms)?;
+        Ok(Effect::Subscribe { id, pattern, start, permit })
     }
 
     /// Whether the session may start a subscription to `pattern` at `start`.
@@ -280,11 +341,16 @@ impl Session {
         decide(terms.rules, &self.identity, Action::Subscribe, pattern)?;
         if *start != Start::Now {
             decide(terms.rules, &self.identity, Action::ReadHistory, pattern)?;
-            if pattern.is_wild() {
-                let message =
-                    format!("'{pattern}' is a pattern, which has no positions: resume each topic by itself");
-                return Err(Refusal { code: ErrorCode::BadTopic, message });
-            }
+        }
+        self.check_start(pattern, start, terms)
+    }
+
+    /// Whether a subscription that is allowed may start at `start`, and there is room for one more.
+    fn check_start(&self, pattern: &Pattern, start: &Start, terms: Terms<'_>) -> Result<(), Refusal> {
+        if *start != Start::Now && pattern.is_wild() {
+            let message =
+                format!("'{pattern}' is a pattern, which has no positions: resume each topic by itself");
+            return Err(Refusal { code: ErrorCode::BadTopic, message });
         }
         if self.subscriptions.len() >= terms.limits.subscriptions_max {
             let message = format!(
@@ -338,122 +404,4 @@ impl PublishRequest {
 }
 
 #[cfg(test)]
-mod tests {
-    use fanwire_protocol::{Payload, SubscribeOptions};
-
-    use super::*;
-    use crate::{Audience, Encoding, Rules, SessionKey, SessionLimits};
-
-    const LIMITS: SessionLimits = SessionLimits {
-        message_bytes_max: 10,
-        subscriptions_max: 2,
-        history_limit_max: 5,
-        ping_interval_s: 25,
-    };
-
-    fn terms(rules: &Rules) -> Terms<'_> {
-        Terms { limits: &LIMITS, rules }
-    }
-
-    fn session() -> Session {
-        Session::new(0xbeef, Identity::Anonymous)
-    }
-
-    fn handle(session: &mut Session, id: Option<u32>, request: Request) -> Effect {
-        session.handle(Ok(ClientFrame { id, request }), terms(&Rules::default()))
-    }
-
-    fn subscribe(pattern: &str, options: SubscribeOptions) -> Request {
-        Request::Subscribe { pattern: pattern.parse().unwrap(), options }
-    }
-
-    fn check_error(effect: Effect, id: Option<u32>, code: ErrorCode) {
-        match effect {
-            Effect::Send(ServerFrame::Error { id: got_id, code: got, message }) => {
-                assert_eq!((got_id, got), (id, code));
-                assert!(!message.is_empty());
-            }
-            other => panic!("expected {code}, got {other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_request_without_id_gets_errors_only() {
-        let mut session = session();
-        assert_eq!(handle(&mut session, None, Request::Ping), Effect::Nothing);
-        let pong = Effect::Send(ServerFrame::Reply { id: 1, reply: Reply::Pong });
-        assert_eq!(handle(&mut session, Some(1), Request::Ping), pong);
-        let leave = Request::Unsubscribe { pattern: "a".parse().unwrap() };
-        check_error(handle(&mut session, None, leave), None, ErrorCode::NotSubscribed);
-    }
-
-    #[test]
-    fn subscribing_twice_changes_nothing() {
-        let mut session = session();
-        let pattern: Pattern = "a".parse().unwrap();
-        let first = handle(&mut session, Some(1), subscribe("a", SubscribeOptions::default()));
-        assert_eq!(first, Effect::Subscribe { id: Some(1), pattern: pattern.clone(), start: Start::Now });
-        let key = Audience::default().join(&pattern, SessionKey(0), Encoding::Json, 0);
-        session.subscribed(pattern.clone(), key);
-        let again = handle(&mut session, Some(2), subscribe("a", SubscribeOptions::default()));
-        assert_eq!(again, Effect::ConfirmSubscription { id: 2, pattern });
-    }
-
-    #[test]
-    fn limits_refuse_with_their_own_codes() {
-        let mut session = session();
-        let mut audience = Audience::default();
-        for name in ["a", "b"] {
-            let pattern: Pattern = name.parse().unwrap();
-            let key = audience.join(&pattern, SessionKey(0), Encoding::Json, 0);
-            session.subscribed(pattern, key);
-        }
-        let third = handle(&mut session, Some(3), subscribe("c", SubscribeOptions::default()));
-        check_error(third, Some(3), ErrorCode::LimitExceeded);
-        let publish =
-            |payload| Request::Publish { topic: "a".parse().unwrap(), payload, key: None, echo: true };
-        check_error(
-            handle(&mut session, None, publish(Payload::text("12345678901"))),
-            None,
-            ErrorCode::TooLarge,
-        );
-        assert!(matches!(
-            handle(&mut session, None, publish(Payload::text("1234567890"))),
-            Effect::Publish { .. }
-        ));
-        let history =
-            Request::History { topic: "a".parse().unwrap(), since: None, limit: Some(99), reverse: false };
-        assert!(matches!(handle(&mut session, Some(4), history), Effect::History { limit: 5, .. }));
-    }
-
-    #[test]
-    fn patterns_cannot_resume() {
-        let since = SubscribeOptions { since: Some(Since::Earliest), ..SubscribeOptions::default() };
-        check_error(handle(&mut session(), Some(1), subscribe("a.*", since)), Some(1), ErrorCode::BadTopic);
-    }
-
-    #[test]
-    fn what_the_broker_is_not_set_up_for_is_said() {
-        for request in [
-            Request::Presence { topic: "a".parse().unwrap() },
-            Request::Refresh { token: "t".to_owned() },
-            Request::Call { method: "m".to_owned(), data: Payload::text("") },
-        ] {
-            check_error(handle(&mut session(), Some(1), request), Some(1), ErrorCode::Unavailable);
-        }
-    }
-
-    #[test]
-    fn an_unreadable_frame_ends_the_session_and_a_rejected_one_does_not() {
-        let mut session = session();
-        let effect =
-            session.handle(Err(DecodeError::Unreadable("no JSON".to_owned())), terms(&Rules::default()));
-        assert!(matches!(
-            effect,
-            Effect::Fail(ServerFrame::Error { .. }, Close { code: CloseCode::BadFrame, .. })
-        ));
-        let rejected =
-            DecodeError::Rejected { id: Some(7), code: ErrorCode::BadTopic, message: "bad topic".to_owned() };
-        check_error(session.handle(Err(rejected), terms(&Rules::default())), Some(7), ErrorCode::BadTopic);
-    }
-}
+mod tests;

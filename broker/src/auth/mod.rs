@@ -1,7 +1,13 @@
-//! Who is let in: browser origins.
+//! Who is let in: browser origins, tokens and keys.
 //!
-//! A leaf: it judges headers and knows nothing of connections or sessions.
+//! A leaf: it judges headers and credentials, and knows nothing of connections or sessions. What whoever is let in may do is
+//! decided by the core.
 
+mod api_key;
+mod authenticator;
+mod credential;
 mod origin;
 
-pub(crate) use origin::{SharedOrigins, Verdict};
+pub(crate) use api_key::ApiKey;
+pub(crate) use authenticator::{Admission, Authenticator, SharedAuthenticator};
+pub(crate) use origin::{Reach, SharedOrigins, Verdict};

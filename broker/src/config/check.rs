@@ -18,6 +18,7 @@ struct AtLeast {
 /// Checks everything that more than one setting has a say in.
 pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
     check_sizes(loader)?;
+    check_credentials(loader)?;
     match &loader.durable_at {
         Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
             place: place.clone(),
@@ -27,6 +28,50 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Checks that the settings about credentials do not contradict each other: a mistake here would let in everybody, or
+/// nobody.
+fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
+    let (config, auth) = (&loader.config, &loader.config.auth);
+    let asks = config.asks_for_credentials();
+    let wrong = |key: &'static str, reason: &str| {
+        let (place, key) = loader.place(key);
+        Err(ConfigError::BadValue { place, key, reason: reason.to_owned() })
+    };
+    if config.open && asks {
+        return wrong(
+            "open",
+            "it says that nobody needs credentials, but [auth] or [[key]] asks for them: remove one; to let in some \
+             without, set auth.anonymous",
+        );
+    }
+    if auth.secret.is_some() && auth.secret_file.is_some() {
+        return wrong("auth.secret_file", "auth.secret is set as well: keep one");
+    }
+    if auth.cookie.is_some() && config.origins.iter().any(|origin| origin == "*") {
+        return wrong(
+            "auth.cookie",
+            "with '*' in origins every page on the web could use the cookies of your users: list the origins",
+        );
+    }
+    let tokens_only = [
+        ("auth.algorithms", auth.algorithms.is_empty()),
+        ("auth.audience", auth.audience.is_empty()),
+        ("auth.issuer", auth.issuer.is_none()),
+        ("auth.allow_endless", !auth.allow_endless),
+    ];
+    if let Some((key, _)) = tokens_only.iter().find(|(_, is_default)| !is_default && !auth.checks_tokens()) {
+        return wrong(
+            key,
+            "there is no key to check tokens with: set auth.secret_file or auth.public_key_file",
+        );
+    }
+    if !asks && (auth.anonymous || auth.cookie.is_some()) {
+        let key = if auth.anonymous { "auth.anonymous" } else { "auth.cookie" };
+        return wrong(key, "nobody is asked for credentials: set auth.secret_file or auth.public_key_file");
+    }
+    Ok(())
 }
 
 /// Checks that every queue can hold the largest message.

@@ -8,6 +8,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::auth;
 use super::error::{ConfigError, Place};
 use super::nearest::nearest;
 use super::settings::{self, Loader, SETTINGS};
@@ -16,6 +17,9 @@ use super::value::{Raw, kind};
 
 /// The key under which topic rules stand.
 const TOPIC: &str = "topic";
+
+/// The key under which API keys stand.
+const KEY: &str = "key";
 
 /// The text of a file and its name: what it takes to turn an offset into a place.
 #[derive(Clone, Copy)]
@@ -61,6 +65,8 @@ pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), Config
                     loader.durable_at.get_or_insert_with(|| source.place(offset));
                 }
             }
+        } else if key == KEY {
+            loader.config.keys = auth::read_keys(source, offset, value)?;
         } else if let Some(setting) = settings::find(key) {
             loader.set(setting, Raw::Toml(value), source.place(offset), key)?;
         } else {
@@ -86,7 +92,7 @@ fn read_section(
             let reason = format!("expected the section [{section}], found {}", kind(other));
             return Err(source.bad_value(offset, section, reason));
         }
-        _ => return Err(source.unknown_key(offset, section, keys().chain([TOPIC]))),
+        _ => return Err(source.unknown_key(offset, section, keys().chain([TOPIC, KEY]))),
     };
     for (key, offset, value) in in_order(table) {
         let key = format!("{prefix}{key}");

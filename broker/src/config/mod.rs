@@ -4,6 +4,7 @@
 //! is wrong. It is a leaf: it does not know what the broker does with a setting, reads no environment of its own and
 //! opens no file but the one it is given. The log filter is the one value it cannot judge; telemetry parses it.
 
+mod auth;
 mod check;
 mod environment;
 mod error;
@@ -21,6 +22,7 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
 pub use rate::RateLimit;
@@ -45,6 +47,10 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Browser origins let in besides the broker's own and loopback ones, as browsers write them.
     pub origins: Vec<String>,
+    /// What is accepted as credentials.
+    pub auth: AuthConfig,
+    /// API keys of back ends.
+    pub keys: Vec<KeyConfig>,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What one connection, one message and the whole process may take.
@@ -65,12 +71,21 @@ impl Default for Config {
             workers: 0,
             data_dir: None,
             origins: Vec::new(),
+            auth: AuthConfig::default(),
+            keys: Vec::new(),
             log: LogConfig::default(),
             limits: Limits::default(),
             history: HistoryConfig::default(),
             store: StoreLimits::default(),
             topics: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    /// Whether anybody is asked for credentials. If not, the broker is open.
+    pub fn asks_for_credentials(&self) -> bool {
+        self.auth.checks_tokens() || !self.keys.is_empty()
     }
 }
 

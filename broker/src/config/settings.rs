@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::auth;
 use super::error::{ConfigError, Place};
 use super::rate;
 use super::value::Raw;
@@ -26,6 +27,13 @@ pub(super) struct Setting {
     /// The dotted key, such as `limits.message_bytes_max`.
     pub(super) key: &'static str,
     apply: fn(&mut Config, Raw<'_>) -> Result<(), String>,
+}
+
+impl Setting {
+    /// Whether the value must not be seen by others.
+    pub(super) fn is_secret(&self) -> bool {
+        self.key == "auth.secret"
+    }
 }
 
 /// Shortens a row of the table whose field has the key's own name.
@@ -58,6 +66,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(workers, workers),
     setting!(data_dir, directory),
     setting!(origins, origins),
+    setting!(auth.secret, auth::read_secret),
+    setting!(auth.secret_file, optional_path),
+    setting!(auth.public_key_file, optional_path),
+    setting!(auth.algorithms, auth::read_algorithms),
+    setting!(auth.audience, words),
+    setting!(auth.issuer, |raw: Raw<'_>| raw.optional_word().map(|word| word.map(str::to_owned))),
+    setting!(auth.allow_endless, Raw::switch),
+    setting!(auth.anonymous, Raw::switch),
+    setting!(auth.cookie, auth::read_cookie),
     setting!(log.filter, |raw: Raw<'_>| raw.word().map(str::to_owned)),
     setting!(log.format, log_format),
     setting!(limits.connections_max, count),
@@ -110,6 +127,11 @@ impl Loader {
         place: Place,
         spelled: &str,
     ) -> Result<(), ConfigError> {
+        if place == Place::Flags && setting.is_secret() {
+            let reason = "every user of this machine can read a command line: write the secret into a file and name that in \
+                          'auth.secret_file', or use FANWIRE_AUTH_SECRET";
+            return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason: reason.to_owned() });
+        }
         if let Err(reason) = (setting.apply)(&mut self.config, raw) {
             return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });
         }
@@ -172,6 +194,14 @@ fn origins(raw: Raw<'_>) -> Result<Vec<String>, String> {
         })?;
     }
     Ok(list.into_iter().map(Into::into).collect())
+}
+
+fn words(raw: Raw<'_>) -> Result<Vec<String>, String> {
+    Ok(raw.list()?.into_iter().map(Into::into).collect())
+}
+
+fn optional_path(raw: Raw<'_>) -> Result<Option<PathBuf>, String> {
+    Ok(raw.optional_word()?.map(PathBuf::from))
 }
 
 fn log_format(raw: Raw<'_>) -> Result<LogFormat, String> {

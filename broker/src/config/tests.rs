@@ -54,6 +54,10 @@ fn every_setting_can_be_made_in_every_source() {
         "listen" => "127.0.0.2:1",
         "open" => "true",
         "origins" => "https://a.example,https://b.example:8443",
+        "auth.algorithms" => "HS256,EdDSA",
+        "auth.audience" => "chat,shop",
+        "auth.anonymous" | "auth.allow_endless" => "true",
+        _ if key.starts_with("auth.") => "some-text",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
         "log.format" => "json",
@@ -65,15 +69,34 @@ fn every_setting_can_be_made_in_every_source() {
     for setting in SETTINGS {
         let (key, text) = (setting.key, text_of(setting.key));
         let variable = format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
-        let from_flag = load_from("", &[], &[(key, text)]).unwrap();
+        // What only makes sense where credentials are asked for.
+        let base = if key.starts_with("auth.") && !key.ends_with("_file") {
+            [("FANWIRE_AUTH_PUBLIC_KEY_FILE", "key.pem")].to_vec()
+        } else {
+            Vec::new()
+        };
+        let from_file_or = |toml: &str, flag: Option<(&str, &str)>, variable: Option<(&str, &str)>| {
+            let variables: Vec<(&str, &str)> = base.iter().copied().chain(variable).collect();
+            load_from(toml, &variables, flag.as_slice())
+        };
+        let from_flag = if setting.is_secret() {
+            let error = from_file_or("", Some((key, text)), None).unwrap_err().to_string();
+            assert!(error.contains("every user") && !error.contains(text), "{error}");
+            from_file_or("", None, Some((&variable, text))).unwrap()
+        } else {
+            from_file_or("", Some((key, text)), None).unwrap()
+        };
         let toml = match (key, text.parse::<u64>()) {
-            ("open", _) | (_, Ok(_)) => format!("{key} = {text}"),
-            ("origins", _) => format!("origins = ['{}']", text.replace(',', "', '")),
+            (_, Ok(_)) => format!("{key} = {text}"),
+            _ if text == "true" => format!("{key} = {text}"),
+            ("origins" | "auth.algorithms" | "auth.audience", _) => {
+                format!("{key} = ['{}']", text.replace(',', "', '"))
+            }
             _ => format!("{key} = '{text}'"),
         };
         assert_ne!(from_flag, Config::default(), "{key} must change something");
-        assert_eq!(load_from("", &[(&variable, text)], &[]).unwrap(), from_flag, "{variable}");
-        assert_eq!(load_from(&toml, &[], &[]).unwrap(), from_flag, "{toml}");
+        assert_eq!(from_file_or("", None, Some((&variable, text))).unwrap(), from_flag, "{variable}");
+        assert_eq!(from_file_or(&toml, None, None).unwrap(), from_flag, "{toml}");
     }
 }
 
@@ -132,7 +155,7 @@ fn unknown_variables_and_flags_name_the_nearest() {
 
 #[test]
 fn first_mistake_in_the_file_is_the_one_reported() {
-    check_file_refused("zzz = 1\naaa = 1\n", "fanwire.toml:1: unknown key 'zzz'; did you mean 'open'?");
+    check_file_refused("zzz = 1\naaa = 1\n", "fanwire.toml:1: unknown key 'zzz'; did you mean 'key'?");
 }
 
 #[test]
@@ -431,7 +454,9 @@ fn rules_in_the_example_load_when_uncommented() {
     assert_eq!(patterns, ["chat.>", "cursors.*", "orders.>", "users.{user}.>", "rooms.*"]);
     assert_eq!(config.topics[1].history, None);
     assert!(config.topics[2].durable);
-    assert_eq!(Config { topics: Vec::new(), data_dir: None, ..config }, Config::default());
+    let names: Vec<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["shop"]);
+    assert_eq!(Config { topics: Vec::new(), keys: Vec::new(), data_dir: None, ..config }, Config::default());
 }
 
 #[test]

@@ -38,6 +38,15 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Reads a word that may be missing, which is written as the empty text.
+    pub(super) fn optional_word(self) -> Result<Option<&'a str>, String> {
+        match self {
+            Self::Text("") => Ok(None),
+            Self::Toml(DeValue::String(text)) if text.is_empty() => Ok(None),
+            other => other.word().map(Some),
+        }
+    }
+
     /// Reads `true` or `false`; as text also `1` or `0`.
     pub(super) fn switch(self) -> Result<bool, String> {
         match self {

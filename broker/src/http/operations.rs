@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use fanwire_protocol::ErrorCode;
 use http::{StatusCode, header};
 
 use super::HttpState;
+use crate::auth::Admission;
 use crate::problem::Problem;
 
 /// Whether the broker can accept and deliver.
@@ -70,8 +71,12 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, Pr
     }
 }
 
-/// `/metrics`: everything counted, in the text format of Prometheus.
-pub(super) async fn metrics(State(state): State<HttpState>) -> Result<Response, Problem> {
+/// `/metrics`: everything counted, in the text format of Prometheus. For the administrator, unless the broker is open.
+pub(super) async fn metrics(
+    State(state): State<HttpState>,
+    Extension(admission): Extension<Admission>,
+) -> Result<Response, Problem> {
+    admission.check_admin()?;
     let page = state.metrics.render().map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");
         let detail = "the metrics could not be written: the broker's log says why";

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use fanwire_core::{Identity, Publish, Refusal};
+use fanwire_core::{Publish, Refusal};
 use fanwire_protocol::{DecodeError, ErrorCode, Payload, Topic, json};
 use http::{Extensions, HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 
 use super::HttpState;
+use crate::auth::Admission;
 use crate::engine::Accepted;
 use crate::problem::Problem;
 use crate::sessions::PublishMeter;
@@ -28,16 +29,18 @@ const KEY_BYTES_MAX: usize = 255;
 /// `POST /topics/{topic}`: publishes the body.
 pub(super) async fn publish_one(
     State(state): State<HttpState>,
+    Extension(admission): Extension<Admission>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let identity = admission.into_identity()?;
     let topic = topic_path::parse_topic(parts.uri.path().strip_prefix(topic_path::PREFIX).unwrap_or(""))?;
     let key = idempotency_key(&parts.headers)?;
     let body = read_body(body, state.limits.message_bytes_max, state.limits.body_timeout).await?;
     let payload = payload_of(&parts.headers, &body)?;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
     let meter = meter_of(&parts.extensions);
-    let accepted = state.publisher.publish(&Identity::Anonymous, &meter, publish)?.receipt().await?;
+    let accepted = state.publisher.publish(&identity, &meter, publish)?.receipt().await?;
     state.publisher.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted)))
 }
@@ -45,9 +48,11 @@ pub(super) async fn publish_one(
 /// `POST /publish`: publishes many; one that fails harms no other.
 pub(super) async fn publish_many(
     State(state): State<HttpState>,
+    Extension(admission): Extension<Admission>,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let meter = meter_of(request.extensions());
+    let identity = admission.into_identity()?;
     let body =
         read_body(request.into_body(), state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
@@ -57,7 +62,7 @@ pub(super) async fn publish_many(
         begun.push(match entry {
             Ok(json::BatchEntry { topic, payload, key }) => {
                 let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-                let accepting = state.publisher.publish(&Identity::Anonymous, &meter, publish);
+                let accepting = state.publisher.publish(&identity, &meter, publish);
                 accepting.map(|accepting| (topic, accepting))
             }
             Err(DecodeError::Rejected { code, message, .. }) => Err(Refusal { code, message }),

@@ -15,6 +15,7 @@ use fanwire_protocol::CloseCode;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::expiry::Expiry;
 use crate::clock;
 use crate::telemetry::{DropReason, WorkerCounters};
 
@@ -54,6 +55,7 @@ pub(crate) struct Outlet {
     is_closing: Cell<bool>,
     /// When a closing session is given up, in milliseconds of the monotonic clock.
     deadline_ms: Cell<Option<u64>>,
+    expiry: Expiry,
     /// Whether the session is in the hub's list of those to write to at the end of this tick.
     is_touched: Cell<bool>,
 }
@@ -70,6 +72,7 @@ impl Outlet {
             close_wanted: RefCell::new(None),
             is_closing: Cell::new(false),
             deadline_ms: Cell::new(None),
+            expiry: Expiry::default(),
             is_touched: Cell::new(false),
         }
     }
@@ -280,6 +283,37 @@ impl Outlet {
         let mut liveness = self.liveness.get();
         liveness.heard(clock::monotonic_ms());
         self.liveness.set(liveness);
+    }
+
+    /// Notes when the session's token ends, in milliseconds since 1970; then the session is closed.
+    pub(crate) fn end_session_at(&self, expires_ms: Option<u64>) {
+        self.expiry.end_session_at(expires_ms);
+    }
+
+    /// Notes until when, in milliseconds since 1970, the session must have said who it is.
+    pub(crate) fn await_credentials_until(&self, deadline_ms: u64) {
+        self.expiry.await_credentials_until(deadline_ms);
+    }
+
+    /// Notes when the first token of a single subscription ends, in milliseconds since 1970; then the session's task is woken.
+    pub(crate) fn end_subscription_at(&self, expires_ms: Option<u64>) {
+        self.expiry.end_subscription_at(expires_ms);
+    }
+
+    /// Whether the token of a subscription has ended. Said once for each end that is noted.
+    pub(crate) fn take_subscription_end(&self) -> bool {
+        self.expiry.take_subscription_end(clock::unix_ms())
+    }
+
+    /// Closes the session if its token has ended by `now_ms`, in milliseconds since 1970, and wakes its task if something else
+    /// has.
+    pub(crate) fn look_for_end(&self, now_ms: u64) {
+        if let Some(close) = self.expiry.session_end(now_ms) {
+            return self.want_close(close);
+        }
+        if self.expiry.has_subscription_end(now_ms) {
+            self.wake();
+        }
     }
 
     /// Looks after a quiet session: pings it, closes it if it does not answer, gives it up if it does not go.

@@ -4,13 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::Router;
-use fanwire_core::Identity;
 use fanwire_protocol::ErrorCode;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::auth::{SharedOrigins, Verdict};
+use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
@@ -50,9 +49,10 @@ impl Dispatch {
             let detail = "a request must have one Host header, which says whom it is for (RFC 9112 §3.2)";
             return self.counted(answer_problem(Problem::bad_request(detail)));
         }
-        let origin = match self.origins.judge(request.headers()) {
-            Verdict::None => None,
-            Verdict::Allowed(origin) => Some(origin),
+        let (origin, may_use_cookies) = match self.origins.judge(request.headers()) {
+            Verdict::None => (None, true),
+            Verdict::Allowed { origin, may_use_cookies } => (Some(origin), may_use_cookies),
+            Verdict::RefusedHost(host) => return self.counted(refuse_host(&host)),
             Verdict::Refused(origin) => return self.counted(refuse_origin(&origin)),
         };
         let is_preflight = request.method() == Method::OPTIONS
@@ -63,25 +63,40 @@ impl Dispatch {
             // A session opened now would have to be sent away at once.
             answer_problem(Readiness::draining())
         } else if Transports::serves(&request) {
-            let asked = TransportRequest { request, ticket, identity: Identity::Anonymous };
+            let admission = self.admit(&request, may_use_cookies).await;
+            let asked = TransportRequest { request, ticket, admission };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
-            self.route(request, &ticket).await
+            self.route(request, &ticket, may_use_cookies).await
         };
         if let Some(origin) = origin {
             let headers = response.headers_mut();
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            if may_use_cookies && self.worker.authenticator.current().cookie.is_some() {
+                let name = header::ACCESS_CONTROL_ALLOW_CREDENTIALS;
+                headers.insert(name, HeaderValue::from_static("true"));
+            }
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
         self.counted(response)
     }
 
+    async fn admit(&self, request: &Request<Incoming>, may_use_cookies: bool) -> Admission {
+        let authenticator = self.worker.authenticator.current();
+        let query = request.uri().query().unwrap_or("");
+        authenticator.admit(request.headers(), query, may_use_cookies).await
+    }
+
+    /// Asks the router. Handlers that need to know who asks find the [`Admission`] among the extensions.
     async fn route(
         &self,
         mut request: Request<Incoming>,
         ticket: &ConnectionTicket,
+        may_use_cookies: bool,
     ) -> Response<ResponseBody> {
         request.extensions_mut().insert(ticket.publish_meter());
+        let admission = self.admit(&request, may_use_cookies).await;
+        request.extensions_mut().insert(admission);
         let Ok(response) = self.router.clone().call(request.map(axum::body::Body::new)).await;
         response.map(ResponseBody::Routed)
     }
@@ -103,6 +118,15 @@ fn names_its_host(request: &Request<Incoming>) -> bool {
 
 fn answer_problem(problem: Problem) -> Response<ResponseBody> {
     problem.into_response().map(ResponseBody::full)
+}
+
+fn refuse_host(host: &str) -> Response<ResponseBody> {
+    tracing::info!(host, "host refused");
+    let detail = format!(
+        "this broker is open to this machine only, and was asked for as '{host}', which may be anybody's name for it: use \
+         'localhost', add the origin of that name to 'origins' in the configuration, or ask for credentials with [auth]"
+    );
+    answer_problem(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, detail))
 }
 
 fn refuse_origin(origin: &str) -> Response<ResponseBody> {

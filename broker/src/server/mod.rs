@@ -5,6 +5,7 @@
 
 mod accept;
 mod connection;
+mod credentials;
 mod dispatch;
 mod handshakes;
 mod population;
@@ -20,11 +21,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::{Access, HistoryLimits, Rate, Rule, Rules, SlowPolicy, TopicPolicy};
+use fanwire_core::{HistoryLimits, Rate, Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::auth::SharedOrigins;
+use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::{Config, HistoryRule, RateLimit, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
@@ -32,6 +33,7 @@ use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use accept::Acceptor;
+use credentials::{authenticator_of, reach_of, unruled_access};
 use reload::Reloader;
 use worker::{WorkerHandle, WorkerParts};
 
@@ -49,8 +51,9 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 pub enum ServeError {
     /// It would be open to everybody who can reach it.
     #[error(
-        "{0} can be reached from other machines and nobody would be asked for credentials: listen on a loopback \
-         address (the default, 127.0.0.1:7400), or say --open if everybody may publish and subscribe"
+        "{0} can be reached from other machines and nobody would be asked for credentials: write \
+         [auth] with a secret_file or public_key_file into the configuration, listen on a loopback address (the default, \
+         127.0.0.1:7400), or say --open if everybody may publish and subscribe"
     )]
     OpenToAll(SocketAddr),
     /// The address cannot be listened on.
@@ -61,6 +64,9 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
+    /// What is to be accepted as credentials cannot be read. The text is a whole sentence.
+    #[error("{0}")]
+    Auth(String),
     /// A `[[topic]]` pattern is none.
     #[error("topic.match '{pattern}': {source}")]
     Pattern {
@@ -112,7 +118,8 @@ impl Server {
     /// If the configuration would leave the broker open to all without saying so, or the address or the data directory is
     /// not to be had.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
-        if !config.open && !config.listen.ip().is_loopback() {
+        let is_decided = config.open || config.asks_for_credentials();
+        if !is_decided && !config.listen.ip().is_loopback() {
             return Err(ServeError::OpenToAll(config.listen));
         }
         let listen = |source| ServeError::Listen { address: config.listen, source };
@@ -156,9 +163,10 @@ impl Server {
         let listener = TcpListener::from_std(self.listener.try_clone().map_err(|error| start(&error))?)
             .map_err(|error| start(&error))?;
         let rules = rules_of(&self.config)?;
-        let origins = Arc::new(SharedOrigins::new(self.config.origins.clone()));
-        let (engine, workers) = self.start_workers(rules, &origins)?;
-        let mut reloader = Reloader::new(self.config.clone(), engine.clone(), origins);
+        let origins = Arc::new(SharedOrigins::new(self.config.origins.clone(), reach_of(&self.config)));
+        let authenticator = Arc::new(SharedAuthenticator::new(authenticator_of(&self.config)?));
+        let (engine, workers) = self.start_workers(rules, &origins, &authenticator)?;
+        let mut reloader = Reloader::new(self.config.clone(), engine.clone(), origins, authenticator);
         let mut acceptor = Acceptor::new(listener, &self.config.limits, self.shared.clone());
         {
             let mut accepting = pin!(acceptor.run(&workers));
@@ -184,6 +192,7 @@ impl Server {
         &mut self,
         rules: Rules,
         origins: &Arc<SharedOrigins>,
+        authenticator: &Arc<SharedAuthenticator>,
     ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
         let (limits, shared, pressure) = (&self.config.limits, &self.shared, &self.pressure);
         let inboxes: Vec<_> = (0..self.workers()).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
@@ -205,6 +214,7 @@ impl Server {
                 engine: engine.clone(),
                 limits: limits.clone(),
                 origins: origins.clone(),
+                authenticator: authenticator.clone(),
                 metrics: metrics.clone(),
                 readiness: self.readiness.clone(),
             };
@@ -230,7 +240,7 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
         let policy = TopicPolicy { history, slow, durable: rule.durable, rate: rule.rate.map(rate) };
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
-    Ok(Rules::new(rules, Access::Anyone))
+    Ok(Rules::new(rules, unruled_access(config)))
 }
 
 /// A configured rate as the core counts it.

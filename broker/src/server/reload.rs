@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::credentials::authenticator_of;
 use super::rules_of;
-use crate::auth::SharedOrigins;
+use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::Config;
 use crate::engine::Engine;
 
@@ -12,29 +13,47 @@ pub(super) struct Reloader {
     current: Config,
     engine: Arc<Engine>,
     origins: Arc<SharedOrigins>,
+    authenticator: Arc<SharedAuthenticator>,
 }
 
 impl Reloader {
     /// The broker runs with `current`.
-    pub(super) fn new(current: Config, engine: Arc<Engine>, origins: Arc<SharedOrigins>) -> Self {
-        Self { current, engine, origins }
+    pub(super) fn new(
+        current: Config,
+        engine: Arc<Engine>,
+        origins: Arc<SharedOrigins>,
+        authenticator: Arc<SharedAuthenticator>,
+    ) -> Self {
+        Self { current, engine, origins, authenticator }
     }
 
-    /// Takes over the topic rules and origins of `config`, and says in the log if anything else has changed: that takes a
+    /// Takes over the topic rules, origins and credentials of `config`, and says in the log if anything else has changed: that takes a
     /// restart.
     pub(super) fn apply(&mut self, config: Config) {
         let rules = match rules_of(&config) {
             Ok(rules) => rules,
             Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
         };
+        if config.asks_for_credentials() != self.current.asks_for_credentials() {
+            return tracing::error!(
+                "whether credentials are asked for changes only with a restart: nothing is taken over"
+            );
+        }
+        let authenticator = match authenticator_of(&config) {
+            Ok(authenticator) => authenticator,
+            Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
+        };
         self.engine.change_rules(rules);
         self.origins.change(config.origins.clone());
+        self.authenticator.change(authenticator);
+        self.current.auth.clone_from(&config.auth);
+        self.current.keys.clone_from(&config.keys);
         self.current.topics.clone_from(&config.topics);
         self.current.origins.clone_from(&config.origins);
         if self.current == config {
             tracing::info!("configuration reloaded");
         } else {
-            tracing::warn!("topic rules and origins reloaded; the other changes take a restart");
+            tracing::warn!("topic rules, origins and credentials reloaded; the other changes take a restart");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::connection::{self, Presence};
 use super::dispatch::Dispatch;
 use super::handshakes::Handshakes;
 use super::population::{Inhabitant, Population};
-use crate::auth::SharedOrigins;
+use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::Engine;
@@ -42,6 +42,7 @@ pub(super) struct WorkerParts {
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
     pub(super) origins: Arc<SharedOrigins>,
+    pub(super) authenticator: Arc<SharedAuthenticator>,
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -117,8 +118,14 @@ async fn run(
         readiness: parts.readiness,
     };
     let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
-    let worker =
-        Rc::new(Worker::new(hub.clone(), parts.engine, parts.limits, parts.counters.clone(), parts.workers));
+    let worker = Rc::new(Worker::new(
+        hub.clone(),
+        parts.engine,
+        parts.limits,
+        parts.counters.clone(),
+        parts.authenticator,
+        parts.workers,
+    ));
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
@@ -165,6 +172,7 @@ fn send_away(hub: &Hub) {
             code: CloseCode::GoingAway,
             reason: "the broker is shutting down".to_owned(),
             after_ms,
+            error: None,
         });
     });
 }
@@ -175,9 +183,10 @@ async fn look_after(hub: Rc<Hub>, handshakes: Rc<Handshakes>, counters: Arc<Work
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now_ms = clock::monotonic_ms();
+        let (now_ms, unix_ms) = (clock::monotonic_ms(), clock::unix_ms());
         let mut waiting_bytes = 0;
         hub.for_each_outlet(|outlet| {
+            outlet.look_for_end(unix_ms);
             outlet.look_after(now_ms, &counters);
             waiting_bytes += outlet.waiting_bytes() as u64;
         });

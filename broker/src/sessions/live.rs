@@ -13,8 +13,10 @@ use fanwire_protocol::{
     Topic,
 };
 
+use super::admission::Checking;
 use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
 use super::{PublishMeter, Worker};
+use crate::clock;
 use crate::engine::{Accepted, Engine, History, Joined, Reading, Resumed};
 use crate::hub::Outlet;
 
@@ -27,12 +29,14 @@ pub(crate) struct LiveSession {
     outlet: Rc<Outlet>,
     key: SessionKey,
     encoding: Encoding,
-    session: Session,
+    pub(super) session: Session,
     meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
     /// What the session waits for. Most never do.
     waiting: Option<Box<Waiting>>,
+    /// A token of the session that is being checked.
+    pub(super) checking: Option<Checking>,
 }
 
 /// What a session waits for while it goes on.
@@ -62,11 +66,34 @@ impl LiveSession {
         encoding: Encoding,
         identity: Identity,
     ) -> Self {
+        outlet.end_session_at(identity.expires_ms());
+        let session = Session::new(worker.next_connection(), identity);
+        Self::begin(worker, outlet, encoding, session)
+    }
+
+    /// Opens a session that has yet to say who it is.
+    pub(crate) fn open_unknown(worker: Rc<Worker>, outlet: Rc<Outlet>, encoding: Encoding) -> Self {
+        let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
+        outlet.await_credentials_until(clock::unix_ms() + patience_ms);
+        let session = Session::awaiting_credentials(worker.next_connection());
+        Self::begin(worker, outlet, encoding, session)
+    }
+
+    fn begin(worker: Rc<Worker>, outlet: Rc<Outlet>, encoding: Encoding, session: Session) -> Self {
         worker.release_keys();
         let key = worker.hub.open(outlet.clone());
-        let session = Session::new(worker.next_connection(), identity);
         let meter = PublishMeter::default();
-        Self { worker, outlet, key, encoding, session, meter, replies: Vec::new(), waiting: None }
+        Self {
+            worker,
+            outlet,
+            key,
+            encoding,
+            session,
+            meter,
+            replies: Vec::new(),
+            waiting: None,
+            checking: None,
+        }
     }
 
     /// What all sessions of this worker share.
@@ -282,6 +309,11 @@ impl LiveSession {
         let rules = self.worker.engine.rules();
         let effect = self.session.handle(frame, self.worker.terms(&rules));
         drop(rules);
+        self.run(effect)
+    }
+
+    /// Does what the core has decided. Returns how to close the session if that is what it has decided.
+    pub(super) fn run(&mut self, effect: Effect) -> Option<Close> {
         match effect {
             Effect::Nothing => {}
             Effect::Send(frame) => self.send(&frame),
@@ -299,13 +331,18 @@ impl LiveSession {
                     self.send(&ServerFrame::Error { id, code, message });
                 }
             }
-            Effect::Subscribe { id, pattern, start } => match self.join(&pattern, &start) {
-                Some(opened) => self.announce(id, pattern, opened),
-                None => {
-                    let topic = self.hold_place(&pattern);
-                    self.read(Work::resume(self.worker.engine.clone(), id, topic, start));
+            Effect::Authenticate { id, token, purpose } => return self.authenticate(id, token, purpose),
+            Effect::Admitted(admitted) => self.admitted(admitted),
+            Effect::Subscribe { id, pattern, start, permit } => {
+                match self.join(&pattern, &start) {
+                    Some(opened) => self.announce(id, pattern.clone(), opened),
+                    None => {
+                        let topic = self.hold_place(&pattern);
+                        self.read(Work::resume(self.worker.engine.clone(), id, topic, start));
+                    }
                 }
-            },
+                self.note_permit(&pattern, permit);
+            }
             Effect::ConfirmSubscription { id, pattern } => {
                 let position = pattern.to_topic().and_then(|topic| self.worker.engine.head(&topic));
                 self.reply(Some(id), || Reply::Subscribed { pattern, position, recovered: true });
@@ -400,7 +437,7 @@ impl LiveSession {
         }
     }
 
-    fn leave(&mut self, pattern: &Pattern, key: fanwire_core::SubscriptionKey) {
+    pub(super) fn leave(&mut self, pattern: &Pattern, key: fanwire_core::SubscriptionKey) {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         hub.leave(pattern, key);
         let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };

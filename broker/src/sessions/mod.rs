@@ -3,6 +3,7 @@
 //! A [`LiveSession`] runs the state machine of the core against the engine and the hub. Transports read bytes, make
 //! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
 
+mod admission;
 mod live;
 mod meter;
 mod network;
@@ -24,6 +25,7 @@ pub(crate) use ticket::{ConnectionTicket, HeldPermits, Permit};
 
 use work::Receipts;
 
+use crate::auth::SharedAuthenticator;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::hub::Hub;
@@ -37,6 +39,7 @@ pub(crate) struct Worker {
     pub(crate) session_limits: SessionLimits,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) publisher: Publisher,
+    pub(crate) authenticator: Arc<SharedAuthenticator>,
     connections: Cell<u64>,
     workers: u64,
     /// The keys of sessions that have ended while something they published was on its way to the disk.
@@ -50,6 +53,7 @@ impl Worker {
         engine: Arc<Engine>,
         limits: Limits,
         counters: Arc<WorkerCounters>,
+        authenticator: Arc<SharedAuthenticator>,
         workers: usize,
     ) -> Self {
         let session_limits = Self::session_limits(&limits);
@@ -62,6 +66,7 @@ impl Worker {
             session_limits,
             counters,
             publisher,
+            authenticator,
             connections,
             workers: workers as u64,
             lingering: RefCell::default(),
@@ -80,7 +85,8 @@ impl Worker {
 
     /// What holds for every session of this worker under `rules`.
     pub(crate) fn terms<'a>(&'a self, rules: &'a Rules) -> Terms<'a> {
-        Terms { limits: &self.session_limits, rules }
+        let asks_for_credentials = self.authenticator.asks_for_credentials();
+        Terms { limits: &self.session_limits, rules, asks_for_credentials }
     }
 
     /// Keeps the key of a session that has ended from being given again until `receipts` have come.

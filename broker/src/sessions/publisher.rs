@@ -109,7 +109,7 @@ impl Publisher {
         mut publish: Publish,
     ) -> Result<Publish, Refusal> {
         let rules = self.engine.rules();
-        let terms = Terms { limits: &self.limits, rules: &rules };
+        let terms = Terms { limits: &self.limits, rules: &rules, asks_for_credentials: false };
         check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
         self.admit(&publish.topic, meter)?;
         publish.from = identity.user().cloned();

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::{Body, Frame};
 
 use super::query::{Query, parse_since};
-use super::{ResponseBody, TransportRequest};
+use super::{KnownRequest, ResponseBody};
 use crate::hub::{Keepalive, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, LiveSession, Opened, Worker};
@@ -36,7 +36,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// If the session may not subscribe to one of the patterns, or a position makes no sense.
 pub(super) async fn stream(
     worker: &Rc<Worker>,
-    asked: TransportRequest,
+    asked: KnownRequest,
     patterns: Vec<Pattern>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
@@ -182,6 +182,7 @@ impl EventsBody {
             "reason": close.reason,
             "reconnect": close.code.should_reconnect(),
             "after_ms": close.after_ms,
+            "error": close.error.map(|code| code.as_str()),
         });
         let retry_ms = close.after_ms.unwrap_or(RETRY_MS);
         text.extend_from_slice(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n").as_bytes());

@@ -11,13 +11,14 @@ mod websocket;
 
 use std::rc::Rc;
 
-use fanwire_core::Identity;
+use fanwire_core::{Identity, Refusal};
 use fanwire_protocol::Pattern;
 use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
 
 pub(crate) use body::ResponseBody;
 
+use crate::auth::Admission;
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Worker};
 use crate::topic_path;
@@ -33,7 +34,23 @@ pub(crate) struct Transports {
 pub(crate) struct TransportRequest {
     pub(crate) request: Request<Incoming>,
     pub(crate) ticket: Rc<ConnectionTicket>,
-    pub(crate) identity: Identity,
+    pub(crate) admission: Admission,
+}
+
+/// A request on its way to a transport that serves whoever is known, and nobody else.
+struct KnownRequest {
+    request: Request<Incoming>,
+    ticket: Rc<ConnectionTicket>,
+    identity: Identity,
+}
+
+impl TransportRequest {
+    /// # Errors
+    /// If credentials are missing or were refused.
+    fn known(self) -> Result<KnownRequest, Refusal> {
+        let identity = self.admission.into_identity()?;
+        Ok(KnownRequest { request: self.request, ticket: self.ticket, identity })
+    }
 }
 
 /// What a request asks a transport for.
@@ -78,8 +95,8 @@ impl Transports {
                 let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };
                 websocket::upgrade(self, asked, Some(bare)).await
             }
-            Wanted::Events(patterns) => events::stream(&self.worker, asked, patterns, &query).await,
-            Wanted::Poll(patterns) => polling::poll(&self.worker, asked, patterns, &query).await,
+            Wanted::Events(patterns) => events::stream(&self.worker, asked.known()?, patterns, &query).await,
+            Wanted::Poll(patterns) => polling::poll(&self.worker, asked.known()?, patterns, &query).await,
         }
     }
 

@@ -13,7 +13,7 @@ use fanwire_protocol::{Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::query::Query;
-use super::{ResponseBody, TransportRequest};
+use super::{KnownRequest, ResponseBody};
 use crate::engine::{History, Reading};
 use crate::hub::{Keepalive, Outlet, Sink};
 use crate::problem::Problem;
@@ -33,7 +33,7 @@ const NO_KEEPALIVE: Keepalive =
 /// If the client may not read one of the topics, or the topic keeps no history and no wait is asked for.
 pub(super) async fn poll(
     worker: &Rc<Worker>,
-    asked: TransportRequest,
+    asked: KnownRequest,
     patterns: Vec<Pattern>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
@@ -169,7 +169,7 @@ impl Waiting {
     /// Listens from where `answer` stands.
     async fn begin(
         worker: &Rc<Worker>,
-        asked: TransportRequest,
+        asked: KnownRequest,
         patterns: &[Pattern],
         answer: &mut Answer,
     ) -> Result<Self, Problem> {

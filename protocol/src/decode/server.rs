@@ -86,7 +86,7 @@ fn reply<'a, V: FieldValue<'a>>(frame_type: &str, object: &Object<V>) -> Result<
             topic: object.topic()?,
             members: objects(object, Field::Members, "members[].", member)?,
         }),
-        "refreshed" => Ok(Reply::Refreshed { expires: object.required_number(Field::Expires)? }),
+        "refreshed" => Ok(Reply::Refreshed { expires: object.number(Field::Expires)? }),
         "response" => Ok(Reply::Response { data: object.data()? }),
         "pong" => Ok(Reply::Pong),
         _ => Err(Rejection::bad_frame("`type` is unknown: the broker may be newer than this client")),

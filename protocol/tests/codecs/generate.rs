@@ -205,7 +205,7 @@ fn reply(payload: &BoxedStrategy<Payload>) -> impl Strategy<Value = Reply> {
         ),
         (topic(), vec(member(payload), 0..20))
             .prop_map(|(topic, members)| Reply::Presence { topic, members }),
-        any::<u64>().prop_map(|expires| Reply::Refreshed { expires }),
+        any::<Option<u64>>().prop_map(|expires| Reply::Refreshed { expires }),
         payload.clone().prop_map(|data| Reply::Response { data }),
         Just(Reply::Pong),
     ]

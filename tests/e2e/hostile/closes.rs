@@ -1,6 +1,6 @@
 //! Every close code that can be reached, announced by `closing` on `/ws`.
 //!
-//! Not to be reached yet: 4401, 4429 and 4440, which come with identities, rates and the admin interface.
+//! 4401 is reached in `access`. Not to be reached yet: 4429 and 4440, which come with rates and the admin interface.
 
 use std::time::Duration;
 

@@ -128,7 +128,8 @@ fn a_topic_without_history_says_so() {
 
 #[test]
 fn foreign_origins_are_refused_by_name_on_every_way_in() {
-    let broker = Broker::start(&["--allow-origin", "https://app.example"]);
+    let broker =
+        Broker::start(&["--allow-origin", "https://app.example", "--allow-origin", "https://broker.example"]);
     let address = broker.address();
     for origin in [
         "https://evil.example",

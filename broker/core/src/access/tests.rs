@@ -104,9 +104,11 @@ fn topics_of_a_user_are_that_users_alone() {
             check(&support, action, pattern, action != Action::Publish);
             check(&back_end, action, pattern, action == Action::Publish);
         }
-        for pattern in ["users.>", "users.*.>", "*.ann.inbox", ">", "*.*.*"] {
+        for pattern in ["users.>", "users.*.>", "*.*.inbox", ">", "*.*.*"] {
             check(&ann, action, pattern, false);
         }
+        // What it shares with the rule is Ann's own, and the rest is left to anyone.
+        check(&ann, action, "*.ann.inbox", true);
     }
 }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use fanwire_core::Close;
-use fanwire_protocol::CloseCode;
+use fanwire_protocol::{CloseCode, ServerFrame};
 use tungstenite::{Error, Message};
 
 use super::dialect::{self, Dialect};
@@ -95,7 +95,7 @@ impl Connection {
             }
             if close.is_some() {
                 Next::Stop
-            } else if session.has_replied_enough() {
+            } else if session.is_authenticating() || session.has_replied_enough() {
                 Next::Pause
             } else {
                 Next::Read
@@ -133,6 +133,10 @@ impl Connection {
         );
         self.counters().close(close.code);
         self.begin_leaving(close.code == CloseCode::TooSlow);
+        if let Some(code) = close.error {
+            let message = close.reason.clone();
+            self.session.send(&ServerFrame::Error { id: None, code, message });
+        }
         self.session.send(&close.to_frame());
         self.session.send_raw(&close_frame(close));
         self.session.flush_replies();
@@ -214,9 +218,20 @@ impl Connection {
             {
                 self.leave(&close);
             }
+            if self.phase == Phase::Open {
+                self.session.end_expired();
+            }
             let flushed = self.poll_give(context)?;
             match self.phase {
                 Phase::Open => {
+                    if self.session.is_authenticating() {
+                        let close = ready!(self.session.poll_authentication(context));
+                        self.session.flush_replies();
+                        if let Some(close) = close {
+                            self.leave(&close);
+                        }
+                        continue;
+                    }
                     ready!(self.poll_may_read(context));
                     if self.reader.is_paused() {
                         self.handle_messages(None);

@@ -8,7 +8,7 @@ mod reader;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use fanwire_core::{Encoding, Identity, Start};
+use fanwire_core::{Close, Encoding, Identity, Refusal, Start};
 use fanwire_protocol::{ErrorCode, Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since};
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 pub(crate) use reader::ReaderPool;
 
 use super::{ResponseBody, TransportRequest, Transports};
+use crate::auth::Admission;
 use crate::hub::{Keepalive, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, LiveSession, Worker};
@@ -49,7 +50,7 @@ pub(super) async fn upgrade(
     asked: TransportRequest,
     bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, ticket, identity } = asked;
+    let TransportRequest { mut request, ticket, admission } = asked;
     let accept = handshake::check(&request)?;
     let (dialect, subprotocol) = match &bare {
         Some(Bare { pattern, has_echo, .. }) => {
@@ -57,10 +58,10 @@ pub(super) async fn upgrade(
         }
         None => choose_encoding(request.headers())?,
     };
-    let mut session = open_session(&transports.worker, &dialect, identity);
-    if let Some(bare) = bare {
-        begin_bare(&mut session, bare).await?;
-    }
+    let session = match begin(&transports.worker, &dialect, admission, bare).await? {
+        Ok(session) => session,
+        Err(refusal) => refused_session(&transports.worker, &dialect, refusal),
+    };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::task::spawn_local(start_when_upgraded(
         upgrade,
@@ -96,7 +97,55 @@ async fn start_when_upgraded(
     tokio::task::spawn_local(connection);
 }
 
-fn open_session(worker: &Rc<Worker>, dialect: &Dialect, identity: Identity) -> LiveSession {
+/// Opens the session. The inner error is for those who may not be here: they are told so over the WebSocket, because a browser
+/// shows a page nothing of the answer to a handshake that fails.
+async fn begin(
+    worker: &Rc<Worker>,
+    dialect: &Dialect,
+    admission: Admission,
+    bare: Option<Bare>,
+) -> Result<Result<LiveSession, Refusal>, Problem> {
+    let encoding = dialect.encoding();
+    let Some(bare) = bare else {
+        return Ok(match admission {
+            Admission::Missing => {
+                Ok(LiveSession::open_unknown(worker.clone(), outlet(worker, encoding), encoding))
+            }
+            Admission::Open => Ok(open(worker, encoding, Identity::Anonymous)),
+            Admission::Admitted(identity) => Ok(open(worker, encoding, identity)),
+            Admission::Refused(refusal) => Err(refusal),
+        });
+    };
+    let mut session = match admission.into_identity() {
+        Ok(identity) => open(worker, encoding, identity),
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    match begin_bare(&mut session, bare).await {
+        Ok(()) => Ok(Ok(session)),
+        Err(BareFailure::Refused(refusal)) if is_about_access(&refusal) => Ok(Err(refusal)),
+        Err(BareFailure::Refused(refusal)) => Err(refusal.into()),
+        Err(BareFailure::Lost(problem)) => Err(problem),
+    }
+}
+
+fn is_about_access(refusal: &Refusal) -> bool {
+    matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::TokenExpired | ErrorCode::Forbidden)
+}
+
+/// A session that may do nothing and is told why at once.
+fn refused_session(worker: &Rc<Worker>, dialect: &Dialect, refusal: Refusal) -> LiveSession {
+    worker.counters.error(refusal.code);
+    let session = open(worker, dialect.encoding(), Identity::Anonymous);
+    let close = dialect::close_for(&refusal);
+    session.outlet().want_close(Close { error: Some(refusal.code), ..close });
+    session
+}
+
+fn open(worker: &Rc<Worker>, encoding: Encoding, identity: Identity) -> LiveSession {
+    LiveSession::open(worker.clone(), outlet(worker, encoding), encoding, identity)
+}
+
+fn outlet(worker: &Rc<Worker>, encoding: Encoding) -> Rc<Outlet> {
     let limits = &worker.limits;
     let keepalive = Keepalive {
         bytes: PING,
@@ -104,9 +153,15 @@ fn open_session(worker: &Rc<Worker>, dialect: &Dialect, identity: Identity) -> L
         timeout_ms: Some(limits.ping_timeout.as_millis() as u64),
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
-    let (encoding, sink) = (dialect.encoding(), Sink::Socket(OnceCell::new()));
-    let outlet = Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive));
-    LiveSession::open(worker.clone(), outlet, encoding, identity)
+    let sink = Sink::Socket(OnceCell::new());
+    Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive))
+}
+
+/// Why a bare WebSocket was not subscribed.
+enum BareFailure {
+    Refused(Refusal),
+    /// Something since the asked position is no longer held.
+    Lost(Problem),
 }
 
 /// Subscribes a bare WebSocket to its topic or pattern.
@@ -114,13 +169,14 @@ fn open_session(worker: &Rc<Worker>, dialect: &Dialect, identity: Identity) -> L
 /// # Errors
 /// If that is refused, or something since the asked position is no longer held: a bare WebSocket has no frame to say so in
 /// later.
-async fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), Problem> {
+async fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), BareFailure> {
     let start = bare.since.map_or(Start::Now, Start::Since);
-    let opened = session.subscribe(bare.pattern, &start).await?;
+    let opened = session.subscribe(bare.pattern, &start).await.map_err(BareFailure::Refused)?;
     if !opened.recovered {
         let detail = "something after this cursor is no longer held: read the topic's history again, which says what \
                       there is, and connect with the cursor it gives";
-        return Err(Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, detail));
+        let problem = Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, detail);
+        return Err(BareFailure::Lost(problem));
     }
     session.replay(opened.missed);
     Ok(())

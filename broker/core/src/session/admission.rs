@@ -1,0 +1,199 @@
+//! Who a session is: credentials it owes, shows, renews, and loses.
+//!
+//! Whether a token is good is found out by the runner, which may take a while; this file owns what follows from it.
+
+use std::sync::Arc;
+
+use fanwire_protocol::{ErrorCode, Pattern, Reply, Request, ServerFrame};
+
+use super::{Close, Effect, Session, Start, reply};
+use crate::{Action, Holder, Identity, Refusal, SubscriptionKey, Terms, decide};
+
+/// What a token was shown for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To say who the session is.
+    Connect,
+    /// To go on after the time of the token before.
+    Refresh,
+    /// For this one subscription.
+    Subscribe {
+        /// What to listen to.
+        pattern: Pattern,
+        /// Where to begin.
+        start: Start,
+    },
+}
+
+/// What follows when a session has shown who it is.
+#[derive(Debug, PartialEq)]
+pub struct Admitted {
+    /// What to send.
+    pub reply: Option<ServerFrame>,
+    /// Subscriptions that the new token does not allow any more, forgotten already.
+    pub revoked: Vec<(Pattern, SubscriptionKey)>,
+}
+
+impl Session {
+    /// Whether the session has yet to show who it is.
+    pub fn owes_credentials(&self) -> bool {
+        self.owes_credentials
+    }
+
+    /// What a session that has yet to show who it is gets for a request that is not about that.
+    pub(super) fn demand_credentials(&self, id: Option<u32>, request: &Request) -> Option<Effect> {
+        let shows_token = matches!(request, Request::Connect { token: Some(_), .. });
+        if !self.owes_credentials || shows_token {
+            return None;
+        }
+        let message = "this broker wants to know who you are: begin with a 'connect' frame that has a token";
+        let refusal = Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() };
+        Some(fail(id, refusal))
+    }
+
+    /// Takes over what the runner has found out about a token that was shown for `purpose`.
+    ///
+    /// A refused token ends a session that shows it to connect. One that is shown to go on, or for one subscription, is
+    /// answered with an error: the session keeps what it had.
+    pub fn authenticated(
+        &mut self,
+        id: Option<u32>,
+        purpose: Purpose,
+        outcome: Result<Identity, Refusal>,
+        terms: Terms<'_>,
+    ) -> Effect {
+        let is_connecting = purpose == Purpose::Connect;
+        let taken = outcome.and_then(|identity| self.take(id, purpose, identity, terms));
+        match taken {
+            Ok(effect) => effect,
+            Err(refusal) if is_connecting => fail(id, refusal),
+            Err(Refusal { code, message }) => Effect::Send(ServerFrame::Error { id, code, message }),
+        }
+    }
+
+    fn take(
+        &mut self,
+        id: Option<u32>,
+        purpose: Purpose,
+        identity: Identity,
+        terms: Terms<'_>,
+    ) -> Result<Effect, Refusal> {
+        match purpose {
+            Purpose::Connect | Purpose::Refresh => {
+                self.check_same_user(&identity)?;
+                self.identity = identity;
+                self.owes_credentials = false;
+                let revoked = self.take_revoked(terms);
+                let answer = if purpose == Purpose::Connect {
+                    self.greet(id, terms)
+                } else {
+                    let expires = self.identity.expires_ms().map(|expires_ms| expires_ms / 1000);
+                    reply(id, || Reply::Refreshed { expires })
+                };
+                let reply = if let Effect::Send(frame) = answer { Some(frame) } else { None };
+                Ok(Effect::Admitted(Admitted { reply, revoked }))
+            }
+            Purpose::Subscribe { pattern, start } => {
+                let permit = match identity {
+                    Identity::Holder(holder) => Some(holder),
+                    Identity::Anonymous => None,
+                };
+                self.subscribe(id, pattern, start, permit, terms)
+            }
+        }
+    }
+
+    /// A session is one user's from beginning to end: what it is subscribed to and what presence says of it is that user's.
+    fn check_same_user(&self, identity: &Identity) -> Result<(), Refusal> {
+        let is_new = !self.identity.is_authenticated() && self.subscriptions.is_empty();
+        if is_new || self.identity.user() == identity.user() {
+            return Ok(());
+        }
+        let message =
+            "this token is of another user than the session: open a new connection for it".to_owned();
+        Err(Refusal { code: ErrorCode::Unauthorized, message })
+    }
+
+    /// Whether the session may subscribe to `pattern`, by itself or with a token for this one subscription. Returns the
+    /// token if it takes one.
+    pub(super) fn check_permit(
+        &self,
+        pattern: &Pattern,
+        permit: Option<Arc<Holder>>,
+        terms: Terms<'_>,
+    ) -> Result<Option<Arc<Holder>>, Refusal> {
+        let refusal = match decide(terms.rules, &self.identity, Action::Subscribe, pattern) {
+            Ok(()) => return Ok(None),
+            Err(refusal) => refusal,
+        };
+        let Some(permit) = permit else { return Err(refusal) };
+        if permit.user.is_some() && permit.user.as_ref() != self.identity.user() {
+            let message = "the token for this subscription is of another user than the session".to_owned();
+            return Err(Refusal { code: ErrorCode::Unauthorized, message });
+        }
+        decide(terms.rules, &Identity::Holder(permit.clone()), Action::Subscribe, pattern)?;
+        Ok(Some(permit))
+    }
+
+    /// Notes whose token allows the subscription to `pattern`.
+    pub fn permit(&mut self, pattern: &Pattern, permit: Option<Arc<Holder>>) {
+        if let Some(subscription) = self.subscriptions.get_mut(pattern) {
+            subscription.permit = permit;
+        }
+    }
+
+    /// Forgets the subscriptions that the session may not have any more, and returns them: its token or the rules have
+    /// changed.
+    pub fn take_revoked(&mut self, terms: Terms<'_>) -> Vec<(Pattern, SubscriptionKey)> {
+        let is_allowed = |pattern: &Pattern, permit: &Option<Arc<Holder>>| {
+            self.check_permit(pattern, permit.clone(), terms).is_ok()
+        };
+        let revoked: Vec<Pattern> = self
+            .subscriptions
+            .iter()
+            .filter(|(pattern, subscription)| !is_allowed(pattern, &subscription.permit))
+            .map(|(pattern, _)| pattern.clone())
+            .collect();
+        self.take_subscriptions(revoked)
+    }
+
+    /// Forgets the subscriptions whose own token has ended by `now_ms`, in milliseconds since 1970, and returns them.
+    pub fn take_expired(&mut self, now_ms: u64) -> Vec<(Pattern, SubscriptionKey)> {
+        let has_ended = |permit: &Option<Arc<Holder>>| {
+            permit
+                .as_ref()
+                .and_then(|permit| permit.expires_ms)
+                .is_some_and(|expires_ms| expires_ms <= now_ms)
+        };
+        let expired: Vec<Pattern> = self
+            .subscriptions
+            .iter()
+            .filter(|(_, subscription)| has_ended(&subscription.permit))
+            .map(|(pattern, _)| pattern.clone())
+            .collect();
+        self.take_subscriptions(expired)
+    }
+
+    /// When the first subscription with a token of its own ends, in milliseconds since 1970.
+    pub fn next_expiry_ms(&self) -> Option<u64> {
+        let permits = self.subscriptions.values().filter_map(|subscription| subscription.permit.as_ref());
+        permits.filter_map(|permit| permit.expires_ms).min()
+    }
+
+    fn take_subscriptions(&mut self, patterns: Vec<Pattern>) -> Vec<(Pattern, SubscriptionKey)> {
+        let mut taken = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            if let Some(subscription) = self.subscriptions.remove(&pattern) {
+                taken.push((pattern, subscription.key));
+            }
+        }
+        taken
+    }
+}
+
+fn fail(id: Option<u32>, Refusal { code, message }: Refusal) -> Effect {
+    let close = Close::unauthorized(Refusal { code, message: message.clone() });
+    // The error that answers the request has been said by then.
+    let close = Close { error: None, ..close };
+    Effect::Fail(ServerFrame::Error { id, code, message }, close)
+}

@@ -1,0 +1,153 @@
+//! Who shows these credentials: tokens, API keys, and nobody.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use fanwire_core::{Identity, Refusal};
+use fanwire_protocol::ErrorCode;
+use http::HeaderMap;
+
+use super::api_key::{self, ApiKey};
+use super::credential;
+use crate::clock;
+use crate::key_hash::KEY_PREFIX;
+use crate::token::{ClaimRules, VerifyingKey, verify};
+
+/// What is accepted as credentials.
+#[derive(Debug, Default)]
+pub(crate) struct Authenticator {
+    /// What tokens may be signed with.
+    pub(crate) keys: Vec<VerifyingKey>,
+    /// What tokens must say.
+    pub(crate) claims: ClaimRules,
+    /// Keys of back ends.
+    pub(crate) api_keys: Vec<ApiKey>,
+    /// Whether whoever shows nothing is let in, too.
+    pub(crate) allows_anonymous: bool,
+    /// The cookie that may hold a token.
+    pub(crate) cookie: Option<String>,
+}
+
+/// What became of somebody who came with credentials, or without.
+#[derive(Debug, Clone)]
+pub(crate) enum Admission {
+    /// Nobody is asked: the broker is open.
+    Open,
+    /// Let in.
+    Admitted(Identity),
+    /// Nothing was shown, and nobody is let in without.
+    Missing,
+    /// What was shown is not accepted.
+    Refused(Refusal),
+}
+
+impl Admission {
+    /// Who was let in.
+    ///
+    /// # Errors
+    /// Says why nobody was.
+    pub(crate) fn into_identity(self) -> Result<Identity, Refusal> {
+        match self {
+            Admission::Open => Ok(Identity::Anonymous),
+            Admission::Admitted(identity) => Ok(identity),
+            Admission::Refused(refusal) => Err(refusal),
+            Admission::Missing => {
+                let message = "this broker wants to know who you are: send a token as 'Authorization: Bearer TOKEN', \
+                               as '?token=TOKEN', or in the 'connect' frame of a WebSocket session";
+                Err(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
+            }
+        }
+    }
+}
+
+impl Admission {
+    /// Whether whoever was let in may see and change what is the administrator's. On an open broker everybody may.
+    ///
+    /// # Errors
+    /// Says what would do.
+    pub(crate) fn check_admin(self) -> Result<(), Refusal> {
+        if matches!(self, Admission::Open) {
+            return Ok(());
+        }
+        let identity = self.into_identity()?;
+        let (code, message) = match identity.is_authenticated() {
+            _ if identity.is_admin() => return Ok(()),
+            true => (ErrorCode::Forbidden, "only a key with 'admin = true' in its [[key]] opens this"),
+            false => (
+                ErrorCode::Unauthorized,
+                "this wants a key with 'admin = true' as 'Authorization: Bearer KEY'",
+            ),
+        };
+        Err(Refusal { code, message: message.to_owned() })
+    }
+}
+
+impl Authenticator {
+    /// Whether credentials are looked at at all. If not, the broker is open.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.keys.is_empty() || !self.api_keys.is_empty()
+    }
+
+    /// Judges the credentials of a request. Cookies count only if `has_cookies` says that the page they came from may use
+    /// them.
+    pub(crate) async fn admit(&self, headers: &HeaderMap, query: &str, has_cookies: bool) -> Admission {
+        if !self.is_on() {
+            return Admission::Open;
+        }
+        let cookie = self.cookie.as_deref().filter(|_| has_cookies);
+        match credential::find(headers, query, cookie) {
+            Some(shown) => match self.check(shown.reveal()).await {
+                Ok(identity) => Admission::Admitted(identity),
+                Err(refusal) => Admission::Refused(refusal),
+            },
+            None if self.allows_anonymous => Admission::Admitted(Identity::Anonymous),
+            None => Admission::Missing,
+        }
+    }
+
+    /// Says who shows this token or key.
+    ///
+    /// # Errors
+    /// Says why it is not accepted.
+    pub(crate) async fn check(&self, shown: &str) -> Result<Identity, Refusal> {
+        if shown.starts_with(KEY_PREFIX) {
+            return match api_key::find(&self.api_keys, shown) {
+                Some(key) => {
+                    tracing::debug!(key = key.name, "API key accepted");
+                    Ok(key.identity.clone())
+                }
+                None => {
+                    let message = "this API key is not known here: was it revoked?".to_owned();
+                    Err(Refusal { code: ErrorCode::Unauthorized, message })
+                }
+            };
+        }
+        Ok(verify(shown, &self.keys, &self.claims, clock::unix_ms())?)
+    }
+}
+
+/// The authenticator that all workers ask, and that may be replaced while they do.
+#[derive(Debug, Default)]
+pub(crate) struct SharedAuthenticator(ArcSwap<Authenticator>);
+
+impl SharedAuthenticator {
+    /// Asks `authenticator`.
+    pub(crate) fn new(authenticator: Authenticator) -> Self {
+        Self(ArcSwap::from_pointee(authenticator))
+    }
+
+    /// Asks this one from now on. Who was let in before stays.
+    pub(crate) fn change(&self, authenticator: Authenticator) {
+        self.0.store(Arc::new(authenticator));
+    }
+
+    /// Whether credentials are looked at at all, as it stands now.
+    pub(crate) fn asks_for_credentials(&self) -> bool {
+        self.0.load().is_on()
+    }
+
+    /// The one to ask now.
+    pub(crate) fn current(&self) -> Arc<Authenticator> {
+        self.0.load_full()
+    }
+}

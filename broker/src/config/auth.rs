@@ -1,0 +1,150 @@
+//! Who is let in: the section `[auth]` and the `[[key]]` tables.
+//!
+//! This file owns what they may say. Key files are named here and read elsewhere.
+
+use std::path::PathBuf;
+
+use fanwire_core::Grants;
+use fanwire_protocol::Pattern;
+use toml::de::DeValue;
+
+use super::error::ConfigError;
+use super::file::{Source, in_order};
+use super::value::{Raw, kind};
+use crate::key_hash::KeyHash;
+use crate::secret::Secret;
+use crate::token::Algorithm;
+
+const KEYS: [&str; 5] = ["key.name", "key.hash", "key.publish", "key.subscribe", "key.admin"];
+
+/// What is accepted as credentials. With none of `secret`, `secret_file` and `public_key_file`, and no `[[key]]`, the broker
+/// asks nobody.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AuthConfig {
+    /// The secret that tokens are signed with, by HS256, HS384 or HS512.
+    pub secret: Option<Secret>,
+    /// A file with that secret.
+    pub secret_file: Option<PathBuf>,
+    /// A file with public keys (PEM), for tokens signed by RS256, ES256 or EdDSA.
+    pub public_key_file: Option<PathBuf>,
+    /// The algorithms that are accepted; if empty, all that the keys are for.
+    pub algorithms: Vec<Algorithm>,
+    /// One of these must be in a token's `aud`; if there is none, a token must have no `aud`.
+    pub audience: Vec<String>,
+    /// What a token's `iss` must be.
+    pub issuer: Option<String>,
+    /// Whether a token may go without `exp`.
+    pub allow_endless: bool,
+    /// Whether whoever shows no token is let in, to do what the rules leave to anyone.
+    pub anonymous: bool,
+    /// The cookie that may hold a token.
+    pub cookie: Option<String>,
+}
+
+/// One API key of a back end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyConfig {
+    /// What operators call it.
+    pub name: String,
+    /// Its hash.
+    pub hash: KeyHash,
+    /// What it may do with which topics.
+    pub grants: Grants,
+    /// Whether it opens the paths of the administrator.
+    pub admin: bool,
+}
+
+impl AuthConfig {
+    /// Whether there is anything to check tokens with.
+    pub fn checks_tokens(&self) -> bool {
+        self.secret.is_some() || self.secret_file.is_some() || self.public_key_file.is_some()
+    }
+}
+
+/// Reads the value of the key `key`, which stands at `offset`.
+pub(super) fn read_keys(
+    source: Source<'_>,
+    offset: usize,
+    value: &DeValue<'_>,
+) -> Result<Vec<KeyConfig>, ConfigError> {
+    let DeValue::Array(tables) = value else {
+        let reason = format!("write each API key under its own [[key]], found {}", kind(value));
+        return Err(source.bad_value(offset, "key", reason));
+    };
+    let mut keys: Vec<KeyConfig> = Vec::new();
+    for table in tables {
+        let key = read_key(source, table.span().start, table.get_ref())?;
+        if keys.iter().any(|known| known.name == key.name) {
+            let reason = format!("there are two keys named '{}': give each its own name", key.name);
+            return Err(source.bad_value(table.span().start, "key.name", reason));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn read_key(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<KeyConfig, ConfigError> {
+    let DeValue::Table(table) = value else {
+        let reason = format!("write each API key under its own [[key]], found {}", kind(value));
+        return Err(source.bad_value(offset, "key", reason));
+    };
+    let (mut name, mut hash, mut grants, mut admin) = (None, None, Grants::default(), false);
+    for (key, offset, value) in in_order(table) {
+        let key = format!("key.{key}");
+        let refused = |reason| source.bad_value(offset, &key, reason);
+        let raw = Raw::Toml(value);
+        match key.as_str() {
+            "key.name" => name = Some(raw.word().map_err(refused)?.to_owned()),
+            "key.hash" => hash = Some(read_hash(raw).map_err(refused)?),
+            "key.publish" => grants.publish = read_patterns(raw).map_err(refused)?,
+            "key.subscribe" => grants.subscribe = read_patterns(raw).map_err(refused)?,
+            "key.admin" => admin = raw.switch().map_err(refused)?,
+            _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
+        }
+    }
+    let missing = |key: &str, reason: &str| ConfigError::MissingKey {
+        place: source.place(offset),
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+    };
+    Ok(KeyConfig {
+        name: name.ok_or_else(|| missing("key.name", "an API key needs a name for logs and people"))?,
+        hash: hash
+            .ok_or_else(|| missing("key.hash", "make a key and its hash with 'fanwire token --key NAME'"))?,
+        grants,
+        admin,
+    })
+}
+
+fn read_hash(raw: Raw<'_>) -> Result<KeyHash, String> {
+    // The text is not repeated: it may be the key itself, put here by mistake.
+    raw.word()?.parse().map_err(|error: crate::key_hash::KeyHashError| error.to_string())
+}
+
+fn read_patterns(raw: Raw<'_>) -> Result<Vec<Pattern>, String> {
+    let read = |text: &str| Pattern::new(text).map_err(|error| format!("'{text}' is not a pattern: {error}"));
+    raw.list()?.iter().map(|text| read(text)).collect()
+}
+
+/// Reads the algorithms of tokens.
+pub(super) fn read_algorithms(raw: Raw<'_>) -> Result<Vec<Algorithm>, String> {
+    let read = |text: &str| {
+        let told = |error: crate::token::UnknownAlgorithm| format!("'{text}' is not accepted: {error}");
+        text.parse().map_err(told)
+    };
+    raw.list()?.iter().map(|text| read(text)).collect()
+}
+
+/// Reads a secret, which errors must not repeat.
+pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
+    Ok(raw.optional_word()?.map(Secret::new))
+}
+
+/// Reads the name of a cookie (RFC 6265 §4.1.1).
+pub(super) fn read_cookie(raw: Raw<'_>) -> Result<Option<String>, String> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter);
+    match raw.optional_word()? {
+        Some(name) if !name.chars().all(is_plain) => Err(format!("'{name}' is not the name of a cookie")),
+        name => Ok(name.map(str::to_owned)),
+    }
+}

@@ -1,0 +1,86 @@
+//! The hashes of API keys, which are credentials of back ends: only the hash is kept, never the key.
+//!
+//! A key is 32 random bytes, so nobody can guess it from its hash and no slow password hash is needed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::secret::Secret;
+
+/// What every key begins with, so that a key is told from a token, and found by those who search for leaked secrets.
+pub const KEY_PREFIX: &str = "fwk_";
+
+/// What a written hash begins with.
+const HASH_PREFIX: &str = "sha256:";
+
+/// The hash of an API key, as the configuration holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyHash([u8; 32]);
+
+/// The text is no hash of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the hash of a key: make a key and its hash with 'fanwire token --key NAME'")]
+pub struct KeyHashError;
+
+impl KeyHash {
+    /// The hash of `key`.
+    pub fn of(key: &str) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+        Self(hash)
+    }
+
+    /// Makes a new key, and its hash; `None` if the system gives no randomness.
+    pub fn generate() -> Option<(Secret, Self)> {
+        let mut bytes = [0; 32];
+        SystemRandom::new().fill(&mut bytes).ok()?;
+        let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
+        let hash = Self::of(&key);
+        Some((Secret::new(key), hash))
+    }
+
+    /// Whether both are the same, found out in a time that does not depend on where they differ.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        let difference = self.0.iter().zip(&other.0).fold(0, |sum, (left, right)| sum | (left ^ right));
+        std::hint::black_box(difference) == 0
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = KeyHashError;
+
+    fn from_str(text: &str) -> Result<Self, KeyHashError> {
+        let encoded = text.strip_prefix(HASH_PREFIX).ok_or(KeyHashError)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| KeyHashError)?;
+        bytes.try_into().map(Self).map_err(|_| KeyHashError)
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{HASH_PREFIX}{}", URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeyHash(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_hash_is_refused() {
+        for text in ["", "sha256:", "sha256:AAAA", "md5:x", "fwk_abc", "sha256:!", &"A".repeat(43)] {
+            assert_eq!(text.parse::<KeyHash>(), Err(KeyHashError), "{text}");
+        }
+    }
+}

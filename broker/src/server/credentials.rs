@@ -1,0 +1,93 @@
+//! From the configuration to what is accepted as credentials: reads the files that it names.
+
+use std::path::Path;
+
+use fanwire_core::{Access, Holder, Identity};
+
+use super::ServeError;
+use crate::auth::{ApiKey, Authenticator, Reach};
+use crate::config::Config;
+use crate::token::{ClaimRules, KeyError, VerifyingKey};
+
+/// Makes the authenticator that `config` describes.
+///
+/// # Errors
+/// If a file cannot be read, or what it holds is no key; no error repeats what a file holds.
+pub(super) fn authenticator_of(config: &Config) -> Result<Authenticator, ServeError> {
+    let auth = &config.auth;
+    let mut keys = Vec::new();
+    if let Some(secret) = &auth.secret {
+        keys.push(
+            VerifyingKey::secret(secret.reveal().as_bytes()).map_err(|error| wrong("auth.secret", &error))?,
+        );
+    }
+    if let Some(path) = &auth.secret_file {
+        let text = read("auth.secret_file", path)?;
+        keys.push(
+            VerifyingKey::secret(text.trim_ascii_end())
+                .map_err(|error| wrong_file("auth.secret_file", path, &error))?,
+        );
+    }
+    if let Some(path) = &auth.public_key_file {
+        let pem = read("auth.public_key_file", path)?;
+        let read = VerifyingKey::from_pem(&pem);
+        keys.extend(read.map_err(|error| wrong_file("auth.public_key_file", path, &error))?);
+    }
+    if !auth.algorithms.is_empty() {
+        keys = keys.into_iter().map(|key| key.only_for(&auth.algorithms)).collect();
+        if let Some(unused) = auth.algorithms.iter().find(|asked| !keys.iter().any(|key| key.is_for(**asked)))
+        {
+            return Err(ServeError::Auth(format!(
+                "auth.algorithms accepts {unused}, but there is no key for it: add the key or remove the algorithm"
+            )));
+        }
+    }
+    let claims = ClaimRules {
+        audiences: auth.audience.clone(),
+        issuer: auth.issuer.clone(),
+        allow_endless: auth.allow_endless,
+    };
+    let api_keys = config.keys.iter().map(|key| ApiKey {
+        name: key.name.clone(),
+        hash: key.hash.clone(),
+        identity: Identity::holder(Holder {
+            grants: key.grants.clone(),
+            is_admin: key.admin,
+            ..Holder::default()
+        }),
+    });
+    Ok(Authenticator {
+        keys,
+        claims,
+        api_keys: api_keys.collect(),
+        allows_anonymous: auth.anonymous,
+        cookie: auth.cookie.clone(),
+    })
+}
+
+/// Whom the broker is there for.
+pub(super) fn reach_of(config: &Config) -> Reach {
+    if config.listen.ip().is_loopback() && !config.asks_for_credentials() {
+        Reach::ThisMachine
+    } else {
+        Reach::Everybody
+    }
+}
+
+/// Who may do what no rule speaks of: an open broker is open, any other wants a grant.
+pub(super) fn unruled_access(config: &Config) -> Access {
+    if config.asks_for_credentials() { Access::Granted } else { Access::Anyone }
+}
+
+fn read(key: &str, path: &Path) -> Result<Vec<u8>, ServeError> {
+    std::fs::read(path)
+        .map_err(|error| ServeError::Auth(format!("{key}: cannot read {}: {error}", path.display())))
+}
+
+fn wrong(key: &str, error: &KeyError) -> ServeError {
+    ServeError::Auth(format!("{key}: {error}"))
+}
+
+fn wrong_file(key: &str, path: &Path, error: &KeyError) -> ServeError {
+    ServeError::Auth(format!("{key}: {}: {error}", path.display()))
+}

@@ -1,0 +1,95 @@
+//! Who a session is, at work: tokens are checked, and what is over comes to its end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use fanwire_core::{Admitted, Close, Holder, Identity, Purpose, Refusal, SubscriptionKey};
+use fanwire_protocol::{ErrorCode, Pattern, ServerFrame};
+
+use super::LiveSession;
+use crate::clock;
+
+/// A token on its way through the checks. While it is, the session handles no other frames: they are meant to be handled with
+/// what the token gives.
+pub(super) struct Checking {
+    id: Option<u32>,
+    purpose: Purpose,
+    outcome: Pin<Box<dyn Future<Output = Result<Identity, Refusal>>>>,
+}
+
+impl LiveSession {
+    /// Begins to check a token. Most checks are over at once; if this one is, its consequence is handled here.
+    pub(super) fn authenticate(&mut self, id: Option<u32>, token: String, purpose: Purpose) -> Option<Close> {
+        let authenticator = self.worker().authenticator.current();
+        let outcome = Box::pin(async move { authenticator.check(&token).await });
+        self.checking = Some(Checking { id, purpose, outcome });
+        match self.poll_authentication(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(close) => close,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether a token is being checked, so that no further frames may be handled.
+    pub(crate) fn is_authenticating(&self) -> bool {
+        self.checking.is_some()
+    }
+
+    /// Goes on with the check of a token, if there is one. Returns how to close the session if that is what came of it.
+    pub(crate) fn poll_authentication(&mut self, context: &mut Context<'_>) -> Poll<Option<Close>> {
+        let Some(checking) = &mut self.checking else { return Poll::Ready(None) };
+        let Poll::Ready(outcome) = checking.outcome.as_mut().poll(context) else { return Poll::Pending };
+        let Some(Checking { id, purpose, .. }) = self.checking.take() else { return Poll::Ready(None) };
+        let (worker, rules) = (self.worker().clone(), self.worker().engine.rules());
+        let effect = self.session.authenticated(id, purpose, outcome, worker.terms(&rules));
+        drop(rules);
+        let close = self.run(effect);
+        if !self.session.owes_credentials() {
+            self.outlet().end_session_at(self.session.identity().expires_ms());
+        }
+        Poll::Ready(close)
+    }
+
+    /// Notes whose token allows a subscription that was just opened, and when that ends.
+    pub(super) fn note_permit(&mut self, pattern: &Pattern, permit: Option<Arc<Holder>>) {
+        if permit.is_some() {
+            self.session.permit(pattern, permit);
+            self.outlet().end_subscription_at(self.session.next_expiry_ms());
+        }
+    }
+
+    /// Ends the subscriptions whose own token has ended, if the sweep has found that there are any.
+    pub(crate) fn end_expired(&mut self) {
+        if !self.outlet().take_subscription_end() {
+            return;
+        }
+        let expired = self.session.take_expired(clock::unix_ms());
+        let reason = "the token of this subscription is over: subscribe again with a new one";
+        self.end_subscriptions(expired, ErrorCode::TokenExpired, reason);
+        self.outlet().end_subscription_at(self.session.next_expiry_ms());
+        self.flush_replies();
+    }
+
+    /// Leaves subscriptions that the core has forgotten, and says so.
+    pub(super) fn end_subscriptions(
+        &mut self,
+        ended: Vec<(Pattern, SubscriptionKey)>,
+        code: ErrorCode,
+        reason: &str,
+    ) {
+        for (pattern, key) in ended {
+            self.leave(&pattern, key);
+            self.send(&ServerFrame::Unsubscribed { pattern, code, reason: reason.to_owned() });
+        }
+    }
+
+    /// Lets the session go on as whom it has shown to be.
+    pub(super) fn admitted(&mut self, admitted: Admitted) {
+        if let Some(frame) = admitted.reply {
+            self.send(&frame);
+        }
+        let reason = "the new token does not allow this subscription any more";
+        self.end_subscriptions(admitted.revoked, ErrorCode::Forbidden, reason);
+    }
+}

@@ -1,0 +1,106 @@
+//! The outer form of a token: header, claims and signature (RFC 7515 §3.1, the compact serialization).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use super::{Algorithm, Claims, TokenError, VerifyingKey};
+
+/// The longest token that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// The header of a token. A member given twice is refused (RFC 7515 §4).
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+/// A token that was read but not checked.
+pub struct Unverified<'a> {
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    /// Header and claims as they were signed.
+    signed: &'a str,
+    claims: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// If it is too long, is no token, or is signed by no algorithm of ours.
+    pub fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
+        let header: Header =
+            serde_json::from_slice(&decoded_object(header)?).map_err(|_| TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Critical);
+        }
+        let algorithm = header.alg.parse().map_err(|_| TokenError::Algorithm)?;
+        Ok(Self { algorithm, key_id: header.kid, signed, claims, signature: decoded(signature)? })
+    }
+
+    /// How the token says it is signed.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Which key the token says it is signed with.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// Whether `key` may have signed the token: it is of the right kind, and of the same name if both have one.
+    pub fn may_be_of(&self, key: &VerifyingKey) -> bool {
+        let is_named = match (self.key_id(), key.id()) {
+            (Some(asked), Some(known)) => asked == known,
+            _ => true,
+        };
+        is_named && key.is_for(self.algorithm)
+    }
+
+    /// Checks the signature, and only then reads the claims.
+    ///
+    /// # Errors
+    /// If none of `keys` made the signature, or the claims are no claims.
+    pub fn verify(&self, keys: &[VerifyingKey]) -> Result<Claims, TokenError> {
+        if !keys.iter().any(|key| key.is_for(self.algorithm)) {
+            return Err(TokenError::Algorithm);
+        }
+        let mut candidates = keys.iter().filter(|key| self.may_be_of(key)).peekable();
+        if candidates.peek().is_none() {
+            return Err(TokenError::UnknownKey);
+        }
+        let signed = self.signed.as_bytes();
+        if candidates.any(|key| key.verifies(self.algorithm, signed, &self.signature)) {
+            self.claims()
+        } else {
+            Err(TokenError::Signature)
+        }
+    }
+
+    /// The claims as they stand there, which anybody may have written.
+    ///
+    /// # Errors
+    /// If they are no claims.
+    pub fn claims(&self) -> Result<Claims, TokenError> {
+        Claims::parse(&decoded_object(self.claims)?)
+    }
+}
+
+/// A part that must hold a JSON object: serde would take an array for one, too.
+fn decoded_object(part: &str) -> Result<Vec<u8>, TokenError> {
+    let json = decoded(part)?;
+    if json.trim_ascii_start().starts_with(b"{") { Ok(json) } else { Err(TokenError::Malformed) }
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
+}

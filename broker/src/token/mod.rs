@@ -1,0 +1,81 @@
+//! Tokens: JSON Web Tokens (RFC 7519) signed as RFC 7515 says, checked by the advice of RFC 8725.
+//!
+//! This module owns the form of a token, the algorithms, the keys and the claims. It reads no files, makes no requests and
+//! knows no sessions: keys, rules and the time are passed in. An algorithm is never taken from the token alone: every key
+//! knows the algorithms it may be used with, and the token only says which of them it was.
+
+mod algorithm;
+mod claims;
+mod jws;
+mod key;
+mod sign;
+mod spki;
+
+use fanwire_core::{Identity, Refusal};
+use fanwire_protocol::ErrorCode;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use claims::{Audiences, ClaimRules, Claims, FanwireClaims, Seconds};
+pub use jws::{TOKEN_BYTES_MAX, Unverified};
+pub use key::{KeyError, SECRET_BYTES_MIN, VerifyingKey};
+pub use sign::{SignError, SigningKey};
+
+/// Why a token is not accepted. The sentences are for whoever holds the token: they say what to do about it, and nothing of
+/// the keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Longer than [`TOKEN_BYTES_MAX`].
+    #[error("the token is longer than {TOKEN_BYTES_MAX} bytes: put less into it")]
+    TooLong,
+    /// Not three parts of base64url, or no JSON inside.
+    #[error(
+        "the token is malformed: it must be a JSON Web Token, three parts of base64url separated by dots"
+    )]
+    Malformed,
+    /// An algorithm that is not accepted, `none` among them.
+    #[error("the token is signed with an algorithm that this broker does not accept")]
+    Algorithm,
+    /// It asks for an extension (`crit`, RFC 7515 §4.1.11), and there is none here.
+    #[error("the token asks for extensions ('crit') that this broker does not know")]
+    Critical,
+    /// No key has the token's `kid`.
+    #[error("the token names a key ('kid') that this broker does not know")]
+    UnknownKey,
+    /// No key that may be used made the signature.
+    #[error("the token is not signed with a key that this broker trusts")]
+    Signature,
+    /// A claim is missing, of the wrong type or otherwise not to be accepted; the text is a whole sentence.
+    #[error("{0}")]
+    Claim(String),
+    /// `exp` has passed.
+    #[error("the token's time is over: get a new one")]
+    Expired,
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        let code = match error {
+            TokenError::Expired => ErrorCode::TokenExpired,
+            _ => ErrorCode::Unauthorized,
+        };
+        Refusal { code, message: error.to_string() }
+    }
+}
+
+/// Checks a token's signature with `keys`, then its claims with `rules`, and says whose it is. `now_ms` is the time in
+/// milliseconds since 1970.
+///
+/// # Errors
+/// Says what is wrong with the token.
+pub fn verify(
+    token: &str,
+    keys: &[VerifyingKey],
+    rules: &ClaimRules,
+    now_ms: u64,
+) -> Result<Identity, TokenError> {
+    let claims = Unverified::parse(token)?.verify(keys)?;
+    claims.check(rules, now_ms)
+}
+
+#[cfg(test)]
+mod tests;
