@@ -21,7 +21,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH ?= 60
 
 # The steps of `make test`, in the order in which a mistake is found soonest.
-STEPS := test-format test-lint test-docs test-rust test-php test-browser test-fuzz test-deploy
+STEPS := test-format test-lint test-docs test-rust test-js test-php test-browser test-fuzz test-deploy
 
 .PHONY: help run build test $(STEPS) test-tools fmt lint fuzz bench image image-binary compose clean
 
@@ -65,7 +65,10 @@ test-rust: build ## Run unit, property, golden-vector, end-to-end and tidy tests
 test-php: build ## Run the PHP examples by a real php against the broker
 	tests/php/run.sh
 
-test-browser: build ## Run the pages in a real headless Chromium
+test-js: ## Check, build and test the JavaScript client in Node
+	cd client-sdk/js && npm ci --no-audit --no-fund && npm test
+
+test-browser: build ## Run the pages and the JavaScript client in a real headless Chromium
 	cd tests/browser && npm ci --no-audit --no-fund && npm test
 
 test-fuzz: ## Run every fuzz target for a few seconds
@@ -99,4 +102,4 @@ compose: image ## Start the broker, Prometheus and Grafana on loopback
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf build fuzz/target tests/browser/node_modules
+	rm -rf build fuzz/target tests/browser/node_modules client-sdk/js/node_modules

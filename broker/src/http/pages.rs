@@ -1,4 +1,4 @@
-//! The pages that come with the broker, embedded in the binary.
+//! The pages and the JavaScript client that come with the broker, embedded in the binary.
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,8 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/examples/chat.html", get(|| page(include_str!("../../pages/chat.html"))))
         .route("/examples/chat-sse.html", get(|| page(include_str!("../../pages/chat-sse.html"))))
         .route("/favicon.svg", get(favicon))
+        .route("/fanwire.js", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.js"))))
+        .route("/fanwire.mjs", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.mjs"))))
 }
 
 async fn page(html: &'static str) -> Response {
@@ -33,4 +35,15 @@ async fn page(html: &'static str) -> Response {
 async fn favicon() -> Response {
     let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "max-age=86400")];
     (headers, include_str!("../../pages/favicon.svg")).into_response()
+}
+
+/// A file of the JavaScript client (client-sdk/js), as a plain script or a module for pages of any origin that is let in.
+async fn script(text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    ];
+    (headers, text).into_response()
 }

@@ -1,0 +1,129 @@
+//! The frames of the protocol (docs/protocol.md) and their JSON encoding. What they mean together is not known here.
+//!
+//! Inside the SDK a binary payload is a `Uint8Array` in `data`, whatever the encoding makes of it.
+
+import { fromBase64, toBase64 } from './base64.ts';
+import { FanwireError } from './errors.ts';
+
+/** Where a publication stands in its topic. */
+export interface Position {
+  epoch: string;
+  offset: number;
+}
+
+/** A payload: text, bytes, or any other JSON value. */
+export type Payload = string | number | boolean | null | Uint8Array | ArrayBuffer | object;
+
+/** What a client says. The fields are written in the order in which they stand in the object. */
+export interface ClientFrame {
+  type: string;
+  id?: number | undefined;
+  [field: string]: unknown;
+}
+
+export interface MessageFrame {
+  type: 'message';
+  topic: string;
+  offset?: number;
+  epoch?: string;
+  ts?: number;
+  from?: string;
+  data: unknown;
+}
+
+export interface ClosingFrame {
+  type: 'closing';
+  code: number;
+  reason: string;
+  reconnect: boolean;
+  after_ms?: number;
+}
+
+/** A reply to the request with this `id`. */
+export interface ReplyFrame {
+  type: 'connected' | 'subscribed' | 'unsubscribed' | 'published' | 'history' | 'presence' | 'refreshed' | 'response' | 'pong';
+  id?: number;
+  topic?: string;
+  epoch?: string;
+  offset?: number;
+  [field: string]: unknown;
+}
+
+export interface ErrorFrame {
+  type: 'error';
+  id?: number;
+  code: FanwireError['code'];
+  message: string;
+}
+
+export interface MemberFrame {
+  type: 'join' | 'leave';
+  topic: string;
+  user: string;
+  connection?: string;
+  info?: unknown;
+}
+
+export interface LaggedFrame {
+  type: 'lagged';
+  topic?: string;
+  missed?: number;
+}
+
+/** What the broker says. */
+export type ServerFrame = MessageFrame | ClosingFrame | ReplyFrame | ErrorFrame | MemberFrame | LaggedFrame;
+
+/** How frames become messages of a WebSocket. */
+export interface Codec {
+  /** The subprotocol that asks for this encoding. */
+  readonly subprotocol: string;
+  /** Throws a `FanwireError` when a payload cannot be written. */
+  encode(frame: ClientFrame): string | Uint8Array;
+  /** Throws when the bytes are no frame. */
+  decode(data: string | Uint8Array): ServerFrame;
+}
+
+/** Frames as JSON objects in text messages. */
+export const json: Codec = {
+  subprotocol: 'fanwire.v1.json',
+  encode: (frame) => JSON.stringify(toWire(frame)),
+  decode: (data) => fromWire(JSON.parse(data as string)),
+};
+
+/** Puts a binary payload into `data_base64`, where JSON wants it. */
+export function toWire(frame: { [field: string]: unknown }): object {
+  const { data, ...rest } = frame;
+  if (!(data instanceof Uint8Array)) return frame;
+  return { ...rest, data_base64: toBase64(data) };
+}
+
+/** Reads a frame as JSON gives it; base64 becomes bytes, also in the entries of a list. */
+export function fromWire(value: unknown): ServerFrame {
+  const frame = value as Fields | null;
+  if (typeof frame !== 'object' || frame === null || typeof frame['type'] !== 'string') {
+    throw new FanwireError('bad_frame', 'the broker sent something that is no frame');
+  }
+  for (const list of [frame['messages'], frame['members']]) {
+    if (Array.isArray(list)) list.forEach((entry: Fields) => unpack(entry));
+  }
+  return unpack(frame) as unknown as ServerFrame;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Puts the bytes of `data_base64` and `info_base64` where they belong. A null in an optional field is as if it were not there. */
+export function unpack(entry: Fields): Fields {
+  for (const [name, value] of Object.entries(entry)) {
+    if (value === null && name !== 'data' && name !== 'info') delete entry[name];
+    if (!name.endsWith('_base64') || typeof value !== 'string') continue;
+    entry[name.slice(0, -'_base64'.length)] = fromBase64(value);
+    delete entry[name];
+  }
+  return entry;
+}
+
+/** The position in a frame, if it has one. */
+export function positionIn(frame: { epoch?: string; offset?: number | undefined }): Position | undefined {
+  const { epoch, offset } = frame;
+  return epoch === undefined || offset === undefined ? undefined : { epoch, offset: Number(offset) };
+}

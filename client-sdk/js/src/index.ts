@@ -1,0 +1,13 @@
+//! What the package `fanwire` exports.
+
+export { Broker, type BrokerEvents, connect, type History, type HistoryOptions, type PublishOptions, type Receipt } from './broker.ts';
+export type { Reconnect } from './backoff.ts';
+export type { TokenReason, TokenSource } from './credentials.ts';
+export { type ErrorCode, FanwireError } from './errors.ts';
+export type { RequestOptions } from './exchange.ts';
+export type { ClientFrame, Codec, Payload, Position, ServerFrame } from './frames.ts';
+export type { TransportName } from './link.ts';
+export type { Options } from './options.ts';
+export type { Message } from './payload.ts';
+export type { State, Status } from './status.ts';
+export { type Joined, type Lost, type Member, type SubscribeOptions, Subscription, type SubscriptionEvents } from './subscription.ts';

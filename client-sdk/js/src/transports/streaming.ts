@@ -1,0 +1,95 @@
+//! Receives over Server-Sent Events: one stream for all topics of a link. When the topics change, the new stream begins before the old one
+//! ends, so that nothing falls between the two; what comes twice is known by its position.
+
+import type { Clock } from '../clock.ts';
+import { cursorOfMany } from '../cursor.ts';
+import { type ClosingFrame, type Position, unpack } from '../frames.ts';
+import type { Calls } from './calls.ts';
+import { eventReader, type StreamEvent } from './event-stream.ts';
+import type { HttpLink, Receiver } from './http.ts';
+
+/** How long the beginning of a stream may take, in milliseconds. What is held back longer is gathered by a proxy, and unusable. */
+const HEAD_MS = 5000;
+
+/** How long a stream may be silent: the broker says something every 15 s. */
+const SILENCE_MS = 40_000;
+
+/** Makes the receiver of a link. */
+export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Receiver {
+  return (link) => {
+    let streams: AbortController[] = [];
+    let heard = clock.now();
+    link.aborts.signal.addEventListener('abort', () => streams.forEach((one) => one.abort()));
+
+    /** Reads one stream to its end; `begun` is called when it stands. */
+    const read = async (signal: AbortSignal, begun: () => void) => {
+      let isUnfit = true;
+      const silent = () => {
+        if (!signal.aborted) link.fail('the event stream is silent', { isUnfit });
+      };
+      let cancel = clock.after(HEAD_MS, silent);
+      const onEvent = eventReader((event) => take(link, event));
+      try {
+        const placed = [...link.places].filter((entry): entry is [string, Position] => entry[1] !== undefined);
+        const response = await calls.send(`/stream?envelope=true&${topicsOf(link.places.keys())}`, {
+          headers: { Accept: 'text/event-stream', ...(placed.length > 0 ? { 'Last-Event-ID': cursorOfMany(placed) } : {}) },
+          signal,
+        });
+        const reader = response.body!.getReader();
+        const decoder = new TextDecoder();
+        for (;;) {
+          const { value, done } = await reader.read();
+          if (signal.aborted) return;
+          if (done) break;
+          if (isUnfit) begun();
+          isUnfit = false;
+          cancel();
+          cancel = clock.after(SILENCE_MS, silent);
+          heard = clock.now();
+          link.alive();
+          onEvent(decoder.decode(value, { stream: true }));
+        }
+        link.fail('the event stream ended');
+      } catch (error) {
+        if (!signal.aborted) link.fail(error, { isUnfit });
+      } finally {
+        cancel();
+      }
+    };
+
+    return {
+      isLossy: false,
+      restart() {
+        const older = streams;
+        streams = [];
+        const end = () => older.forEach((one) => one.abort());
+        if (link.places.size === 0) return end();
+        const aborts = new AbortController();
+        streams = [...older, aborts];
+        void read(aborts.signal, () => {
+          end();
+          streams = streams.filter((one) => !one.signal.aborted);
+        });
+      },
+      check() {
+        if (link.places.size > 0 && clock.now() - heard > SILENCE_MS / 2) link.fail('the event stream did not survive a sleep');
+      },
+    };
+  };
+}
+
+/** The topics as the query of `/stream`. */
+export function topicsOf(names: Iterable<string>): string {
+  return [...names].map((name) => `topic=${encodeURIComponent(name)}`).join('&');
+}
+
+function take(link: HttpLink, { type, data }: StreamEvent): void {
+  const value = JSON.parse(data) as Record<string, unknown>;
+  if (type === 'message') link.message(value);
+  if (type === 'closing') link.fail(value['reason'], { closing: unpack(value) as unknown as ClosingFrame });
+  if (type === 'gap' && typeof value['topic'] === 'string') {
+    // A pattern has no place to go on from: its new stream began before the old one ended.
+    if (value['missed'] !== undefined) link.lost(value['topic'], Number(value['missed']));
+    else if (link.places.get(value['topic'])) link.rejoin([value['topic']]);
+  }
+}

@@ -1,0 +1,63 @@
+// The golden vectors of protocol/vectors: what a client says is written letter by letter, what the broker says is read.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { source } from './source.js';
+
+const { json, cursorOfMany, positionOfCursor } = source;
+const read = (name) => JSON.parse(readFileSync(new URL(`../../../protocol/vectors/${name}.json`, import.meta.url), 'utf8'));
+// What JavaScript cannot hold in a number (vectors/README.md).
+const isHeld = ({ name }) => !/largest|smallest|lagged_anywhere|whole_float/.test(name);
+const said = read('client').filter(isHeld);
+const heard = read('server').filter(isHeld);
+
+for (const { name, json: text, decode_only: isReadOnly } of said) {
+  if (isReadOnly) continue;
+  test(`client frame ${name} is written as it stands`, () => {
+    const { data_base64: packed, ...frame } = JSON.parse(text);
+    if (packed !== undefined) frame.data = new Uint8Array(Buffer.from(packed, 'base64'));
+    assert.equal(json.encode(frame), text);
+  });
+}
+
+/** The frame with its base64 fields as bytes, as a client wants it; written without the code under test. */
+function expected(value) {
+  if (Array.isArray(value)) return value.map(expected);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => {
+    if (name === 'data' || name === 'info') return [name, field];
+    return name.endsWith('_base64') ? [name.slice(0, -7), new Uint8Array(Buffer.from(field, 'base64'))] : [name, expected(field)];
+  }));
+}
+
+for (const { name, json: text, same_as: twin } of heard) {
+  if (text === undefined) continue;
+  test(`server frame ${name} is read`, () => {
+    const frame = json.decode(text);
+    if (!twin) return assert.deepEqual(frame, expected(JSON.parse(text)));
+    const same = json.decode(heard.find((vector) => vector.name === twin).json);
+    for (const [field, value] of Object.entries(same)) if (field !== 'code') assert.deepEqual(frame[field], value, field);
+    return undefined;
+  });
+}
+
+for (const { name, json: text } of read('invalid').filter(({ direction, encoding, error }) => direction === 'server' && encoding === 'json' && error === 'unreadable')) {
+  test(`what is no frame is refused: ${name}`, () => assert.throws(() => json.decode(text)));
+}
+
+test('the cursor of many topics is the broker\'s own', () => {
+  const { since } = JSON.parse(said.find(({ name }) => name === 'subscribe_since_cursor_of_many').json);
+  const bytes = Buffer.from(since.slice(2), 'base64url');
+  // The vector does not name its topics, so this reads the numbers out of it and the hash of one topic is checked against FNV-1a's own.
+  assert.equal(bytes.length, 40);
+  const mine = Buffer.from(cursorOfMany([['a', { epoch: '5f3a', offset: 17 }], ['foobar', { epoch: 'ffffffffffffffff', offset: 2 ** 53 - 1 }]]).slice(2), 'base64url');
+  assert.equal(mine.readUInt32BE(0), 0xe40c292c, 'FNV-1a of "a"');
+  assert.equal(mine.readUInt32BE(20), 0xbf9cf968, 'FNV-1a of "foobar"');
+  assert.equal(mine.readBigUInt64BE(4), 0x5f3an);
+  assert.equal(mine.readBigUInt64BE(12), 17n);
+  assert.equal(mine.readBigUInt64BE(24), 0xffff_ffff_ffff_ffffn);
+  assert.equal(mine.readBigUInt64BE(32), 2n ** 53n - 1n);
+  assert.equal(cursorOfMany([['a', { epoch: '5f3a', offset: 17 }]]), '5f3a:17');
+  assert.deepEqual(positionOfCursor('5f3a:17'), { epoch: '5f3a', offset: 17 });
+  assert.equal(positionOfCursor(since), undefined);
+});

@@ -1,0 +1,153 @@
+// The JavaScript client in a real browser against the real broker: every method over every transport, and each way of falling
+// back when something in between breaks the transport above.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startBreakingProxy } from './breaking-proxy.js';
+import { startBroker } from './broker.js';
+import { openTab, startBrowser } from './browser.js';
+import { openClient, seenAtLeast, transportOf } from './sdk.js';
+
+let broker;
+let browser;
+before(async () => {
+  broker = await startBroker();
+  browser = await startBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await broker?.stop();
+});
+
+for (const transport of ['websocket', 'sse', 'polling']) {
+  test(`every method over ${transport}`, async () => {
+    const page = await openClient(browser, broker.url, { transports: [transport] });
+    const topic = `sdk.${transport}.all`;
+    await broker.publish(topic, 'before');
+    assert.equal((await page.evaluate(() => broker.ready)).transport, transport);
+
+    const joined = await page.evaluate((topic) => watch(topic, { since: 'earliest' }).ready, topic);
+    assert.deepEqual([joined.recovered, joined.position.offset], [true, 1]);
+    const receipts = await page.evaluate(async (topic) => [
+      await broker.publish(topic, 'text ü 🙂'),
+      await broker.publish(topic, { list: [1, null], nested: { a: 'b' } }),
+      await broker.publish(topic, new Uint8Array([0, 255])),
+      await broker.publish(topic, 'keyed', { key: 'k1' }),
+      await broker.publish(topic, 'keyed', { key: 'k1' }),
+      await broker.publish(topic, 'quiet', { echo: false }),
+    ], topic);
+    assert.deepEqual(receipts.map(({ duplicate }) => duplicate), [false, false, false, false, true, false]);
+    assert.deepEqual(receipts.map(({ position }) => position.offset), [2, 3, 4, 5, 5, 6]);
+    await broker.publish(topic, Buffer.from([1, 2]));
+    const seen = await seenAtLeast(page, 6);
+    const bytes = (value) => (value && value[1] !== undefined && typeof value === 'object' && !Array.isArray(value) && !value.list ? Object.values(value) : value);
+    assert.deepEqual(seen.map(bytes), ['before', 'text ü 🙂', { list: [1, null], nested: { a: 'b' } }, [0, 255], 'keyed', [1, 2]]);
+    assert.equal(await page.evaluate(() => seen[3] instanceof Uint8Array), true);
+
+    const history = await page.evaluate((topic) => broker.history(topic, { limit: 2 }), topic);
+    assert.deepEqual([history.messages.map(({ data }) => data), history.more], [['before', 'text ü 🙂'], true]);
+    const newest = await page.evaluate((topic) => broker.history(topic, { limit: 2, reverse: true }), topic);
+    assert.deepEqual(newest.messages.map(({ position }) => position.offset), [7, 6]);
+    const later = await page.evaluate(([topic, since]) => broker.history(topic, { since }), [topic, receipts[4].position]);
+    assert.deepEqual(later.messages.map(({ position }) => position.offset), [6, 7]);
+
+    // A loop over the newest two, beside the handler, and a pattern beside both.
+    const looped = await page.evaluate(async (topic) => {
+      const abort = new AbortController();
+      const heard = [];
+      await broker.subscribe('sdk.*.all', (message) => heard.push(message.topic)).ready;
+      const looped = [];
+      for await (const message of broker.subscribe(topic, { last: 2, signal: abort.signal })) {
+        looped.push(message.position.offset);
+        if (looped.length === 2) await broker.publish(topic, 'live');
+        if (looped.length === 3) abort.abort();
+      }
+      return { looped, heard };
+    }, topic);
+    assert.deepEqual(looped.looped, [6, 7, 8]);
+    await page.waitForFunction(() => seen.at(-1) === 'live');
+
+    const refused = await page.evaluate(async () => {
+      const codeOf = (promise) => promise.then(() => 'done', (error) => error.code);
+      return [
+        await codeOf(broker.subscribe('two words').ready),
+        await codeOf(broker.publish('$broker.own', 'x')),
+        await codeOf(broker.subscribe('a.*', { last: 1 }).ready),
+        await codeOf(broker.publish('a', 'x'.repeat(1024 * 1024 + 1))),
+        await codeOf(broker.presence('a')),
+        await codeOf(broker.request('orders.total', { customer: 17 })),
+      ];
+    });
+    assert.deepEqual(refused, ['bad_topic', 'forbidden', 'bad_topic', 'too_large', 'unavailable', 'unavailable']);
+    assert.equal(page.complaints.filter((text) => text.startsWith('fanwire: ')).length, 6, page.complaints.join('\n'));
+    await page.evaluate(() => broker.close());
+    assert.equal(await page.evaluate(() => broker.status.state), 'closed');
+    await page.close();
+  });
+}
+
+test('the module and the plain script are the same client', async () => {
+  const page = await openTab(browser, `${broker.url}/`);
+  const exported = await page.evaluate(async () => {
+    const { connect, FanwireError } = await import('/fanwire.mjs');
+    const broker = connect();
+    const { transport } = await broker.ready;
+    broker.close();
+    return [transport, typeof FanwireError];
+  });
+  assert.deepEqual(exported, ['websocket', 'function']);
+  for (const file of ['fanwire.js', 'fanwire.mjs']) {
+    const { headers } = await fetch(`${broker.url}/${file}`);
+    assert.equal(headers.get('content-type'), 'text/javascript; charset=utf-8');
+  }
+  assert.deepEqual(page.complaints, []);
+  await page.close();
+});
+
+for (const [how, expected] of [['refuse', 'sse'], ['strip', 'sse'], ['swallow', 'sse']]) {
+  test(`a proxy that does not let WebSockets through (${how}): Server-Sent Events, and that is remembered`, async () => {
+    const proxy = await startBreakingProxy(broker.port);
+    proxy.websocket = how;
+    try {
+      const page = await openClient(browser, proxy.url);
+      assert.equal(await transportOf(page), expected);
+      const topic = `sdk.fallback.${how}`;
+      await page.evaluate((topic) => watch(topic).ready, topic);
+      await broker.publish(topic, 'one');
+      await page.evaluate((topic) => broker.publish(topic, 'two'), topic);
+      assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two']);
+      assert.equal(page.complaints.filter((text) => /websocket does not get through/.test(text)).length, 1, 'it is said once');
+
+      // The next page of this browser does not try again.
+      proxy.asked.length = 0;
+      await page.reload();
+      await page.addScriptTag({ url: '/fanwire.js' });
+      await page.evaluate(() => { window.broker = fanwire.connect(); });
+      assert.equal(await transportOf(page), expected);
+      assert.deepEqual(proxy.asked.filter((path) => path.startsWith('ws ') || path === '/ws'), []);
+      await page.close();
+    } finally {
+      await proxy.stop();
+    }
+  });
+}
+
+for (const how of ['gather', 'refuse']) {
+  test(`a proxy that breaks event streams too (${how}): long polling`, async () => {
+    const proxy = await startBreakingProxy(broker.port);
+    proxy.websocket = 'refuse';
+    proxy.stream = how;
+    try {
+      const page = await openClient(browser, proxy.url);
+      const topic = `sdk.polling.${how}`;
+      await page.evaluate((topic) => watch(topic).ready, topic);
+      await broker.publish(topic, 'one');
+      assert.deepEqual(await seenAtLeast(page, 1), ['one']);
+      assert.equal(await transportOf(page), 'polling');
+      await page.evaluate((topic) => broker.publish(topic, 'two'), topic);
+      assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two'], 'nothing is lost or doubled on the way down');
+      await page.close();
+    } finally {
+      await proxy.stop();
+    }
+  });
+}
