@@ -174,8 +174,11 @@ impl Waiting {
         answer: &mut Answer,
     ) -> Result<Self, Problem> {
         let sink = Sink::Task(asked.ticket.abort().clone());
+        // A poll that is told to end, as when its token does, still has an answer to give.
+        let close_timeout_ms = worker.limits.close_timeout.as_millis() as u64;
+        let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
         let outlet =
-            Rc::new(Outlet::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, NO_KEEPALIVE));
+            Rc::new(Outlet::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, keepalive));
         let session = LiveSession::open(worker.clone(), outlet, Encoding::Unshared, asked.identity);
         asked.ticket.become_transport(Transport::Poll);
         let mut waiting = Self { session, ticket: asked.ticket };

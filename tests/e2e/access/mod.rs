@@ -1,6 +1,8 @@
 //! Who may do what, over the real binary: credentials, grants and their ends.
 
+mod endings;
 mod hosts;
+mod keys;
 mod starting;
 mod tokens;
 
