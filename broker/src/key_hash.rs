@@ -24,7 +24,7 @@ pub struct KeyHash([u8; 32]);
 
 /// The text is no hash of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the hash of a key: make a key and its hash with 'fanwire token --key NAME'")]
+#[error("not the hash of a key: make a key and its hash with 'fanwire token key NAME'")]
 pub struct KeyHashError;
 
 impl KeyHash {

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod check;
+mod config;
 mod connection;
 mod health;
 mod publish;
 mod serve;
 mod stdin;
 mod subscribe;
+mod token;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,6 +38,9 @@ enum Command {
     Sub(subscribe::Args),
     Bench(bench::Args),
     Health(health::Args),
+    Token(token::Args),
+    Check(check::Args),
+    Config(config::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,5 +50,8 @@ fn main() -> ExitCode {
         Command::Sub(args) => subscribe::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Health(args) => health::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Config(args) => config::run(args),
     }
 }

@@ -55,7 +55,8 @@ pub(crate) struct Args {
     set: Vec<(String, String)>,
 }
 
-fn parse_setting(text: &str) -> Result<(String, String), String> {
+/// Reads `KEY=VALUE`.
+pub(crate) fn parse_setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
         None => Err("write KEY=VALUE, as in limits.message_bytes_max=4MiB".to_owned()),

@@ -110,7 +110,7 @@ fn read_key(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<Ke
     Ok(KeyConfig {
         name: name.ok_or_else(|| missing("key.name", "an API key needs a name for logs and people"))?,
         hash: hash
-            .ok_or_else(|| missing("key.hash", "make a key and its hash with 'fanwire token --key NAME'"))?,
+            .ok_or_else(|| missing("key.hash", "make a key and its hash with 'fanwire token key NAME'"))?,
         grants,
         admin,
     })

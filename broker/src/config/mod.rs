@@ -169,6 +169,14 @@ pub fn load(
     assemble(file::Source { path: file.unwrap_or(Path::new("")), text: &text }, environment, flags)
 }
 
+/// Reads a length of time as the configuration writes it: `90s`, `15m`, `1h`.
+///
+/// # Errors
+/// Says what would be right.
+pub fn parse_time(text: &str) -> Result<std::time::Duration, String> {
+    Raw::Text(text).duration()
+}
+
 /// Does what [`load`] does once the file has been read.
 fn assemble(
     source: file::Source<'_>,

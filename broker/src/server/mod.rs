@@ -112,16 +112,28 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether a broker would start with this configuration, as far as that can be told without starting it: the files that it
+    /// names are read.
+    ///
+    /// # Errors
+    /// If the configuration would leave the broker open to all without saying so, or names something that will not do.
+    pub fn check(config: &Config) -> Result<(), ServeError> {
+        let is_decided = config.open || config.asks_for_credentials();
+        if !is_decided && !config.listen.ip().is_loopback() {
+            return Err(ServeError::OpenToAll(config.listen));
+        }
+        rules_of(config)?;
+        authenticator_of(config)?;
+        Ok(())
+    }
+
     /// Begins to listen. Connections are served once [`Server::run`] is called.
     ///
     /// # Errors
     /// If the configuration would leave the broker open to all without saying so, or the address or the data directory is
     /// not to be had.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
-        let is_decided = config.open || config.asks_for_credentials();
-        if !is_decided && !config.listen.ip().is_loopback() {
-            return Err(ServeError::OpenToAll(config.listen));
-        }
+        Self::check(&config)?;
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = accept::listen(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

@@ -10,3 +10,4 @@ mod fake_broker;
 mod process;
 mod publishing;
 mod subscribing;
+mod tokens;
