@@ -17,6 +17,7 @@ pub mod server;
 mod sessions;
 mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 mod topic_path;
 mod transports;

@@ -20,7 +20,8 @@ Examples:
 
 Every setting can also come from the environment: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX.
 Flags win over the environment, the environment over the file. The file deploy/fanwire.toml lists all settings.
-SIGTERM and Ctrl-C send clients away in good order and stop. SIGHUP reads the file again and takes over topic rules and origins.";
+SIGTERM and Ctrl-C send clients away in good order and stop. SIGHUP reads the file again and takes over topic
+rules, origins and a renewed certificate.";
 
 /// Start a broker.
 #[derive(Debug, clap::Args)]
@@ -165,23 +166,25 @@ async fn next_order(args: &Args, signals: &mut Signals) -> Order {
 /// Says what a newcomer needs to know. Nobody reading it is no reason not to serve.
 fn greet(server: &Server, asks_for_credentials: bool) {
     let address = reachable(server.address());
-    let security = if asks_for_credentials {
+    let who = if asks_for_credentials {
         "for whoever shows a token or key"
     } else if !server.address().ip().is_loopback() {
         "open to everybody who can reach it (--open)"
     } else {
         "open, for this machine only"
     };
+    let (scheme, websocket, tls) =
+        if server.has_tls() { ("https", "wss", "TLS, ") } else { ("http", "ws", "") };
     let text = format!(
         "fanwire {version}, {workers} workers\n\
-         \n  listening   http://{address}  ({security})\
-         \n  WebSocket   ws://{address}/ws\
-         \n  start page  http://{address}/\
-         \n  chat        http://{address}/examples/chat.html\
-         \n  metrics     http://{address}/metrics\
+         \n  listening   {scheme}://{address}  ({tls}{who})\
+         \n  WebSocket   {websocket}://{address}/ws\
+         \n  start page  {scheme}://{address}/\
+         \n  chat        {scheme}://{address}/examples/chat.html\
+         \n  metrics     {scheme}://{address}/metrics\
          \n\nTry it, in two terminals:\
-         \n  curl -N -H 'Accept: text/event-stream' http://{address}/topics/chat.lobby\
-         \n  curl -H 'Content-Type: text/plain' -d 'hello' http://{address}/topics/chat.lobby\n\n",
+         \n  curl -N -H 'Accept: text/event-stream' {scheme}://{address}/topics/chat.lobby\
+         \n  curl -H 'Content-Type: text/plain' -d 'hello' {scheme}://{address}/topics/chat.lobby\n\n",
         version = env!("CARGO_PKG_VERSION"),
         workers = server.workers(),
     );

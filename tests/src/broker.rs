@@ -83,7 +83,14 @@ impl Broker {
             .expect("the broker's binary starts");
         let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
         let address = output.lines().map_while(Result::ok).find_map(|line| {
-            line.split_once("http://")?.1.split_whitespace().next()?.trim_end_matches('/').parse().ok()
+            line.split_once("http://")
+                .or_else(|| line.split_once("https://"))?
+                .1
+                .split_whitespace()
+                .next()?
+                .trim_end_matches('/')
+                .parse()
+                .ok()
         });
         let address = address.unwrap_or_else(|| {
             let said = std::fs::read_to_string(&log).unwrap_or_default();

@@ -40,7 +40,14 @@ impl Events {
     /// # Errors
     /// The answer, if it is any other than 200.
     pub fn try_open(address: SocketAddr, path: &str, headers: &str) -> Result<Self, Response> {
-        let mut http = Http::connect(address);
+        Self::try_open_over(Http::connect(address), path, headers)
+    }
+
+    /// Tries to open a stream on a connection that has been made.
+    ///
+    /// # Errors
+    /// The answer, if it is any other than 200.
+    pub fn try_open_over(mut http: Http, path: &str, headers: &str) -> Result<Self, Response> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{headers}\r\n");
         http.send(request.as_bytes());
         let head = http.read_head();

@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, Wire};
 
 /// A connection to the broker.
 pub struct Http {
-    stream: TcpStream,
+    stream: Wire,
     buffer: Vec<u8>,
 }
 
@@ -54,6 +54,11 @@ impl Http {
         let stream = TcpStream::connect(address).expect("the broker accepts connections");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
         stream.set_nodelay(true).expect("delay can be switched off");
+        Self::over(Wire::Plain(stream))
+    }
+
+    /// A connection that has been made, in the clear or under TLS.
+    pub fn over(stream: Wire) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
@@ -63,13 +68,13 @@ impl Http {
     }
 
     /// The socket and what has been read from it ahead of time.
-    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub fn into_parts(self) -> (Wire, Vec<u8>) {
         (self.stream, self.buffer)
     }
 
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
     }
 
     /// Reads the head of an answer.
@@ -146,7 +151,7 @@ impl Http {
                 self.buffer.extend_from_slice(&piece[..count]);
                 true
             }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(error) if is_hang_up(&error) => false,
             Err(error) => panic!("nothing came: {error}; so far {:?}", String::from_utf8_lossy(&self.buffer)),
         }
     }
@@ -193,4 +198,9 @@ fn parse_head(head: &str) -> Response {
         (name.to_ascii_lowercase(), value.trim().to_owned())
     };
     Response { status, headers: lines.map(header).collect(), body: Vec::new() }
+}
+
+/// Whether an error of reading only says that the broker has hung up, under TLS perhaps without saying so.
+pub(crate) fn is_hang_up(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::UnexpectedEof)
 }

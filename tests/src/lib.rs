@@ -7,8 +7,10 @@ mod broker;
 mod directory;
 mod events;
 mod http;
+mod tls;
 mod token;
 mod websocket;
+mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +18,10 @@ pub use broker::{Broker, binary, temporary};
 pub use directory::DataDirectory;
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};
+pub use tls::Certificate;
 pub use token::{AUTH, SECRET, signed_with, token_for, token_of, unix_seconds};
 pub use websocket::{Frame, Opcode, WebSocket};
+pub use wire::Wire;
 
 /// How long a test waits for anything that must come.
 pub const PATIENCE: Duration = Duration::from_secs(15);

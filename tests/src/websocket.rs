@@ -5,7 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::{Http, PATIENCE, Response};
+use crate::http::is_hang_up;
+use crate::{Http, PATIENCE, Response, Wire};
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct Frame {
 
 /// A WebSocket that says exactly what it is told to.
 pub struct WebSocket {
-    stream: TcpStream,
+    stream: Wire,
     buffer: Vec<u8>,
 }
 
@@ -63,9 +64,16 @@ impl WebSocket {
     /// # Errors
     /// The answer, if it is any other than 101.
     pub fn try_open(address: SocketAddr, path: &str, headers: &str) -> Result<Self, Response> {
-        let mut http = Http::connect(address);
+        Self::try_open_over(Http::connect(address), &address.to_string(), path, headers)
+    }
+
+    /// Tries to open a WebSocket on a connection that has been made, to a `host` of that name.
+    ///
+    /// # Errors
+    /// The answer, if it is any other than 101.
+    pub fn try_open_over(mut http: Http, host: &str, path: &str, headers: &str) -> Result<Self, Response> {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
         );
         http.send(request.as_bytes());
@@ -92,7 +100,7 @@ impl WebSocket {
         loop {
             if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 assert!(buffer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&buffer));
-                return Some(Self { stream, buffer: buffer.split_off(end + 4) });
+                return Some(Self { stream: Wire::Plain(stream), buffer: buffer.split_off(end + 4) });
             }
             match stream.read(&mut piece) {
                 Ok(count @ 1..) => buffer.extend_from_slice(&piece[..count]),
@@ -117,7 +125,7 @@ impl WebSocket {
 
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
     }
 
     /// Sends bytes as they are.
@@ -161,7 +169,7 @@ impl WebSocket {
             match self.stream.read(&mut piece) {
                 Ok(0) => return None,
                 Ok(count) => self.buffer.extend_from_slice(&piece[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) if is_hang_up(&error) => return None,
                 Err(error) => panic!("no frame came: {error}"),
             }
         }
@@ -218,7 +226,7 @@ impl WebSocket {
 
     /// Says that nothing more will be sent.
     pub fn shut_writing(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        self.stream.socket().shutdown(Shutdown::Write).expect("the connection is open");
     }
 
     fn take_frame(&mut self) -> Option<Frame> {

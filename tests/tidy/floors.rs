@@ -21,7 +21,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 const FLOORS: [&[&str]; 8] = [
     &["clock", "problem", "secret"],
     &["topic_path", "token", "key_hash"],
-    &["auth", "hooks", "telemetry", "config", "store"],
+    &["auth", "hooks", "telemetry", "config", "store", "tls"],
     &["hub"],
     &["engine"],
     &["sessions"],

@@ -19,6 +19,7 @@ struct AtLeast {
 pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
     check_sizes(loader)?;
     check_credentials(loader)?;
+    check_tls(loader)?;
     match &loader.durable_at {
         Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
             place: place.clone(),
@@ -111,4 +112,16 @@ fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
         );
         Err(ConfigError::BadValue { place, key, reason })
     })
+}
+
+fn check_tls(loader: &Loader) -> Result<(), ConfigError> {
+    let tls = &loader.config.tls;
+    let (made, missing) = match (&tls.certificate, &tls.key) {
+        (Some(_), None) => ("tls.certificate", "tls.key"),
+        (None, Some(_)) => ("tls.key", "tls.certificate"),
+        _ => return Ok(()),
+    };
+    let (place, key) = loader.place(made);
+    let reason = format!("TLS needs both a certificate and its key, and there is no {missing}");
+    Err(ConfigError::BadValue { place, key, reason })
 }

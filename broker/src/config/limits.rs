@@ -32,6 +32,8 @@ pub struct Limits {
     pub subscriptions_per_session_max: usize,
     /// Topics in one request to `/stream`.
     pub stream_topics_max: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams_per_connection_max: usize,
     /// The request line and headers of one HTTP request together.
     pub header_bytes_max: usize,
     /// How long a new connection may take to send its request head or finish its upgrade.
@@ -69,6 +71,7 @@ impl Default for Limits {
             inbox_bytes_max: 64 * MIB,
             subscriptions_per_session_max: 1_000,
             stream_topics_max: 64,
+            streams_per_connection_max: 100,
             header_bytes_max: 16 * KIB,
             handshake_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -51,6 +51,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// API keys of back ends.
     pub keys: Vec<KeyConfig>,
+    /// The certificate, where the broker speaks TLS.
+    pub tls: TlsConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What one connection, one message and the whole process may take.
@@ -73,6 +75,7 @@ impl Default for Config {
             origins: Vec::new(),
             auth: AuthConfig::default(),
             keys: Vec::new(),
+            tls: TlsConfig::default(),
             log: LogConfig::default(),
             limits: Limits::default(),
             history: HistoryConfig::default(),
@@ -87,6 +90,15 @@ impl Config {
     pub fn asks_for_credentials(&self) -> bool {
         self.auth.checks_tokens() || !self.keys.is_empty()
     }
+}
+
+/// The certificate, where the broker speaks TLS.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TlsConfig {
+    /// The file with the certificate and those it was signed with, in PEM.
+    pub certificate: Option<PathBuf>,
+    /// The file with its private key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// What is logged, and how.

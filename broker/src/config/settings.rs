@@ -64,7 +64,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(listen, address),
     setting!(open, Raw::switch),
     setting!(workers, workers),
-    setting!(data_dir, directory),
+    setting!(data_dir, optional_path),
     setting!(origins, origins),
     setting!(auth.secret, auth::read_secret),
     setting!(auth.secret_file, optional_path),
@@ -75,6 +75,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(auth.allow_endless, Raw::switch),
     setting!(auth.anonymous, Raw::switch),
     setting!(auth.cookie, auth::read_cookie),
+    setting!(tls.certificate, optional_path),
+    setting!(tls.key, optional_path),
     setting!(log.filter, |raw: Raw<'_>| raw.word().map(str::to_owned)),
     setting!(log.format, log_format),
     setting!(limits.connections_max, count),
@@ -87,6 +89,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(limits.inbox_bytes_max, bytes),
     setting!(limits.subscriptions_per_session_max, count),
     setting!(limits.stream_topics_max, count),
+    setting!(limits.streams_per_connection_max, count),
     setting!(limits.header_bytes_max, header_bytes),
     setting!(limits.handshake_timeout, Raw::duration),
     setting!(limits.body_timeout, Raw::duration),
@@ -167,12 +170,6 @@ fn workers(raw: Raw<'_>) -> Result<usize, String> {
         number if number > WORKERS_CAP => Err(format!("{number} is too many; write at most {WORKERS_CAP}")),
         number => fit(number),
     }
-}
-
-/// Reads a directory; no text stands for none.
-fn directory(raw: Raw<'_>) -> Result<Option<PathBuf>, String> {
-    let text = raw.text()?;
-    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
 /// Reads origins as browsers write them (RFC 6454 §6.2), because they are compared letter by letter.

@@ -60,6 +60,7 @@ fn every_setting_can_be_made_in_every_source() {
         _ if key.starts_with("auth.") => "some-text",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
+        "tls.certificate" | "tls.key" => "some.pem",
         "log.format" => "json",
         "limits.message_bytes_max" => "9999",
         _ if key.ends_with("bytes_max") => "8MiB",
@@ -69,11 +70,14 @@ fn every_setting_can_be_made_in_every_source() {
     for setting in SETTINGS {
         let (key, text) = (setting.key, text_of(setting.key));
         let variable = format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
-        // What only makes sense where credentials are asked for.
-        let base = if key.starts_with("auth.") && !key.ends_with("_file") {
-            [("FANWIRE_AUTH_PUBLIC_KEY_FILE", "key.pem")].to_vec()
-        } else {
-            Vec::new()
+        // What only makes sense where credentials are asked for; and a certificate is nothing without its key.
+        let base = match key {
+            "tls.certificate" => [("FANWIRE_TLS_KEY", "other.pem")].to_vec(),
+            "tls.key" => [("FANWIRE_TLS_CERTIFICATE", "other.pem")].to_vec(),
+            _ if key.starts_with("auth.") && !key.ends_with("_file") => {
+                [("FANWIRE_AUTH_PUBLIC_KEY_FILE", "key.pem")].to_vec()
+            }
+            _ => Vec::new(),
         };
         let from_file_or = |toml: &str, flag: Option<(&str, &str)>, variable: Option<(&str, &str)>| {
             let variables: Vec<(&str, &str)> = base.iter().copied().chain(variable).collect();
@@ -282,6 +286,17 @@ fn queues_must_hold_the_largest_message() {
         let error = load_from(&format!("limits.{key} = 1"), &[], &[]).unwrap_err().to_string();
         assert!(error.starts_with("fanwire.toml:1: ") && error.contains(word), "{error}");
     }
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    check_file_refused(
+        "[tls]\ncertificate = 'a.pem'",
+        "fanwire.toml:2: bad value for 'tls.certificate': TLS needs both a certificate and its key, and there is no \
+         tls.key",
+    );
+    let config = load_from("[tls]\ncertificate = 'a.pem'\nkey = 'b.pem'", &[], &[]).unwrap();
+    assert_eq!(config.tls.key.as_deref(), Some(Path::new("b.pem")));
 }
 
 #[test]

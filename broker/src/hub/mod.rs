@@ -5,6 +5,7 @@
 
 mod expiry;
 mod inbox;
+mod link;
 mod outlet;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ use fanwire_core::{Audience, Broadcast, Encoding, Fanout, SessionKey, Subscripti
 use fanwire_protocol::Pattern;
 
 pub(crate) use inbox::{Inbox, Pressure};
+pub(crate) use link::Link;
 pub(crate) use outlet::{Keepalive, Outlet, Sink};
 
 use crate::clock;

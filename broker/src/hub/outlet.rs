@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,9 +11,9 @@ use fanwire_core::{
     Broadcast, Close, Delivery, Encoding, Liveness, Outbox, Publication, Pulse, SlowPolicy, Written,
 };
 use fanwire_protocol::CloseCode;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::Link;
 use super::expiry::Expiry;
 use crate::clock;
 use crate::telemetry::{DropReason, WorkerCounters};
@@ -23,7 +22,7 @@ use crate::telemetry::{DropReason, WorkerCounters};
 pub(crate) enum Sink {
     /// The hub itself writes to this socket; the session's task helps only when the socket would block. The socket is
     /// put in once the answer to the handshake has been written to it; until then, what comes waits.
-    Socket(OnceCell<TcpStream>),
+    Socket(OnceCell<Link>),
     /// The session's task takes what waits. If it is stuck when its time is up, this ends the whole connection.
     Task(Rc<Notify>),
 }
@@ -154,28 +153,24 @@ impl Outlet {
     /// Writes what waits, as far as the socket takes it without blocking, or wakes the task that takes it.
     pub(crate) fn flush(&self, counters: &WorkerCounters) {
         self.is_touched.set(false);
-        let stream = match &self.sink {
-            Sink::Socket(socket) => socket.get(),
+        let link = match &self.sink {
+            Sink::Socket(link) => link.get(),
             Sink::Task(_) => return self.wake(),
         };
-        let Some(stream) = stream else { return };
-        match self.try_flush(stream, counters) {
+        let Some(link) = link else { return };
+        match self.try_flush(link, counters) {
             Ok(Written::All) => {}
             // The task waits for the socket, and learns of its errors by reading from it.
             Ok(Written::Partly) | Err(_) => self.wake(),
         }
     }
 
-    fn try_flush(&self, stream: &TcpStream, counters: &WorkerCounters) -> io::Result<Written> {
+    fn try_flush(&self, link: &Link, counters: &WorkerCounters) -> io::Result<Written> {
         let mut outbox = self.outbox.borrow_mut();
         while !outbox.is_empty() {
             let mut slices = std::array::from_fn(|_| IoSlice::new(&[]));
             let count = outbox.fill(&mut slices);
-            let result = match &slices[..count] {
-                [one] => stream.try_write(one),
-                several => stream.try_write_vectored(several),
-            };
-            let written = match result {
+            let written = match link.try_write(&slices[..count]) {
                 Ok(written) => written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Written::Partly),
                 Err(error) => return Err(error),
@@ -183,7 +178,11 @@ impl Outlet {
             counters.sent_bytes.add(written as u64);
             outbox.advance(written);
         }
-        Ok(Written::All)
+        match link.try_send() {
+            Ok(()) => Ok(Written::All),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Written::Partly),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes what waits, and arranges for the task to be woken when a blocked socket can take more.
@@ -195,27 +194,27 @@ impl Outlet {
         context: &mut Context<'_>,
         counters: &WorkerCounters,
     ) -> Poll<io::Result<()>> {
-        let Some(stream) = self.socket() else { return Poll::Ready(Ok(())) };
+        let Some(link) = self.link() else { return Poll::Ready(Ok(())) };
         loop {
-            if self.try_flush(stream, counters)? == Written::All {
+            if self.try_flush(link, counters)? == Written::All {
                 return Poll::Ready(Ok(()));
             }
-            std::task::ready!(stream.poll_write_ready(context))?;
+            std::task::ready!(link.poll_write_ready(context))?;
         }
     }
 
     /// The socket, where there is one already.
-    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+    pub(crate) fn link(&self) -> Option<&Link> {
         match &self.sink {
-            Sink::Socket(socket) => socket.get(),
+            Sink::Socket(link) => link.get(),
             Sink::Task(_) => None,
         }
     }
 
     /// Puts the socket in.
-    pub(crate) fn connect(&self, stream: TcpStream) {
+    pub(crate) fn connect(&self, link: Link) {
         if let Sink::Socket(socket) = &self.sink
-            && socket.set(stream).is_err()
+            && socket.set(link).is_err()
         {
             tracing::error!("a session was given a second socket");
         }
@@ -223,9 +222,8 @@ impl Outlet {
 
     /// Tells the peer that nothing more will come, while still reading what it has to say.
     pub(crate) fn shut_writing(&self) {
-        if let Some(stream) = self.socket() {
-            // A connection that is gone already needs no farewell.
-            let _gone_already = socket2::SockRef::from(stream).shutdown(Shutdown::Write);
+        if let Some(link) = self.link() {
+            link.shut_writing();
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fanwire_core::Rate;
 use fanwire_protocol::ErrorCode;
-use http::StatusCode;
+use http::{StatusCode, header};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::rate;
@@ -56,11 +56,12 @@ pub(super) struct Acceptor {
     arrival_rate: Option<Rate>,
     arrivals: ArrivalMeters,
     counters: Arc<Shared>,
+    has_tls: bool,
     next: usize,
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, limits: &Limits, counters: Arc<Shared>) -> Self {
+    pub(super) fn new(listener: TcpListener, limits: &Limits, has_tls: bool, counters: Arc<Shared>) -> Self {
         Self {
             listener,
             permits: HeldPermits::default(),
@@ -69,6 +70,7 @@ impl Acceptor {
             arrival_rate: limits.connection_rate_per_address.map(rate),
             arrivals: ArrivalMeters::default(),
             counters,
+            has_tls,
             next: 0,
         }
     }
@@ -113,34 +115,45 @@ impl Acceptor {
     /// Says why and hangs up. The answer is one small write to an empty socket; if it does not go, it does not matter.
     fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
         self.counters.refused(reason);
-        let (status, code, retry_after, detail) = match reason {
-            RefusalReason::ConnectionRatePerAddress => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorCode::RateLimited,
-                1,
-                "connections from your address come too fast: try again in a second, and keep connections open",
-            ),
-            RefusalReason::ConnectionsPerAddressMax => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::LimitExceeded,
-                5,
-                "too many connections from your address: close some first",
-            ),
-            RefusalReason::ConnectionsMax | RefusalReason::NoSocket => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorCode::LimitExceeded,
-                5,
-                "the broker serves as many connections as it may: try again later, or another one",
-            ),
-        };
-        let body = Problem::new(status, code, detail).into_response().into_body();
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nretry-after: {retry_after}\r\n\
-             connection: close\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let _nobody_listens = stream.try_write(&[head.as_bytes(), &body].concat());
+        if self.has_tls {
+            // There are no words for it before the hand-shake, and that is the costly part.
+            return;
+        }
+        let response = problem_of(reason).into_response();
+        let mut head = format!("HTTP/1.1 {}\r\nconnection: close\r\n", response.status()).into_bytes();
+        for (name, value) in response.headers() {
+            head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        let body = response.into_body();
+        head.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        let _nobody_listens = stream.try_write(&[head.as_slice(), &body].concat());
     }
+}
+
+/// How a refused connection, or a request that would be one, is answered.
+pub(super) fn problem_of(reason: RefusalReason) -> Problem {
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let (status, code, retry_after, detail) = match reason {
+        RefusalReason::ConnectionRatePerAddress => (
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::RateLimited,
+            "1",
+            "connections from your address come too fast: try again in a second, and keep connections open",
+        ),
+        RefusalReason::ConnectionsPerAddressMax => (
+            unavailable,
+            ErrorCode::LimitExceeded,
+            "5",
+            "too many connections from your address: close some first",
+        ),
+        RefusalReason::ConnectionsMax | RefusalReason::NoSocket => (
+            unavailable,
+            ErrorCode::LimitExceeded,
+            "5",
+            "the broker serves as many connections as it may: try again later, or another one",
+        ),
+    };
+    Problem::new(status, code, detail).with_header(header::RETRY_AFTER, retry_after)
 }
 
 /// Whether an accept failed because that one client is gone already (accept(2)).

@@ -9,11 +9,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use super::accept::problem_of;
 use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Worker};
+use crate::tls::Certificates;
 use crate::transports::{ResponseBody, TransportRequest, Transports};
 
 /// What pages of another origin may send, once they are let in.
@@ -26,26 +28,37 @@ pub(super) struct Dispatch {
     router: Router,
     origins: Arc<SharedOrigins>,
     readiness: Arc<Readiness>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Dispatch {
-    pub(super) fn new(worker: Rc<Worker>, http: HttpState, origins: Arc<SharedOrigins>) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        http: HttpState,
+        origins: Arc<SharedOrigins>,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Self {
         let transports = Transports::new(worker.clone());
         let readiness = http.readiness.clone();
-        Self { worker, transports, router: router(http), origins, readiness }
+        Self { worker, transports, router: router(http), origins, readiness, certificates }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.worker.limits
     }
 
+    /// The certificate to show, if TLS is spoken.
+    pub(super) fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_deref()
+    }
+
     /// Answers one request.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         ticket: Rc<ConnectionTicket>,
     ) -> Response<ResponseBody> {
-        if !names_its_host(&request) {
+        if !settle_host(&mut request) {
             let detail = "a request must have one Host header, which says whom it is for (RFC 9112 §3.2)";
             return self.counted(answer_problem(Problem::bad_request(detail)));
         }
@@ -63,6 +76,10 @@ impl Dispatch {
             // A session opened now would have to be sent away at once.
             answer_problem(Readiness::draining())
         } else if Transports::serves(&request) {
+            let ticket = match self.ticket_of(&request, ticket) {
+                Ok(ticket) => ticket,
+                Err(problem) => return self.counted(answer_problem(problem)),
+            };
             let admission = self.admit(&request, may_use_cookies).await;
             let asked = TransportRequest { request, ticket, admission };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
@@ -85,6 +102,20 @@ impl Dispatch {
         let authenticator = self.worker.authenticator.current();
         let query = request.uri().query().unwrap_or("");
         authenticator.admit(request.headers(), query, may_use_cookies).await
+    }
+
+    /// The ticket of a request to a transport: that of its connection, which serves nothing else meanwhile; or, where many
+    /// requests share a connection, one of its own.
+    fn ticket_of<B>(
+        &self,
+        request: &Request<B>,
+        ticket: Rc<ConnectionTicket>,
+    ) -> Result<Rc<ConnectionTicket>, Problem> {
+        if request.version() < Version::HTTP_2 {
+            return Ok(ticket);
+        }
+        let limits = &self.worker.limits;
+        ticket.for_stream(limits.connections_max, limits.connections_per_address_max).map_err(problem_of)
     }
 
     /// Asks the router. Handlers that need to know who asks find the [`Admission`] among the extensions.
@@ -110,8 +141,16 @@ impl Dispatch {
     }
 }
 
-/// Whether a request says whom it is for, and only once. HTTP/1.0 does not ask for that.
-fn names_its_host(request: &Request<Incoming>) -> bool {
+/// Whether a request says whom it is for, and only once. HTTP/1.0 does not ask for that; HTTP/2 says it in `:authority`, which
+/// becomes the `Host` that everybody else looks at (RFC 9113 §8.3.1).
+fn settle_host<B>(request: &mut Request<B>) -> bool {
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    if let Some(authority) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        match request.headers().get(header::HOST) {
+            Some(host) if *host != authority => return false,
+            _ => drop(request.headers_mut().insert(header::HOST, authority)),
+        }
+    }
     let count = request.headers().get_all(header::HOST).iter().count();
     count == 1 || (count == 0 && request.version() < Version::HTTP_11)
 }

@@ -7,6 +7,7 @@ mod accept;
 mod connection;
 mod credentials;
 mod dispatch;
+mod greeting;
 mod handshakes;
 mod population;
 mod reload;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
+use crate::tls::{CertificateFiles, Certificates, TlsError};
 use accept::Acceptor;
 use credentials::{authenticator_of, reach_of, unruled_access};
 use reload::Reloader;
@@ -45,6 +48,9 @@ const TIDY_STORE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often what waits for the disk is counted.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the files of the certificate are looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the broker did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,9 @@ pub enum ServeError {
     /// What is to be accepted as credentials cannot be read. The text is a whole sentence.
     #[error("{0}")]
     Auth(String),
+    /// The certificate cannot be shown.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
     /// A `[[topic]]` pattern is none.
     #[error("topic.match '{pattern}': {source}")]
     Pattern {
@@ -104,6 +113,7 @@ pub enum Order {
 pub struct Server {
     config: Config,
     listener: std::net::TcpListener,
+    certificates: Option<Arc<Certificates>>,
     address: SocketAddr,
     shared: Arc<Shared>,
     pressure: Arc<Pressure>,
@@ -124,6 +134,7 @@ impl Server {
         }
         rules_of(config)?;
         authenticator_of(config)?;
+        certificate_files(config).map(Certificates::load).transpose()?;
         Ok(())
     }
 
@@ -134,18 +145,24 @@ impl Server {
     /// not to be had.
     pub fn bind(config: Config) -> Result<Self, ServeError> {
         Self::check(&config)?;
+        let certificates = certificate_files(&config).map(Certificates::load).transpose()?.map(Arc::new);
         let listen = |source| ServeError::Listen { address: config.listen, source };
         let listener = accept::listen(config.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (shared, readiness): (Arc<Shared>, Arc<Readiness>) = Default::default();
         let pressure = Arc::new(Pressure::new(config.limits.inbox_bytes_max, shared.clone()));
         let store = storage::open(&config, &pressure, &readiness, &shared)?;
-        Ok(Self { config, listener, address, shared, pressure, readiness, store })
+        Ok(Self { config, listener, certificates, address, shared, pressure, readiness, store })
     }
 
     /// Where the broker listens; with the port that was found if any was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the broker speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.certificates.is_some()
     }
 
     /// The number of workers there will be.
@@ -178,11 +195,18 @@ impl Server {
         let origins = Arc::new(SharedOrigins::new(self.config.origins.clone(), reach_of(&self.config)));
         let authenticator = Arc::new(SharedAuthenticator::new(authenticator_of(&self.config)?));
         let (engine, workers) = self.start_workers(rules, &origins, &authenticator)?;
-        let mut reloader = Reloader::new(self.config.clone(), engine.clone(), origins, authenticator);
-        let mut acceptor = Acceptor::new(listener, &self.config.limits, self.shared.clone());
+        let mut reloader = Reloader::new(
+            self.config.clone(),
+            engine.clone(),
+            origins,
+            authenticator,
+            self.certificates.clone(),
+        );
+        let mut acceptor = Acceptor::new(listener, &self.config.limits, self.has_tls(), self.shared.clone());
         {
             let mut accepting = pin!(acceptor.run(&workers));
             let mut tidying = pin!(keep_tidy(&engine));
+            let mut watching = pin!(watch_certificates(self.certificates.as_deref(), &self.shared));
             loop {
                 tokio::select! {
                     order = next_order() => match order {
@@ -191,6 +215,7 @@ impl Server {
                     },
                     () = &mut accepting => break,
                     () = &mut tidying => break,
+                    () = &mut watching => break,
                 }
             }
         }
@@ -229,6 +254,7 @@ impl Server {
                 authenticator: authenticator.clone(),
                 metrics: metrics.clone(),
                 readiness: self.readiness.clone(),
+                certificates: self.certificates.clone(),
             };
             workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
         }
@@ -253,6 +279,11 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
     Ok(Rules::new(rules, unruled_access(config)))
+}
+
+fn certificate_files(config: &Config) -> Option<CertificateFiles> {
+    let (certificate, key) = config.tls.certificate.clone().zip(config.tls.key.clone())?;
+    Some(CertificateFiles { certificate, key })
 }
 
 /// A configured rate as the core counts it.
@@ -292,6 +323,16 @@ async fn keep_tidy(engine: &Arc<Engine>) {
             _ = measuring.tick() => engine.measure_store(),
             () = engine.outgrown() => engine.evict(),
         }
+    }
+}
+
+/// Takes over a certificate that was renewed, soon after it was.
+async fn watch_certificates(certificates: Option<&Certificates>, shared: &Shared) {
+    let Some(certificates) = certificates else { return std::future::pending().await };
+    loop {
+        shared.certificate_expires_unix.store(certificates.expires_unix(), Ordering::Relaxed);
+        tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        certificates.reload_if_changed();
     }
 }
 

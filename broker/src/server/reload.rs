@@ -7,6 +7,7 @@ use super::rules_of;
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::tls::Certificates;
 
 /// What of the configuration can change while the broker runs, and what it was.
 pub(super) struct Reloader {
@@ -14,6 +15,7 @@ pub(super) struct Reloader {
     engine: Arc<Engine>,
     origins: Arc<SharedOrigins>,
     authenticator: Arc<SharedAuthenticator>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Reloader {
@@ -23,8 +25,9 @@ impl Reloader {
         engine: Arc<Engine>,
         origins: Arc<SharedOrigins>,
         authenticator: Arc<SharedAuthenticator>,
+        certificates: Option<Arc<Certificates>>,
     ) -> Self {
-        Self { current, engine, origins, authenticator }
+        Self { current, engine, origins, authenticator, certificates }
     }
 
     /// Takes over the topic rules, origins and credentials of `config`, and says in the log if anything else has changed: that takes a
@@ -34,6 +37,9 @@ impl Reloader {
             Ok(rules) => rules,
             Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
         };
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
         if config.asks_for_credentials() != self.current.asks_for_credentials() {
             return tracing::error!(
                 "whether credentials are asked for changes only with a restart: nothing is taken over"

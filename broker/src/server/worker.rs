@@ -23,6 +23,7 @@ use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{ConnectionTicket, Permit, Worker};
 use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
+use crate::tls::Certificates;
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
 const NEW_CONNECTIONS_MAX: usize = 1024;
@@ -45,6 +46,7 @@ pub(super) struct WorkerParts {
     pub(super) authenticator: Arc<SharedAuthenticator>,
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 /// A connection on its way to a worker.
@@ -126,7 +128,7 @@ async fn run(
         parts.authenticator,
         parts.workers,
     ));
-    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins));
+    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.certificates));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
     tokio::task::spawn_local(look_after(hub.clone(), handshakes.clone(), parts.counters.clone()));

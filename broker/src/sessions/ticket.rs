@@ -71,8 +71,11 @@ pub(crate) struct ConnectionTicket {
     abort: Rc<Notify>,
     /// What requests on this connection publish. Made when the first one does.
     publish_meter: OnceCell<Arc<PublishMeter>>,
-    /// Held for its drop.
-    _permit: Permit,
+    /// How many requests on this connection have tickets of their own.
+    streams: Cell<usize>,
+    /// The ticket of the connection, if this is that of one request among others.
+    connection: Option<Rc<ConnectionTicket>>,
+    permit: Permit,
 }
 
 impl ConnectionTicket {
@@ -86,8 +89,39 @@ impl ConnectionTicket {
             counters,
             abort: Rc::default(),
             publish_meter: OnceCell::new(),
-            _permit: permit,
+            streams: Cell::new(0),
+            connection: None,
+            permit,
         })
+    }
+
+    /// A ticket of its own for one request among others on this connection, counted like a connection and held to the same
+    /// limits. Giving it up gives up the whole connection.
+    ///
+    /// # Errors
+    /// Says which limit is reached.
+    pub(crate) fn for_stream(
+        self: &Rc<Self>,
+        total_max: usize,
+        per_address_max: usize,
+    ) -> Result<Rc<Self>, RefusalReason> {
+        let permit = Permit::take(&self.permit.held, self.permit.network, total_max, per_address_max)?;
+        self.counters.connections[Transport::Http as usize].add(1);
+        self.streams.set(self.streams.get() + 1);
+        Ok(Rc::new(Self {
+            transport: Cell::new(Transport::Http),
+            counters: self.counters.clone(),
+            abort: self.abort.clone(),
+            publish_meter: OnceCell::new(),
+            streams: Cell::new(0),
+            connection: Some(self.clone()),
+            permit,
+        }))
+    }
+
+    /// How many requests on this connection have tickets of their own.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.get()
     }
 
     /// What is counted of the connection's worker.
@@ -119,6 +153,9 @@ impl ConnectionTicket {
 impl Drop for ConnectionTicket {
     fn drop(&mut self) {
         self.counters.connections[self.transport.get() as usize].subtract(1);
+        if let Some(connection) = &self.connection {
+            connection.streams.set(connection.streams.get() - 1);
+        }
     }
 }
 

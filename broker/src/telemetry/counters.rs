@@ -146,17 +146,36 @@ pub(crate) enum HandshakeFailure {
     CrowdedOut,
     /// What it sent is not what is spoken here.
     Malformed,
+    /// The TLS hand-shake failed.
+    Tls,
+    /// Plain HTTP where TLS is spoken.
+    PlainOnTls,
+    /// TLS where plain HTTP is spoken.
+    TlsOnPlain,
+    /// The client left, or the broker stopped.
+    Left,
 }
 
 impl HandshakeFailure {
-    pub(crate) const ALL: [HandshakeFailure; 3] =
-        [HandshakeFailure::TimedOut, HandshakeFailure::CrowdedOut, HandshakeFailure::Malformed];
+    pub(crate) const ALL: [HandshakeFailure; 7] = [
+        HandshakeFailure::TimedOut,
+        HandshakeFailure::CrowdedOut,
+        HandshakeFailure::Malformed,
+        HandshakeFailure::Tls,
+        HandshakeFailure::PlainOnTls,
+        HandshakeFailure::TlsOnPlain,
+        HandshakeFailure::Left,
+    ];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             HandshakeFailure::TimedOut => "timed_out",
             HandshakeFailure::CrowdedOut => "crowded_out",
             HandshakeFailure::Malformed => "malformed",
+            HandshakeFailure::Tls => "tls",
+            HandshakeFailure::PlainOnTls => "plain_on_tls",
+            HandshakeFailure::TlsOnPlain => "tls_on_plain",
+            HandshakeFailure::Left => "left",
         }
     }
 }
@@ -243,6 +262,8 @@ pub(crate) struct Shared {
     pub(crate) store_commit_us: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
+    /// When the certificate expires, in seconds since 1970; 0 without TLS.
+    pub(crate) certificate_expires_unix: AtomicU64,
 }
 
 impl Shared {

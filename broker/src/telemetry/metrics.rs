@@ -188,6 +188,11 @@ impl Totals {
                 &one(self.sum(|worker| worker.outbox_bytes.value())),
             ),
             gauge(
+                "fanwire_certificate_expires_timestamp_seconds",
+                "When the TLS certificate expires, in seconds since 1970; 0 without TLS.",
+                &one(load(&shared.certificate_expires_unix)),
+            ),
+            gauge(
                 "fanwire_inbox_bytes",
                 "Bytes of publications that wait to be delivered by the workers.",
                 &one(load(&shared.inbox_bytes)),

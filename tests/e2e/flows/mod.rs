@@ -17,6 +17,7 @@ mod resuming;
 mod sdk;
 mod slow;
 mod starting;
+mod tls;
 
 use std::net::SocketAddr;
 

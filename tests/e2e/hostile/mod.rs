@@ -10,6 +10,7 @@ mod random;
 mod rates;
 mod requests;
 mod slow;
+mod tls;
 
 use std::net::SocketAddr;
 

@@ -167,21 +167,12 @@ impl Connection {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let readers = self.readers.clone();
         let mut scratch = readers.scratch().borrow_mut();
-        loop {
-            let Some(socket) = self.session.outlet().socket() else { return Poll::Ready(Ok(false)) };
-            ready!(socket.poll_read_ready(context))?;
-            match socket.try_read(&mut scratch) {
-                Ok(0) => return Poll::Ready(Ok(false)),
-                Ok(count) => {
-                    if self.phase == Phase::Open {
-                        self.read_bytes(&scratch[..count]);
-                    }
-                    return Poll::Ready(Ok(true));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        let Some(link) = self.session.outlet().link() else { return Poll::Ready(Ok(false)) };
+        let count = ready!(link.poll_read(context, &mut scratch))?;
+        if count > 0 && self.phase == Phase::Open {
+            self.read_bytes(&scratch[..count]);
         }
+        Poll::Ready(Ok(count > 0))
     }
 
     fn poll_waiting(&mut self, context: &mut Context<'_>) {

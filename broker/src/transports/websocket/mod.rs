@@ -8,18 +8,20 @@ mod reader;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use fanwire_core::{Close, Encoding, Identity, Refusal, Start};
 use fanwire_protocol::{ErrorCode, Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since};
 use http::{HeaderMap, Response, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 pub(crate) use reader::ReaderPool;
 
 use super::{ResponseBody, TransportRequest, Transports};
 use crate::auth::Admission;
-use crate::hub::{Keepalive, Outlet, Sink};
+use crate::hub::{Keepalive, Link, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, LiveSession, Worker};
 use crate::telemetry::Transport;
@@ -85,16 +87,27 @@ async fn start_when_upgraded(
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "the client left during the WebSocket handshake"),
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        return tracing::error!("a WebSocket was upgraded from something that is no TCP connection");
+    let Some((link, ahead)) = link_of(upgraded) else {
+        return tracing::error!("a WebSocket was upgraded from something that is no connection of ours");
     };
     let is_bare = matches!(dialect, Dialect::Bare { .. });
     ticket.become_transport(if is_bare { Transport::Bare } else { Transport::WebSocket });
-    session.outlet().connect(parts.io.into_inner());
+    session.outlet().connect(link);
     let mut connection = Connection::new(session, dialect, readers, ticket);
-    connection.begin(&parts.read_buf);
+    connection.begin(&ahead);
     // A task of its own, so that nothing of the handshake stays in memory for as long as the session lives.
     tokio::task::spawn_local(connection);
+}
+
+/// The socket under an upgraded connection, and what was read from it ahead of time.
+fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Some((Link::Plain(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+    let (socket, tls) = parts.io.into_inner().into_inner();
+    Some((Link::tls(socket, tls), parts.read_buf))
 }
 
 /// Opens the session. The inner error is for those who may not be here: they are told so over the WebSocket, because a browser
