@@ -186,9 +186,12 @@ fn reply_fields<E: FrameEncoder>(encoder: &mut E, reply: &Reply) {
                 encoder.boolean("gap", true);
             }
         }
-        Reply::Presence { topic, members } => {
+        Reply::Presence { topic, members, more } => {
             encoder.string("topic", topic.as_str());
             encoder.objects("members", members, member_fields);
+            if *more {
+                encoder.boolean("more", true);
+            }
         }
         Reply::Refreshed { expires } => optional_number(encoder, "expires", *expires),
         Reply::Response { data } => encoder.payload("data", "data_base64", data),

@@ -240,6 +240,8 @@ pub enum Reply {
         topic: Topic,
         /// Who is there.
         members: Vec<Member>,
+        /// Whether there are more than the broker names at once.
+        more: bool,
     },
     /// To [`Request::Refresh`].
     Refreshed {

@@ -60,6 +60,16 @@ impl Encoding {
         }
     }
 
+    /// Appends word of who came or left, a [`ServerFrame::Join`] or [`ServerFrame::Leave`]. Nothing for a bare WebSocket, and
+    /// for sessions that are given publications only.
+    pub fn encode_notice(self, frame: &ServerFrame, out: &mut Vec<u8>) {
+        match (self, frame) {
+            (Encoding::Sse, ServerFrame::Join { .. }) => sse_frame(out, "join", frame),
+            (Encoding::Sse, ServerFrame::Leave { .. }) => sse_frame(out, "leave", frame),
+            _ => self.encode_server(frame, out),
+        }
+    }
+
     /// Appends word that the session missed `missed` publications of `topic` because it is slow. A bare WebSocket has no
     /// way to be told.
     pub fn encode_lagged(self, topic: &Topic, missed: u64, out: &mut Vec<u8>) {
@@ -154,6 +164,13 @@ pub fn sse_gap(out: &mut Vec<u8>, topic: &str, missed: Option<u64>) {
         out.extend_from_slice(format!(",\"missed\":{missed}").as_bytes());
     }
     out.extend_from_slice(b"}\n\n");
+}
+
+/// Appends an event that carries a frame of the broker's own. Its JSON is one line.
+fn sse_frame(out: &mut Vec<u8>, event: &str, frame: &ServerFrame) {
+    out.extend_from_slice(format!("event: {event}\ndata: ").as_bytes());
+    json::encode_server(frame, out);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// Appends `data:` lines. Each of CR, LF and CRLF ends a line for the reader, which joins the lines with LF.

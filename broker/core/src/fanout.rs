@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
 use crate::{Audience, Broadcast, Encoding, Listener, Publication, SessionKey};
@@ -132,6 +133,18 @@ impl Fanout {
         }
     }
 
+    /// Calls `visit` once for every session that listens to `topic`, by name or by a pattern.
+    pub fn visit_once(&mut self, audience: &Audience, topic: &Topic, mut visit: impl FnMut(&Listener)) {
+        let mut wild: Vec<&Listener> = Vec::new();
+        audience.of_patterns(topic, |matching| wild.extend(matching));
+        self.serial += 1;
+        for listener in audience.of_topic(topic).iter().chain(wild) {
+            if self.mark(listener.session) {
+                visit(listener);
+            }
+        }
+    }
+
     /// Whether the session is met for the first time since the serial number was raised.
     fn mark(&mut self, session: SessionKey) -> bool {
         let index = session.0 as usize;
@@ -223,7 +236,7 @@ fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, encoding: 
 
 #[cfg(test)]
 mod tests {
-    use fanwire_protocol::{Epoch, Message, Pattern, Payload, Topic};
+    use fanwire_protocol::{Epoch, Message, Pattern, Payload};
 
     use super::*;
 

@@ -165,7 +165,7 @@ impl TopicLog {
 
     /// Lets go of everything and goes on after `head`, which may be of another epoch, and was accepted at `ts` or before.
     pub fn begin_after(&mut self, head: Position, ts: u64) {
-        (self.epoch, self.head, self.newest_ts) = (head.epoch, head.offset, ts);
+        (self.epoch, self.head, self.newest_ts, self.floor) = (head.epoch, head.offset, ts, 0);
         self.clear();
         self.lose_through(head.offset, ts);
     }
@@ -202,10 +202,13 @@ impl TopicLog {
         self.entries = VecDeque::new();
     }
 
-    /// Notes that nothing up to `offset`, accepted at `ts`, is held any more.
+    /// Notes that something at `offset`, accepted at `ts`, is not held any more. What is held before it, because the rule
+    /// has been changed in between, goes later and takes nothing of that back.
     fn lose_through(&mut self, offset: u64, ts: u64) {
-        self.floor = offset;
-        self.whole_from_ts = ts.saturating_add(1);
+        if offset >= self.floor {
+            self.floor = offset;
+            self.whole_from_ts = ts.saturating_add(1);
+        }
     }
 
     fn forget_oldest(&mut self) {

@@ -27,6 +27,8 @@ pub struct TopicPolicy {
     pub rate: Option<Rate>,
     /// Whether it is kept on disk, and publishes are acknowledged only once they are there.
     pub durable: bool,
+    /// Whether it is known who is subscribed, and told who comes and goes.
+    pub presence: bool,
 }
 
 impl TopicPolicy {
@@ -36,6 +38,7 @@ impl TopicPolicy {
         slow: SlowPolicy::Disconnect,
         rate: None,
         durable: false,
+        presence: false,
     };
 }
 
@@ -100,6 +103,7 @@ mod tests {
                 slow: SlowPolicy::Skip,
                 rate: None,
                 durable: false,
+                presence: false,
             },
             publish: None,
             subscribe: None,

@@ -11,7 +11,7 @@ use fanwire_protocol::{
 };
 use foldhash::fast::RandomState;
 
-use crate::{Action, Holder, Identity, Publish, Refusal, SubscriptionKey, Terms, decide};
+use crate::{Action, Holder, Identity, Presentee, Publish, Refusal, SubscriptionKey, Terms, decide};
 
 mod admission;
 
@@ -106,6 +106,13 @@ pub enum Effect {
         /// The key it was joined under.
         key: SubscriptionKey,
     },
+    /// Say who is subscribed.
+    Presence {
+        /// The request's `id`.
+        id: Option<u32>,
+        /// To what.
+        topic: Topic,
+    },
     /// Read history and answer.
     History {
         /// The request's `id`.
@@ -189,6 +196,12 @@ impl Session {
     /// The broker's name for the connection.
     pub fn connection(&self) -> String {
         format!("{:x}", self.connection)
+    }
+
+    /// The session as others are shown it in presence.
+    pub fn presentee(&self) -> Presentee {
+        let (user, info) = (self.identity.user().cloned(), self.identity.info().cloned());
+        Presentee { user, connection: self.connection, info }
     }
 
     /// The name the client gave itself in `connect`.
@@ -288,8 +301,7 @@ impl Session {
             }
             Request::Presence { topic } => {
                 decide(terms.rules, &self.identity, Action::ReadPresence, &topic.clone().into())?;
-                let message = format!("'{topic}' keeps no presence");
-                Err(Refusal { code: ErrorCode::Unavailable, message })
+                Ok(Effect::Presence { id, topic })
             }
             Request::Refresh { token } if terms.asks_for_credentials => {
                 Ok(Effect::Authenticate { id, token, purpose: Purpose::Refresh })

@@ -52,6 +52,10 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Publications in one answer to a history request.
     pub history_limit_max: usize,
+    /// Members in one answer to a presence request.
+    pub presence_members_max: usize,
+    /// How long a user whose last connection broke is still taken for present.
+    pub presence_grace: Duration,
     /// Publications in one call of `POST /publish`.
     pub batch_messages_max: usize,
     /// The body of one call of `POST /publish`.
@@ -81,6 +85,8 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
             history_limit_max: 1_000,
+            presence_members_max: 1_000,
+            presence_grace: Duration::from_secs(5),
             batch_messages_max: 1_000,
             batch_bytes_max: 16 * MIB,
         }

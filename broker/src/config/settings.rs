@@ -99,6 +99,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(limits.close_timeout, Raw::duration),
     setting!(limits.drain_timeout, Raw::duration),
     setting!(limits.history_limit_max, count),
+    setting!(limits.presence_members_max, count),
+    setting!(limits.presence_grace, Raw::duration),
     setting!(limits.batch_messages_max, count),
     setting!(limits.batch_bytes_max, bytes),
     setting!(history.bytes_max, |raw: Raw<'_>| at_least_one(raw.bytes()?)),

@@ -64,7 +64,7 @@ fn every_setting_can_be_made_in_every_source() {
         "log.format" => "json",
         "limits.message_bytes_max" => "9999",
         _ if key.ends_with("bytes_max") => "8MiB",
-        _ if key.ends_with("timeout") || key.ends_with("interval") => "3m",
+        _ if key.ends_with("timeout") || key.ends_with("grace") || key.ends_with("interval") => "3m",
         _ => "7",
     };
     for setting in SETTINGS {
@@ -328,6 +328,7 @@ fn topic_rules_keep_their_order() {
         subscribe: None,
         rate: None,
         durable: false,
+        presence: false,
     };
     let bounds = |messages, bytes, ttl| HistoryRule { messages, bytes, ttl };
     let expected = [
@@ -466,7 +467,7 @@ fn rules_in_the_example_load_when_uncommented() {
     let text: String = text.lines().map(uncomment).collect();
     let config = load_from(&text, &[], &[("data_dir", "data")]).unwrap();
     let patterns: Vec<&str> = config.topics.iter().map(|rule| rule.pattern.as_str()).collect();
-    assert_eq!(patterns, ["chat.>", "cursors.*", "orders.>", "users.{user}.>", "rooms.*"]);
+    assert_eq!(patterns, ["chat.>", "cursors.*", "orders.>", "lobby.*", "users.{user}.>", "rooms.*"]);
     assert_eq!(config.topics[1].history, None);
     assert!(config.topics[2].durable);
     let names: Vec<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();

@@ -13,11 +13,12 @@ use super::file::{Source, in_order};
 use super::rate::{self, RateLimit};
 use super::value::{Raw, kind};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "topic.match",
     "topic.history",
     "topic.slow",
     "topic.durable",
+    "topic.presence",
     "topic.publish",
     "topic.subscribe",
     "topic.rate",
@@ -41,6 +42,8 @@ pub struct TopicRule {
     pub rate: Option<RateLimit>,
     /// Whether the topic is kept on disk, in `data_dir`, and a publish acknowledged only once it is there.
     pub durable: bool,
+    /// Whether it is known who is subscribed, and told who comes and goes.
+    pub presence: bool,
 }
 
 /// What happens to a delivery that does not fit into a session's outbox.
@@ -109,6 +112,7 @@ fn read(
     let (mut publish, mut subscribe) = (None, None);
     let mut rate = None;
     let mut durable = None;
+    let mut presence = false;
     for (key, offset, value) in in_order(table) {
         let key = format!("topic.{key}");
         let refused = |reason| source.bad_value(offset, &key, reason);
@@ -117,6 +121,7 @@ fn read(
             "topic.history" => history = Some(read_history(source, offset, value)?),
             "topic.slow" => slow = read_slow(value).map_err(refused)?,
             "topic.durable" => durable = Some((offset, Raw::Toml(value).switch().map_err(refused)?)),
+            "topic.presence" => presence = Raw::Toml(value).switch().map_err(refused)?,
             "topic.publish" => publish = Some(read_access(value).map_err(refused)?),
             "topic.subscribe" => subscribe = Some(read_access(value).map_err(refused)?),
             "topic.rate" => rate = rate::read(Raw::Toml(value)).map_err(refused)?,
@@ -136,7 +141,7 @@ fn read(
     let durable = durable_at.is_some();
     let default = || Some(if durable { HistoryRule::durable() } else { HistoryRule::default() });
     let history = history.unwrap_or_else(default);
-    Ok((TopicRule { pattern, history, slow, durable, publish, subscribe, rate }, durable_at))
+    Ok((TopicRule { pattern, history, slow, durable, presence, publish, subscribe, rate }, durable_at))
 }
 
 fn read_pattern(value: &DeValue<'_>) -> Result<String, String> {

@@ -6,16 +6,19 @@
 //! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
 
 mod interest;
+mod present;
 mod stored;
 mod topic;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashMap;
 use fanwire_core::{
-    HistoryLimits, Missed, Page, Publication, Publish, Rate, Refusal, Rules, Start, TopicPolicy,
+    Departure, HistoryLimits, Missed, Page, Presentee, Publication, Publish, Rate, Refusal, Rules, Start,
+    TopicPolicy,
 };
 use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
 use foldhash::fast::RandomState;
@@ -26,6 +29,7 @@ use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::Shared;
 use interest::PatternInterest;
+use present::Expected;
 use topic::{Appended, TopicState};
 
 pub(crate) use stored::Resumed;
@@ -46,6 +50,8 @@ pub(crate) struct Engine {
     over_memory: Notify,
     /// What keeps durable topics; without it there are none.
     store: Option<Store>,
+    /// Where somebody may come back whose connection broke.
+    expected: Expected,
     /// Turns for those who read the disk.
     readings: Semaphore,
     /// Up to which topic the store has been tidied up in this round.
@@ -83,6 +89,8 @@ pub(crate) struct Joined {
     pub(crate) missed: Vec<Arc<Publication>>,
     /// `false` when something that was missed is no longer held.
     pub(crate) recovered: bool,
+    /// Whether presence is kept here, so that [`Engine::enter`] has to be told who has come.
+    pub(crate) has_presence: bool,
 }
 
 /// How history is read.
@@ -120,6 +128,7 @@ impl Engine {
         history_bytes_max: u64,
         counters: Arc<Shared>,
         store: Option<Store>,
+        presence_grace: Duration,
     ) -> Self {
         Self {
             topics: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
@@ -131,6 +140,7 @@ impl Engine {
             counters,
             over_memory: Notify::new(),
             store,
+            expected: Expected::new(presence_grace.as_millis() as u64),
             readings: Semaphore::new(stored::READINGS_MAX),
             tidied_until: Mutex::default(),
         }
@@ -201,14 +211,25 @@ impl Engine {
                 Start::Since(since) => topic.log().since(since.place_in(state.name())),
             };
             topic.listen(worker, self.inboxes.len());
-            Some(Joined { head: topic.log().head(), missed: publications, recovered })
+            let has_presence = topic.policy().presence;
+            Some(Joined { head: topic.log().head(), missed: publications, recovered, has_presence })
         })
     }
 
-    /// Ends what [`Engine::join`] began.
-    pub(crate) fn leave(&self, topic: &Topic, worker: usize) {
+    /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Engine::enter`] began.
+    pub(crate) fn leave(
+        &self,
+        topic: &Topic,
+        worker: usize,
+        present: Option<&Presentee>,
+        departure: Departure,
+    ) {
         if let Some(state) = self.find(topic) {
-            state.lock().stop_listening(worker);
+            let mut locked = state.lock();
+            locked.stop_listening(worker);
+            if let Some(presentee) = present {
+                self.exit(&mut locked, state.name(), presentee, departure);
+            }
         }
     }
 

@@ -174,7 +174,8 @@ impl Engine {
             let missed = if is_ahead { Vec::new() } else { log.since(Place::After(at)).publications };
             let head = Position { offset: head.offset.max(at.offset), ..head };
             locked.listen(worker, self.inboxes.len());
-            Some(Joined { head, missed, recovered: true })
+            let has_presence = locked.policy().presence;
+            Some(Joined { head, missed, recovered: true, has_presence })
         })
     }
 

@@ -3,6 +3,7 @@
 use fanwire_protocol::Payload;
 
 use super::*;
+use crate::hub::Batch;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -17,7 +18,15 @@ fn bench(history_bytes_max: u64) -> Bench {
     let pressure = Arc::new(Pressure::new(usize::MAX / 2, counters.clone()));
     let inboxes: Vec<_> = (0..2).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
     let rules = Rules::default();
-    let engine = Engine::new(inboxes.clone(), pressure, rules, history_bytes_max, counters.clone(), None);
+    let engine = Engine::new(
+        inboxes.clone(),
+        pressure,
+        rules,
+        history_bytes_max,
+        counters.clone(),
+        None,
+        Duration::ZERO,
+    );
     Bench { engine: Arc::new(engine), inboxes, counters }
 }
 
@@ -35,9 +44,9 @@ impl Bench {
     }
 
     fn waiting(&self, worker: usize) -> Vec<u64> {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         self.inboxes[worker].take(&mut batch, usize::MAX);
-        batch.iter().map(|broadcast| broadcast.publication.offset).collect()
+        batch.broadcasts.iter().map(|broadcast| broadcast.publication.offset).collect()
     }
 }
 
@@ -48,7 +57,7 @@ fn a_publication_goes_to_the_workers_that_listen_and_to_no_other() {
     assert_eq!(bench.publish("a", None).subscribers, 1);
     assert_eq!(bench.publish("b", None).subscribers, 0);
     assert_eq!((bench.waiting(0), bench.waiting(1)), (vec![], vec![1]));
-    bench.engine.leave(&topic("a"), 1);
+    bench.engine.leave(&topic("a"), 1, None, Departure::Left);
     bench.publish("a", None);
     assert!(bench.waiting(1).is_empty());
 }

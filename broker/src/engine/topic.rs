@@ -10,6 +10,7 @@ use fanwire_protocol::{Epoch, Position, Topic};
 
 use super::Accepted;
 use super::interest::PatternInterest;
+use super::present::Members;
 use crate::clock;
 use crate::hub::Inbox;
 use crate::store::Committed;
@@ -47,6 +48,7 @@ struct Inner {
     is_loaded: bool,
     /// How many publications are on their way to the disk.
     commits_pending: u32,
+    presence: Members,
 }
 
 /// The topic while its lock is held.
@@ -75,6 +77,7 @@ impl TopicState {
             is_retired: false,
             is_loaded: false,
             commits_pending: 0,
+            presence: None,
         };
         Self { name, inner: Mutex::new(inner) }
     }
@@ -105,7 +108,7 @@ impl Locked<'_> {
     ) -> Appended {
         let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
         self.0.used_us = now_us;
-        self.refresh_patterns(state, patterns);
+        self.refresh_patterns(&state.name, patterns);
         let subscribers = self.subscribers();
         if let Some(position) = self.repeated(publish.key.as_deref(), now_ms) {
             let accepted = Accepted { position, is_duplicate: true, subscribers };
@@ -137,7 +140,7 @@ impl Locked<'_> {
         let Committed { position, ts, is_duplicate } = committed;
         self.0.commits_pending -= 1;
         self.0.used_us = clock::monotonic_us();
-        self.refresh_patterns(state, patterns);
+        self.refresh_patterns(&state.name, patterns);
         let accepted = Accepted { position, is_duplicate, subscribers: self.subscribers() };
         let before = self.held();
         if is_duplicate {
@@ -160,11 +163,25 @@ impl Locked<'_> {
             return;
         }
         let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
-        for (worker, inbox) in inboxes.iter().enumerate() {
-            if listeners(&self.0.listening, worker) + listeners(&self.0.pattern_listening, worker) > 0 {
-                inbox.push(broadcast.clone());
-            }
+        for inbox in self.listening_inboxes(inboxes) {
+            inbox.push(broadcast.clone());
         }
+    }
+
+    /// The inboxes of the workers that listen.
+    pub(super) fn listening_inboxes<'i>(
+        &self,
+        inboxes: &'i [Arc<Inbox>],
+    ) -> impl Iterator<Item = &'i Arc<Inbox>> {
+        let listens = |(worker, _): &(usize, &'i Arc<Inbox>)| {
+            listeners(&self.0.listening, *worker) + listeners(&self.0.pattern_listening, *worker) > 0
+        };
+        inboxes.iter().enumerate().filter(listens).map(|(_, inbox)| inbox)
+    }
+
+    /// Who is there.
+    pub(super) fn presence(&mut self) -> &mut Members {
+        &mut self.0.presence
     }
 
     /// The memory held, in bytes and publications.
@@ -196,9 +213,10 @@ impl Locked<'_> {
         self.0.keys.as_mut()?.position_of(key?, now_ms)
     }
 
-    fn refresh_patterns(&mut self, state: &TopicState, patterns: &PatternInterest) {
+    /// Brings up to date who listens by a pattern to this topic, whose name is `name`.
+    pub(super) fn refresh_patterns(&mut self, name: &Topic, patterns: &PatternInterest) {
         let inner = &mut *self.0;
-        patterns.refresh(&state.name, &mut inner.patterns_as_of, &mut inner.pattern_listening);
+        patterns.refresh(name, &mut inner.patterns_as_of, &mut inner.pattern_listening);
     }
 
     fn subscribers(&self) -> u64 {
@@ -298,6 +316,7 @@ impl Locked<'_> {
         self.0.listening.is_empty()
             && (self.0.log.is_empty() || self.0.policy.durable)
             && self.0.commits_pending == 0
+            && self.0.presence.is_none()
             && self.0.used_us / 1000 + LINGER_MS <= now_ms
             && self.0.keys.as_mut().is_none_or(|keys| keys.is_empty(now_ms))
     }

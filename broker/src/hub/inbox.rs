@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::Broadcast;
+use fanwire_core::{Broadcast, Notice};
 use tokio::sync::Notify;
 
 use crate::telemetry::Shared;
@@ -21,10 +21,44 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Arc<Broadcast>>,
+    waiting: VecDeque<Item>,
     bytes: usize,
     /// Whether this inbox counts as over its bound.
     over: bool,
+}
+
+enum Item {
+    Broadcast(Arc<Broadcast>),
+    Notice(Arc<Notice>),
+}
+
+/// What one notice is accounted for, in bytes.
+const NOTICE_BYTES: usize = 512;
+
+impl Item {
+    fn cost(&self) -> usize {
+        match self {
+            Item::Broadcast(broadcast) => broadcast.publication.cost(),
+            Item::Notice(_) => NOTICE_BYTES,
+        }
+    }
+}
+
+/// What a worker takes out of its inbox at once, in order.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// The publications.
+    pub(crate) broadcasts: Vec<Arc<Broadcast>>,
+    /// Word of who came and left, each with the number of publications before it.
+    pub(crate) notices: Vec<(usize, Arc<Notice>)>,
+}
+
+impl Batch {
+    /// Forgets what has been delivered, and keeps the room it took.
+    pub(super) fn clear(&mut self) {
+        self.broadcasts.clear();
+        self.notices.clear();
+    }
 }
 
 /// Whether any queue of publications is fuller than it should be, and so publishers have to wait.
@@ -83,10 +117,19 @@ impl Inbox {
 
     /// Puts a publication at the end. Called under the lock of its topic: that is the order.
     pub(crate) fn push(&self, broadcast: Arc<Broadcast>) {
-        let cost = broadcast.publication.cost();
+        self.push_item(Item::Broadcast(broadcast));
+    }
+
+    /// Puts a notice at the end, likewise.
+    pub(crate) fn push_notice(&self, notice: Arc<Notice>) {
+        self.push_item(Item::Notice(notice));
+    }
+
+    fn push_item(&self, item: Item) {
+        let cost = item.cost();
         let mut queue = self.lock();
         let was_empty = queue.waiting.is_empty();
-        queue.waiting.push_back(broadcast);
+        queue.waiting.push_back(item);
         queue.bytes += cost;
         if !queue.over && queue.bytes > self.pressure.bytes_max {
             queue.over = true;
@@ -104,15 +147,18 @@ impl Inbox {
         self.filled.notified().await;
     }
 
-    /// Moves about `bytes_max` bytes of what waits to `batch`, at least one publication; `false` if nothing waits.
-    pub(crate) fn take(&self, batch: &mut Vec<Arc<Broadcast>>, bytes_max: usize) -> bool {
+    /// Moves about `bytes_max` bytes of what waits to `batch`, at least one item; `false` if nothing waits.
+    pub(crate) fn take(&self, batch: &mut Batch, bytes_max: usize) -> bool {
         let mut taken = 0;
         let mut queue = self.lock();
         while taken < bytes_max
-            && let Some(broadcast) = queue.waiting.pop_front()
+            && let Some(item) = queue.waiting.pop_front()
         {
-            taken += broadcast.publication.cost();
-            batch.push(broadcast);
+            taken += item.cost();
+            match item {
+                Item::Broadcast(broadcast) => batch.broadcasts.push(broadcast),
+                Item::Notice(notice) => batch.notices.push((batch.broadcasts.len(), notice)),
+            }
         }
         queue.bytes -= taken;
         let relieved = queue.over && queue.bytes <= self.pressure.bytes_max / 2;
@@ -160,12 +206,12 @@ mod tests {
         }
         inbox.push(broadcast());
         assert!(pressure.is_high());
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         assert!(inbox.take(&mut batch, 1));
         assert!(pressure.is_high(), "not yet half empty");
         assert!(inbox.take(&mut batch, 2 * cost));
         assert!(!pressure.is_high());
-        assert_eq!(batch.len(), 3);
+        assert_eq!(batch.broadcasts.len(), 3);
         assert!(inbox.take(&mut batch, usize::MAX));
         assert!(!inbox.take(&mut batch, usize::MAX));
         assert_eq!(pressure.counters.inbox_bytes.load(Ordering::Relaxed), 0);

@@ -12,10 +12,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::{Audience, Broadcast, Encoding, Fanout, SessionKey, SubscriptionKey};
+use fanwire_core::{Audience, Broadcast, Encoding, Fanout, Notice, SessionKey, SubscriptionKey};
 use fanwire_protocol::Pattern;
 
-pub(crate) use inbox::{Inbox, Pressure};
+pub(crate) use inbox::{Batch, Inbox, Pressure};
 pub(crate) use link::Link;
 pub(crate) use outlet::{Keepalive, Outlet, Sink};
 
@@ -134,7 +134,7 @@ impl Hub {
 
     /// Delivers what comes into the inbox, for as long as the worker runs.
     pub(crate) async fn run(self: Rc<Self>) {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         let mut touched = Vec::new();
         loop {
             self.inbox.filled().await;
@@ -150,7 +150,7 @@ impl Hub {
     /// Delivers what waits in the inbox now, ahead of the next tick: for a session that is about to end and is still owed
     /// what was published before.
     pub(crate) fn deliver_waiting(&self) {
-        let (mut batch, mut touched) = (Vec::new(), Vec::new());
+        let (mut batch, mut touched) = (Batch::default(), Vec::new());
         for _ in 0..TICKS_AHEAD_MAX {
             if !self.inbox.take(&mut batch, TICK_BYTES_MAX) {
                 return;
@@ -161,7 +161,25 @@ impl Hub {
     }
 
     /// One tick: every touched session is written to once, with all that has gathered for it.
-    fn tick(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<Outlet>>) {
+    fn tick(&self, batch: &Batch, touched: &mut Vec<Rc<Outlet>>) {
+        let mut begin = 0;
+        for (end, notice) in &batch.notices {
+            self.fan_out(&batch.broadcasts[begin..*end], touched);
+            self.tell(notice, touched);
+            begin = *end;
+        }
+        self.fan_out(&batch.broadcasts[begin..], touched);
+        for outlet in touched.drain(..) {
+            outlet.flush(&self.counters);
+        }
+        let now_us = clock::monotonic_us();
+        for broadcast in &batch.broadcasts {
+            self.counters.delivered_after(now_us.saturating_sub(broadcast.publication.accepted_us));
+        }
+    }
+
+    /// Puts publications into the outboxes of those who listen, and notes whose they are.
+    fn fan_out(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<Outlet>>) {
         let outlets = self.outlets.borrow();
         self.fanout.borrow_mut().run(
             self.worker,
@@ -174,12 +192,18 @@ impl Hub {
                 }
             },
         );
-        for outlet in touched.drain(..) {
-            outlet.flush(&self.counters);
-        }
-        let now_us = clock::monotonic_us();
-        for broadcast in batch {
-            self.counters.delivered_after(now_us.saturating_sub(broadcast.publication.accepted_us));
-        }
+    }
+
+    /// Puts word of who came or left into the outboxes of those who listen, once into each.
+    fn tell(&self, notice: &Notice, touched: &mut Vec<Rc<Outlet>>) {
+        let outlets = self.outlets.borrow();
+        self.fanout.borrow_mut().visit_once(&self.audience.borrow(), notice.topic(), |listener| {
+            let is_excepted = notice.except == Some((self.worker, listener.session));
+            let Some(outlet) = &outlets[listener.session.0 as usize] else { return };
+            let frame = notice.frame(listener.encoding);
+            if !is_excepted && !frame.is_empty() && outlet.push_notice(notice, frame, &self.counters) {
+                touched.push(outlet.clone());
+            }
+        });
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use fanwire_core::{
-    Broadcast, Close, Delivery, Encoding, Liveness, Outbox, Publication, Pulse, SlowPolicy, Written,
+    Broadcast, Close, Delivery, Encoding, Liveness, Notice, Outbox, Publication, Pulse, SlowPolicy, Written,
 };
 use fanwire_protocol::CloseCode;
 use tokio::sync::Notify;
@@ -105,6 +105,28 @@ impl Outlet {
         // What takes the place of something that was counted as delivered, but was not, makes up for it.
         counters.deliveries.add(count as u64);
         counters.deliveries.subtract(skipped as u64);
+        !self.is_touched.replace(true)
+    }
+
+    /// Adds word of who came or left, likewise. Where publications may be skipped, so may it.
+    pub(crate) fn push_notice(&self, notice: &Notice, frame: Bytes, counters: &WorkerCounters) -> bool {
+        if self.is_closing.get() {
+            return false;
+        }
+        let delivery = Delivery::Chunk(frame, 1);
+        let mut outbox = self.outbox.borrow_mut();
+        let skipped = match notice.slow {
+            SlowPolicy::Disconnect => {
+                if outbox.push(delivery).is_err() {
+                    drop(outbox);
+                    self.is_too_slow(0, counters);
+                    return false;
+                }
+                0
+            }
+            SlowPolicy::Skip | SlowPolicy::Latest => outbox.push_or_skip(notice.topic(), delivery),
+        };
+        counters.dropped(DropReason::Skipped, skipped as u64);
         !self.is_touched.replace(true)
     }
 

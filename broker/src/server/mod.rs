@@ -236,8 +236,15 @@ impl Server {
         let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
         let history_bytes_max = self.config.history.bytes_max;
         let store = self.store.take();
-        let engine =
-            Engine::new(inboxes.clone(), pressure.clone(), rules, history_bytes_max, shared.clone(), store);
+        let engine = Engine::new(
+            inboxes.clone(),
+            pressure.clone(),
+            rules,
+            history_bytes_max,
+            shared.clone(),
+            store,
+            limits.presence_grace,
+        );
         let engine = Arc::new(engine);
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
@@ -275,7 +282,13 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
             SlowRule::Skip => SlowPolicy::Skip,
             SlowRule::Latest => SlowPolicy::Latest,
         };
-        let policy = TopicPolicy { history, slow, durable: rule.durable, rate: rule.rate.map(rate) };
+        let policy = TopicPolicy {
+            history,
+            slow,
+            rate: rule.rate.map(rate),
+            durable: rule.durable,
+            presence: rule.presence,
+        };
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
     Ok(Rules::new(rules, unruled_access(config)))
@@ -320,7 +333,10 @@ async fn keep_tidy(engine: &Arc<Engine>) {
                     tracing::error!(%error, "tidying up the store broke off");
                 }
             }
-            _ = measuring.tick() => engine.measure_store(),
+            _ = measuring.tick() => {
+                engine.measure_store();
+                engine.expire_presence();
+            }
             () = engine.outgrown() => engine.evict(),
         }
     }

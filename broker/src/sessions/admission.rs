@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use fanwire_core::{Admitted, Close, Holder, Identity, Purpose, Refusal, SubscriptionKey};
+use fanwire_core::{Admitted, Close, Departure, Holder, Identity, Purpose, Refusal, SubscriptionKey};
 use fanwire_protocol::{ErrorCode, Pattern, ServerFrame};
 
 use super::LiveSession;
@@ -79,7 +79,7 @@ impl LiveSession {
         reason: &str,
     ) {
         for (pattern, key) in ended {
-            self.leave(&pattern, key);
+            self.leave(&pattern, key, Departure::Left);
             self.send(&ServerFrame::Unsubscribed { pattern, code, reason: reason.to_owned() });
         }
     }

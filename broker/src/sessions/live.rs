@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fanwire_core::{
-    Close, Effect, Encoding, Identity, Page, Publication, Publish, Refusal, Session, SessionKey, Start,
+    Close, Departure, Effect, Encoding, Identity, Page, Presentee, Publication, Publish, Refusal, Session,
+    SessionKey, Start,
 };
 use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, ServerFrame,
@@ -14,10 +14,11 @@ use fanwire_protocol::{
 };
 
 use super::admission::Checking;
-use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
+use super::waiting::Waiting;
+use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
 use crate::clock;
-use crate::engine::{Accepted, Engine, History, Joined, Reading, Resumed};
+use crate::engine::{Accepted, Engine, History, Joined, Reading};
 use crate::hub::Outlet;
 
 /// How many bytes of replies are gathered before they are put into the outbox.
@@ -25,27 +26,22 @@ const REPLIES_GATHERED_BYTES: usize = 64 * 1024;
 
 /// One connected client. Dropping it ends all its subscriptions.
 pub(crate) struct LiveSession {
-    worker: Rc<Worker>,
-    outlet: Rc<Outlet>,
-    key: SessionKey,
-    encoding: Encoding,
+    pub(super) worker: Rc<Worker>,
+    pub(super) outlet: Rc<Outlet>,
+    pub(super) key: SessionKey,
+    pub(super) encoding: Encoding,
     pub(super) session: Session,
     meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
+    /// Where it is present, and as whom.
+    pub(super) present: Vec<(Topic, Presentee)>,
+    /// How it ends, if it ends now.
+    departure: Departure,
     /// What the session waits for. Most never do.
-    waiting: Option<Box<Waiting>>,
+    pub(super) waiting: Option<Box<Waiting>>,
     /// A token of the session that is being checked.
     pub(super) checking: Option<Checking>,
-}
-
-/// What a session waits for while it goes on.
-#[derive(Default)]
-struct Waiting {
-    receipts: Arc<Receipts>,
-    readings: Vec<Work>,
-    /// The topics whose place is held: the engine does not know yet that the session listens.
-    catching_up: Vec<Topic>,
 }
 
 /// What a subscription that was just opened begins with.
@@ -82,7 +78,7 @@ impl LiveSession {
     fn begin(worker: Rc<Worker>, outlet: Rc<Outlet>, encoding: Encoding, session: Session) -> Self {
         worker.release_keys();
         let key = worker.hub.open(outlet.clone());
-        let meter = PublishMeter::default();
+        let (meter, departure) = (PublishMeter::default(), Departure::Broken);
         Self {
             worker,
             outlet,
@@ -91,6 +87,8 @@ impl LiveSession {
             session,
             meter,
             replies: Vec::new(),
+            present: Vec::new(),
+            departure,
             waiting: None,
             checking: None,
         }
@@ -134,7 +132,13 @@ impl LiveSession {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         let (opened, after) = match pattern.to_topic() {
             Some(topic) => {
-                let Joined { head, missed, recovered } = engine.join(&topic, hub.worker(), start)?;
+                let Joined { head, missed, recovered, has_presence } =
+                    engine.join(&topic, hub.worker(), start)?;
+                if has_presence {
+                    let presentee = self.session.presentee();
+                    engine.enter(&topic, &presentee, (hub.worker(), self.key));
+                    self.present.push((topic, presentee));
+                }
                 (Opened { head: Some(head), recovered, missed }, head.offset)
             }
             None => {
@@ -150,120 +154,19 @@ impl LiveSession {
         Some(opened)
     }
 
-    /// Notes the subscription to a topic, of which the session hears nothing before it has been given what it missed.
-    fn hold_place(&mut self, pattern: &Pattern) -> Topic {
-        let topic = pattern.to_topic().expect("only plain topics are read from the disk");
-        let key = self.worker.hub.hold_place(pattern, self.key, self.encoding);
-        self.session.subscribed(pattern.clone(), key);
-        self.waiting.get_or_insert_default().catching_up.push(topic.clone());
-        topic
-    }
-
-    /// Begins to give the session what it missed.
-    fn begin_catching_up(
-        &mut self,
-        topic: Topic,
-        resumed: Result<Resumed, Refusal>,
-    ) -> Result<Opened, Refusal> {
-        match resumed {
-            Ok(Resumed { head, recovered, piece }) => {
-                let (worker, outlet) = (self.worker.clone(), self.outlet.clone());
-                let work = Work::catch_up(worker, outlet, topic, piece.at);
-                self.waiting.get_or_insert_default().readings.push(work);
-                Ok(Opened { head: Some(head), recovered, missed: piece.publications })
-            }
-            Err(refusal) => {
-                let pattern = Pattern::from(topic);
-                if let Some(key) = self.session.unsubscribed(&pattern) {
-                    self.leave(&pattern, key);
-                }
-                Err(refusal)
-            }
-        }
-    }
-
-    /// Lets a session that has been given everything before hear the rest.
-    fn caught_up(&mut self, topic: Topic, joined: Joined) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.catching_up.retain(|catching_up| *catching_up != topic);
-        }
-        let pattern = Pattern::from(topic);
-        let key = self.session.subscriptions().find(|(subscribed, _)| **subscribed == pattern);
-        if let Some((_, key)) = key {
-            self.worker.hub.resume(&pattern, key, joined.head.offset);
-        }
-        self.replay(joined.missed);
-    }
-
-    /// Goes on with what the session waits for. Called whenever its task runs; returns why the session has to end, if a
-    /// publication of a session that has no frames to be told in was not accepted.
-    pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
-        let waiting = self.waiting.as_mut()?;
-        let mut refused = None;
-        let arrived = waiting.receipts.take(context);
-        let mut read = Vec::new();
-        waiting.readings.retain_mut(|reading| match reading.poll(context) {
-            Poll::Ready(done) => {
-                read.push(done);
-                false
-            }
-            Poll::Pending => true,
-        });
-        // What has just begun has to be polled once, or it would never wake anybody.
-        let has_begun = !read.is_empty();
-        for Receipted { id, topic, result } in arrived {
-            match result {
-                Err(refusal) if self.encoding == Encoding::Bare => refused = Some(refusal),
-                result => self.send_receipt(id, topic, result),
-            }
-        }
-        for done in read {
-            match done {
-                Read::Resumed { id, topic, result } => self.answer_subscribe(id, topic, result),
-                Read::CaughtUp { topic, joined } => self.caught_up(topic, joined),
-                Read::Answered(frame) => self.send(&frame),
-            }
-        }
-        self.flush_replies();
-        if has_begun { self.poll_waiting(context).or(refused) } else { refused }
-    }
-
-    fn answer_subscribe(&mut self, id: Option<u32>, topic: Topic, resumed: Result<Resumed, Refusal>) {
-        let pattern = Pattern::from(topic.clone());
-        match self.begin_catching_up(topic, resumed) {
-            Ok(opened) => self.announce(id, pattern, opened),
-            Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
-        }
-    }
-
-    fn announce(&mut self, id: Option<u32>, pattern: Pattern, opened: Opened) {
+    pub(super) fn announce(&mut self, id: Option<u32>, pattern: Pattern, opened: Opened) {
         let Opened { head: position, recovered, missed } = opened;
         self.reply(id, || Reply::Subscribed { pattern, position, recovered });
         self.replay(missed);
     }
 
-    fn send_receipt(&mut self, id: Option<u32>, topic: Topic, result: Result<Accepted, Refusal>) {
+    pub(super) fn send_receipt(&mut self, id: Option<u32>, topic: Topic, result: Result<Accepted, Refusal>) {
         match result {
             Ok(Accepted { position, is_duplicate, .. }) => {
                 self.reply(id, || Reply::Published(Receipt { topic, position, duplicate: is_duplicate }));
             }
             Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
         }
-    }
-
-    /// Whether receipts are still on their way to this session.
-    pub(crate) fn is_owed_receipts(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.receipts.are_owed())
-    }
-
-    /// Whether something is being read for this session that it has not been given yet.
-    pub(crate) fn is_reading(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| !waiting.readings.is_empty())
-    }
-
-    /// Whether so much is being read for this session that no more of its requests should be handled for now.
-    pub(crate) fn is_reading_enough(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.readings.len() >= READINGS_MAX)
     }
 
     /// Puts what was missed into the outlet, after all replies given so far.
@@ -348,9 +251,10 @@ impl LiveSession {
                 self.reply(Some(id), || Reply::Subscribed { pattern, position, recovered: true });
             }
             Effect::Unsubscribe { id, pattern, key } => {
-                self.leave(&pattern, key);
+                self.leave(&pattern, key, Departure::Left);
                 self.reply(id, || Reply::Unsubscribed { pattern });
             }
+            Effect::Presence { id, topic } => self.presence(id, topic),
             Effect::History { id, topic, since, limit, reverse } => {
                 let reading = if reverse {
                     Reading::Backward { until: since, limit }
@@ -373,8 +277,16 @@ impl LiveSession {
         })
     }
 
-    fn read(&mut self, work: Work) {
-        self.waiting.get_or_insert_default().readings.push(work);
+    fn presence(&mut self, id: Option<u32>, topic: Topic) {
+        match self.worker.engine.members(&topic, self.worker.limits.presence_members_max) {
+            Some((members, more)) => self.reply(id, || Reply::Presence { topic, members, more }),
+            None => {
+                let message = format!(
+                    "'{topic}' keeps no presence: a [[topic]] rule with presence = true changes that"
+                );
+                self.send(&ServerFrame::Error { id, code: ErrorCode::Unavailable, message });
+            }
+        }
     }
 
     fn history(&mut self, id: Option<u32>, topic: Topic, reading: Reading) {
@@ -437,7 +349,17 @@ impl LiveSession {
         }
     }
 
-    pub(super) fn leave(&mut self, pattern: &Pattern, key: fanwire_core::SubscriptionKey) {
+    /// Notes how the session ends, for those who see it leave. Unless it says otherwise, its connection broke.
+    pub(crate) fn depart(&mut self, departure: Departure) {
+        self.departure = departure;
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        pattern: &Pattern,
+        key: fanwire_core::SubscriptionKey,
+        departure: Departure,
+    ) {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         hub.leave(pattern, key);
         let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };
@@ -447,7 +369,9 @@ impl LiveSession {
             Some(waiting.catching_up.swap_remove(index))
         });
         if catching_up.is_none() {
-            engine.leave(&topic, hub.worker());
+            let present = self.present.iter().position(|(present, _)| *present == topic);
+            let present = present.map(|index| self.present.swap_remove(index).1);
+            engine.leave(&topic, hub.worker(), present.as_ref(), departure);
         }
     }
 }
@@ -463,7 +387,7 @@ fn history_reply(id: u32, topic: Topic, history: History) -> ServerFrame {
 impl Drop for LiveSession {
     fn drop(&mut self) {
         for (pattern, key) in self.session.end() {
-            self.leave(&pattern, key);
+            self.leave(&pattern, key, self.departure);
         }
         self.worker.hub.close(self.key);
         match self.waiting.take() {

@@ -9,6 +9,7 @@ mod meter;
 mod network;
 mod publisher;
 mod ticket;
+mod waiting;
 mod work;
 
 use std::cell::{Cell, RefCell};

@@ -85,6 +85,7 @@ fn reply<'a, V: FieldValue<'a>>(frame_type: &str, object: &Object<V>) -> Result<
         "presence" => Ok(Reply::Presence {
             topic: object.topic()?,
             members: objects(object, Field::Members, "members[].", member)?,
+            more: object.boolean(Field::More)?.unwrap_or(false),
         }),
         "refreshed" => Ok(Reply::Refreshed { expires: object.number(Field::Expires)? }),
         "response" => Ok(Reply::Response { data: object.data()? }),

@@ -203,8 +203,8 @@ fn reply(payload: &BoxedStrategy<Payload>) -> impl Strategy<Value = Reply> {
         (topic(), position(), vec(message(payload), 0..20), any::<bool>(), any::<bool>()).prop_map(
             |(topic, position, messages, more, gap)| Reply::History { topic, position, messages, more, gap }
         ),
-        (topic(), vec(member(payload), 0..20))
-            .prop_map(|(topic, members)| Reply::Presence { topic, members }),
+        (topic(), vec(member(payload), 0..20), any::<bool>())
+            .prop_map(|(topic, members, more)| Reply::Presence { topic, members, more }),
         any::<Option<u64>>().prop_map(|expires| Reply::Refreshed { expires }),
         payload.clone().prop_map(|data| Reply::Response { data }),
         Just(Reply::Pong),

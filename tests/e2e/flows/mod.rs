@@ -12,6 +12,7 @@ mod operating;
 mod order;
 mod patterns;
 mod polling;
+mod presence;
 pub(crate) mod proxy;
 mod resuming;
 mod sdk;

@@ -115,6 +115,19 @@ fn publications_placed_elsewhere_are_held_if_they_follow_on() {
 }
 
 #[test]
+fn a_loss_is_not_forgotten_when_something_older_goes() {
+    let mut log = log();
+    append(&mut log, &LIMITS, 10);
+    append(&mut log, &HistoryLimits::OFF, 20);
+    append(&mut log, &LIMITS, 30);
+    log.trim(&LIMITS, 1_011_000);
+    check_since(&log, at(1), &[3], false);
+    check_since(&log, at(2), &[3], true);
+    check_since(&log, Place::Moment(15), &[3], false);
+    check_since(&log, Place::Moment(21), &[3], true);
+}
+
+#[test]
 fn clearing_is_never_hidden() {
     let mut log = log();
     append(&mut log, &LIMITS, 0);

@@ -89,7 +89,6 @@ fn patterns_cannot_resume() {
 #[test]
 fn what_the_broker_is_not_set_up_for_is_said() {
     for request in [
-        Request::Presence { topic: "a".parse().unwrap() },
         Request::Refresh { token: "t".to_owned() },
         Request::Call { method: "m".to_owned(), data: Payload::text("") },
     ] {

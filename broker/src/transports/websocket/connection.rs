@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use fanwire_core::Close;
+use fanwire_core::{Close, Departure};
 use fanwire_protocol::{CloseCode, ServerFrame};
 use tungstenite::{Error, Message};
 
@@ -117,6 +117,7 @@ impl Connection {
             (None, Ok(())) => {}
             (None, Err(Error::ConnectionClosed)) => {
                 self.counters().closes_by_client.add(1);
+                self.session.depart(Departure::Left);
                 self.begin_leaving(false);
             }
             (None, Err(error)) => self.leave(&close_for(&error)),
@@ -132,6 +133,9 @@ impl Connection {
             "session closed"
         );
         self.counters().close(close.code);
+        if !close.code.should_reconnect() {
+            self.session.depart(Departure::Left);
+        }
         self.begin_leaving(close.code == CloseCode::TooSlow);
         if let Some(code) = close.error {
             let message = close.reason.clone();

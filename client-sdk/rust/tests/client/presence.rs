@@ -34,7 +34,8 @@ async fn those_who_are_there_are_told_over_a_broken_connection() {
             peer.cut();
             let mut peer = broker.accept().await;
             assert_eq!(question(&mut peer).await, id);
-            let reply = Reply::Presence { topic: "a".parse().unwrap(), members: members.clone() };
+            let reply =
+                Reply::Presence { topic: "a".parse().unwrap(), members: members.clone(), more: false };
             peer.reply(id, reply).await;
             peer
         };

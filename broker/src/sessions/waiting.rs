@@ -1,0 +1,133 @@
+//! A session and what it waits for: receipts of what is on its way to the disk, and what it missed and only the disk holds.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use fanwire_core::{Departure, Encoding, Refusal};
+use fanwire_protocol::{Pattern, ServerFrame, Topic};
+
+use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
+use super::{LiveSession, Opened};
+use crate::engine::{Joined, Resumed};
+
+/// What a session waits for while it goes on.
+#[derive(Default)]
+pub(super) struct Waiting {
+    pub(super) receipts: Arc<Receipts>,
+    pub(super) readings: Vec<Work>,
+    /// The topics whose place is held: the engine does not know yet that the session listens.
+    pub(super) catching_up: Vec<Topic>,
+}
+
+impl LiveSession {
+    /// Notes the subscription to a topic, of which the session hears nothing before it has been given what it missed.
+    pub(super) fn hold_place(&mut self, pattern: &Pattern) -> Topic {
+        let topic = pattern.to_topic().expect("only plain topics are read from the disk");
+        let key = self.worker.hub.hold_place(pattern, self.key, self.encoding);
+        self.session.subscribed(pattern.clone(), key);
+        self.waiting.get_or_insert_default().catching_up.push(topic.clone());
+        topic
+    }
+
+    /// Begins to give the session what it missed.
+    pub(super) fn begin_catching_up(
+        &mut self,
+        topic: Topic,
+        resumed: Result<Resumed, Refusal>,
+    ) -> Result<Opened, Refusal> {
+        match resumed {
+            Ok(Resumed { head, recovered, piece }) => {
+                let (worker, outlet) = (self.worker.clone(), self.outlet.clone());
+                let work = Work::catch_up(worker, outlet, topic, piece.at);
+                self.waiting.get_or_insert_default().readings.push(work);
+                Ok(Opened { head: Some(head), recovered, missed: piece.publications })
+            }
+            Err(refusal) => {
+                let pattern = Pattern::from(topic);
+                if let Some(key) = self.session.unsubscribed(&pattern) {
+                    self.leave(&pattern, key, Departure::Left);
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Lets a session that has been given everything before hear the rest.
+    fn caught_up(&mut self, topic: Topic, joined: Joined) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.catching_up.retain(|catching_up| *catching_up != topic);
+        }
+        if joined.has_presence {
+            let presentee = self.session.presentee();
+            self.worker.engine.enter(&topic, &presentee, (self.worker.hub.worker(), self.key));
+            self.present.push((topic.clone(), presentee));
+        }
+        let pattern = Pattern::from(topic);
+        let key = self.session.subscriptions().find(|(subscribed, _)| **subscribed == pattern);
+        if let Some((_, key)) = key {
+            self.worker.hub.resume(&pattern, key, joined.head.offset);
+        }
+        self.replay(joined.missed);
+    }
+
+    /// Goes on with what the session waits for. Called whenever its task runs; returns why the session has to end, if a
+    /// publication of a session that has no frames to be told in was not accepted.
+    pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
+        let waiting = self.waiting.as_mut()?;
+        let mut refused = None;
+        let arrived = waiting.receipts.take(context);
+        let mut read = Vec::new();
+        waiting.readings.retain_mut(|reading| match reading.poll(context) {
+            Poll::Ready(done) => {
+                read.push(done);
+                false
+            }
+            Poll::Pending => true,
+        });
+        // What has just begun has to be polled once, or it would never wake anybody.
+        let has_begun = !read.is_empty();
+        for Receipted { id, topic, result } in arrived {
+            match result {
+                Err(refusal) if self.encoding == Encoding::Bare => refused = Some(refusal),
+                result => self.send_receipt(id, topic, result),
+            }
+        }
+        for done in read {
+            match done {
+                Read::Resumed { id, topic, result } => self.answer_subscribe(id, topic, result),
+                Read::CaughtUp { topic, joined } => self.caught_up(topic, joined),
+                Read::Answered(frame) => self.send(&frame),
+            }
+        }
+        self.flush_replies();
+        if has_begun { self.poll_waiting(context).or(refused) } else { refused }
+    }
+
+    fn answer_subscribe(&mut self, id: Option<u32>, topic: Topic, resumed: Result<Resumed, Refusal>) {
+        let pattern = Pattern::from(topic.clone());
+        match self.begin_catching_up(topic, resumed) {
+            Ok(opened) => self.announce(id, pattern, opened),
+            Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
+        }
+    }
+
+    /// Whether receipts are still on their way to this session.
+    pub(crate) fn is_owed_receipts(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.receipts.are_owed())
+    }
+
+    /// Whether something is being read for this session that it has not been given yet.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.readings.is_empty())
+    }
+
+    /// Whether so much is being read for this session that no more of its requests should be handled for now.
+    pub(crate) fn is_reading_enough(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.readings.len() >= READINGS_MAX)
+    }
+
+    /// Begins to read something for the session.
+    pub(super) fn read(&mut self, work: Work) {
+        self.waiting.get_or_insert_default().readings.push(work);
+    }
+}
