@@ -5,6 +5,7 @@
 //! leaves. ARCHITECTURE.md walks a publication through them.
 
 mod auth;
+mod client;
 mod clock;
 pub mod config;
 mod engine;

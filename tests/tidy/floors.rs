@@ -20,7 +20,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 /// The modules of the broker from the ground up. A module may import those below its own floor, never a neighbour.
 const FLOORS: [&[&str]; 8] = [
     &["clock", "problem", "secret"],
-    &["topic_path", "token", "key_hash"],
+    &["topic_path", "token", "key_hash", "client"],
     &["auth", "hooks", "telemetry", "config", "store", "tls"],
     &["hub"],
     &["engine"],

@@ -9,15 +9,18 @@ use http::HeaderMap;
 
 use super::api_key::{self, ApiKey};
 use super::credential;
+use super::key_set::KeySet;
 use crate::clock;
 use crate::key_hash::KEY_PREFIX;
-use crate::token::{ClaimRules, VerifyingKey, verify};
+use crate::token::{ClaimRules, TokenError, Unverified, VerifyingKey};
 
 /// What is accepted as credentials.
 #[derive(Debug, Default)]
 pub(crate) struct Authenticator {
     /// What tokens may be signed with.
     pub(crate) keys: Vec<VerifyingKey>,
+    /// What else tokens may be signed with, as an identity provider publishes it.
+    pub(crate) key_set: Option<Arc<KeySet>>,
     /// What tokens must say.
     pub(crate) claims: ClaimRules,
     /// Keys of back ends.
@@ -85,7 +88,7 @@ impl Admission {
 impl Authenticator {
     /// Whether credentials are looked at at all. If not, the broker is open.
     pub(crate) fn is_on(&self) -> bool {
-        !self.keys.is_empty() || !self.api_keys.is_empty()
+        !self.keys.is_empty() || self.key_set.is_some() || !self.api_keys.is_empty()
     }
 
     /// Judges the credentials of a request. Cookies count only if `has_cookies` says that the page they came from may use
@@ -122,7 +125,17 @@ impl Authenticator {
                 }
             };
         }
-        Ok(verify(shown, &self.keys, &self.claims, clock::unix_ms())?)
+        let token = Unverified::parse(shown)?;
+        let claims = match (token.verify(&self.keys), &self.key_set) {
+            // Nobody publishes a shared secret, so for a token signed with one there is nothing to fetch.
+            (Err(TokenError::Algorithm | TokenError::UnknownKey | TokenError::Signature), Some(key_set))
+                if !token.algorithm().is_symmetric() =>
+            {
+                token.verify(&key_set.keys_for(&token).await?)?
+            }
+            (outcome, _) => outcome?,
+        };
+        Ok(claims.check(&self.claims, clock::unix_ms())?)
     }
 }
 

@@ -27,6 +27,10 @@ pub struct AuthConfig {
     pub secret_file: Option<PathBuf>,
     /// A file with public keys (PEM), for tokens signed by RS256, ES256 or EdDSA.
     pub public_key_file: Option<PathBuf>,
+    /// Where an identity provider publishes its public keys (JSON Web Key Set).
+    pub jwks_url: Option<String>,
+    /// A file with certificates (PEM) of authorities to trust for that, besides those that browsers do.
+    pub jwks_ca_file: Option<PathBuf>,
     /// The algorithms that are accepted; if empty, all that the keys are for.
     pub algorithms: Vec<Algorithm>,
     /// One of these must be in a token's `aud`; if there is none, a token must have no `aud`.
@@ -57,7 +61,10 @@ pub struct KeyConfig {
 impl AuthConfig {
     /// Whether there is anything to check tokens with.
     pub fn checks_tokens(&self) -> bool {
-        self.secret.is_some() || self.secret_file.is_some() || self.public_key_file.is_some()
+        self.secret.is_some()
+            || self.secret_file.is_some()
+            || self.public_key_file.is_some()
+            || self.jwks_url.is_some()
     }
 }
 
@@ -138,6 +145,21 @@ pub(super) fn read_algorithms(raw: Raw<'_>) -> Result<Vec<Algorithm>, String> {
 /// Reads a secret, which errors must not repeat.
 pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
     Ok(raw.optional_word()?.map(Secret::new))
+}
+
+/// Reads the URL of a key set. Whoever can change it on its way can let in anybody, so it must come over TLS, unless it never
+/// leaves this machine.
+pub(super) fn read_jwks_url(raw: Raw<'_>) -> Result<Option<String>, String> {
+    let Some(text) = raw.optional_word()? else { return Ok(None) };
+    let uri: http::Uri = text.parse().map_err(|error| format!("'{text}' is not a URL: {error}"))?;
+    let host = uri.host().unwrap_or("").trim_start_matches('[').trim_end_matches(']');
+    let is_here =
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") if !host.is_empty() => Ok(Some(text.to_owned())),
+        Some("http") if is_here => Ok(Some(text.to_owned())),
+        _ => Err(format!("'{text}' must be an https:// URL; plain http:// is for this machine only")),
+    }
 }
 
 /// Reads the name of a cookie (RFC 6265 §4.1.1).

@@ -50,6 +50,9 @@ fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     if auth.secret.is_some() && auth.secret_file.is_some() {
         return wrong("auth.secret_file", "auth.secret is set as well: keep one");
     }
+    if auth.jwks_ca_file.is_some() && auth.jwks_url.is_none() {
+        return wrong("auth.jwks_ca_file", "there is no auth.jwks_url to fetch anything from");
+    }
     if auth.cookie.is_some() && config.origins.iter().any(|origin| origin == "*") {
         return wrong(
             "auth.cookie",
@@ -65,12 +68,15 @@ fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     if let Some((key, _)) = tokens_only.iter().find(|(_, is_default)| !is_default && !auth.checks_tokens()) {
         return wrong(
             key,
-            "there is no key to check tokens with: set auth.secret_file or auth.public_key_file",
+            "there is no key to check tokens with: set auth.secret_file, auth.public_key_file or auth.jwks_url",
         );
     }
     if !asks && (auth.anonymous || auth.cookie.is_some()) {
         let key = if auth.anonymous { "auth.anonymous" } else { "auth.cookie" };
-        return wrong(key, "nobody is asked for credentials: set auth.secret_file or auth.public_key_file");
+        return wrong(
+            key,
+            "nobody is asked for credentials: set auth.secret_file, auth.public_key_file or auth.jwks_url",
+        );
     }
     Ok(())
 }

@@ -69,6 +69,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(auth.secret, auth::read_secret),
     setting!(auth.secret_file, optional_path),
     setting!(auth.public_key_file, optional_path),
+    setting!(auth.jwks_url, auth::read_jwks_url),
+    setting!(auth.jwks_ca_file, optional_path),
     setting!(auth.algorithms, auth::read_algorithms),
     setting!(auth.audience, words),
     setting!(auth.issuer, |raw: Raw<'_>| raw.optional_word().map(|word| word.map(str::to_owned))),

@@ -57,6 +57,7 @@ fn every_setting_can_be_made_in_every_source() {
         "auth.algorithms" => "HS256,EdDSA",
         "auth.audience" => "chat,shop",
         "auth.anonymous" | "auth.allow_endless" => "true",
+        "auth.jwks_url" => "https://id.example/keys",
         _ if key.starts_with("auth.") => "some-text",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
@@ -72,6 +73,7 @@ fn every_setting_can_be_made_in_every_source() {
         let variable = format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
         // What only makes sense where credentials are asked for; and a certificate is nothing without its key.
         let base = match key {
+            "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),
             "tls.certificate" => [("FANWIRE_TLS_KEY", "other.pem")].to_vec(),
             "tls.key" => [("FANWIRE_TLS_CERTIFICATE", "other.pem")].to_vec(),
             _ if key.starts_with("auth.") && !key.ends_with("_file") => {

@@ -1,19 +1,25 @@
 //! From the configuration to what is accepted as credentials: reads the files that it names.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fanwire_core::{Access, Holder, Identity};
 
 use super::ServeError;
-use crate::auth::{ApiKey, Authenticator, Reach};
+use crate::auth::{ApiKey, Authenticator, KeySet, Reach};
 use crate::config::Config;
-use crate::token::{ClaimRules, KeyError, VerifyingKey};
+use crate::token::{Algorithm, ClaimRules, KeyError, VerifyingKey};
 
 /// Makes the authenticator that `config` describes.
 ///
 /// # Errors
 /// If a file cannot be read, or what it holds is no key; no error repeats what a file holds.
-pub(super) fn authenticator_of(config: &Config) -> Result<Authenticator, ServeError> {
+///
+/// `key_set` is the one that the configuration names, if it names one.
+pub(super) fn authenticator_of(
+    config: &Config,
+    key_set: Option<Arc<KeySet>>,
+) -> Result<Authenticator, ServeError> {
     let auth = &config.auth;
     let mut keys = Vec::new();
     if let Some(secret) = &auth.secret {
@@ -35,8 +41,10 @@ pub(super) fn authenticator_of(config: &Config) -> Result<Authenticator, ServeEr
     }
     if !auth.algorithms.is_empty() {
         keys = keys.into_iter().map(|key| key.only_for(&auth.algorithms)).collect();
-        if let Some(unused) = auth.algorithms.iter().find(|asked| !keys.iter().any(|key| key.is_for(**asked)))
-        {
+        let is_used = |asked: &Algorithm| {
+            keys.iter().any(|key| key.is_for(*asked)) || (auth.jwks_url.is_some() && !asked.is_symmetric())
+        };
+        if let Some(unused) = auth.algorithms.iter().find(|asked| !is_used(asked)) {
             return Err(ServeError::Auth(format!(
                 "auth.algorithms accepts {unused}, but there is no key for it: add the key or remove the algorithm"
             )));
@@ -58,6 +66,7 @@ pub(super) fn authenticator_of(config: &Config) -> Result<Authenticator, ServeEr
     });
     Ok(Authenticator {
         keys,
+        key_set,
         claims,
         api_keys: api_keys.collect(),
         allows_anonymous: auth.anonymous,

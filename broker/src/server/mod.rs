@@ -9,6 +9,7 @@ mod credentials;
 mod dispatch;
 mod greeting;
 mod handshakes;
+mod key_keeper;
 mod population;
 mod reload;
 mod storage;
@@ -37,6 +38,7 @@ use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 use accept::Acceptor;
 use credentials::{authenticator_of, reach_of, unruled_access};
+use key_keeper::{KeyKeeper, client_of};
 use reload::Reloader;
 use worker::{WorkerHandle, WorkerParts};
 
@@ -133,8 +135,9 @@ impl Server {
             return Err(ServeError::OpenToAll(config.listen));
         }
         rules_of(config)?;
-        authenticator_of(config)?;
+        authenticator_of(config, None)?;
         certificate_files(config).map(Certificates::load).transpose()?;
+        client_of(&config.auth)?;
         Ok(())
     }
 
@@ -193,13 +196,17 @@ impl Server {
             .map_err(|error| start(&error))?;
         let rules = rules_of(&self.config)?;
         let origins = Arc::new(SharedOrigins::new(self.config.origins.clone(), reach_of(&self.config)));
-        let authenticator = Arc::new(SharedAuthenticator::new(authenticator_of(&self.config)?));
+        let keeper = KeyKeeper::new(&self.config.auth, self.shared.clone())?;
+        let key_set = keeper.as_ref().map(|keeper| keeper.keys().clone());
+        let authenticator = authenticator_of(&self.config, key_set.clone())?;
+        let authenticator = Arc::new(SharedAuthenticator::new(authenticator));
         let (engine, workers) = self.start_workers(rules, &origins, &authenticator)?;
         let mut reloader = Reloader::new(
             self.config.clone(),
             engine.clone(),
             origins,
             authenticator,
+            key_set,
             self.certificates.clone(),
         );
         let mut acceptor = Acceptor::new(listener, &self.config.limits, self.has_tls(), self.shared.clone());
@@ -207,6 +214,12 @@ impl Server {
             let mut accepting = pin!(acceptor.run(&workers));
             let mut tidying = pin!(keep_tidy(&engine));
             let mut watching = pin!(watch_certificates(self.certificates.as_deref(), &self.shared));
+            let mut keeping = pin!(async {
+                match &keeper {
+                    Some(keeper) => keeper.run().await,
+                    None => std::future::pending().await,
+                }
+            });
             loop {
                 tokio::select! {
                     order = next_order() => match order {
@@ -216,6 +229,7 @@ impl Server {
                     () = &mut accepting => break,
                     () = &mut tidying => break,
                     () = &mut watching => break,
+                    () = &mut keeping => break,
                 }
             }
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::credentials::authenticator_of;
 use super::rules_of;
-use crate::auth::{SharedAuthenticator, SharedOrigins};
-use crate::config::Config;
+use crate::auth::{KeySet, SharedAuthenticator, SharedOrigins};
+use crate::config::{AuthConfig, Config};
 use crate::engine::Engine;
 use crate::tls::Certificates;
 
@@ -15,6 +15,7 @@ pub(super) struct Reloader {
     engine: Arc<Engine>,
     origins: Arc<SharedOrigins>,
     authenticator: Arc<SharedAuthenticator>,
+    key_set: Option<Arc<KeySet>>,
     certificates: Option<Arc<Certificates>>,
 }
 
@@ -25,9 +26,10 @@ impl Reloader {
         engine: Arc<Engine>,
         origins: Arc<SharedOrigins>,
         authenticator: Arc<SharedAuthenticator>,
+        key_set: Option<Arc<KeySet>>,
         certificates: Option<Arc<Certificates>>,
     ) -> Self {
-        Self { current, engine, origins, authenticator, certificates }
+        Self { current, engine, origins, authenticator, key_set, certificates }
     }
 
     /// Takes over the topic rules, origins and credentials of `config`, and says in the log if anything else has changed: that takes a
@@ -45,7 +47,10 @@ impl Reloader {
                 "whether credentials are asked for changes only with a restart: nothing is taken over"
             );
         }
-        let authenticator = match authenticator_of(&config) {
+        if let Some(key) = self.fixed_change(&config.auth) {
+            return tracing::error!("{key} changes only with a restart: nothing is taken over");
+        }
+        let authenticator = match authenticator_of(&config, self.key_set.clone()) {
             Ok(authenticator) => authenticator,
             Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
         };
@@ -61,5 +66,16 @@ impl Reloader {
         } else {
             tracing::warn!("topic rules, origins and credentials reloaded; the other changes take a restart");
         }
+    }
+
+    /// The setting that whoever fetches the key set was made with, and that is to be another now.
+    fn fixed_change(&self, auth: &AuthConfig) -> Option<&'static str> {
+        let current = &self.current.auth;
+        let changes = [
+            ("auth.jwks_url", auth.jwks_url != current.jwks_url),
+            ("auth.jwks_ca_file", auth.jwks_ca_file != current.jwks_ca_file),
+            ("auth.algorithms", auth.jwks_url.is_some() && auth.algorithms != current.algorithms),
+        ];
+        changes.into_iter().find(|(_, has_changed)| *has_changed).map(|(key, _)| key)
     }
 }

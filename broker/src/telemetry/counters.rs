@@ -260,6 +260,8 @@ pub(crate) struct Shared {
     /// Publications committed, repeated ones included.
     pub(crate) store_committed: AtomicU64,
     pub(crate) store_commit_us: AtomicU64,
+    pub(crate) key_set_fetches: AtomicU64,
+    pub(crate) key_set_failures: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
     /// When the certificate expires, in seconds since 1970; 0 without TLS.

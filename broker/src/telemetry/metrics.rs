@@ -212,6 +212,14 @@ impl Totals {
                 "Topics whose history was dropped for want of memory.",
                 &one(load(&shared.history_evictions)),
             ),
+            counter(
+                "fanwire_key_set_fetches_total",
+                "Fetches of the identity provider's key set, by outcome.",
+                &[
+                    (Some(("outcome", "fetched")), load(&shared.key_set_fetches)),
+                    (Some(("outcome", "failed")), load(&shared.key_set_failures)),
+                ],
+            ),
         ]
     }
 

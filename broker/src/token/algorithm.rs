@@ -31,6 +31,11 @@ impl Algorithm {
         Algorithm::EdDsa,
     ];
 
+    /// Whether it signs with a secret that whoever checks must know too.
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
+    }
+
     /// The name in the header of a token.
     pub fn as_str(self) -> &'static str {
         match self {

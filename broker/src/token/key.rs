@@ -119,6 +119,11 @@ impl VerifyingKey {
         self.id.as_deref()
     }
 
+    /// Whether it may be used with any algorithm at all.
+    pub fn is_for_any(&self) -> bool {
+        !self.algorithms.is_empty()
+    }
+
     /// Whether it may be used with `algorithm`.
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)

@@ -8,6 +8,7 @@ mod algorithm;
 mod claims;
 mod jws;
 mod key;
+mod key_set;
 mod sign;
 mod spki;
 
@@ -18,6 +19,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::{Audiences, ClaimRules, Claims, FanwireClaims, Seconds};
 pub use jws::{TOKEN_BYTES_MAX, Unverified};
 pub use key::{KeyError, SECRET_BYTES_MIN, VerifyingKey};
+pub use key_set::{KeySetError, parse_key_set};
 pub use sign::{SignError, SigningKey};
 
 /// Why a token is not accepted. The sentences are for whoever holds the token: they say what to do about it, and nothing of

@@ -256,3 +256,22 @@ fn keys_that_will_not_do_are_refused_when_they_are_read() {
     assert!(SigningKey::secret(Algorithm::Es256, SECRET).is_err());
     assert!(SigningKey::secret(Algorithm::Hs256, b"short").is_err());
 }
+
+#[test]
+fn rsa_keys_of_a_key_set_check_signatures() {
+    use rustls_pki_types::PrivatePkcs8KeyDer;
+    use rustls_pki_types::pem::PemObject;
+    let der = PrivatePkcs8KeyDer::from_pem_slice(RSA).unwrap();
+    let pair = ring::rsa::KeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
+    let ring::rsa::PublicKeyComponents { n, e } =
+        ring::rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
+    // Some write a leading zero, as DER does.
+    let number = |value: &[u8]| URL_SAFE_NO_PAD.encode([&[0], value].concat());
+    let key = json!({"kty": "RSA", "n": number(&n), "e": number(&e)});
+    let keys = parse_key_set(json!({"keys": [key]}).to_string().as_bytes(), &[]).unwrap();
+    let claims = Claims { exp: Some(Seconds::new(NOW + 1)), ..Claims::default() };
+    let token = SigningKey::from_pem(RSA).unwrap().sign(&claims, Some("any")).unwrap();
+    assert!(verify(&token, &keys, &ClaimRules::default(), NOW_MS).is_ok());
+    let damaged = format!("{}AAAA", &token[..token.len() - 4]);
+    assert_eq!(verify(&damaged, &keys, &ClaimRules::default(), NOW_MS), Err(TokenError::Signature));
+}

@@ -2,6 +2,7 @@
 
 mod endings;
 mod hosts;
+mod key_set;
 mod keys;
 mod starting;
 mod tokens;

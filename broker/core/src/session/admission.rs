@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fanwire_protocol::{ErrorCode, Pattern, Reply, Request, ServerFrame};
+use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Reply, Request, ServerFrame};
 
 use super::{Close, Effect, Session, Start, reply};
 use crate::{Action, Holder, Identity, Refusal, SubscriptionKey, Terms, decide};
@@ -192,8 +192,11 @@ impl Session {
 }
 
 fn fail(id: Option<u32>, Refusal { code, message }: Refusal) -> Effect {
-    let close = Close::unauthorized(Refusal { code, message: message.clone() });
-    // The error that answers the request has been said by then.
-    let close = Close { error: None, ..close };
+    // The error that answers the request has been said before. Whoever could not be checked may come back.
+    let close = match code {
+        ErrorCode::Unavailable | ErrorCode::Internal => CloseCode::GoingAway,
+        _ => CloseCode::Unauthorized,
+    };
+    let close = Close::new(close, message.clone());
     Effect::Fail(ServerFrame::Error { id, code, message }, close)
 }

@@ -1,0 +1,107 @@
+//! The HTTP client for what the broker asks of others: key sets today.
+//!
+//! It follows no redirects, sends no cookies, and bounds what it reads in time and bytes: whom it asks is what the operator
+//! wrote, and nobody else. It lives on the main thread's runtime.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+/// Asks others over HTTP.
+pub(crate) struct HttpClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// The other side cannot be reached, or does not prove who it is.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// Nothing, or not all of it, came in time.
+    #[error("no whole answer came within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
+    /// Another status than 200; redirects are not followed.
+    #[error("it answered {0} instead of 200 (redirects are not followed)")]
+    Status(StatusCode),
+    /// More than would be read.
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl HttpClient {
+    /// A client that trusts the authorities that browsers do, and those whose certificates stand in `authorities` (PEM).
+    ///
+    /// # Errors
+    /// If what is there is no certificate.
+    pub(crate) fn new(authorities: Option<&[u8]>) -> io::Result<Self> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let wrong =
+            |error: &dyn std::fmt::Display| io::Error::other(format!("no certificate (PEM): {error}"));
+        for certificate in authorities.into_iter().flat_map(CertificateDer::pem_slice_iter) {
+            let certificate = certificate.map_err(|error| wrong(&error))?;
+            roots.add(certificate).map_err(|error| wrong(&error))?;
+        }
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    /// Fetches what is at `uri`, within `timeout` and `bytes_max`.
+    ///
+    /// # Errors
+    /// If it does not come whole.
+    pub(crate) async fn get(
+        &self,
+        uri: &Uri,
+        timeout: Duration,
+        bytes_max: usize,
+    ) -> Result<Bytes, FetchError> {
+        let all = self.get_unhurried(uri, bytes_max);
+        tokio::time::timeout(timeout, all).await.unwrap_or(Err(FetchError::TimedOut(timeout)))
+    }
+
+    async fn get_unhurried(&self, uri: &Uri, bytes_max: usize) -> Result<Bytes, FetchError> {
+        let request = Request::get(uri.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("fanwire/", env!("CARGO_PKG_VERSION")))
+            .body(Full::default())
+            .map_err(|error| FetchError::Unreachable(error.to_string()))?;
+        let response = self.client.request(request).await.map_err(|error| unreachable(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(FetchError::Status(response.status()));
+        }
+        match Limited::new(response.into_body(), bytes_max).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(FetchError::TooLarge(bytes_max)),
+            Err(error) => Err(FetchError::Unreachable(error.to_string())),
+        }
+    }
+}
+
+/// The whole chain of causes: the outermost says only that something went wrong.
+fn unreachable(error: &dyn std::error::Error) -> FetchError {
+    let mut causes = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    FetchError::Unreachable(causes.join(": "))
+}

@@ -1,0 +1,104 @@
+//! Fetches the keys of the identity provider: at the start, every few minutes, and when a token wants newer ones.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::Uri;
+
+use super::ServeError;
+use crate::auth::{
+    FETCH_INTERVAL_MIN, FETCH_TIMEOUT, KEY_SET_BYTES_MAX, KEYS_GOOD_FOR, KeySet, REFRESH_INTERVAL,
+};
+use crate::client::HttpClient;
+use crate::config::AuthConfig;
+use crate::telemetry::Shared;
+use crate::token::{Algorithm, parse_key_set};
+
+/// Keeps one key set up to date.
+pub(super) struct KeyKeeper {
+    uri: Uri,
+    algorithms: Vec<Algorithm>,
+    client: HttpClient,
+    keys: Arc<KeySet>,
+    counters: Arc<Shared>,
+}
+
+impl KeyKeeper {
+    /// A keeper for the key set that the configuration names; `None` if it names none.
+    ///
+    /// # Errors
+    /// If the certificates to trust cannot be read.
+    pub(super) fn new(auth: &AuthConfig, counters: Arc<Shared>) -> Result<Option<Self>, ServeError> {
+        let Some(url) = &auth.jwks_url else { return Ok(None) };
+        let uri = url.parse().map_err(|error| ServeError::Auth(format!("auth.jwks_url: {error}")))?;
+        let client = client_of(auth)?;
+        let (algorithms, keys) = (auth.algorithms.clone(), Arc::default());
+        Ok(Some(Self { uri, algorithms, client, keys, counters }))
+    }
+
+    /// The keys it keeps.
+    pub(super) fn keys(&self) -> &Arc<KeySet> {
+        &self.keys
+    }
+
+    /// Fetches for as long as it is run.
+    pub(super) async fn run(&self) {
+        loop {
+            let wait = if self.fetch().await { REFRESH_INTERVAL } else { FETCH_INTERVAL_MIN };
+            tokio::time::sleep(FETCH_INTERVAL_MIN).await;
+            let rest = wait.saturating_sub(FETCH_INTERVAL_MIN);
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.keys.wanted() => {}
+            }
+        }
+    }
+
+    async fn fetch(&self) -> bool {
+        let read = match self.client.get(&self.uri, FETCH_TIMEOUT, KEY_SET_BYTES_MAX).await {
+            Ok(json) => parse_key_set(&json, &self.algorithms).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(keys) => {
+                tracing::debug!(url = %self.uri, keys = keys.len(), "key set fetched");
+                self.counters.key_set_fetches.fetch_add(1, Ordering::Relaxed);
+                self.keys.replace(keys);
+                true
+            }
+            Err(error) => {
+                tracing::error!(
+                    url = %self.uri,
+                    error,
+                    "the key set cannot be used; keys fetched before are good for {} s, then every token is refused",
+                    KEYS_GOOD_FOR.as_secs()
+                );
+                self.counters.key_set_failures.fetch_add(1, Ordering::Relaxed);
+                self.keys.failed();
+                false
+            }
+        }
+    }
+}
+
+/// The client that fetches the key set.
+///
+/// # Errors
+/// If the certificates to trust cannot be read.
+pub(super) fn client_of(auth: &AuthConfig) -> Result<HttpClient, ServeError> {
+    let key = "auth.jwks_ca_file";
+    let authorities = match &auth.jwks_ca_file {
+        Some(path) => Some((
+            path,
+            std::fs::read(path).map_err(|error| {
+                ServeError::Auth(format!("{key}: cannot read {}: {error}", path.display()))
+            })?,
+        )),
+        None => None,
+    };
+    let pem = authorities.as_ref().map(|(_, pem)| pem.as_slice());
+    HttpClient::new(pem).map_err(|error| match &auth.jwks_ca_file {
+        Some(path) => ServeError::Auth(format!("{key}: {}: {error}", path.display())),
+        None => ServeError::Auth(error.to_string()),
+    })
+}
