@@ -11,11 +11,13 @@ const STOP_MS = 20_000;
 /**
  * Starts a broker on a free port of loopback.
  *
+ * @param {object} environment settings, as `FANWIRE_*` variables
  * @returns {Promise<Broker>} once it has printed where it listens
  */
-export async function startBroker() {
+export async function startBroker(environment = {}) {
   if (!existsSync(BINARY)) throw new Error(`There is no broker at ${BINARY}: build it with 'cargo build -p fanwire' or set FANWIRE_BIN.`);
-  const process = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...globalThis.process.env, ...environment };
+  const process = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   return new Promise((resolve, reject) => {
     let printed = '';
     const fail = (why) => reject(new Error(`The broker ${why}. It printed:\n${printed}`));

@@ -2,13 +2,14 @@
 
 import { parseAddress } from './address.ts';
 import { Channels } from './channels.ts';
+import { placeInFrame } from './cursor.ts';
 import { systemClock } from './clock.ts';
 import { type Client, closed, Connection } from './connection.ts';
 import { Credentials } from './credentials.ts';
 import { Emitter, Stream } from './emitter.ts';
 import { asError, FanwireError } from './errors.ts';
 import { Exchange, type RequestOptions } from './exchange.ts';
-import { type ClientFrame, type MemberFrame, type MessageFrame, type Payload, type Position, positionIn, type ReplyFrame, type ServerFrame } from './frames.ts';
+import { type ClientFrame, type MemberFrame, type MessageFrame, type Payload, type Place, type Position, positionIn, type ReplyFrame, type ServerFrame } from './frames.ts';
 import type { Link } from './link.ts';
 import { type Options, PAYLOAD_BYTES_MAX, TIMEOUT_MS } from './options.ts';
 import { checked, type Message, messageOf } from './payload.ts';
@@ -43,7 +44,8 @@ export interface Receipt {
 
 /** Options of `history`. */
 export interface HistoryOptions extends RequestOptions {
-  since?: Position | string;
+  /** After this place, or before it with `reverse`. */
+  since?: Place;
   /** At most so many. */
   limit?: number;
   /** Newest first. */
@@ -57,6 +59,8 @@ export interface History {
   position?: Position | undefined;
   /** Whether there is more in the direction of reading. */
   more: boolean;
+  /** Whether something between `since` and the first message is no longer held. */
+  gap: boolean;
 }
 
 /** A connection to a broker. Made by `connect`. */
@@ -133,9 +137,9 @@ export class Broker extends Emitter<BrokerEvents> {
   /** Reads what a topic still holds, without subscribing. */
   async history(topic: string, options: HistoryOptions = {}): Promise<History> {
     const { since, limit, reverse } = options;
-    const reply = await this.ask({ type: 'history', topic, since, limit, reverse }, options);
+    const reply = await this.ask({ type: 'history', topic, since: placeInFrame(since), limit, reverse }, options);
     const messages = (reply['messages'] as MessageFrame[]).map(messageOf);
-    return { messages, position: positionIn(reply), more: reply['more'] === true };
+    return { messages, position: positionIn(reply), more: reply['more'] === true, gap: reply['gap'] === true };
   }
 
   /** Who is subscribed to a topic with presence. */

@@ -7,7 +7,7 @@
 import { FanwireError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import { type ClientFrame, type LaggedFrame, type MemberFrame, type MessageFrame, type Position, positionIn, type ReplyFrame } from './frames.ts';
-import { isAfter, type Start } from './progress.ts';
+import { isAfter, type Wanted } from './progress.ts';
 import type { Keeper, Subscription } from './subscription.ts';
 import { isPattern, matches } from './topic.ts';
 
@@ -148,12 +148,12 @@ export class Channels implements Keeper {
     }
   }
 
-  private ask(channel: Channel, group: Subscription[], wanted: Start): void {
+  private ask(channel: Channel, group: Subscription[], wanted: Wanted): void {
     const others = channel.joined();
     let { since } = wanted;
     const last = channel.seen ?? channel.head;
     // The others must not miss what lies between them and a place that is further on.
-    if (others.length > 0 && last && typeof since === 'object' && isAfter(since, last)) since = last;
+    if (others.length > 0 && last && typeof since === 'object' && isAfter(since as Position, last)) since = last;
     if (channel.isLive) this.exchange.tell({ type: 'unsubscribe', topic: channel.name });
     const frame = { type: 'subscribe', topic: channel.name, since, last: wanted.last, token: group[0]?.token };
     this.send(channel, group, frame, (reply) => {
@@ -161,7 +161,8 @@ export class Channels implements Keeper {
       const isRecovered = reply['recovered'] === true;
       channel.isLive = true;
       channel.head = head;
-      const isCertain = isRecovered || !last || (head && isAfter(head, last) === false);
+      // A moment may lie after the last that the others saw.
+      const isCertain = (isRecovered && !(typeof since === 'object' && 'ts' in since)) || !last || (head && isAfter(head, last) === false);
       channel.doubt = isCertain || others.length === 0 ? undefined : { after: last, who: others };
       for (const one of group) one.joined(head, isRecovered);
     });
@@ -240,6 +241,6 @@ function keyOf(topic: string, { epoch, offset }: Position): string {
   return `${epoch}:${offset} ${topic}`;
 }
 
-function wish(subscription: Subscription, wanted: Start): string {
+function wish(subscription: Subscription, wanted: Wanted): string {
   return JSON.stringify([wanted.since, wanted.last, subscription.token]);
 }

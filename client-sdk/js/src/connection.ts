@@ -68,7 +68,6 @@ export class Connection {
     this.backoff = new Backoff(reconnect);
     this.unwatch = watchPage({
       wake: () => this.wake(),
-      offline: () => this.wake(),
       suspend: () => this.suspend(),
       resume: () => {
         this.isSuspended = false;

@@ -4,10 +4,7 @@
 //! hash of its name (32 bits), its epoch and its offset (64 bits each, big-endian), as in protocol/src/cursor.rs.
 
 import { toBase64Url } from './base64.ts';
-import type { Position } from './frames.ts';
-
-/** In place of a position or cursor: the beginning of what is still held. */
-export const EARLIEST = 'earliest';
+import type { FramePlace, Place, Position } from './frames.ts';
 
 const MANY = 'm.';
 const ENTRY_BYTES = 20;
@@ -15,6 +12,20 @@ const ENTRY_BYTES = 20;
 /** The cursor of one position. */
 export function cursorOf(position: Position): string {
   return `${position.epoch}:${position.offset}`;
+}
+
+/** A place as the query of a URL takes it. */
+export function placeInUrl(place: FramePlace | undefined): string {
+  if (place === undefined) return '';
+  const text = typeof place === 'string' ? place : 'ts' in place ? new Date(place.ts).toISOString() : cursorOf(place);
+  return `&since=${encodeURIComponent(text)}`;
+}
+
+/** A place as frames take it. A cursor of one topic is a position; one of many is for the broker to read. */
+export function placeInFrame(place: Place | undefined): FramePlace | undefined {
+  if (place instanceof Date) return { ts: place.getTime() };
+  const one = typeof place === 'string' && /^([0-9a-f]+):(\d+)$/.exec(place);
+  return one ? { epoch: one[1]!, offset: Number(one[2]) } : place;
 }
 
 /** One cursor over the positions of many topics. */
@@ -29,12 +40,6 @@ export function cursorOfMany(positions: Iterable<[string, Position]>): string {
     view.setBigUint64(at + 12, BigInt(offset));
   });
   return MANY + toBase64Url(new Uint8Array(view.buffer));
-}
-
-/** The position that a cursor of one topic holds; undefined for every other text. */
-export function positionOfCursor(cursor: string): Position | undefined {
-  const one = /^([0-9a-f]+):(\d+)$/.exec(cursor);
-  return one ? { epoch: one[1]!, offset: Number(one[2]) } : undefined;
 }
 
 /** The number behind an epoch's text; 0, which is no topic's epoch, for what no broker wrote. */

@@ -11,6 +11,12 @@ export interface Position {
   offset: number;
 }
 
+/** A place in a topic: a position, a cursor, `'earliest'` for all that is held, or a moment, which means what was published then or later. */
+export type Place = FramePlace | Date;
+
+/** A place as frames have it: a moment is in milliseconds since 1970. */
+export type FramePlace = Position | { ts: number } | string;
+
 /** A payload: text, bytes, or any other JSON value. */
 export type Payload = string | number | boolean | null | Uint8Array | ArrayBuffer | object;
 

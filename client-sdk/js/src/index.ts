@@ -5,7 +5,7 @@ export type { Reconnect } from './backoff.ts';
 export type { TokenReason, TokenSource } from './credentials.ts';
 export { type ErrorCode, FanwireError } from './errors.ts';
 export type { RequestOptions } from './exchange.ts';
-export type { ClientFrame, Codec, Payload, Position, ServerFrame } from './frames.ts';
+export type { ClientFrame, Codec, Payload, Place, Position, ServerFrame } from './frames.ts';
 export type { TransportName } from './link.ts';
 export type { Options } from './options.ts';
 export type { Message } from './payload.ts';

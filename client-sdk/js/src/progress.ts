@@ -1,8 +1,8 @@
 //! How far one subscription has come: what to ask for when subscribing again, which messages are news, and when
 //! something was lost. It knows no connections. Offsets are never counted, only compared: they need not be consecutive.
 
-import { positionOfCursor } from './cursor.ts';
-import type { Position } from './frames.ts';
+import { placeInFrame } from './cursor.ts';
+import type { FramePlace, Place, Position } from './frames.ts';
 import { isPattern } from './topic.ts';
 
 /** How many topics of one pattern are remembered. When there are more all are forgotten, which at worst repeats a message. */
@@ -10,10 +10,15 @@ const PATTERN_TOPICS_MAX = 4096;
 
 /** Where a subscription begins. */
 export interface Start {
-  /** After this: a position, a cursor, or `'earliest'` for all that the topic still holds. */
-  since?: Position | string | undefined;
+  /** After this place. */
+  since?: Place | undefined;
   /** With the newest so many publications. */
   last?: number | undefined;
+}
+
+/** Where a subscription begins, as frames have it. */
+export interface Wanted extends Start {
+  since?: FramePlace | undefined;
 }
 
 /** Whether `position` stands after `other`; undefined when they belong to different epochs. */
@@ -25,21 +30,20 @@ export function isAfter(position: Position, other: Position): boolean | undefine
 export class Progress {
   /** The last position seen, of a plain topic. */
   seen: Position | undefined;
-  private start: Start;
+  private start: Wanted;
   private readonly topics: Map<string, Position> | undefined;
   private head: Position | undefined;
   private joinedBefore = false;
 
   constructor(name: string, start: Start) {
-    const { since } = start;
-    // A cursor of many topics is for the broker to read.
-    this.start = { ...start, since: (typeof since === 'string' ? positionOfCursor(since) : undefined) ?? since };
+    const since = placeInFrame(start.since);
+    this.start = { ...start, since };
     this.topics = isPattern(name) ? new Map() : undefined;
-    if (typeof this.start.since === 'object' && !this.topics) this.seen = this.start.since;
+    if (typeof since === 'object' && 'epoch' in since && !this.topics) this.seen = since;
   }
 
   /** What to ask for now. */
-  wanted(): Start {
+  wanted(): Wanted {
     if (this.seen) return { since: this.seen };
     return this.topics && this.joinedBefore ? {} : this.start;
   }

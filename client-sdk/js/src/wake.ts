@@ -2,10 +2,8 @@
 
 /** Who is told. */
 export interface Sleeper {
-  /** The page is seen again, or the device may be back: whatever is connected may be dead, and waiting is over. */
+  /** The page is seen again, or the network came or went: whatever is connected may be dead, and waiting is over. */
   wake(): void;
-  /** The device says that it has no network. */
-  offline(): void;
   /** The browser keeps the page for the back button; an open connection would keep it from doing so. */
   suspend(): void;
   /** The page is back from there. */
@@ -16,10 +14,10 @@ export interface Sleeper {
 export function watchPage(sleeper: Sleeper): () => void {
   if (typeof window === 'undefined' || typeof document === 'undefined') return () => {};
   const events: [EventTarget, string, (event: Event) => void][] = [
-    [window, 'online', () => sleeper.wake()],
-    [window, 'offline', () => sleeper.offline()],
+    [window, 'online', sleeper.wake],
+    [window, 'offline', sleeper.wake],
     [document, 'visibilitychange', () => { if (document.visibilityState === 'visible') sleeper.wake(); }],
-    [document, 'resume', () => sleeper.wake()],
+    [document, 'resume', sleeper.wake],
     [window, 'pagehide', (event) => { if ((event as PageTransitionEvent).persisted) sleeper.suspend(); }],
     [window, 'pageshow', (event) => { if ((event as PageTransitionEvent).persisted) sleeper.resume(); }],
   ];

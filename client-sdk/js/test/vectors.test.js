@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { source } from './source.js';
 
-const { json, cursorOfMany, positionOfCursor } = source;
+const { json, cursorOfMany, placeInFrame, placeInUrl } = source;
 const read = (name) => JSON.parse(readFileSync(new URL(`../../../protocol/vectors/${name}.json`, import.meta.url), 'utf8'));
 // What JavaScript cannot hold in a number (vectors/README.md).
 const isHeld = ({ name }) => !/largest|smallest|lagged_anywhere|whole_float/.test(name);
@@ -58,6 +58,8 @@ test('the cursor of many topics is the broker\'s own', () => {
   assert.equal(mine.readBigUInt64BE(24), 0xffff_ffff_ffff_ffffn);
   assert.equal(mine.readBigUInt64BE(32), 2n ** 53n - 1n);
   assert.equal(cursorOfMany([['a', { epoch: '5f3a', offset: 17 }]]), '5f3a:17');
-  assert.deepEqual(positionOfCursor('5f3a:17'), { epoch: '5f3a', offset: 17 });
-  assert.equal(positionOfCursor(since), undefined);
+  assert.deepEqual(placeInFrame('5f3a:17'), { epoch: '5f3a', offset: 17 });
+  assert.equal(placeInFrame(since), since);
+  const urls = [undefined, 'earliest', { epoch: '5f3a', offset: 17 }, { ts: 0 }, placeInFrame(new Date(1500))].map(placeInUrl);
+  assert.deepEqual(urls, ['', '&since=earliest', '&since=5f3a%3A17', '&since=1970-01-01T00%3A00%3A00.000Z', '&since=1970-01-01T00%3A00%3A01.500Z']);
 });

@@ -7,7 +7,7 @@ import type { TransportName } from '../link.ts';
 export const REMEMBER_MS = 300_000;
 
 /** Where it is remembered; `localStorage` in browsers. */
-export type Memory = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+export type Memory = Pick<Storage, 'getItem' | 'setItem'>;
 
 /** The transports of one client, best first. */
 export class TransportChoice {
@@ -43,11 +43,8 @@ export class TransportChoice {
     return true;
   }
 
-  /** Forgets what was learned. */
+  /** Begins with the best again. */
   reset(): void {
-    this.first = 0;
-    try {
-      this.memory?.removeItem(this.key);
-    } catch { /* As above. */ }
+    this.until = 0;
   }
 }

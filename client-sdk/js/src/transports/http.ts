@@ -3,9 +3,9 @@
 //!
 //! Each topic is joined by reading its history, which says where it stands; receiving goes on from there.
 
-import { cursorOf, EARLIEST } from '../cursor.ts';
+import { placeInUrl } from '../cursor.ts';
 import { FanwireError } from '../errors.ts';
-import { type ClientFrame, fromWire, type Position, positionIn, toWire, unpack } from '../frames.ts';
+import { type ClientFrame, type FramePlace, fromWire, type Position, positionIn, toWire, unpack } from '../frames.ts';
 import type { Link, LinkEnd, LinkListener } from '../link.ts';
 import { isPattern } from '../topic.ts';
 import type { Calls } from './calls.ts';
@@ -133,12 +133,12 @@ export class HttpLink implements Link {
     if (this.places.size >= TOPICS_MAX && !this.places.has(topic)) {
       throw new FanwireError('limit_exceeded', `without WebSocket, ${TOPICS_MAX} topics are the most`);
     }
-    const { since, last } = frame as { since?: Position | string; last?: number };
+    const { since, last } = frame as { since?: FramePlace; last?: number };
     const livesOnly = since === undefined && last === undefined;
     let page: Page | undefined;
     this.joins += 1;
     try {
-      if (!isPattern(topic)) page = await this.read(topic, since, last ?? (livesOnly ? 1 : PAGE));
+      if (!isPattern(topic)) page = await this.read(topic, since, last || (livesOnly || last === 0 ? 1 : PAGE));
       else if (!livesOnly) throw new FanwireError('bad_topic', `the pattern '${topic}' cannot begin in the past`);
     } catch (error) {
       if (!livesOnly || (error as FanwireError).code !== 'history_off') throw error;
@@ -148,7 +148,7 @@ export class HttpLink implements Link {
     const place = page && placeOf(page.cursor);
     this.places.set(topic, place);
     this.reply(frame, 'subscribed', { topic, ...place, recovered: page ? !page.gap : !this.receiver?.isLossy });
-    if (!livesOnly) for (const entry of page!.messages) this.message(entry as never);
+    if (!livesOnly && last !== 0) for (const entry of page!.messages) this.message(entry as never);
     this.restart();
   }
 
@@ -163,13 +163,12 @@ export class HttpLink implements Link {
   }
 
   /** Reads a topic's history: after `since` to its end, or else the newest `limit`. */
-  private async read(topic: string, since: Position | string | undefined, limit: number): Promise<Page> {
-    const url = `/topics/${encodeURIComponent(topic)}?limit=${Math.max(1, limit)}`;
-    let from = typeof since === 'object' ? cursorOf(since) : since;
+  private async read(topic: string, since: FramePlace | undefined, limit: number): Promise<Page> {
+    let from = since;
     const all: Page = { messages: [], cursor: '', gap: false, more: false };
     do {
-      const page: Page = await this.calls.read(url + (from === undefined ? '' : `&since=${encodeURIComponent(from)}`), this.aborts.signal);
-      all.messages.push(...(limit === 0 ? [] : page.messages));
+      const page = await this.page(topic, String(limit), from);
+      all.messages.push(...page.messages);
       all.gap ||= page.gap;
       all.cursor = from = page.cursor;
       all.more = page.more && since !== undefined;
@@ -178,15 +177,14 @@ export class HttpLink implements Link {
   }
 
   private async history(frame: ClientFrame, topic: string): Promise<void> {
-    const { since, limit = 100, reverse } = frame as { since?: Position | string; limit?: number; reverse?: boolean };
-    if (reverse && since !== undefined) throw new FanwireError('unavailable', 'history backwards from a position needs a WebSocket');
-    const from = typeof since === 'object' ? cursorOf(since) : since ?? (reverse ? undefined : EARLIEST);
-    const url = `/topics/${encodeURIComponent(topic)}?limit=${limit}${from === undefined ? '' : `&since=${encodeURIComponent(from)}`}`;
-    const page = await this.calls.read<Page>(url, this.aborts.signal);
-    const head = page.more && !reverse ? undefined : placeOf(page.cursor);
-    const messages = reverse ? page.messages.reverse() : page.messages;
-    messages.forEach((entry) => unpack(entry as never));
-    this.reply(frame, 'history', { topic, ...head, messages, more: page.more });
+    const { since, limit = 100, reverse } = frame as { since?: FramePlace; limit?: number; reverse?: boolean };
+    const page = await this.page(topic, `${limit}${reverse ? '&reverse=true' : ''}`, since ?? (reverse ? undefined : 'earliest'));
+    page.messages.forEach((entry) => unpack(entry as never));
+    this.reply(frame, 'history', { ...page, ...(page.more || reverse ? {} : placeOf(page.cursor)), topic });
+  }
+
+  private page(topic: string, limit: string, since: FramePlace | undefined): Promise<Page> {
+    return this.calls.read(`/topics/${encodeURIComponent(topic)}?limit=${limit}${placeInUrl(since)}`, this.aborts.signal);
   }
 
   /** Publishes what waits, in its order, many in one call. */
