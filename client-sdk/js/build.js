@@ -9,10 +9,23 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 const { version } = JSON.parse(readFileSync(`${HERE}package.json`, 'utf8'));
 const BANNER = `/* fanwire ${version} for JavaScript. MIT OR Apache-2.0 */`;
 
+/**
+ * Members that only the client's own classes use, and that may get shorter names. What applications, other entries, the wire or
+ * the browser know by name must not stand here.
+ */
+const INTERNAL = `
+  isSent isRepeatable isLive isAsking wanted settleDoubt doubt renewalMs isRenewable attached detached blamed trouble flush wasJoined places rejoin
+  isLossy catchUp pending attempts knows forget answered isHeard unwatch onThrown planRenewal resumeLoop cancelRenewal wasConnected isSuspended
+  isClosed isJoined progress muted publishing isPublishing held joins receiver calls credentials backoff exchange channels complain received
+  concerned refused readLast joinedBefore subscriptions streams keeper waiting dropped kept lastId nextId isUnfit afterMs isRefused isComplaining
+  deliver restart choice dials dialMs`.trim().split(/\s+/);
+
 /** What is built: modules end with .mjs, plain scripts with .js. */
 export const OUTPUTS = [
   { entry: 'index.ts', file: 'fanwire.mjs' },
   { entry: 'script.ts', file: 'fanwire.js' },
+  { entry: 'tabs.ts', file: 'fanwire-tabs.mjs' },
+  { entry: 'tabs-script.ts', file: 'fanwire-tabs.js' },
 ];
 
 /** Builds everything; the bytes of each file by its name. */
@@ -25,6 +38,7 @@ export async function buildAll() {
       entryPoints: [`src/${entry}`],
       bundle: true,
       minify: true,
+      mangleProps: file.startsWith('fanwire.') ? new RegExp(`^(${INTERNAL.join('|')})$`) : undefined,
       write: false,
       legalComments: 'none',
       target: 'es2022',

@@ -20,6 +20,14 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/favicon.svg", get(favicon))
         .route("/fanwire.js", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.js"))))
         .route("/fanwire.mjs", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.mjs"))))
+        .route(
+            "/fanwire-tabs.js",
+            get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-tabs.js"))),
+        )
+        .route(
+            "/fanwire-tabs.mjs",
+            get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-tabs.mjs"))),
+        )
 }
 
 async fn page(html: &'static str) -> Response {

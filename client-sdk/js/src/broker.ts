@@ -87,8 +87,15 @@ export class Broker extends Emitter<BrokerEvents> {
     this.exchange = new Exchange(clock, options.timeoutMs ?? TIMEOUT_MS);
     this.channels = new Channels(this.exchange, (thrown, during) => this.report(thrown, during), (error) => this.complain(error));
     const credentials = new Credentials(options.token);
-    const opener = makeOpener(address, options, credentials, clock, (text) => this.warn(text));
-    this.connection = new Connection(opener, credentials, this.client(), clock, options.name, options.reconnect);
+    const opener = () => makeOpener(address, options, credentials, clock, (text) => this.warn(text));
+    const { share, ...rest } = options;
+    const shared = share?.({
+      address: address.http,
+      opener,
+      alone: () => new Broker(url, rest),
+      makeError: ({ code, message, status }) => new FanwireError(code, message, { status }),
+    });
+    this.connection = new Connection(shared ?? opener(), credentials, this.client(), clock, options.name, options.reconnect);
     void this.connection.run();
   }
 

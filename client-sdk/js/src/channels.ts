@@ -47,7 +47,8 @@ export class Channels implements Keeper {
     let channel = this.all.get(subscription.topic);
     if (!channel) this.all.set(subscription.topic, (channel = new Channel(subscription.topic, isPattern(subscription.topic))));
     channel.subscriptions.add(subscription);
-    this.join(channel);
+    // Not at once, so that who subscribes can listen to what follows first.
+    queueMicrotask(() => this.join(channel));
   }
 
   leave(subscription: Subscription): void {

@@ -1,12 +1,15 @@
 //! What `connect` takes, and what holds where nothing is said.
 
 import type { Reconnect } from './backoff.ts';
+import type { Broker } from './broker.ts';
 import type { Clock } from './clock.ts';
 import type { TokenSource } from './credentials.ts';
+import type { ErrorCode, FanwireError } from './errors.ts';
 import type { Codec } from './frames.ts';
 import type { TransportName } from './link.ts';
 import type { Memory } from './transports/choice.ts';
 import type { Fetch } from './transports/diagnosis.ts';
+import type { Opener } from './transports/dialer.ts';
 import type { WebSocketClass } from './transports/websocket.ts';
 
 /** Options of `connect`. */
@@ -25,8 +28,8 @@ export interface Options {
   payloadBytesMax?: number;
   /** The encoding over WebSocket; JSON if not said, or `msgpack` of `fanwire/msgpack`. */
   codec?: Codec;
-  /** One connection for all tabs of this browser that say the same name; each tab has its own if not said. */
-  share?: string;
+  /** One connection for all tabs of this browser: `tabs()` of `fanwire/tabs`. Each tab has its own if not said. */
+  share?: Sharing;
   /** Where errors are printed; the console if not said, nowhere with `false`. */
   log?: Pick<Console, 'error' | 'warn'> | false;
   /** The WebSocket to use where there is none, or another than the browser's: that of the package `ws` in Node 20. */
@@ -37,6 +40,21 @@ export interface Options {
   clock?: Clock;
   /** Where it is remembered which transports get through, in place of `localStorage`. */
   memory?: Memory;
+}
+
+/** Makes what opens the connections of a client, in place of its own opener. */
+export type Sharing = (own: Own) => Opener;
+
+/** What a client can do by itself, for whoever shares. */
+export interface Own {
+  /** The address of the broker. */
+  address: string;
+  /** The opener that is used where nothing is shared. */
+  opener(): Opener;
+  /** Another client of the same broker with the same options, which shares nothing. */
+  alone(): Broker;
+  /** Makes an error of one that came from another tab. */
+  makeError(error: { code: ErrorCode; message: string; status?: number | undefined }): FanwireError;
 }
 
 /** How long opening a connection may take before the next transport is tried, in milliseconds. */

@@ -84,6 +84,7 @@ test('a second subscription that wants the newest few reads them without disturb
   await fake.welcome();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 3, recovered: true });
   broker.subscribe('t', (one) => seen.push(['second', one.data]), { last: 2 });
+  await settle();
   const asked = fake.socket.heard[0];
   assert.deepEqual([asked.type, asked.limit, asked.reverse], ['history', 2, true]);
   fake.socket.say(message(4));
@@ -100,6 +101,7 @@ test('those who were live are told when a join further back may have left them a
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 3, recovered: true });
   fake.socket.say(message(4));
   broker.subscribe('t', { since: { epoch: '1', offset: 1 }, onLost: () => lost.push('second') });
+  await settle();
   fake.socket.heard.shift();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 9, recovered: false });
   assert.deepEqual(lost, ['second']);
@@ -107,6 +109,7 @@ test('those who were live are told when a join further back may have left them a
   fake.socket.say(message(9));
   assert.deepEqual(lost, ['second'], 'what comes begins early enough');
   broker.subscribe('t', { since: { epoch: '1', offset: 2 } });
+  await settle();
   fake.socket.heard.shift();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 20, recovered: false });
   fake.socket.say(message(12));
@@ -171,6 +174,7 @@ test('the broker says when to come back, and whether', async () => {
   await clock.advance(1500);
   await fake.welcome();
   const subscription = broker.subscribe('t');
+  await settle();
   fake.socket.end(4440, 'an operator disconnected this session');
   const { error } = await outcome(subscription.ready);
   assert.deepEqual([error.code, error.status, broker.status.state], ['disconnected', 4440, 'closed']);
@@ -329,6 +333,7 @@ test('patterns are joined live, resume with a loss that is said, and do not hear
   await fake.welcome();
   fake.socket.reply('subscribed', { topic: 't.>', recovered: true });
   broker.subscribe('t.a', { since: 'earliest' });
+  await settle();
   fake.socket.reply('subscribed', { topic: 't.a', epoch: '1', offset: 2, recovered: true });
   for (const offset of [1, 2, 3]) fake.socket.say(message(offset, { topic: 't.a' }));
   assert.deepEqual(seen, ['m3']);
@@ -345,6 +350,7 @@ test('signals end requests and subscriptions', async () => {
   const abort = new AbortController();
   const asking = broker.history('t', { signal: abort.signal });
   const subscription = broker.subscribe('t', { signal: abort.signal });
+  await settle();
   fake.socket.heard.shift();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 0, recovered: true });
   const loop = subscription[Symbol.asyncIterator]();

@@ -1,0 +1,5 @@
+//! The plain script: `<script src="/fanwire-tabs.js"></script>` after that of the client adds `fanwire.tabs`.
+
+import { tabs } from './tabs.ts';
+
+Object.assign((globalThis as { fanwire?: object }).fanwire ??= {}, { tabs });
