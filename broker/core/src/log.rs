@@ -128,6 +128,8 @@ impl TopicLog {
         if kept {
             self.hold(publication.clone(), limits, now_us);
         } else {
+            // Where a rule has just been taken away, older publications may still be held; nothing may be missing after them.
+            self.clear();
             self.lose_through(self.head, ts);
         }
         publication

@@ -194,6 +194,20 @@ fn times_do_not_go_back_when_the_clock_does() {
 }
 
 #[test]
+fn what_is_held_goes_with_the_first_publication_that_is_not() {
+    let mut log = log();
+    append(&mut log, &LIMITS, 1);
+    append(&mut log, &HistoryLimits::OFF, 2);
+    append(&mut log, &LIMITS, 3);
+    check_since(&log, Place::Earliest, &[3], true);
+    check_since(&log, at(1), &[3], false);
+    check_since(&log, at(2), &[3], true);
+    check_since(&log, Place::Moment(2), &[3], false);
+    check_since(&log, Place::Moment(3), &[3], true);
+    assert_eq!(log.bytes(), log.last(9)[0].cost());
+}
+
+#[test]
 fn without_history_a_moment_is_whole_only_after_the_last_publication() {
     let mut log = log();
     append(&mut log, &HistoryLimits::OFF, 50);
