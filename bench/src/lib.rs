@@ -23,7 +23,7 @@ mod wire;
 
 pub use drivers::{Peer, Programs};
 pub use error::BenchError;
-pub use plan::{Flow, Idle, Pacing, Plan, Scenario, Target, loopback_address};
+pub use plan::{Flow, Idle, Pacing, Plan, Replay, Scenario, Target, loopback_address};
 pub use report::{Figure, Outcome, Report};
 pub use server::Cores;
 

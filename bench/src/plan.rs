@@ -17,6 +17,7 @@ const WINDOW_MAX: u64 = 100_000;
 const RATE_MAX: f64 = 1_000_000.0;
 const DURATION_MAX: Duration = Duration::from_secs(3600);
 const REPEAT_MAX: usize = 100;
+const REPLAY_PUBLICATIONS_MAX: u64 = 1_000_000;
 
 /// One benchmark.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub enum Scenario {
     Flow(Flow),
     /// Subscribed connections do nothing.
     Idle(Idle),
+    /// Sessions are given what a topic holds.
+    Replay(Replay),
 }
 
 /// A flow of publications.
@@ -103,12 +106,24 @@ pub struct Idle {
     pub hold: Duration,
 }
 
+/// A topic that holds much, and sessions that come back to it one after the other.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// How many publications the topic holds.
+    pub publications: u64,
+    /// How many sessions read all of them.
+    pub sessions: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+}
+
 impl Scenario {
     /// The name in reports.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Flow(flow) => flow.name,
             Self::Idle(_) => "idle",
+            Self::Replay(_) => "replay",
         }
     }
 }
@@ -123,6 +138,7 @@ impl Plan {
             }
             Scenario::Flow(flow) => flow.subscribers + flow.publishers,
             Scenario::Idle(idle) => idle.connections,
+            Scenario::Replay(replay) => replay.sessions,
         }
     }
 
@@ -148,6 +164,19 @@ impl Plan {
                     "the floor keeps no connections, so it has nothing to be idle with".into()
                 })
             }
+            Scenario::Replay(replay) => {
+                check_connections(replay.sessions, 1)?;
+                check_payload(replay.payload_bytes)?;
+                require((1..=REPLAY_PUBLICATIONS_MAX).contains(&replay.publications), || {
+                    format!("replay 1 to {REPLAY_PUBLICATIONS_MAX} publications")
+                })?;
+                require(matches!(self.target, Target::Start(_)), || {
+                    "a replay needs a server with a rule of its own: let the bench start it".into()
+                })?;
+                require(self.peers.iter().all(|peer| peer.keeps_history()), || {
+                    "only fanwire's drivers have a history to replay".into()
+                })
+            }
         }
     }
 
@@ -156,9 +185,7 @@ impl Plan {
         require((1..=PUBLISHERS_MAX).contains(&flow.publishers), || {
             format!("use 1 to {PUBLISHERS_MAX} publishers")
         })?;
-        require((STAMP_BYTES..=PAYLOAD_BYTES_MAX).contains(&flow.payload_bytes), || {
-            format!("use payloads of {STAMP_BYTES} to {PAYLOAD_BYTES_MAX} bytes")
-        })?;
+        check_payload(flow.payload_bytes)?;
         match flow.pacing {
             Pacing::Window(size) => {
                 require((1..=WINDOW_MAX).contains(&size), || format!("use a window of 1 to {WINDOW_MAX}"))?
@@ -211,6 +238,11 @@ impl Plan {
                 "topics": idle.topics,
                 "seconds": idle.hold.as_secs_f64(),
             }),
+            Scenario::Replay(replay) => json!({
+                "publications": replay.publications,
+                "sessions": replay.sessions,
+                "payload_bytes": replay.payload_bytes,
+            }),
         };
         settings["scenario"] = self.scenario.name().into();
         settings["repeat"] = self.repeat.into();
@@ -244,6 +276,12 @@ pub fn loopback_address(url: &str) -> Result<SocketAddr, BenchError> {
 fn check_loopback(ip: IpAddr) -> Result<(), BenchError> {
     require(ip.is_loopback(), || {
         format!("{ip} is not a loopback address: the load generator measures servers on its own machine only")
+    })
+}
+
+fn check_payload(bytes: usize) -> Result<(), BenchError> {
+    require((STAMP_BYTES..=PAYLOAD_BYTES_MAX).contains(&bytes), || {
+        format!("use payloads of {STAMP_BYTES} to {PAYLOAD_BYTES_MAX} bytes")
     })
 }
 
@@ -313,6 +351,20 @@ mod tests {
             let refusal = refusal(&plan(flow));
             assert!(refusal.contains(expected), "{refusal} has no {expected}");
         }
+    }
+
+    #[test]
+    fn a_replay_needs_a_server_that_keeps_it() {
+        let replay = |publications, peer| Plan {
+            scenario: Scenario::Replay(Replay { publications, sessions: 1, payload_bytes: 128 }),
+            peers: vec![peer],
+            ..plan(fanout())
+        };
+        assert!(replay(1000, Peer::FanwireEvents).check().is_ok());
+        assert!(refusal(&replay(0, Peer::Fanwire)).contains("publications"));
+        assert!(refusal(&replay(1000, Peer::Nats)).contains("history"));
+        let target = Target::Running { address: "127.0.0.1:1".parse().unwrap(), pid: None };
+        assert!(refusal(&Plan { target, ..replay(1000, Peer::Fanwire) }).contains("let the bench start it"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use fanwire_bench::{
-    BenchError, Cores, Flow, Idle, Pacing, Peer, Plan, Programs, Scenario, Target, loopback_address,
+    BenchError, Cores, Flow, Idle, Pacing, Peer, Plan, Programs, Replay, Scenario, Target, loopback_address,
 };
 
 const EXAMPLES: &str = "\
@@ -23,6 +23,8 @@ Examples:
     fanwire bench topics --topics 1000 --driver fanwire,nats
   Memory of each of 10,000 idle connections, as JSON:
     fanwire bench idle --connections 10000 --json
+  What it costs to give 100,000 held messages to a session that resumes:
+    fanwire bench replay --driver fanwire,fanwire-msgpack
 
 The server runs on one core and the load on another: see --server-core,
 --load-core and --no-pin. CPU is the server's own time, user and system, over
@@ -71,6 +73,20 @@ enum ScenarioArgs {
         /// How long they are held, in seconds, before memory is read again.
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Sessions that resume from the earliest of a topic that holds much, one after the other.
+    Replay {
+        /// How many messages the topic holds.
+        #[arg(long, default_value_t = 100_000)]
+        publications: u64,
+        /// How many sessions read all of them; processor time is told in hundredths of a second, so one is too few.
+        #[arg(long, default_value_t = 20)]
+        sessions: usize,
+        /// Bytes of each payload, 16 at least.
+        #[arg(long, default_value_t = 128)]
+        payload: usize,
         #[command(flatten)]
         common: CommonArgs,
     },
@@ -192,6 +208,9 @@ fn scenario(args: ScenarioArgs) -> Result<(Scenario, usize, CommonArgs), BenchEr
         }
         ScenarioArgs::Idle { connections, topics, seconds, common } => {
             (Scenario::Idle(Idle { connections, topics, hold: duration(seconds)? }), 1, common)
+        }
+        ScenarioArgs::Replay { publications, sessions, payload, common } => {
+            (Scenario::Replay(Replay { publications, sessions, payload_bytes: payload }), 1, common)
         }
     })
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use fanwire_protocol::{
-    ClientFrame, Payload, Reply, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame,
+    ClientFrame, Payload, Reply, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame, Since,
     SubscribeOptions, json, msgpack,
 };
 
@@ -14,6 +14,9 @@ use crate::load::{Connection, Handshake};
 use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
 use crate::wire::websocket::{BINARY, TEXT, client_frame};
 use crate::wire::{Decoder, EventStream, Frames, Framing, Masked, Template, Vocabulary};
+
+const DEFAULTS: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+const CONFIGURED: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--config", "/dev/stdin"];
 
 /// How subscribers listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +35,21 @@ pub(crate) enum Transport {
 #[derive(Debug)]
 pub(crate) struct Fanwire {
     transport: Transport,
+    /// How the server is configured, as a file; empty for its defaults.
+    configuration: String,
 }
 
 impl Fanwire {
     /// A driver whose subscribers listen over `transport`.
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport }
+        Self { transport, configuration: String::new() }
+    }
+
+    /// The same, with a server that holds so many publications of every topic.
+    pub(crate) fn holding(self, publications: u64) -> Self {
+        let history = format!("{{ messages = {publications}, bytes = \"4GiB\", ttl = \"1h\" }}");
+        let rule = format!("[[topic]]\nmatch = \">\"\nhistory = {history}\n");
+        Self { configuration: format!("[history]\nbytes_max = \"4GiB\"\n\n{rule}"), ..self }
     }
 
     /// MessagePack sessions publish in MessagePack; for all others the publisher speaks JSON.
@@ -60,10 +72,11 @@ impl Fanwire {
         address: SocketAddr,
         number: usize,
         topic: &str,
+        since: Option<Since>,
     ) -> Result<Connection, BenchError> {
         let vocabulary = self.session_vocabulary();
         let mut handshake = self.open_session(address, number)?;
-        let (opcode, frame) = encode(vocabulary, &subscribe(topic)?);
+        let (opcode, frame) = encode(vocabulary, &subscribe(topic, since)?);
         handshake.send_message(opcode, &frame)?;
         let answer = handshake.read_message()?;
         match decode(vocabulary, &answer)? {
@@ -75,12 +88,35 @@ impl Fanwire {
     }
 }
 
+impl Fanwire {
+    fn open(
+        &self,
+        address: SocketAddr,
+        number: usize,
+        topic: &str,
+        since: Option<Since>,
+    ) -> Result<Connection, BenchError> {
+        let query = if since.is_some() { "?since=earliest" } else { "" };
+        match self.transport {
+            Transport::Json | Transport::MessagePack => {
+                self.open_subscribed_session(address, number, topic, since)
+            }
+            Transport::Bare => {
+                let mut handshake = Handshake::connect(address, number)?;
+                handshake.upgrade(&format!("/topics/{topic}{query}"), None)?;
+                handshake.finish(Decoder::Frames(Frames::new(Vocabulary::Bare)))
+            }
+            Transport::Events => open_event_stream(address, number, &format!("{topic}{query}")),
+        }
+    }
+}
+
 impl Driver for Fanwire {
     fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError> {
         let plan = ProcessPlan {
             program: &programs.fanwire,
-            arguments: &["serve", "--listen", "127.0.0.1:0"],
-            input: "",
+            arguments: if self.configuration.is_empty() { DEFAULTS } else { CONFIGURED },
+            input: &self.configuration,
             address_in: printed_address,
         };
         let (process, address) = Process::start(&plan, cores)?;
@@ -94,15 +130,11 @@ impl Driver for Fanwire {
         number: usize,
         topic: &str,
     ) -> Result<Connection, BenchError> {
-        match self.transport {
-            Transport::Json | Transport::MessagePack => self.open_subscribed_session(address, number, topic),
-            Transport::Bare => {
-                let mut handshake = Handshake::connect(address, number)?;
-                handshake.upgrade(&format!("/topics/{topic}"), None)?;
-                handshake.finish(Decoder::Frames(Frames::new(Vocabulary::Bare)))
-            }
-            Transport::Events => open_event_stream(address, number, topic),
-        }
+        self.open(address, number, topic, None)
+    }
+
+    fn open_replay(&self, address: SocketAddr, number: usize, topic: &str) -> Result<Connection, BenchError> {
+        self.open(address, number, topic, Some(Since::Earliest))
     }
 
     fn open_publisher(
@@ -128,10 +160,10 @@ impl Driver for Fanwire {
     }
 }
 
-fn open_event_stream(address: SocketAddr, number: usize, topic: &str) -> Result<Connection, BenchError> {
+fn open_event_stream(address: SocketAddr, number: usize, place: &str) -> Result<Connection, BenchError> {
     let mut handshake = Handshake::connect(address, number)?;
     let request =
-        format!("GET /topics/{topic} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n");
+        format!("GET /topics/{place} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n");
     handshake.send(request.as_bytes())?;
     let head = handshake.read_head()?.to_ascii_lowercase();
     if !head.starts_with("http/1.1 200") || !head.contains("\r\ncontent-type: text/event-stream") {
@@ -143,11 +175,11 @@ fn open_event_stream(address: SocketAddr, number: usize, topic: &str) -> Result<
     handshake.finish(Decoder::EventStream(EventStream::new(framing)))
 }
 
-fn subscribe(topic: &str) -> Result<ClientFrame, BenchError> {
+fn subscribe(topic: &str, since: Option<Since>) -> Result<ClientFrame, BenchError> {
     let pattern = topic.parse().map_err(|error| BenchError::Plan(format!("'{topic}': {error}")))?;
     Ok(ClientFrame {
         id: Some(1),
-        request: Request::Subscribe { pattern, options: SubscribeOptions::default() },
+        request: Request::Subscribe { pattern, options: SubscribeOptions { since, ..Default::default() } },
     })
 }
 

@@ -47,6 +47,11 @@ impl Peer {
         (Peer::Floor, "floor"),
     ];
 
+    /// Whether its server keeps what was published for who comes later.
+    pub(crate) fn keeps_history(self) -> bool {
+        !matches!(self, Peer::Nats | Peer::Floor)
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(peer, _)| *peer == self).map_or("", |(_, name)| name)
@@ -91,6 +96,14 @@ pub(crate) trait Driver {
         number: usize,
         topic: &str,
     ) -> Result<Connection, BenchError>;
+
+    /// The same, but beginning with everything that the topic still holds.
+    ///
+    /// # Errors
+    /// Also if the server keeps nothing.
+    fn open_replay(&self, _: SocketAddr, _number: usize, topic: &str) -> Result<Connection, BenchError> {
+        Err(BenchError::Plan(format!("this server keeps nothing of '{topic}' to replay")))
+    }
 
     /// Opens connection `number` of the run for publishing. Publishers are opened after all subscribers. `alone_in` is
     /// the run's topic, if it has one topic and one publisher: then whatever comes back from it is an acknowledgement.

@@ -143,6 +143,14 @@ impl<'a> Flow<'a> {
         Ok(self.closed())
     }
 
+    /// Reads until `expected` messages have come or nothing comes any more. Gives what was counted, and why the first
+    /// subscriber was ended, if one was.
+    pub(crate) fn receive(mut self, expected: u64) -> Result<(Tally, Option<String>), BenchError> {
+        self.drain(expected, &mut Events::with_capacity(1024))?;
+        let (_, reason) = self.closed();
+        Ok((self.tally, reason))
+    }
+
     /// Runs it all.
     pub(crate) fn run(mut self, plan: FlowPlan) -> Result<FlowRun, BenchError> {
         let mut events = Events::with_capacity(1024);

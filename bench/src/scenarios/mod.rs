@@ -3,6 +3,7 @@
 
 mod flow;
 mod idle;
+mod replay;
 
 use crate::drivers::{Driver, Fanwire, Floor, Nats, Peer, Transport};
 use crate::error::BenchError;
@@ -38,15 +39,23 @@ pub(crate) fn measure(plan: &Plan, peer: Peer, cores: Option<Cores>) -> Result<M
     match &plan.scenario {
         Scenario::Flow(flow) => flow::measure(flow, driver.as_ref(), &server, waiting),
         Scenario::Idle(idle) => idle::measure(idle, driver.as_ref(), &server),
+        Scenario::Replay(replay) => replay::measure(replay, driver.as_ref(), &server, waiting),
     }
 }
 
 fn driver(plan: &Plan, peer: Peer) -> Box<dyn Driver> {
+    let fanwire = |transport| -> Box<dyn Driver> {
+        let driver = Fanwire::new(transport);
+        Box::new(match &plan.scenario {
+            Scenario::Replay(replay) => driver.holding(replay.publications),
+            Scenario::Flow(_) | Scenario::Idle(_) => driver,
+        })
+    };
     match peer {
-        Peer::Fanwire => Box::new(Fanwire::new(Transport::Json)),
-        Peer::FanwireMessagePack => Box::new(Fanwire::new(Transport::MessagePack)),
-        Peer::FanwireBare => Box::new(Fanwire::new(Transport::Bare)),
-        Peer::FanwireEvents => Box::new(Fanwire::new(Transport::Events)),
+        Peer::Fanwire => fanwire(Transport::Json),
+        Peer::FanwireMessagePack => fanwire(Transport::MessagePack),
+        Peer::FanwireBare => fanwire(Transport::Bare),
+        Peer::FanwireEvents => fanwire(Transport::Events),
         Peer::Nats => Box::new(Nats),
         Peer::Floor => Box::new(floor(plan)),
     }
@@ -61,7 +70,7 @@ fn floor(plan: &Plan) -> Floor {
             let frames_per_send = if gathers { plan.frames_per_send } else { 1 };
             Floor::new(frames_per_send, &Template::payload(flow.payload_bytes), flow.topics)
         }
-        Scenario::Idle(_) => Floor::new(1, &Template::payload(0), 1),
+        Scenario::Idle(_) | Scenario::Replay(_) => Floor::new(1, &Template::payload(0), 1),
     }
 }
 
