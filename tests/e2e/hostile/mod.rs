@@ -5,6 +5,7 @@ mod errors;
 mod fields;
 mod http;
 mod origins;
+mod places;
 mod pressure;
 mod random;
 mod rates;
