@@ -13,6 +13,7 @@ mod http;
 mod hub;
 pub mod key_hash;
 mod problem;
+mod proxy;
 pub mod secret;
 pub mod server;
 mod sessions;

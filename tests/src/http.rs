@@ -95,7 +95,12 @@ impl Http {
 
     /// Reads an answer to its end.
     pub fn read(&mut self) -> Response {
-        let mut response = self.read_head();
+        let head = self.read_head();
+        self.read_body(head)
+    }
+
+    /// Reads what follows the head of an answer.
+    pub fn read_body(&mut self, mut response: Response) -> Response {
         if let Some(length) = response.header("content-length") {
             let length: usize = length.parse().expect("a length is a number");
             while self.buffer.len() < length {

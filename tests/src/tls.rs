@@ -1,5 +1,6 @@
 //! Certificates made for a test, and clients that trust exactly one of them.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +69,22 @@ impl Certificate {
     /// # Errors
     /// If the hand-shake fails.
     pub fn try_connect(&self, address: SocketAddr, protocols: &[&str]) -> std::io::Result<Http> {
+        self.shake_hands(TcpStream::connect(address)?, protocols)
+    }
+
+    /// Connects and sends `prologue` in the clear, then goes on under TLS for HTTP/1.1.
+    pub fn connect_after(&self, address: SocketAddr, prologue: &[u8]) -> Http {
+        let mut socket = TcpStream::connect(address).expect("somebody listens");
+        socket.write_all(prologue).expect("a few bytes can be written");
+        self.connect_over(socket)
+    }
+
+    /// Goes on under TLS for HTTP/1.1 on a connection that has been made.
+    pub fn connect_over(&self, socket: TcpStream) -> Http {
+        self.shake_hands(socket, &["http/1.1"]).expect("the TLS hand-shake succeeds")
+    }
+
+    fn shake_hands(&self, mut socket: TcpStream, protocols: &[&str]) -> std::io::Result<Http> {
         let mut roots = RootCertStore::empty();
         roots.add(self.own.clone()).expect("a certificate of ours");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -79,7 +96,6 @@ impl Certificate {
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from("localhost").expect("a name");
         let mut connection = ClientConnection::new(Arc::new(config), name).expect("the settings fit");
-        let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
         while connection.is_handshaking() {

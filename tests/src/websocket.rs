@@ -79,7 +79,7 @@ impl WebSocket {
         http.send(request.as_bytes());
         let head = http.read_head();
         if head.status != 101 {
-            return Err(head);
+            return Err(http.read_body(head));
         }
         assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         let (stream, buffer) = http.into_parts();
@@ -121,6 +121,11 @@ impl WebSocket {
                 _ => {}
             }
         }
+    }
+
+    /// A WebSocket whose handshake has been made.
+    pub fn over(stream: Wire) -> Self {
+        Self { stream, buffer: Vec::new() }
     }
 
     /// The socket itself.

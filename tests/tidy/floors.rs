@@ -21,7 +21,7 @@ const CRATES: [(&str, &[&str]); 8] = [
 const FLOORS: [&[&str]; 8] = [
     &["clock", "problem", "secret"],
     &["topic_path", "token", "key_hash", "client"],
-    &["auth", "hooks", "telemetry", "config", "store", "tls"],
+    &["auth", "hooks", "telemetry", "config", "store", "tls", "proxy"],
     &["hub"],
     &["engine"],
     &["sessions"],

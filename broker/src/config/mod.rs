@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod limits;
 mod nearest;
+mod proxy;
 mod rate;
 mod settings;
 mod topic;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, Place};
 pub use limits::Limits;
+pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub keys: Vec<KeyConfig>,
     /// The certificate, where the broker speaks TLS.
     pub tls: TlsConfig,
+    /// The proxies in front of the broker.
+    pub proxy: ProxyConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// What one connection, one message and the whole process may take.
@@ -76,6 +80,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             keys: Vec::new(),
             tls: TlsConfig::default(),
+            proxy: ProxyConfig::default(),
             log: LogConfig::default(),
             limits: Limits::default(),
             history: HistoryConfig::default(),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::auth;
 use super::error::{ConfigError, Place};
+use super::proxy;
 use super::rate;
 use super::value::Raw;
 use super::{Config, LogFormat};
@@ -79,6 +80,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(auth.cookie, auth::read_cookie),
     setting!(tls.certificate, optional_path),
     setting!(tls.key, optional_path),
+    setting!(proxy.trusted, proxy::read_trusted),
+    setting!(proxy.protocol, proxy::read_protocol),
     setting!(log.filter, |raw: Raw<'_>| raw.word().map(str::to_owned)),
     setting!(log.format, log_format),
     setting!(limits.connections_max, count),

@@ -62,6 +62,8 @@ fn every_setting_can_be_made_in_every_source() {
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
         "tls.certificate" | "tls.key" => "some.pem",
+        "proxy.trusted" => "127.0.0.1,10.0.0.0/8",
+        "proxy.protocol" => "v1v2",
         "log.format" => "json",
         "limits.message_bytes_max" => "9999",
         _ if key.ends_with("bytes_max") => "8MiB",
@@ -95,7 +97,7 @@ fn every_setting_can_be_made_in_every_source() {
         let toml = match (key, text.parse::<u64>()) {
             (_, Ok(_)) => format!("{key} = {text}"),
             _ if text == "true" => format!("{key} = {text}"),
-            ("origins" | "auth.algorithms" | "auth.audience", _) => {
+            ("origins" | "auth.algorithms" | "auth.audience" | "proxy.trusted", _) => {
                 format!("{key} = ['{}']", text.replace(',', "', '"))
             }
             _ => format!("{key} = '{text}'"),

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::Rate;
 use fanwire_protocol::ErrorCode;
 use http::{StatusCode, header};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,7 +14,8 @@ use super::worker::{NewConnection, WorkerHandle};
 use crate::clock;
 use crate::config::Limits;
 use crate::problem::Problem;
-use crate::sessions::{ArrivalMeters, HeldPermits, Network, Permit};
+use crate::proxy::Proxies;
+use crate::sessions::{Gate, GateLimits, Permit};
 use crate::telemetry::{RefusalReason, Shared};
 
 /// How many connections may wait to be accepted; the system may allow fewer.
@@ -50,29 +50,27 @@ pub(super) fn raise_open_files_limit() {
 /// Accepts connections within the limits and deals them out in turn.
 pub(super) struct Acceptor {
     listener: TcpListener,
-    permits: HeldPermits,
-    connections_max: usize,
-    per_address_max: usize,
-    arrival_rate: Option<Rate>,
-    arrivals: ArrivalMeters,
+    gate: Arc<Gate>,
+    proxies: Arc<Proxies>,
     counters: Arc<Shared>,
     has_tls: bool,
     next: usize,
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, limits: &Limits, has_tls: bool, counters: Arc<Shared>) -> Self {
-        Self {
-            listener,
-            permits: HeldPermits::default(),
-            connections_max: limits.connections_max,
-            per_address_max: limits.connections_per_address_max,
+    pub(super) fn new(
+        listener: TcpListener,
+        limits: &Limits,
+        proxies: Arc<Proxies>,
+        has_tls: bool,
+        counters: Arc<Shared>,
+    ) -> Self {
+        let limits = GateLimits {
+            total_max: limits.connections_max,
+            per_network_max: limits.connections_per_address_max,
             arrival_rate: limits.connection_rate_per_address.map(rate),
-            arrivals: ArrivalMeters::default(),
-            counters,
-            has_tls,
-            next: 0,
-        }
+        };
+        Self { listener, gate: Gate::new(limits, counters.clone()), proxies, counters, has_tls, next: 0 }
     }
 
     /// Accepts until it is dropped.
@@ -91,7 +89,9 @@ impl Acceptor {
     }
 
     async fn admit(&mut self, stream: TcpStream, address: IpAddr, workers: &[WorkerHandle]) {
-        let permit = match self.permit(address.into()) {
+        // A proxy has as many connections as it has clients; it is they who are held to the limits of one address.
+        let network = (!self.proxies.trusts(address)).then(|| address.into());
+        let permit = match Permit::take(&self.gate, network, clock::monotonic_us()) {
             Ok(permit) => permit,
             Err(reason) => return self.refuse(&stream, reason),
         };
@@ -100,21 +100,11 @@ impl Acceptor {
             Err(error) => return tracing::debug!(%error, "the client left before it was served"),
         };
         self.next = (self.next + 1) % workers.len();
-        workers[self.next].serve(NewConnection { stream, permit }).await;
-    }
-
-    fn permit(&mut self, network: Network) -> Result<Permit, RefusalReason> {
-        if let Some(rate) = self.arrival_rate
-            && self.arrivals.take(network, rate, clock::monotonic_us()).is_err()
-        {
-            return Err(RefusalReason::ConnectionRatePerAddress);
-        }
-        Permit::take(&self.permits, network, self.connections_max, self.per_address_max)
+        workers[self.next].serve(NewConnection { stream, peer: address, permit }).await;
     }
 
     /// Says why and hangs up. The answer is one small write to an empty socket; if it does not go, it does not matter.
     fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
-        self.counters.refused(reason);
         if self.has_tls {
             // There are no words for it before the hand-shake, and that is the costly part.
             return;

@@ -77,8 +77,15 @@ pub(super) async fn serve(
 }
 
 impl Visit {
-    async fn serve(self: Rc<Self>, stream: TcpStream) -> Result<(), HandshakeFailure> {
-        let Some(certificates) = self.dispatch.certificates() else {
+    async fn serve(self: Rc<Self>, mut stream: TcpStream) -> Result<(), HandshakeFailure> {
+        let beginning = self.dispatch.beginning();
+        if beginning.proxies.sends_header(self.ticket.peer())
+            && let Some(client) = self.in_time(greeting::begin_proxied(&mut stream)).await?
+        {
+            // There are no words for a refusal at this point, only for a request.
+            self.ticket.introduce(client).map_err(|_| HandshakeFailure::Refused)?;
+        }
+        let Some(certificates) = &beginning.certificates else {
             self.in_time(greeting::begin_plain(&stream)).await?;
             return self.serve_http1(TokioIo::new(stream)).await;
         };

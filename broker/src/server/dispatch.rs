@@ -10,12 +10,12 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use super::accept::problem_of;
+use super::greeting::Beginning;
 use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Worker};
-use crate::tls::Certificates;
 use crate::transports::{ResponseBody, TransportRequest, Transports};
 
 /// What pages of another origin may send, once they are let in.
@@ -28,7 +28,7 @@ pub(super) struct Dispatch {
     router: Router,
     origins: Arc<SharedOrigins>,
     readiness: Arc<Readiness>,
-    certificates: Option<Arc<Certificates>>,
+    beginning: Beginning,
 }
 
 impl Dispatch {
@@ -36,20 +36,20 @@ impl Dispatch {
         worker: Rc<Worker>,
         http: HttpState,
         origins: Arc<SharedOrigins>,
-        certificates: Option<Arc<Certificates>>,
+        beginning: Beginning,
     ) -> Self {
         let transports = Transports::new(worker.clone());
         let readiness = http.readiness.clone();
-        Self { worker, transports, router: router(http), origins, readiness, certificates }
+        Self { worker, transports, router: router(http), origins, readiness, beginning }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.worker.limits
     }
 
-    /// The certificate to show, if TLS is spoken.
-    pub(super) fn certificates(&self) -> Option<&Certificates> {
-        self.certificates.as_deref()
+    /// How connections begin before HTTP.
+    pub(super) fn beginning(&self) -> &Beginning {
+        &self.beginning
     }
 
     /// Answers one request.
@@ -111,11 +111,17 @@ impl Dispatch {
         request: &Request<B>,
         ticket: Rc<ConnectionTicket>,
     ) -> Result<Rc<ConnectionTicket>, Problem> {
-        if request.version() < Version::HTTP_2 {
-            return Ok(ticket);
-        }
-        let limits = &self.worker.limits;
-        ticket.for_stream(limits.connections_max, limits.connections_per_address_max).map_err(problem_of)
+        let ticket = if request.version() < Version::HTTP_2 {
+            ticket
+        } else {
+            ticket.for_stream().map_err(problem_of)?
+        };
+        let proxies = &self.beginning.proxies;
+        let client = proxies.client_of(request.headers(), ticket.peer());
+        let network = (!proxies.trusts(client)).then(|| client.into());
+        ticket.count_for(network).map_err(problem_of)?;
+        tracing::debug!(%client, path = request.uri().path(), "a session is asked for");
+        Ok(ticket)
     }
 
     /// Asks the router. Handlers that need to know who asks find the [`Admission`] among the extensions.

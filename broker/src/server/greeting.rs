@@ -1,13 +1,17 @@
-//! How a connection begins, before HTTP: the TLS hand-shake where there is a certificate, and an understandable answer to
+//! How a connection begins, before HTTP: what a proxy says of it, the TLS hand-shake where there is a certificate, and an understandable answer to
 //! those who speak the other of the two.
 
 use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::proxy::{self, Progress, Proxies};
 use crate::telemetry::HandshakeFailure;
 use crate::tls::Certificates;
 
@@ -23,6 +27,44 @@ const DISCARDED_BYTES_MAX: usize = 16 * 1024;
 /// The answer to plain HTTP where TLS is spoken.
 const PLAIN_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
     content-length: 69\r\n\r\nthis port speaks TLS: write https:// or wss:// in place of http or ws";
+
+/// What must be known to begin a connection.
+#[derive(Clone)]
+pub(super) struct Beginning {
+    /// The certificate to show, if TLS is spoken.
+    pub(super) certificates: Option<Arc<Certificates>>,
+    /// Who may speak for others.
+    pub(super) proxies: Arc<Proxies>,
+}
+
+/// Reads the header of the PROXY protocol. Returns whom the proxy speaks for, if for anybody but itself. How long it may
+/// take is the caller's business.
+///
+/// # Errors
+/// If there is none.
+pub(super) async fn begin_proxied(stream: &mut TcpStream) -> Result<Option<IpAddr>, HandshakeFailure> {
+    let mut header = Vec::new();
+    loop {
+        let needed = match proxy::read(&header) {
+            Ok(Progress::Whole(client)) => return Ok(client),
+            Ok(Progress::Needs(needed)) => needed,
+            Err(reason) => {
+                tracing::debug!(reason, "a trusted proxy did not begin as it should");
+                warn_once(
+                    &WARNED_OF_PROXY,
+                    "a connection from a trusted proxy had no PROXY header: let the proxy send one, or set \
+                     proxy.protocol = \"off\"",
+                );
+                return Err(HandshakeFailure::Proxy);
+            }
+        };
+        let start = header.len();
+        header.resize(start + needed, 0);
+        if stream.read_exact(&mut header[start..]).await.is_err() {
+            return Err(HandshakeFailure::Left);
+        }
+    }
+}
 
 /// Makes the TLS hand-shake. How long it may take is the caller's business.
 ///
@@ -81,6 +123,7 @@ fn hang_up(stream: &TcpStream, word: &[u8]) {
 }
 
 static WARNED_OF_PLAIN: AtomicBool = AtomicBool::new(false);
+static WARNED_OF_PROXY: AtomicBool = AtomicBool::new(false);
 static WARNED_OF_TLS: AtomicBool = AtomicBool::new(false);
 
 /// Says once what an operator should know, and from then on only to those who debug: strangers must not fill the log.

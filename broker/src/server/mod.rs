@@ -29,15 +29,17 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::auth::{SharedAuthenticator, SharedOrigins};
-use crate::config::{Config, HistoryRule, RateLimit, SlowRule};
+use crate::config::{Config, HistoryRule, ProxyProtocol, RateLimit, SlowRule};
 use crate::engine::Engine;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
+use crate::proxy::Proxies;
 use crate::store::Store;
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 use accept::Acceptor;
 use credentials::{authenticator_of, reach_of, unruled_access};
+use greeting::Beginning;
 use key_keeper::{KeyKeeper, client_of};
 use reload::Reloader;
 use worker::{WorkerHandle, WorkerParts};
@@ -209,7 +211,13 @@ impl Server {
             key_set,
             self.certificates.clone(),
         );
-        let mut acceptor = Acceptor::new(listener, &self.config.limits, self.has_tls(), self.shared.clone());
+        let mut acceptor = Acceptor::new(
+            listener,
+            &self.config.limits,
+            proxies_of(&self.config),
+            self.has_tls(),
+            self.shared.clone(),
+        );
         {
             let mut accepting = pin!(acceptor.run(&workers));
             let mut tidying = pin!(keep_tidy(&engine));
@@ -262,6 +270,8 @@ impl Server {
         let engine = Arc::new(engine);
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
+        let beginning =
+            Beginning { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
         let mut workers = Vec::new();
         for (number, (inbox, counters)) in inboxes.into_iter().zip(counters).enumerate() {
             let parts = WorkerParts {
@@ -275,7 +285,7 @@ impl Server {
                 authenticator: authenticator.clone(),
                 metrics: metrics.clone(),
                 readiness: self.readiness.clone(),
-                certificates: self.certificates.clone(),
+                beginning: beginning.clone(),
             };
             workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
         }
@@ -306,6 +316,11 @@ fn rules_of(config: &Config) -> Result<Rules, ServeError> {
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
     Ok(Rules::new(rules, unruled_access(config)))
+}
+
+fn proxies_of(config: &Config) -> Arc<Proxies> {
+    let has_header = config.proxy.protocol == ProxyProtocol::V1V2;
+    Arc::new(Proxies::new(config.proxy.trusted.clone(), has_header))
 }
 
 fn certificate_files(config: &Config) -> Option<CertificateFiles> {

@@ -1,6 +1,7 @@
 //! One worker: a thread with a runtime of its own, its hub, and the connections dealt to it.
 
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use super::connection::{self, Presence};
 use super::dispatch::Dispatch;
+use super::greeting::Beginning;
 use super::handshakes::Handshakes;
 use super::population::{Inhabitant, Population};
 use crate::auth::{SharedAuthenticator, SharedOrigins};
@@ -23,7 +25,6 @@ use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{ConnectionTicket, Permit, Worker};
 use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
-use crate::tls::Certificates;
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
 const NEW_CONNECTIONS_MAX: usize = 1024;
@@ -46,12 +47,13 @@ pub(super) struct WorkerParts {
     pub(super) authenticator: Arc<SharedAuthenticator>,
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) beginning: Beginning,
 }
 
 /// A connection on its way to a worker.
 pub(super) struct NewConnection {
     pub(super) stream: std::net::TcpStream,
+    pub(super) peer: IpAddr,
     pub(super) permit: Permit,
 }
 
@@ -128,7 +130,7 @@ async fn run(
         parts.authenticator,
         parts.workers,
     ));
-    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.certificates));
+    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
     tokio::task::spawn_local(look_after(hub.clone(), handshakes.clone(), parts.counters.clone()));
@@ -139,8 +141,8 @@ async fn run(
         tokio::select! {
             () = handshakes.room(), if !has_room => {}
             connection = incoming.recv(), if has_room => {
-                let Some(NewConnection { stream, permit }) = connection else { break };
-                let ticket = ConnectionTicket::new(permit, parts.counters.clone());
+                let Some(NewConnection { stream, peer, permit }) = connection else { break };
+                let ticket = ConnectionTicket::new(permit, peer, parts.counters.clone());
                 let presence = Presence {
                     inhabitant: Inhabitant::new(&population),
                     handshake: handshakes.begin(ticket.abort().clone()),

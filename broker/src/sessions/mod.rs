@@ -4,6 +4,7 @@
 //! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
 
 mod admission;
+mod gate;
 mod live;
 mod meter;
 mod network;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 
 use fanwire_core::{Rules, SessionKey, SessionLimits, Terms};
 
+pub(crate) use gate::{Gate, GateLimits, Permit};
 pub(crate) use live::{LiveSession, Opened};
 pub(crate) use meter::PublishMeter;
-pub(crate) use network::{ArrivalMeters, Network};
+pub(crate) use network::Network;
 pub(crate) use publisher::Publisher;
-pub(crate) use ticket::{ConnectionTicket, HeldPermits, Permit};
+pub(crate) use ticket::ConnectionTicket;
 
+use network::ArrivalMeters;
 use work::Receipts;
 
 use crate::auth::SharedAuthenticator;

@@ -152,18 +152,24 @@ pub(crate) enum HandshakeFailure {
     PlainOnTls,
     /// TLS where plain HTTP is spoken.
     TlsOnPlain,
+    /// A trusted proxy sent no header of the PROXY protocol.
+    Proxy,
+    /// The client whom a proxy speaks for has as many connections as it may, or makes them too fast.
+    Refused,
     /// The client left, or the broker stopped.
     Left,
 }
 
 impl HandshakeFailure {
-    pub(crate) const ALL: [HandshakeFailure; 7] = [
+    pub(crate) const ALL: [HandshakeFailure; 9] = [
         HandshakeFailure::TimedOut,
         HandshakeFailure::CrowdedOut,
         HandshakeFailure::Malformed,
         HandshakeFailure::Tls,
         HandshakeFailure::PlainOnTls,
         HandshakeFailure::TlsOnPlain,
+        HandshakeFailure::Proxy,
+        HandshakeFailure::Refused,
         HandshakeFailure::Left,
     ];
 
@@ -175,6 +181,8 @@ impl HandshakeFailure {
             HandshakeFailure::Tls => "tls",
             HandshakeFailure::PlainOnTls => "plain_on_tls",
             HandshakeFailure::TlsOnPlain => "tls_on_plain",
+            HandshakeFailure::Proxy => "proxy",
+            HandshakeFailure::Refused => "refused",
             HandshakeFailure::Left => "left",
         }
     }

@@ -1,5 +1,6 @@
 //! What the broker is for: publications from every way in to every way out.
 
+mod behind_proxies;
 mod cuts;
 mod events;
 mod everywhere;

@@ -1,0 +1,107 @@
+//! Proxies in front of the broker: which of them are believed, and whom they say they speak for.
+//!
+//! A leaf: it reads addresses out of headers. It does not know what an address is used for, nor where the headers came from.
+
+mod header;
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+use ipnet::IpNet;
+
+pub(crate) use header::{Progress, read};
+
+/// The header in which proxies write whom they speak for, each adding an address at the end.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies that are believed.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    trusted: Vec<IpNet>,
+    /// Whether they begin every connection with a header of the PROXY protocol.
+    has_header: bool,
+}
+
+impl Proxies {
+    /// Believes proxies in these networks, which `has_header` says to begin connections with a PROXY header.
+    pub(crate) fn new(trusted: Vec<IpNet>, has_header: bool) -> Self {
+        Self { trusted, has_header }
+    }
+
+    /// Whether what comes from this address may speak for others.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether a connection from this address must begin with a PROXY header.
+    pub(crate) fn sends_header(&self, address: IpAddr) -> bool {
+        self.has_header && self.trusts(address)
+    }
+
+    /// Whom a request with these headers is from, that came from `peer`: the address nearest to the broker that is not a
+    /// trusted proxy's. What stands before that was written by somebody nobody knows.
+    pub(crate) fn client_of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let values: Vec<&[u8]> =
+            headers.get_all(FORWARDED_FOR).iter().map(|value| value.as_bytes()).collect();
+        let hops = values.into_iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+        for hop in hops {
+            if !self.trusts(client) {
+                break;
+            }
+            let Some(address) = parse_hop(hop) else { break };
+            client = address;
+        }
+        client
+    }
+}
+
+/// Reads one hop, an address with or without port.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(hop).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn check(values: &[&'static str], peer: &str, expected: &str) {
+        let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()], false);
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(FORWARDED_FOR, HeaderValue::from_static(value));
+        }
+        let client = proxies.client_of(&headers, peer.parse().unwrap());
+        assert_eq!(client.to_string(), expected, "{values:?} from {peer}");
+    }
+
+    #[test]
+    fn the_nearest_address_that_is_no_trusted_proxy_is_the_client() {
+        check(&["203.0.113.7"], "10.0.0.1", "203.0.113.7");
+        check(&["203.0.113.7, 10.0.0.2"], "10.0.0.1", "203.0.113.7");
+        check(&["203.0.113.7", "10.0.0.2, 10.0.0.3"], "fd00::1", "203.0.113.7");
+        check(&["203.0.113.7:4711"], "10.0.0.1", "203.0.113.7");
+        check(&["[2001:db8::1]:4711"], "::ffff:10.0.0.1", "2001:db8::1");
+        check(&["[2001:db8::1]"], "10.0.0.1", "2001:db8::1");
+        check(&["10.0.0.9"], "10.0.0.1", "10.0.0.9");
+        check(&[], "10.0.0.1", "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_client_writes_itself_is_not_believed() {
+        // Nobody trusts this peer.
+        check(&["10.0.0.1"], "203.0.113.7", "203.0.113.7");
+        check(&["192.0.2.1, 10.0.0.2"], "203.0.113.7", "203.0.113.7");
+        // A client behind a proxy that claims to be somebody else.
+        check(&["192.0.2.1, 203.0.113.7"], "10.0.0.1", "203.0.113.7");
+        check(&["192.0.2.1", "203.0.113.7"], "10.0.0.1", "203.0.113.7");
+        check(&["192.0.2.1, rubbish, 10.0.0.2"], "10.0.0.1", "10.0.0.2");
+        check(&["unknown", ""], "10.0.0.1", "10.0.0.1");
+    }
+}

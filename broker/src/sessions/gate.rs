@@ -1,0 +1,195 @@
+//! The gate: how many connections there may be, in total and of one network, and how fast new ones may come.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanwire_core::Rate;
+
+use super::{ArrivalMeters, Network};
+use crate::telemetry::{RefusalReason, Shared};
+
+/// What the gate lets through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GateLimits {
+    /// Connections at once.
+    pub(crate) total_max: usize,
+    /// Connections at once of one network; 0 is no limit.
+    pub(crate) per_network_max: usize,
+    /// New connections of one network.
+    pub(crate) arrival_rate: Option<Rate>,
+}
+
+/// The permits that are held, shared by all who give them out.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    limits: GateLimits,
+    counters: Arc<Shared>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    total: usize,
+    by_network: HashMap<Network, usize>,
+    arrivals: ArrivalMeters,
+}
+
+/// The permit of one connection; what it took is given back when it goes.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    gate: Arc<Gate>,
+    /// Whom the connection is counted for; nobody, as long as only its proxy is known.
+    network: Cell<Option<Network>>,
+}
+
+impl Gate {
+    /// A gate that nobody has passed yet.
+    pub(crate) fn new(limits: GateLimits, counters: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { limits, counters, held: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, reason: RefusalReason) -> RefusalReason {
+        self.counters.refused(reason);
+        reason
+    }
+}
+
+impl Held {
+    /// Counts one more connection of `network`, at `now_us`.
+    fn enter(&mut self, network: Network, limits: &GateLimits, now_us: u64) -> Result<(), RefusalReason> {
+        if let Some(rate) = limits.arrival_rate
+            && self.arrivals.take(network, rate, now_us).is_err()
+        {
+            return Err(RefusalReason::ConnectionRatePerAddress);
+        }
+        let count = self.by_network.get(&network).copied().unwrap_or(0);
+        if limits.per_network_max > 0 && count >= limits.per_network_max {
+            return Err(RefusalReason::ConnectionsPerAddressMax);
+        }
+        self.by_network.insert(network, count + 1);
+        Ok(())
+    }
+
+    fn leave(&mut self, network: Network) {
+        if let Some(count) = self.by_network.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// Takes a permit for a connection of `network`, at `now_us`; of nobody yet if it comes from a trusted proxy.
+    ///
+    /// # Errors
+    /// Says which limit is reached.
+    pub(crate) fn take(
+        gate: &Arc<Gate>,
+        network: Option<Network>,
+        now_us: u64,
+    ) -> Result<Self, RefusalReason> {
+        let mut held = gate.lock();
+        if held.total >= gate.limits.total_max {
+            return Err(gate.refuse(RefusalReason::ConnectionsMax));
+        }
+        if let Some(network) = network {
+            held.enter(network, &gate.limits, now_us).map_err(|reason| gate.refuse(reason))?;
+        }
+        held.total += 1;
+        drop(held);
+        Ok(Self { gate: gate.clone(), network: Cell::new(network) })
+    }
+
+    /// Takes another permit for the same network, or for nobody.
+    ///
+    /// # Errors
+    /// Says which limit is reached.
+    pub(crate) fn another(&self, now_us: u64) -> Result<Self, RefusalReason> {
+        Self::take(&self.gate, self.network.get(), now_us)
+    }
+
+    /// Counts the connection for `network` from now on, at `now_us`, or for nobody.
+    ///
+    /// # Errors
+    /// Says which limit is reached; then it is counted as before.
+    pub(crate) fn claim(&self, network: Option<Network>, now_us: u64) -> Result<(), RefusalReason> {
+        if self.network.get() == network {
+            return Ok(());
+        }
+        let mut held = self.gate.lock();
+        if let Some(network) = network {
+            held.enter(network, &self.gate.limits, now_us).map_err(|reason| self.gate.refuse(reason))?;
+        }
+        if let Some(before) = self.network.replace(network) {
+            held.leave(before);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut held = self.gate.lock();
+        held.total -= 1;
+        if let Some(network) = self.network.get() {
+            held.leave(network);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn gate(total_max: usize, per_network_max: usize) -> Arc<Gate> {
+        Gate::new(GateLimits { total_max, per_network_max, arrival_rate: None }, Arc::default())
+    }
+
+    fn network(text: &str) -> Network {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn counts(gate: &Gate) -> (usize, usize) {
+        let held = gate.lock();
+        (held.total, held.by_network.len())
+    }
+
+    #[test]
+    fn permits_are_limited_in_total_and_by_network_and_come_back() {
+        let gate = gate(2, 1);
+        let (here, there) = (Some(network("127.0.0.1")), Some(network("127.0.0.2")));
+        let first = Permit::take(&gate, here, 0).unwrap();
+        assert_eq!(Permit::take(&gate, here, 0).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
+        let second = Permit::take(&gate, there, 0).unwrap();
+        assert_eq!(Permit::take(&gate, None, 0).unwrap_err(), RefusalReason::ConnectionsMax);
+        drop(first);
+        let third = Permit::take(&gate, here, 0).unwrap();
+        drop((second, third));
+        assert_eq!(counts(&gate), (0, 0));
+    }
+
+    #[test]
+    fn a_connection_of_a_proxy_is_counted_for_whom_it_speaks() {
+        let gate = gate(10, 1);
+        let permits = [(); 3].map(|()| Permit::take(&gate, None, 0).unwrap());
+        assert_eq!(permits[0].claim(Some(network("192.0.2.1")), 0), Ok(()));
+        assert_eq!(permits[0].claim(Some(network("192.0.2.1")), 0), Ok(()), "it is counted once");
+        let refused = permits[1].claim(Some(network("192.0.2.1")), 0);
+        assert_eq!(refused, Err(RefusalReason::ConnectionsPerAddressMax));
+        assert_eq!(permits[1].claim(Some(network("192.0.2.2")), 0), Ok(()));
+        assert_eq!(permits[0].claim(Some(network("192.0.2.3")), 0), Ok(()));
+        assert_eq!(permits[2].claim(Some(network("192.0.2.1")), 0), Ok(()), "it was given back");
+        assert_eq!(permits[1].another(0).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
+        drop(permits);
+        assert_eq!(counts(&gate), (0, 0));
+    }
+}

@@ -1,0 +1,263 @@
+//! Behind proxies: who is believed about whom it speaks for, in headers and in the PROXY protocol, and a real nginx.
+
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use fanwire_tests::{Broker, Certificate, Events, Http, PATIENCE, WebSocket, eventually, get};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use serde_json::json;
+
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/// Opens a session that a proxy forwards for these addresses.
+fn forwarded(broker: &Broker, addresses: &str) -> Result<WebSocket, fanwire_tests::Response> {
+    WebSocket::try_open(broker.address(), "/ws", &format!("X-Forwarded-For: {addresses}\r\n"))
+}
+
+#[test]
+fn limits_count_the_clients_of_a_trusted_proxy_and_not_the_proxy() {
+    let broker = Broker::with(&["proxy.trusted=127.0.0.1", "limits.connections_per_address_max=2"]);
+    let first = forwarded(&broker, "203.0.113.1").expect("a first");
+    let _second = forwarded(&broker, "198.51.100.9, 203.0.113.1").expect("a second");
+    let refused = forwarded(&broker, "203.0.113.1").err().expect("no third");
+    refused.check_problem(503, "limit_exceeded");
+    let _other = forwarded(&broker, "203.0.113.2").expect("another client is served");
+    let _unnamed: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    drop(first);
+    eventually("what the first took is given back", || forwarded(&broker, "203.0.113.1").ok());
+    assert!(
+        broker.metric("fanwire_connections_refused_total{reason=\"connections_per_address_max\"}") >= 1.0
+    );
+}
+
+#[test]
+fn a_client_that_names_others_itself_is_counted_as_itself() {
+    let broker = Broker::with(&["limits.connections_per_address_max=3"]);
+    let sessions: Vec<_> = (1..=3).map(|number| forwarded(&broker, &format!("203.0.113.{number}"))).collect();
+    assert!(sessions.iter().all(Result::is_ok));
+    forwarded(&broker, "203.0.113.4").err().expect("no fourth").check_problem(503, "limit_exceeded");
+}
+
+#[test]
+fn one_connection_of_a_proxy_may_speak_for_one_client_after_the_other() {
+    let broker = Broker::with(&["proxy.trusted=127.0.0.1", "limits.connections_per_address_max=1"]);
+    let _held = forwarded(&broker, "203.0.113.1").expect("a session");
+    let mut http = Http::connect(broker.address());
+    for (client, status) in [("203.0.113.2", 200), ("203.0.113.1", 503), ("203.0.113.3", 200)] {
+        let request = format!("GET /topics/a HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\r\n");
+        http.send(request.as_bytes());
+        assert_eq!(http.read().status, status, "{client}");
+    }
+}
+
+/// A PROXY header of version 2 for a client at 203.0.113.`last`.
+fn second_version(last: u8) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend_from_slice(&[203, 0, 113, last, 127, 0, 0, 1, 0x12, 0x34, 0x1c, 0xe8]);
+    header
+}
+
+fn with_proxy_protocol(settings: &[&str]) -> Broker {
+    let own = ["proxy.trusted=127.0.0.1", "proxy.protocol=v1v2", "limits.connections_per_address_max=1"];
+    Broker::with(&own.iter().chain(settings).copied().collect::<Vec<_>>())
+}
+
+/// Sends a header of the PROXY protocol, then opens a session.
+fn proxied(broker: &Broker, header: &[u8]) -> Option<WebSocket> {
+    let mut http = Http::connect(broker.address());
+    http.send(header);
+    let handshake = "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    http.send(handshake.as_bytes());
+    let answer = String::from_utf8_lossy(&http.read_raw()?).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    let (stream, _) = http.into_parts();
+    Some(WebSocket::over(stream))
+}
+
+#[test]
+fn the_proxy_protocol_names_the_client_in_both_versions() {
+    let broker = with_proxy_protocol(&[]);
+    let mut first = proxied(&broker, b"PROXY TCP4 203.0.113.1 127.0.0.1 4660 7400\r\n").expect("a session");
+    let mut second = proxied(&broker, &second_version(2)).expect("another client's session");
+    assert_eq!(first.ask(&json!({"type": "ping", "id": 1}))["type"], "pong");
+    assert_eq!(second.ask(&json!({"type": "ping", "id": 1}))["type"], "pong");
+    assert!(proxied(&broker, &second_version(1)).is_none(), "the first client has one already");
+    // The proxy asks for itself, as often as it likes.
+    for header in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
+        let mut http = Http::connect(broker.address());
+        http.send(header);
+        http.send(REQUEST);
+        assert_eq!(http.read().status, 200);
+    }
+}
+
+fn failures(broker: &Broker, reason: &str) -> f64 {
+    let mut http = Http::connect(broker.address());
+    http.send(b"PROXY UNKNOWN\r\nGET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let page = http.read().text();
+    let name = format!("fanwire_handshakes_failed_total{{reason=\"{reason}\"}} ");
+    page.lines()
+        .find_map(|line| line.strip_prefix(&name))
+        .and_then(|count| count.parse().ok())
+        .expect("a metric")
+}
+
+#[test]
+fn a_trusted_proxy_that_sends_no_header_or_never_ends_it_is_hung_up_on() {
+    let broker = with_proxy_protocol(&["limits.handshake_timeout=1s"]);
+    let mut without = Http::connect(broker.address());
+    without.send(REQUEST);
+    let mut unfinished = Http::connect(broker.address());
+    unfinished.send(b"PROXY TCP4 203.0.113.1");
+    let mut announced = Http::connect(broker.address());
+    announced.send(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff");
+    assert!(without.is_hung_up());
+    assert!(announced.is_hung_up());
+    assert!(unfinished.is_hung_up());
+    assert_eq!((failures(&broker, "proxy"), failures(&broker, "timed_out")), (2.0, 1.0));
+}
+
+#[test]
+fn a_proxy_header_comes_before_tls() {
+    let certificate = Certificate::new();
+    let [own, key] = certificate.settings();
+    let broker = with_proxy_protocol(&[&own, &key]);
+    let mut http = certificate.connect_after(broker.address(), &second_version(1));
+    http.send(REQUEST);
+    assert_eq!(http.read().status, 200);
+}
+
+#[test]
+fn strangers_speak_for_themselves_only_whatever_header_they_send() {
+    let broker = Broker::with(&["proxy.trusted=10.0.0.0/8", "proxy.protocol=v1v2"]);
+    assert_eq!(get(broker.address(), "/healthz").status, 200, "no header is asked of them");
+    let mut http = Http::connect(broker.address());
+    http.send(b"PROXY TCP4 203.0.113.1 127.0.0.1 4660 7400\r\n");
+    http.send(REQUEST);
+    assert_eq!(http.read().status, 400);
+}
+
+/// A real nginx with the configuration that `deploy/` offers, in front of a broker. Dropping it stops it.
+struct Nginx {
+    child: Child,
+    address: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Nginx {
+    fn start(broker: &Broker, certificate: &Certificate) -> Self {
+        let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let directory = certificate.path().with_file_name("nginx");
+        std::fs::create_dir_all(&directory).expect("a directory can be made");
+        // Nobody else takes the port in the moment between: it was the kernel that chose it.
+        let address =
+            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+        let offered = std::fs::read_to_string(root.join("deploy/proxies/nginx.conf")).expect("it is there");
+        let mut text = offered;
+        for (what, by) in [
+            ("127.0.0.1:7400", broker.address().to_string()),
+            ("listen 443", format!("listen {address}")),
+            ("/etc/ssl/chat.example/fullchain.pem", certificate.path().display().to_string()),
+            ("/etc/ssl/chat.example/privkey.pem", certificate.key_path().display().to_string()),
+        ] {
+            assert!(text.contains(what), "deploy/proxies/nginx.conf has {what}");
+            text = text.replacen(what, &by, if what.starts_with("127") { 9 } else { 1 });
+        }
+        let here = directory.display();
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {here}/{name};"))
+            .join(" ");
+        let whole = format!(
+            "daemon off; pid {here}/pid; error_log {here}/error.log; events {{}}\nhttp {{ access_log off; {paths}\n{text}}}\n"
+        );
+        let configuration = directory.join("nginx.conf");
+        std::fs::write(&configuration, whole).expect("a file can be written");
+        let fetched = root.join("build/tools/nginx");
+        let program = if fetched.exists() { fetched } else { "nginx".into() };
+        let child = Command::new(program)
+            .args(["-e", "stderr", "-p"])
+            .arg(&directory)
+            .arg("-c")
+            .arg(&configuration)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx, which .ci/test-tools fetches");
+        eventually("nginx listens", || TcpStream::connect(address).ok());
+        Self { child, address, directory }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGKILL would leave its worker behind.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _stopped = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _reaped = self.child.wait();
+        let _left_behind = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Connects to `address` from an address of its own in 127.0.0.0/8.
+fn connect_from(source: &str, address: SocketAddr) -> TcpStream {
+    let descriptor = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    let source: SocketAddrV4 = format!("{source}:0").parse().expect("an address");
+    bind(&descriptor, &source).expect("all of 127.0.0.0/8 is ours");
+    connect(&descriptor, &address).expect("somebody listens");
+    let stream = TcpStream::from(descriptor);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream
+}
+
+#[test]
+fn behind_nginx_with_tls_every_transport_works_and_clients_are_told_apart() {
+    let certificate = Certificate::new();
+    let broker = Broker::with(&["proxy.trusted=127.0.0.1", "limits.connections_per_address_max=3"]);
+    let nginx = Nginx::start(&broker, &certificate);
+    let from = |source: &str| certificate.connect_over(connect_from(source, nginx.address));
+    let open = |source: &str, path: &str| WebSocket::try_open_over(from(source), "localhost", path, "");
+
+    let mut socket = open("127.0.0.2", "/ws").expect("WebSockets are let through");
+    let reply = socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "a"}));
+    assert_eq!(reply["type"], "subscribed");
+    let mut bare = open("127.0.0.2", "/topics/a").expect("bare ones too");
+    let mut events = Events::try_open_over(from("127.0.0.2"), "/topics/a", "").expect("event streams too");
+    // Each event arrives while the stream is open, so nothing in between waits for more.
+    for number in 0..3 {
+        let text = format!("number {number}");
+        let mut http = from("127.0.0.3");
+        let request = format!(
+            "POST /topics/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        http.send(request.as_bytes());
+        assert_eq!(http.read().status, 200);
+        assert_eq!(events.next_data(), text);
+        assert_eq!(bare.read().payload, text.as_bytes());
+        assert_eq!(socket.read_json()["data"], text);
+    }
+    // Three sessions are open from 127.0.0.2; nginx itself is at 127.0.0.1, and has many connections.
+    let refused = open("127.0.0.2", "/ws").err().expect("no fourth");
+    refused.check_problem(503, "limit_exceeded");
+    let posing = "X-Forwarded-For: 203.0.113.9\r\n";
+    let refused = WebSocket::try_open_over(from("127.0.0.2"), "localhost", "/ws", posing);
+    refused.err().expect("not under a name of its own choice either").check_problem(503, "limit_exceeded");
+    assert!(open("127.0.0.4", "/ws").is_ok(), "another client is served");
+}
+
+#[test]
+fn behind_nginx_a_long_poll_waits_and_a_page_of_a_foreign_origin_is_refused() {
+    let certificate = Certificate::new();
+    let broker = Broker::with(&["proxy.trusted=127.0.0.1"]);
+    let nginx = Nginx::start(&broker, &certificate);
+    let ask = |path: &str, headers: &str| {
+        let mut http = certificate.connect(nginx.address);
+        http.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", nginx.address).as_bytes());
+        http.read()
+    };
+    assert_eq!(ask("/topics/a?wait=1", "").json()["messages"], json!([]));
+    assert_eq!(ask("/topics/a", &format!("Origin: https://{}\r\n", nginx.address)).status, 200);
+    ask("/topics/a", "Origin: https://evil.example\r\n").check_problem(403, "forbidden");
+    ask("/ws", "Origin: https://evil.example\r\n").check_problem(403, "forbidden");
+}
