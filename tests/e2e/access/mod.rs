@@ -5,7 +5,9 @@ mod hosts;
 mod key_set;
 mod keys;
 mod starting;
+mod table;
 mod tokens;
+mod ways;
 
 use std::net::SocketAddr;
 
