@@ -26,6 +26,8 @@ export const OUTPUTS = [
   { entry: 'script.ts', file: 'fanwire.js' },
   { entry: 'tabs.ts', file: 'fanwire-tabs.mjs' },
   { entry: 'tabs-script.ts', file: 'fanwire-tabs.js' },
+  { entry: 'msgpack.ts', file: 'fanwire-msgpack.mjs' },
+  { entry: 'msgpack-script.ts', file: 'fanwire-msgpack.js' },
 ];
 
 /** Builds everything; the bytes of each file by its name. */

@@ -85,6 +85,44 @@ for (const transport of ['websocket', 'sse', 'polling']) {
   });
 }
 
+test('MessagePack brings what JSON brings, and numbers that JSON cannot', async () => {
+  const page = await openTab(browser, `${broker.url}/`);
+  for (const url of ['/fanwire.js', '/fanwire-msgpack.js']) await page.addScriptTag({ url });
+  const seen = await page.evaluate(async () => {
+    const packed = fanwire.connect('', { codec: fanwire.msgpack });
+    const plain = fanwire.connect();
+    const seen = { packed: [], plain: [] };
+    const all = new Promise((resolve) => {
+      const show = (value) => JSON.stringify(value, (_, inner) => (inner instanceof Uint8Array ? `bytes ${inner}` : inner));
+      const keep = (list) => ({ data, position }) => {
+        list.push(`${position.offset} ${show(data)}`);
+        if (seen.packed.length === 4 && seen.plain.length === 4) resolve();
+      };
+      window.ready = Promise.all([packed.subscribe('sdk.packed', keep(seen.packed)).ready, plain.subscribe('sdk.packed', keep(seen.plain)).ready]);
+    });
+    await window.ready;
+    for (const payload of ['text 🙂', { nested: [1, -2.5, null, { a: true }] }, new Uint8Array([0, 255]), 42]) await packed.publish('sdk.packed', payload);
+    await all;
+    const { messages, more, gap } = await packed.history('sdk.packed', { limit: 1 });
+    const codes = await Promise.all([packed.publish('two words', 1), packed.publish('a', () => 1)].map((promise) => promise.catch(({ code }) => code)));
+    return { ...seen, history: [messages[0].data, more, gap], codes, protocol: packed.status.transport };
+  });
+  assert.deepEqual(seen.packed, ['1 "text 🙂"', '2 {"nested":[1,-2.5,null,{"a":true}]}', '3 "bytes 0,255"', '4 42']);
+  assert.deepEqual(seen.plain, seen.packed);
+  assert.deepEqual([seen.history, seen.codes, seen.protocol], [['text 🙂', true, false], ['bad_topic', 'bad_frame'], 'websocket']);
+
+  const large = await page.evaluate(async () => {
+    const packed = fanwire.connect('', { codec: fanwire.msgpack });
+    const next = packed.subscribe('sdk.large')[Symbol.asyncIterator]();
+    await packed.publish('sdk.other', 1);
+    const body = '[9007199254740993,18446744073709551615,-9223372036854775808]';
+    await fetch('/topics/sdk.large', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+    return (await next.next()).value.data.map(String);
+  });
+  assert.deepEqual(large, ['9007199254740993', '18446744073709551615', '-9223372036854775808']);
+  await page.close();
+});
+
 test('the module and the plain script are the same client', async () => {
   const page = await openTab(browser, `${broker.url}/`);
   const exported = await page.evaluate(async () => {
@@ -95,7 +133,7 @@ test('the module and the plain script are the same client', async () => {
     return [transport, typeof FanwireError];
   });
   assert.deepEqual(exported, ['websocket', 'function']);
-  for (const file of ['fanwire.js', 'fanwire.mjs']) {
+  for (const file of ['fanwire.js', 'fanwire.mjs', 'fanwire-tabs.js', 'fanwire-tabs.mjs', 'fanwire-msgpack.js', 'fanwire-msgpack.mjs']) {
     const { headers } = await fetch(`${broker.url}/${file}`);
     assert.equal(headers.get('content-type'), 'text/javascript; charset=utf-8');
   }

@@ -93,6 +93,28 @@ test('browser.html, served by another server on this machine, shows what it send
   }
 });
 
+test('sdk.html, served by another server on this machine, shows the newest messages, its own and others\', and that it is connected', async () => {
+  const server = http.createServer((request, response) => {
+    response.setHeader('Content-Type', 'text/html');
+    response.end(request.url === '/' ? snippet('sdk.html') : '');
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const browser = await startBrowser();
+  try {
+    await broker.publish('chat.lobby', 'Said before');
+    const page = await openTab(browser, `http://localhost:${server.address().port}/`);
+    await page.waitForSelector('li:has-text("Said before")');
+    await page.waitForSelector('li:has-text("Hello")');
+    await page.waitForFunction(() => document.getElementById('status').textContent === 'connected');
+    await broker.publish('chat.lobby', 'Said by others');
+    await page.waitForSelector('li:has-text("Said by others")');
+    assert.deepEqual(page.complaints, []);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+});
+
 test('the Rust example publishes what the history then holds', async () => {
   const locked = process.env.CI === 'true' ? ['--locked'] : [];
   const { stdout } = await promisify(execFile)(

@@ -19,6 +19,14 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/examples/chat-sse.html", get(|| page(include_str!("../../pages/chat-sse.html"))))
         .route("/favicon.svg", get(favicon))
         .route("/fanwire.js", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.js"))))
+        .route(
+            "/fanwire-msgpack.js",
+            get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-msgpack.js"))),
+        )
+        .route(
+            "/fanwire-msgpack.mjs",
+            get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-msgpack.mjs"))),
+        )
         .route("/fanwire.mjs", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.mjs"))))
         .route(
             "/fanwire-tabs.js",

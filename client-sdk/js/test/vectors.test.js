@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { source } from './source.js';
 
-const { json, cursorOfMany, placeInFrame, placeInUrl } = source;
+const { json, msgpack, cursorOfMany, placeInFrame, placeInUrl } = source;
 const read = (name) => JSON.parse(readFileSync(new URL(`../../../protocol/vectors/${name}.json`, import.meta.url), 'utf8'));
 // What JavaScript cannot hold in a number (vectors/README.md).
 const isHeld = ({ name }) => !/largest|smallest|lagged_anywhere|whole_float/.test(name);
@@ -17,6 +17,15 @@ for (const { name, json: text, decode_only: isReadOnly } of said) {
     const { data_base64: packed, ...frame } = JSON.parse(text);
     if (packed !== undefined) frame.data = new Uint8Array(Buffer.from(packed, 'base64'));
     assert.equal(json.encode(frame), text);
+  });
+}
+
+for (const { name, json: text, msgpack: hex, decode_only: isReadOnly } of said) {
+  if (isReadOnly) continue;
+  test(`client frame ${name} is written as it stands, in MessagePack`, () => {
+    const { data_base64: packed, ...frame } = JSON.parse(text);
+    if (packed !== undefined) frame.data = new Uint8Array(Buffer.from(packed, 'base64'));
+    assert.equal(Buffer.from(msgpack.encode(frame)).toString('hex'), hex);
   });
 }
 
@@ -40,6 +49,40 @@ for (const { name, json: text, same_as: twin } of heard) {
     return undefined;
   });
 }
+
+for (const { name, json: text, msgpack: hex, same_as: twin } of heard) {
+  if (hex === undefined || text === undefined || twin === 'error_internal') continue;
+  test(`server frame ${name} is read, in MessagePack`, () => {
+    const frame = msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex')));
+    const same = twin ? heard.find((vector) => vector.name === twin).json : text;
+    for (const [field, value] of Object.entries(expected(JSON.parse(same)))) {
+      // JSON's numbers are floats here, so that is how large ones are compared.
+      assert.deepEqual(typeof frame[field] === 'bigint' ? Number(frame[field]) : frame[field], value, field);
+    }
+    return undefined;
+  });
+}
+
+for (const { name, msgpack: hex } of read('invalid').filter(({ direction, encoding, error }) => direction === 'server' && encoding === 'msgpack' && error === 'unreadable')) {
+  test(`what is no frame is refused, in MessagePack: ${name}`, () => assert.throws(() => msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex')))));
+}
+
+test('what MessagePack announces and does not hold costs nothing and is refused', () => {
+  const hostile = ['dbffffffff', 'c6ffffffff00', 'ddffffffff', 'dfffffffff', '91'.repeat(10_000), 'c1', 'd40001', 'a2c328', '', '81a474797065a3786178c0'];
+  for (const hex of hostile) assert.throws(() => msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex'))), hex.slice(0, 20));
+  const named = msgpack.decode(new Uint8Array(Buffer.from('82a474797065a178a95f5f70726f746f5f5f80', 'hex')));
+  assert.equal(Object.getPrototypeOf(named), Object.prototype, 'a field of that name is a field');
+});
+
+test('whole numbers of 64 bits survive MessagePack both ways', () => {
+  for (const number of [2n ** 64n - 1n, -(2n ** 63n), 2n ** 53n + 1n]) {
+    assert.equal(msgpack.decode(msgpack.encode({ type: 'x', data: number })).data, number);
+  }
+  for (const number of [0, 127, 128, 255, 256, 65535, 65536, 2 ** 32, 2 ** 53 - 1, -1, -32, -33, -128, -129, -32769, -(2 ** 31) - 1, 0.5, -0, Infinity]) {
+    assert.ok(Object.is(msgpack.decode(msgpack.encode({ type: 'x', data: number })).data, number), String(number));
+  }
+  assert.throws(() => msgpack.encode({ type: 'x', data: 2n ** 64n }), TypeError);
+});
 
 for (const { name, json: text } of read('invalid').filter(({ direction, encoding, error }) => direction === 'server' && encoding === 'json' && error === 'unreadable')) {
   test(`what is no frame is refused: ${name}`, () => assert.throws(() => json.decode(text)));
