@@ -7,7 +7,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::backoff::Backoff;
 use crate::client::{Link, REQUEST_BUFFER_BYTES};
-use crate::dial::{Dialer, Secret};
+use crate::dial::{Dialer, Secret, Token};
 use crate::driver::{Controls, Driver};
 use crate::exchange::Exchange;
 use crate::publish::KeyMaker;
@@ -87,10 +87,11 @@ impl Builder {
     /// # Errors
     /// If the address is none, no broker can be reached there, or it refuses the token.
     pub async fn connect(self, url: &str) -> Result<Client, Error> {
+        let token = Token::new(self.token);
         let dialer = Arc::new(Dialer {
             address: url.parse()?,
             encoding: self.encoding,
-            token: self.token,
+            token: token.clone(),
             name: self.name,
             timeout: self.connect_timeout,
         });
@@ -118,6 +119,7 @@ impl Builder {
             budget: Arc::new(Semaphore::new(REQUEST_BUFFER_BYTES as usize)),
             timeout: self.request_timeout,
             keys: KeyMaker::new(fastrand::u64(..)),
+            token,
         };
         Ok(Client { link: Arc::new(link) })
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_protocol::{Member, Pattern, Reply, Request, Topic};
+use fanwire_protocol::{Member, Pattern, Payload, Reply, Request, Topic};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
+use crate::dial::Token;
 use crate::exchange::Command;
 use crate::publish::{IntoPayload, KeyMaker};
 use crate::{Builder, Error, History, Publish, Status, StatusWatch, Subscribe};
@@ -37,6 +38,16 @@ pub(crate) struct Link {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) timeout: Duration,
     pub(crate) keys: KeyMaker,
+    pub(crate) token: Token,
+}
+
+/// Who is subscribed to a topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Presence {
+    /// Each user once.
+    pub members: Vec<Member>,
+    /// Whether there are more than the broker names at once.
+    pub more: bool,
 }
 
 impl Client {
@@ -77,10 +88,40 @@ impl Client {
     ///
     /// # Errors
     /// If the topic is none or keeps no presence, this client may not ask, or no answer comes in time.
-    pub async fn presence(&self, topic: &str) -> Result<Vec<Member>, Error> {
+    pub async fn presence(&self, topic: &str) -> Result<Presence, Error> {
         let topic = self::topic(topic)?;
         match self.link.ask(Request::Presence { topic }, 0).await? {
-            Reply::Presence { members, .. } => Ok(members),
+            Reply::Presence { members, more, .. } => Ok(Presence { members, more }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Goes on under a new token, which is also shown at every connection from then on. Returns when it ends, in seconds
+    /// since 1970, or `None` if it does not.
+    ///
+    /// # Errors
+    /// If the broker refuses the token; then the old one stays.
+    pub async fn refresh(&self, token: impl Into<String>) -> Result<Option<u64>, Error> {
+        let token = token.into();
+        match self.link.ask(Request::Refresh { token: token.clone() }, token.len()).await? {
+            Reply::Refreshed { expires } => {
+                self.link.token.replace(token);
+                Ok(expires)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Asks the application behind the broker, and returns its answer.
+    ///
+    /// # Errors
+    /// If nobody answers there, the application refuses, or the connection broke meanwhile: whether the application was asked
+    /// is unknown then, and the client does not ask twice.
+    pub async fn request(&self, method: &str, data: impl IntoPayload) -> Result<Payload, Error> {
+        let (method, data) = (method.to_owned(), data.into_payload());
+        let bytes = data.len();
+        match self.link.ask(Request::Call { method, data }, bytes).await? {
+            Reply::Response { data } => Ok(data),
             other => Err(unexpected(&other)),
         }
     }

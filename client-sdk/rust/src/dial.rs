@@ -1,6 +1,6 @@
 //! Making a connection: TCP, the WebSocket handshake, and the greeting.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fanwire_protocol::{ClientFrame, Reply, Request, ServerFrame};
@@ -32,7 +32,7 @@ const REASON_BYTES_MAX: usize = 300;
 pub(crate) struct Dialer {
     pub(crate) address: Address,
     pub(crate) encoding: Encoding,
-    pub(crate) token: Option<Secret>,
+    pub(crate) token: Token,
     pub(crate) name: String,
     pub(crate) timeout: Duration,
 }
@@ -43,6 +43,24 @@ pub(crate) struct Secret(pub(crate) String);
 impl std::fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Secret(…)")
+    }
+}
+
+/// The token to show at every connection, which a refresh replaces. Shared by the client and its driver.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Token(Arc<Mutex<Option<Secret>>>);
+
+impl Token {
+    pub(crate) fn new(token: Option<Secret>) -> Self {
+        Self(Arc::new(Mutex::new(token)))
+    }
+
+    pub(crate) fn replace(&self, token: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Secret(token));
+    }
+
+    fn show(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|secret| secret.0.clone())
     }
 }
 
@@ -103,8 +121,7 @@ impl Dialer {
     /// Says who this is and waits to be told the connection's name. The token goes here and not into the URL, because
     /// URLs end up in the logs of everything on the way.
     async fn greet(&self, mut socket: Socket) -> Result<Connection, DialError> {
-        let token = self.token.as_ref().map(|secret| secret.0.clone());
-        let request = Request::Connect { token, name: Some(self.name.clone()) };
+        let request = Request::Connect { token: self.token.show(), name: Some(self.name.clone()) };
         let mut greeting = Some(ClientFrame { id: Some(GREETING_ID), request });
         let mut closing: Option<Closing> = None;
         loop {

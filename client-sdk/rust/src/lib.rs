@@ -28,7 +28,7 @@ mod wire;
 
 pub use backoff::Reconnect;
 pub use builder::Builder;
-pub use client::Client;
+pub use client::{Client, Presence};
 pub use error::Error;
 pub use event::Event;
 pub use fanwire_protocol::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanwire_client::{Client, Encoding, Event, Reconnect, Subscription};
 use fanwire_protocol::Since;
-use fanwire_tests::{Broker, PATIENCE};
+use fanwire_tests::{Broker, PATIENCE, SECRET, token_for};
 use serde_json::Value;
 
 use super::numbers::{Numbers, random};
@@ -159,4 +159,37 @@ fn what_is_published_and_heard_over_a_rough_network_is_there_once() {
         numbers.sort_unstable();
         assert!(numbers.into_iter().eq(0..OWN), "everything acknowledged is there once");
     }
+}
+
+#[test]
+fn a_client_with_a_token_sees_who_comes_and_goes_and_goes_on_under_a_new_one() {
+    let text = format!(
+        "[auth]\nsecret = \"{SECRET}\"\n[[topic]]\nmatch = 'room.>'\npresence = true\n\
+         publish = 'authenticated'\nsubscribe = 'authenticated'\n"
+    );
+    let broker = Broker::with_file(&text, &["--workers", "2"]);
+    let url = format!("ws://{}/ws", broker.address());
+    let client_of = async |user: &str| {
+        let builder = Client::builder().token(token_for(user, &[], &[]));
+        builder.connect(&url).await.expect("the token is good")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ann = client_of("ann").await;
+        let mut room = ann.subscribe("room.1").await.expect("she may");
+        let bob = client_of("bob").await;
+        let visit = bob.subscribe("room.1").await.expect("he may");
+        let Event::Join { topic, member } = next(&mut room).await else { panic!("a join") };
+        assert_eq!((topic.as_str(), member.user.as_str()), ("room.1", "bob"));
+        let there = ann.presence("room.1").await.expect("she may ask");
+        let mut users: Vec<&str> = there.members.iter().map(|member| member.user.as_str()).collect();
+        users.sort_unstable();
+        assert_eq!((users, there.more), (vec!["ann", "bob"], false));
+        drop(visit);
+        let Event::Leave { member, .. } = next(&mut room).await else { panic!("a leave") };
+        assert_eq!(member.user, "bob");
+        assert!(ann.refresh(token_for("ann", &[], &[])).await.expect("it is good").is_some());
+        assert!(ann.refresh("nonsense").await.is_err());
+        assert!(bob.presence("elsewhere").await.is_err());
+    });
 }

@@ -40,7 +40,7 @@ async fn those_who_are_there_are_told_over_a_broken_connection() {
             peer
         };
         let (told, _peer) = tokio::join!(client.presence("a"), rest);
-        assert_eq!(told.unwrap(), members, "{encoding:?}");
+        assert_eq!(told.unwrap().members, members, "{encoding:?}");
     }
 }
 
@@ -97,4 +97,57 @@ async fn messages_the_broker_skipped_are_told_with_their_number() {
     assert!(matches!(next(&mut one).await, Event::Message(_)));
     assert_eq!(one.position().map(|position| position.offset), Some(30));
     assert!(matches!(next(&mut two).await, Event::Lost { missed: Some(3) }));
+}
+
+#[tokio::test]
+async fn a_new_token_is_shown_at_the_next_connection_and_a_refused_one_is_not() {
+    let broker = FakeBroker::start().await;
+    let builder = fanwire_client::Client::builder().token("first").reconnect(crate::resuming::eager());
+    let (client, mut peer) = tokio::join!(builder.connect(&broker.url), broker.accept());
+    let client = client.unwrap();
+    let answer = async {
+        for (expected, is_taken) in [("second", true), ("third", false)] {
+            let ClientFrame { id: Some(id), request: Request::Refresh { token } } = peer.read().await else {
+                panic!("expected a refresh");
+            };
+            assert_eq!(token, expected);
+            if is_taken {
+                peer.reply(id, Reply::Refreshed { expires: Some(1_800_000_000) }).await;
+            } else {
+                let (code, message) = (ErrorCode::Unauthorized, "nobody knows it".to_owned());
+                peer.say(&ServerFrame::Error { id: Some(id), code, message }).await;
+            }
+        }
+        peer.cut();
+        broker.accept().await
+    };
+    let ask = async {
+        assert_eq!(client.refresh("second").await.unwrap(), Some(1_800_000_000));
+        let refused = client.refresh("third").await;
+        assert!(matches!(refused, Err(Error::Rejected { code: ErrorCode::Unauthorized, .. })), "{refused:?}");
+    };
+    let (peer, ()) = tokio::join!(answer, ask);
+    assert_eq!(peer.token.as_deref(), Some("second"));
+}
+
+#[tokio::test]
+async fn the_application_is_asked_once() {
+    let broker = FakeBroker::start().await;
+    let (client, mut peer) = connect(&broker, Encoding::Json).await;
+    let answer = async {
+        let ClientFrame { id: Some(id), request: Request::Call { method, data } } = peer.read().await else {
+            panic!("expected a request");
+        };
+        assert_eq!((method.as_str(), data), ("orders.total", Payload::text("17")));
+        peer.reply(id, Reply::Response { data: Payload::text("99.5") }).await;
+        peer.read().await;
+        peer.cut();
+        broker.accept().await
+    };
+    let ask = async {
+        assert_eq!(client.request("orders.total", "17").await.unwrap(), Payload::text("99.5"));
+        let unknown = client.request("orders.pay", "17").await;
+        assert!(matches!(unknown, Err(Error::ConnectionLost)), "{unknown:?}");
+    };
+    let (_peer, ()) = tokio::join!(answer, ask);
 }
