@@ -9,13 +9,17 @@ pub(crate) struct Client {
     pub(crate) seen_to: Option<Position>,
     /// The session it is connected by: worker and key.
     pub(crate) session: Option<(usize, u32)>,
+    /// Up to where it has been given what is on disk, while it does not listen yet.
+    pub(crate) catching_up: Option<Position>,
+    /// Up to where it is given what is on disk, its own publications included: nobody knows any more whose they are.
+    pub(crate) replayed_to: u64,
     /// What has arrived of an event that is not complete.
     buffer: Vec<u8>,
 }
 
 impl Client {
     pub(crate) fn new(topic: Topic) -> Self {
-        Self { topic, seen_to: None, session: None, buffer: Vec::new() }
+        Self { topic, seen_to: None, session: None, catching_up: None, replayed_to: 0, buffer: Vec::new() }
     }
 
     /// Takes bytes from the connection and returns the positions of the messages completed by them.
@@ -40,6 +44,8 @@ impl Client {
     /// The connection is gone, and with it what was on its way.
     pub(crate) fn disconnect(&mut self) {
         self.session = None;
+        self.catching_up = None;
+        self.replayed_to = 0;
         self.buffer.clear();
     }
 }

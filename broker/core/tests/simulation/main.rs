@@ -5,6 +5,7 @@
 //! plain list of everything that was ever published. `FANWIRE_SEED` runs one seed again.
 
 mod client;
+mod disk;
 mod world;
 
 use fastrand::Rng;
@@ -15,14 +16,20 @@ use world::{Flaw, World};
 const SEEDS: u64 = 4_000;
 const STEPS: usize = 400;
 
+/// Every so-manieth seed is a swarm: hundreds of sessions at once, for so many times the steps.
+const SWARM_EVERY: u64 = 100;
+const SWARM_STEPS: usize = 20;
+
 /// Runs one seed to its end.
 ///
 /// # Errors
 /// Says which promise was broken.
 fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
     let mut random = Rng::with_seed(seed);
-    let mut world = World::new(&mut random, flaw);
-    for step in 0..STEPS {
+    let is_swarm = seed % SWARM_EVERY == 0;
+    let (clients, steps) = if is_swarm { (200..400, STEPS * SWARM_STEPS) } else { (2..40, STEPS) };
+    let mut world = World::new(&mut random, flaw, clients);
+    for step in 0..steps {
         world.step(&mut random).map_err(|broken| format!("seed {seed}, step {step}: {broken}"))?;
     }
     world.settle().map_err(|broken| format!("seed {seed}, at the end: {broken}"))
@@ -51,6 +58,8 @@ fn every_flaw_in_the_joining_is_noticed() {
         Flaw::NeverTellsOfLoss,
         Flaw::AlwaysTellsOfLoss,
         Flaw::EchoesAnyway,
+        Flaw::ListensWhileItCatchesUp,
+        Flaw::ForgetsThatTheDiskIsAhead,
     ] {
         let noticed = (0..SEEDS).find(|seed| run(*seed, flaw).is_err());
         assert!(noticed.is_some_and(|seed| seed < 200), "{flaw:?} was noticed at seed {noticed:?}");

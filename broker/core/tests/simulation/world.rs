@@ -15,9 +15,10 @@ use fanwire_protocol::{Epoch, Payload, Place, Position, Topic};
 use fastrand::Rng;
 
 use crate::client::Client;
+use crate::disk::Disk;
 
 const LIMITS: HistoryLimits = HistoryLimits { messages: 12, bytes: usize::MAX, ttl_ms: 400 };
-const OUTBOX_BYTES: usize = 600;
+pub(crate) const OUTBOX_BYTES: usize = 600;
 
 /// A way of getting it wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,53 +34,63 @@ pub(crate) enum Flaw {
     AlwaysTellsOfLoss,
     /// Sends a publication back to a sender that wanted none.
     EchoesAnyway,
+    /// Listens already while it is being given what is on disk.
+    ListensWhileItCatchesUp,
+    /// Takes what has been delivered for all that is on disk.
+    ForgetsThatTheDiskIsAhead,
 }
 
-struct TopicState {
-    name: Topic,
-    log: TopicLog,
+pub(crate) struct TopicState {
+    pub(crate) name: Topic,
+    pub(crate) log: TopicLog,
     /// Everything ever published in this epoch, and by which client and session without echo.
-    published: Vec<(u64, Option<Sender>)>,
+    pub(crate) published: Vec<(u64, Option<Sender>)>,
+    /// Where a durable topic is kept.
+    pub(crate) disk: Option<Disk>,
 }
 
 /// A client, and the session over which it published.
-type Sender = (usize, (usize, u32));
+pub(crate) type Sender = (usize, (usize, u32));
 
 #[derive(Default)]
-struct Worker {
-    audience: Audience,
+pub(crate) struct Worker {
+    pub(crate) audience: Audience,
     fanout: Fanout,
-    inbox: VecDeque<Arc<Broadcast>>,
-    sessions: HashMap<u32, Session>,
-    next_key: u32,
+    pub(crate) inbox: VecDeque<Arc<Broadcast>>,
+    pub(crate) sessions: HashMap<u32, Session>,
+    pub(crate) next_key: u32,
 }
 
-struct Session {
-    client: usize,
-    outbox: Outbox,
-    subscription: Option<SubscriptionKey>,
+pub(crate) struct Session {
+    pub(crate) client: usize,
+    pub(crate) outbox: Outbox,
+    pub(crate) subscription: Option<SubscriptionKey>,
 }
 
 pub(crate) struct World {
-    flaw: Flaw,
+    pub(crate) flaw: Flaw,
     now_ms: u64,
     epochs: u64,
-    topics: Vec<TopicState>,
-    workers: Vec<Worker>,
-    clients: Vec<Client>,
+    pub(crate) topics: Vec<TopicState>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) clients: Vec<Client>,
     /// Joins that the flaw [`Flaw::RegistersLate`] has put off: worker and session.
     late: Vec<(usize, u32)>,
 }
 
 impl World {
-    pub(crate) fn new(random: &mut Rng, flaw: Flaw) -> Self {
+    /// A world with about so many clients, of whose topics some are durable.
+    pub(crate) fn new(random: &mut Rng, flaw: Flaw, clients: std::ops::Range<usize>) -> Self {
+        let count = random.u64(1..4);
         let topic = |number: u64| {
             let name: Topic = format!("t.{number}").parse().expect("a topic");
-            TopicState { name, log: TopicLog::new(Epoch::from_random(number + 1), 0), published: Vec::new() }
+            let log = TopicLog::new(Epoch::from_random(number + 1), 0);
+            let disk = random.bool().then(Disk::default);
+            TopicState { name, log, published: Vec::new(), disk }
         };
-        let topics: Vec<_> = (0..random.u64(1..4)).map(topic).collect();
+        let topics: Vec<_> = (0..count).map(topic).collect();
         let clients =
-            (0..random.usize(2..40)).map(|number| Client::new(topics[number % topics.len()].name.clone()));
+            (0..random.usize(clients)).map(|number| Client::new(topics[number % topics.len()].name.clone()));
         let clients = clients.collect();
         let workers = (0..random.usize(1..4)).map(|_| Worker::default()).collect();
         Self { flaw, now_ms: 0, epochs: 100, topics, workers, clients, late: Vec::new() }
@@ -101,6 +112,8 @@ impl World {
             98 => self.topics[topic].log.clear(),
             _ => self.restart(topic),
         }
+        self.work_on_disk(topic, random);
+        self.catch_up(client);
         if random.bool() {
             self.register_late();
         }
@@ -110,6 +123,7 @@ impl World {
     /// Lets everything arrive, and checks that everybody who is connected has seen all there was to see.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
         self.register_late();
+        self.settle_disks()?;
         for worker in 0..self.workers.len() {
             self.tick(worker, usize::MAX);
         }
@@ -126,7 +140,7 @@ impl World {
         Ok(())
     }
 
-    fn topic_of(&self, client: usize) -> &TopicState {
+    pub(crate) fn topic_of(&self, client: usize) -> &TopicState {
         let name = &self.clients[client].topic;
         self.topics.iter().find(|topic| topic.name == *name).expect("clients listen to topics that are there")
     }
@@ -135,7 +149,10 @@ impl World {
     fn publish(&mut self, topic: usize, no_echo_for: Option<usize>) {
         let client = no_echo_for.filter(|client| self.clients[*client].topic == self.topics[topic].name);
         let sender: Option<Sender> = client.and_then(|client| Some((client, self.clients[client].session?)));
-        let TopicState { name, log, published } = &mut self.topics[topic];
+        if self.topics[topic].disk.is_some() {
+            return self.ask(topic, sender);
+        }
+        let TopicState { name, log, published, .. } = &mut self.topics[topic];
         let offset = log.head().offset + 1;
         let publish = Publish {
             topic: name.clone(),
@@ -173,7 +190,7 @@ impl World {
     }
 
     /// Lets the client's socket take some bytes, and the client read them.
-    fn write(&mut self, client: usize, mut bytes: usize) -> Result<(), String> {
+    pub(crate) fn write(&mut self, client: usize, mut bytes: usize) -> Result<(), String> {
         while let Some((worker, key)) = self.clients[client].session {
             let session =
                 self.workers[worker].sessions.get_mut(&key).expect("connected clients have sessions");
@@ -210,6 +227,7 @@ impl World {
         if position.epoch == topic.log.head().epoch
             && topic.published.contains(&(position.offset, own))
             && own.is_some()
+            && position.offset > self.clients[client].replayed_to
         {
             return Err(format!("client {client} hears itself at {position:?}"));
         }
@@ -238,6 +256,15 @@ impl World {
             return Ok(());
         }
         let asked = self.clients[client].seen_to;
+        if self.topic_of(client).disk.is_some()
+            && let Some(asked) = asked
+            && let Err((at, recovered)) = self.join_tail(client, asked)
+        {
+            self.check_recovered(client, Some(asked), recovered)?;
+            self.clients[client].seen_to = Some(at);
+            self.begin_catching_up(client, worker, at);
+            return Ok(());
+        }
         let topic = self.topic_of(client);
         let (missed, mut recovered) = match asked {
             Some(position) => {
@@ -292,8 +319,10 @@ impl World {
     /// Loss is told exactly when something after the asked position is no longer held.
     fn check_recovered(&self, client: usize, asked: Option<Position>, recovered: bool) -> Result<(), String> {
         let (Some(asked), topic) = (asked, self.topic_of(client)) else { return Ok(()) };
-        let held: BTreeSet<u64> =
-            topic.log.since(Place::Earliest).publications.iter().map(|held| held.offset).collect();
+        let held: BTreeSet<u64> = match &topic.disk {
+            Some(disk) => (disk.floor + 1..=disk.head).collect(),
+            None => topic.log.since(Place::Earliest).publications.iter().map(|held| held.offset).collect(),
+        };
         let all_held = topic
             .published
             .iter()
@@ -306,7 +335,7 @@ impl World {
         Err(format!("client {client} asks for what came after {asked:?} and is told recovered: {recovered}"))
     }
 
-    fn disconnect(&mut self, client: usize) {
+    pub(crate) fn disconnect(&mut self, client: usize) {
         let Some((worker, key)) = self.clients[client].session else { return };
         let name = self.clients[client].topic.clone();
         let Worker { audience, sessions, .. } = &mut self.workers[worker];
@@ -317,7 +346,8 @@ impl World {
         self.clients[client].disconnect();
     }
 
-    /// The broker forgets a topic: its numbering begins anew, and so does everybody who listened.
+    /// The broker restarts, as far as one topic can tell: its numbering begins anew unless it is on disk, and everybody who
+    /// listened has to come back.
     fn restart(&mut self, topic: usize) {
         let name = self.topics[topic].name.clone();
         for client in 0..self.clients.len() {
@@ -328,9 +358,12 @@ impl World {
         for worker in &mut self.workers {
             worker.inbox.retain(|broadcast| broadcast.publication.message.topic != name);
         }
+        if self.topics[topic].disk.is_some() {
+            return self.kill(topic);
+        }
         self.epochs += 1;
         let log = TopicLog::new(Epoch::from_random(self.epochs), 0);
-        self.topics[topic] = TopicState { name, log, published: Vec::new() };
+        self.topics[topic] = TopicState { name, log, published: Vec::new(), disk: None };
     }
 
     fn check_bounds(&self) -> Result<(), String> {

@@ -1,0 +1,193 @@
+//! Durable topics of the world: a disk that is ahead of what has been delivered, a tail of it in memory, and sessions that
+//! catch up from the disk before they listen.
+//!
+//! `commit`, `complete`, `begin_catching_up` and `catch_up` mirror `broker/src/engine/stored.rs` and
+//! `broker/src/sessions/work.rs`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fanwire_core::{Broadcast, Encoding, HistoryLimits, Missed, Outbox, Publication, Publish, SessionKey};
+use fanwire_protocol::{Message, Payload, Place, Position};
+use fastrand::Rng;
+
+use crate::world::{Flaw, OUTBOX_BYTES, Sender, Session, World};
+
+/// What of a durable topic is in memory.
+pub(crate) const TAIL: HistoryLimits = HistoryLimits { messages: 4, bytes: usize::MAX, ttl_ms: 1_000_000 };
+
+/// How many publications the disk keeps.
+const KEPT: u64 = 40;
+
+/// What is on disk of one topic, and on its way there.
+#[derive(Default)]
+pub(crate) struct Disk {
+    /// The newest offset that is on disk.
+    pub(crate) head: u64,
+    /// The newest offset that is not held any more.
+    pub(crate) floor: u64,
+    /// Asked for and not on disk yet.
+    pending: VecDeque<Option<Sender>>,
+    /// On disk and not delivered yet.
+    committed: VecDeque<(u64, Option<Sender>)>,
+}
+
+impl World {
+    /// Asks for a publication of a durable topic.
+    pub(crate) fn ask(&mut self, topic: usize, sender: Option<Sender>) {
+        if let Some(disk) = &mut self.topics[topic].disk {
+            disk.pending.push_back(sender);
+        }
+    }
+
+    /// Puts some of what was asked for on disk, or tells those who wait that it is there.
+    pub(crate) fn work_on_disk(&mut self, topic: usize, random: &mut Rng) {
+        let count = random.usize(1..8);
+        if random.bool() { self.commit(topic, count) } else { self.complete(topic, count) }
+    }
+
+    /// Lets the disk and those who read from it come to the end of what there is.
+    pub(crate) fn settle_disks(&mut self) -> Result<(), String> {
+        for topic in 0..self.topics.len() {
+            self.commit(topic, usize::MAX);
+            self.complete(topic, usize::MAX);
+        }
+        for client in 0..self.clients.len() {
+            while self.clients[client].catching_up.is_some() {
+                self.catch_up(client);
+                self.write(client, usize::MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, topic: usize, count: usize) {
+        let topic = &mut self.topics[topic];
+        let Some(disk) = &mut topic.disk else { return };
+        for sender in disk.pending.drain(..count.min(disk.pending.len())) {
+            disk.head += 1;
+            disk.committed.push_back((disk.head, sender));
+            topic.published.push((disk.head, sender));
+        }
+        disk.floor = disk.floor.max(disk.head.saturating_sub(KEPT));
+    }
+
+    fn complete(&mut self, topic: usize, count: usize) {
+        let epoch = self.topics[topic].log.head().epoch;
+        for _ in 0..count {
+            let state = &mut self.topics[topic];
+            let Some((offset, sender)) = state.disk.as_mut().and_then(|disk| disk.committed.pop_front())
+            else {
+                return;
+            };
+            let payload = Payload::text(format!("{offset} in {}", state.name));
+            let publish = Publish { topic: state.name.clone(), payload, key: None, from: None, except: None };
+            let position = Position { epoch, offset };
+            let publication = state.log.append_placed(publish, &state.name, position, &TAIL, 0, 0);
+            let except = sender.map(|(_, (worker, key))| (worker, SessionKey(key)));
+            let broadcast = Arc::new(Broadcast::new(publication, except));
+            for worker in &mut self.workers {
+                worker.inbox.push_back(broadcast.clone());
+            }
+        }
+    }
+
+    /// The broker is killed: what was not on disk is gone, what was not delivered is found there.
+    pub(crate) fn kill(&mut self, topic: usize) {
+        let state = &mut self.topics[topic];
+        let Some(disk) = &mut state.disk else { return };
+        disk.pending.clear();
+        disk.committed.clear();
+        let head = Position { offset: disk.head, ..state.log.head() };
+        state.log.begin_after(head, 0);
+    }
+
+    /// Where a durable topic begins for a client that asks for what came after `asked`: from memory, or else, as `Err`, the
+    /// position after which to read the disk and whether all is there.
+    pub(crate) fn join_tail(&self, client: usize, asked: Position) -> Result<Missed, (Position, bool)> {
+        let topic = self.topic_of(client);
+        let (Some(disk), place) = (&topic.disk, Place::After(asked)) else { return Err((asked, false)) };
+        if topic.log.holds_all_from(place) {
+            return Ok(topic.log.since(place));
+        }
+        let recovered = (disk.floor..=disk.head).contains(&asked.offset);
+        let offset = if recovered { asked.offset } else { disk.floor };
+        Err((Position { offset, ..asked }, recovered))
+    }
+
+    /// Opens a session that is to be given what is on disk after `at` before it listens.
+    pub(crate) fn begin_catching_up(&mut self, client: usize, worker: usize, at: Position) {
+        let name = self.clients[client].topic.clone();
+        let flaw = self.flaw;
+        let live = self.topic_of(client).log.head().offset;
+        let crate::world::Worker { audience, sessions, next_key, .. } = &mut self.workers[worker];
+        let key = *next_key;
+        *next_key += 1;
+        let pattern = name.into();
+        let subscription = match flaw {
+            Flaw::ListensWhileItCatchesUp => audience.join(&pattern, SessionKey(key), Encoding::Sse, live),
+            _ => audience.hold_place(&pattern, SessionKey(key), Encoding::Sse),
+        };
+        let outbox = Outbox::new(Encoding::Sse, OUTBOX_BYTES);
+        sessions.insert(key, Session { client, outbox, subscription: Some(subscription) });
+        self.clients[client].session = Some((worker, key));
+        self.clients[client].catching_up = Some(at);
+        self.clients[client].replayed_to = u64::MAX;
+    }
+
+    /// Gives a client the next piece from the disk if it has room for it, or lets it listen if memory has the rest.
+    pub(crate) fn catch_up(&mut self, client: usize) {
+        let (Some(at), Some((worker, key))) =
+            (self.clients[client].catching_up, self.clients[client].session)
+        else {
+            return;
+        };
+        let flaw = self.flaw;
+        let topic = self.topic_of(client);
+        let (head, place) = (topic.log.head(), Place::After(at));
+        let is_ahead = at.offset > head.offset;
+        let joined = (is_ahead || topic.log.holds_all_from(place)).then(|| {
+            let missed = if is_ahead { Vec::new() } else { topic.log.since(place).publications };
+            let after = if flaw == Flaw::ForgetsThatTheDiskIsAhead {
+                head.offset
+            } else {
+                head.offset.max(at.offset)
+            };
+            (missed, after)
+        });
+        let piece = topic.disk.as_ref().map(|disk| (disk.floor, disk.head.min(at.offset + 5)));
+        let name = topic.name.clone();
+        let crate::world::Worker { audience, sessions, .. } = &mut self.workers[worker];
+        let session = sessions.get_mut(&key).expect("connected clients have sessions");
+        if let Some((missed, after)) = joined {
+            session.outbox.push_replay(missed);
+            let subscription = session.subscription.expect("its place is held");
+            audience.resume(&name.into(), subscription, after);
+            self.clients[client].catching_up = None;
+            self.clients[client].replayed_to = after;
+        } else if let Some((floor, _)) = piece
+            && floor > at.offset
+        {
+            // What it needs has gone in the meantime: it is cut off, and told when it comes back.
+            self.disconnect(client);
+        } else if let Some((_, end)) = piece
+            && !session.outbox.is_over()
+        {
+            session
+                .outbox
+                .push_replay((at.offset + 1..=end).map(|offset| on_disk(&name, at, offset)).collect());
+            self.clients[client].catching_up = Some(Position { offset: end, ..at });
+        }
+    }
+}
+
+fn on_disk(topic: &fanwire_protocol::Topic, at: Position, offset: u64) -> Arc<Publication> {
+    let message = Message {
+        topic: topic.clone(),
+        payload: Payload::text(format!("{offset} in {topic}")),
+        position: Some(Position { offset, ..at }),
+        ts: Some(0),
+        from: None,
+    };
+    Arc::new(Publication { message, offset, accepted_us: 0 })
+}
