@@ -1,6 +1,7 @@
 //! What to measure, against whom, and within which bounds. Checked before anything is opened.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,6 +56,13 @@ pub enum Target {
 pub enum Scenario {
     /// Publications flow from publishers to subscribers.
     Flow(Flow),
+    /// Publications flow, and each is on disk before it is acknowledged.
+    Durable {
+        /// How they flow.
+        flow: Flow,
+        /// Where the server's data directory is made for the time of the run.
+        directory: PathBuf,
+    },
     /// Subscribed connections do nothing.
     Idle(Idle),
     /// Sessions are given what a topic holds.
@@ -121,7 +129,7 @@ impl Scenario {
     /// The name in reports.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Flow(flow) => flow.name,
+            Self::Flow(flow) | Self::Durable { flow, .. } => flow.name,
             Self::Idle(_) => "idle",
             Self::Replay(_) => "replay",
         }
@@ -136,7 +144,7 @@ impl Plan {
             Scenario::Flow(flow) if self.peers.contains(&Peer::Floor) => {
                 2 * (flow.subscribers + flow.publishers)
             }
-            Scenario::Flow(flow) => flow.subscribers + flow.publishers,
+            Scenario::Flow(flow) | Scenario::Durable { flow, .. } => flow.subscribers + flow.publishers,
             Scenario::Idle(idle) => idle.connections,
             Scenario::Replay(replay) => replay.sessions,
         }
@@ -155,6 +163,16 @@ impl Plan {
         }
         match &self.scenario {
             Scenario::Flow(flow) => self.check_flow(flow),
+            Scenario::Durable { flow, directory } => {
+                require(matches!(self.target, Target::Start(_)), || {
+                    "durable topics need a server with a rule of its own: let the bench start it".into()
+                })?;
+                require(self.peers.iter().all(|peer| peer.keeps_history()), || {
+                    "only fanwire's drivers keep anything on disk".into()
+                })?;
+                require(directory.is_dir(), || format!("{} is no directory", directory.display()))?;
+                self.check_flow(flow)
+            }
             Scenario::Idle(idle) => {
                 check_connections(idle.connections, idle.topics)?;
                 require(idle.hold <= DURATION_MAX, || {
@@ -221,7 +239,7 @@ impl Plan {
     /// The settings as a report shows them.
     pub(crate) fn settings(&self) -> Value {
         let mut settings = match &self.scenario {
-            Scenario::Flow(flow) => json!({
+            Scenario::Flow(flow) | Scenario::Durable { flow, .. } => json!({
                 "publishers": flow.publishers,
                 "subscribers": flow.subscribers,
                 "topics": flow.topics,

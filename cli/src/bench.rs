@@ -23,6 +23,8 @@ Examples:
     fanwire bench topics --topics 1000 --driver fanwire,nats
   Memory of each of 10,000 idle connections, as JSON:
     fanwire bench idle --connections 10000 --json
+  Ten publishers with a hundred publications each on their way to the disk:
+    fanwire bench durable --publishers 10 --window 100 --no-pin
   What it costs to give 100,000 held messages to a session that resumes:
     fanwire bench replay --driver fanwire,fanwire-msgpack
 
@@ -57,6 +59,19 @@ enum ScenarioArgs {
         /// How many topics, and so how many subscribers.
         #[arg(long, default_value_t = 1000)]
         topics: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Publishers to topics that are on disk before a publish is acknowledged.
+    Durable {
+        /// How many topics they publish to in turn, each with one subscriber.
+        #[arg(long, default_value_t = 1)]
+        topics: usize,
+        /// Where the data directory is made for the time of the run [default: the folder for temporary files].
+        #[arg(long)]
+        directory: Option<PathBuf>,
         #[command(flatten)]
         flow: FlowArgs,
         #[command(flatten)]
@@ -205,6 +220,11 @@ fn scenario(args: ScenarioArgs) -> Result<(Scenario, usize, CommonArgs), BenchEr
         ScenarioArgs::Topics { topics, flow, common } => {
             let frames_per_send = flow.frames_per_send;
             (Scenario::Flow(flow.into_flow("topics", topics, topics)?), frames_per_send, common)
+        }
+        ScenarioArgs::Durable { topics, directory, flow, common } => {
+            let flow = flow.into_flow("durable", topics, topics)?;
+            let directory = directory.unwrap_or_else(std::env::temp_dir);
+            (Scenario::Durable { flow, directory }, 1, common)
         }
         ScenarioArgs::Idle { connections, topics, seconds, common } => {
             (Scenario::Idle(Idle { connections, topics, hold: duration(seconds)? }), 1, common)

@@ -2,6 +2,7 @@
 //! acknowledgement that lets the next one out. Subscribers listen over any of the transports.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use fanwire_protocol::{
     ClientFrame, Payload, Reply, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame, Since,
@@ -50,6 +51,15 @@ impl Fanwire {
         let history = format!("{{ messages = {publications}, bytes = \"4GiB\", ttl = \"1h\" }}");
         let rule = format!("[[topic]]\nmatch = \">\"\nhistory = {history}\n");
         Self { configuration: format!("[history]\nbytes_max = \"4GiB\"\n\n{rule}"), ..self }
+    }
+
+    /// The same, with a server that keeps every topic in `directory`.
+    pub(crate) fn durable(self, directory: &Path) -> Self {
+        let directory = toml_string(directory);
+        Self {
+            configuration: format!("data_dir = {directory}\n[[topic]]\nmatch = \">\"\ndurable = true\n"),
+            ..self
+        }
     }
 
     /// MessagePack sessions publish in MessagePack; for all others the publisher speaks JSON.
@@ -203,6 +213,12 @@ fn decode(vocabulary: Vocabulary, message: &[u8]) -> Result<ServerFrame, BenchEr
         Vocabulary::Json | Vocabulary::Bare => json::decode_server(&String::from_utf8_lossy(message)),
     }
     .map_err(|error| BenchError::Refused(format!("the server sent an unreadable frame: {error}")))
+}
+
+/// A path as TOML writes it.
+fn toml_string(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The first address of the loopback network in a line, with a port.

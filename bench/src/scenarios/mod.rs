@@ -1,6 +1,7 @@
 //! What is measured. A scenario opens connections through a driver, lets the load run, and turns what it saw into
 //! figures; how these are shown is the report's business.
 
+mod durable;
 mod flow;
 mod idle;
 mod replay;
@@ -24,7 +25,12 @@ pub(crate) struct Measurement {
 
 /// Measures one peer once: starts it, unless it runs already, and stops it afterwards.
 pub(crate) fn measure(plan: &Plan, peer: Peer, cores: Option<Cores>) -> Result<Measurement, BenchError> {
-    let driver = driver(plan, peer);
+    // Declared before the server, so that it is removed after that has stopped.
+    let scratch = match &plan.scenario {
+        Scenario::Durable { directory, .. } => Some(durable::Scratch::within(directory)),
+        _ => None,
+    };
+    let driver = driver(plan, peer, scratch.as_ref());
     let server = match &plan.target {
         Target::Start(programs) => driver.start(programs, cores)?,
         Target::Running { address, pid } => {
@@ -38,17 +44,19 @@ pub(crate) fn measure(plan: &Plan, peer: Peer, cores: Option<Cores>) -> Result<M
     let waiting = if cores.is_some() { Waiting::Awake } else { Waiting::Asleep };
     match &plan.scenario {
         Scenario::Flow(flow) => flow::measure(flow, driver.as_ref(), &server, waiting),
+        Scenario::Durable { flow, .. } => durable::measure(flow, driver.as_ref(), &server, waiting),
         Scenario::Idle(idle) => idle::measure(idle, driver.as_ref(), &server),
         Scenario::Replay(replay) => replay::measure(replay, driver.as_ref(), &server, waiting),
     }
 }
 
-fn driver(plan: &Plan, peer: Peer) -> Box<dyn Driver> {
+fn driver(plan: &Plan, peer: Peer, scratch: Option<&durable::Scratch>) -> Box<dyn Driver> {
     let fanwire = |transport| -> Box<dyn Driver> {
         let driver = Fanwire::new(transport);
-        Box::new(match &plan.scenario {
-            Scenario::Replay(replay) => driver.holding(replay.publications),
-            Scenario::Flow(_) | Scenario::Idle(_) => driver,
+        Box::new(match (&plan.scenario, scratch) {
+            (Scenario::Replay(replay), _) => driver.holding(replay.publications),
+            (Scenario::Durable { .. }, Some(scratch)) => driver.durable(scratch.path()),
+            _ => driver,
         })
     };
     match peer {
@@ -70,7 +78,9 @@ fn floor(plan: &Plan) -> Floor {
             let frames_per_send = if gathers { plan.frames_per_send } else { 1 };
             Floor::new(frames_per_send, &Template::payload(flow.payload_bytes), flow.topics)
         }
-        Scenario::Idle(_) | Scenario::Replay(_) => Floor::new(1, &Template::payload(0), 1),
+        Scenario::Durable { .. } | Scenario::Idle(_) | Scenario::Replay(_) => {
+            Floor::new(1, &Template::payload(0), 1)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fanwire_tests::{Broker, DataDirectory, Events, Http, WebSocket, get, post};
+use fanwire_tests::{Broker, DataDirectory, Events, Http, WebSocket, eventually, get, post};
 use serde_json::{Value, json};
 
 use super::DURABLE;
@@ -291,6 +291,67 @@ fn what_a_rule_lets_go_is_gone_and_said_to_be() {
     let page =
         get(broker.address(), &format!("/topics/short?since={}:5", first["epoch"].as_str().expect("text")));
     assert_eq!((&page.json()["gap"], &page.json()["messages"][0]["offset"]), (&json!(true), &json!(21)));
+}
+
+#[test]
+fn a_moment_is_found_on_disk_after_a_restart() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "time", 0..LONG);
+    let newest = get(broker.address(), "/topics/time").json()["messages"].as_array().expect("a list").len();
+    assert!(newest > 0);
+    let stamps = |path: &str| -> Vec<u64> {
+        let page = get(broker.address(), path).json();
+        let messages = page["messages"].as_array().expect("a list").clone();
+        messages.iter().map(|message| message["ts"].as_u64().expect("a time")).collect()
+    };
+    let first = stamps("/topics/time?since=earliest&limit=1")[0];
+    let last = eventually("the clock goes on", || {
+        publish(broker.address(), "time", "late");
+        let last = *stamps("/topics/time?limit=1").last().expect("one");
+        (last > first + 1).then_some(last)
+    });
+    let broker = restart(broker, &directory);
+    let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "time", "since": {"ts": last}}));
+    assert_eq!(reply["recovered"], true, "{reply}");
+    let frame = socket.read_json();
+    assert_eq!((&frame["data"], &frame["ts"]), (&json!("late"), &json!(last)), "{frame}");
+    let all = json!({"type": "history", "id": 5, "topic": "time", "since": {"ts": first}, "limit": 3});
+    let page = socket.ask(&all);
+    assert_eq!((&page["messages"][0]["data"], &page["more"]), (&json!("0"), &json!(true)), "{page}");
+    let before =
+        json!({"type": "history", "id": 6, "topic": "time", "since": {"ts": first}, "reverse": true});
+    assert_eq!(socket.ask(&before)["messages"], json!([]), "nothing was published before the first");
+    let future = json!({"type": "history", "id": 7, "topic": "time", "since": {"ts": last + 1_000_000}});
+    assert_eq!(socket.ask(&future)["messages"], json!([]));
+    let long_ago = json!({"topic": "time", "since": {"ts": 1}});
+    let (mut socket, reply) = subscribe(broker.address(), long_ago);
+    assert_eq!(reply["recovered"], false, "seven days are kept, so nobody can know what was before");
+    assert_eq!(socket.read_json()["data"], "0");
+}
+
+#[test]
+fn a_topic_in_use_stays_as_durable_as_it_was_when_the_rules_change() {
+    let directory = DataDirectory::new();
+    let file = fanwire_tests::temporary("toml");
+    let write = |text: &str| std::fs::write(&file, text).expect("a file can be written");
+    write(DURABLE);
+    let path = file.to_str().expect("plain names");
+    let broker = Broker::start(&["--config", path, "--data-dir", directory.text()]);
+    let first = publish(broker.address(), "kept", "1");
+    write("[[topic]]\nmatch = '>'\nslow = 'skip'\n");
+    broker.reload();
+    eventually("the broker has read its rules anew", || broker.log().contains("reloaded").then_some(()));
+    let second = publish(broker.address(), "kept", "2");
+    assert_eq!((&second["epoch"], &second["offset"]), (&first["epoch"], &json!(2)));
+    let fresh = publish(broker.address(), "fresh", "in memory");
+    write(DURABLE);
+    stop(broker);
+    let broker = Broker::start(&["--config", path, "--data-dir", directory.text()]);
+    let held = get(broker.address(), "/topics/kept?since=earliest").json();
+    assert_eq!(held["messages"].as_array().map(Vec::len), Some(2), "{held}");
+    assert_ne!(publish(broker.address(), "fresh", "on disk")["epoch"], fresh["epoch"]);
+    std::fs::remove_file(file).expect("it is there");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const SWARM_STEPS: usize = 20;
 /// Says which promise was broken.
 fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
     let mut random = Rng::with_seed(seed);
-    let is_swarm = seed % SWARM_EVERY == 0;
+    let is_swarm = seed.is_multiple_of(SWARM_EVERY);
     let (clients, steps) = if is_swarm { (200..400, STEPS * SWARM_STEPS) } else { (2..40, STEPS) };
     let mut world = World::new(&mut random, flaw, clients);
     for step in 0..steps {

@@ -1,0 +1,116 @@
+//! Publications that are on disk before they are acknowledged: a flow to few subscribers, and what the disk did for it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Measurement, flow};
+use crate::drivers::Driver;
+use crate::error::BenchError;
+use crate::load::Waiting;
+use crate::plan::Flow;
+use crate::report::Figure;
+use crate::server::Server;
+
+/// How long the server may take to say what it has counted.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A data directory that is removed with all that is in it.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A place for a data directory inside `parent`; the server makes it.
+    pub(super) fn within(parent: &Path) -> Self {
+        Self(parent.join(format!("fanwire-bench-{}", std::process::id())))
+    }
+
+    /// Where.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It is not there if the server did not start.
+        let _never_made = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What the server counted of its disk so far.
+struct Written {
+    commits: f64,
+    publications: f64,
+    seconds: f64,
+}
+
+/// Runs the flow once and gives its figures and those of the disk.
+pub(super) fn measure(
+    plan: &Flow,
+    driver: &dyn Driver,
+    server: &Server,
+    waiting: Waiting,
+) -> Result<Measurement, BenchError> {
+    let before = written(server.address)?;
+    let mut measured = flow::measure(plan, driver, server, waiting)?;
+    let after = written(server.address)?;
+    measured.figures.extend(figures(&before, &after));
+    Ok(measured)
+}
+
+fn figures(before: &Written, after: &Written) -> Vec<Figure> {
+    let commits = after.commits - before.commits;
+    let each = |total: f64| (commits > 0.0).then(|| total / commits);
+    vec![
+        Figure::new(
+            "publications_per_commit",
+            "publications/commit",
+            0,
+            each(after.publications - before.publications),
+        ),
+        Figure::new("commit_us", "µs/commit", 0, each((after.seconds - before.seconds) * 1e6)),
+    ]
+}
+
+fn written(address: SocketAddr) -> Result<Written, BenchError> {
+    let page = metrics(address).map_err(|error| BenchError::System("reading the server's metrics", error))?;
+    let value = |name: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok())
+            .ok_or_else(|| BenchError::Refused(format!("the server does not count {name}")))
+    };
+    Ok(Written {
+        commits: value("fanwire_store_commits_total")?,
+        publications: value("fanwire_store_committed_publications_total")?,
+        seconds: value("fanwire_store_commit_seconds_total")?,
+    })
+}
+
+fn metrics(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, METRICS_TIMEOUT)?;
+    stream.set_read_timeout(Some(METRICS_TIMEOUT))?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_counted_from_before_to_after() {
+        let before = Written { commits: 10.0, publications: 1000.0, seconds: 1.0 };
+        let after = Written { commits: 20.0, publications: 6000.0, seconds: 1.02 };
+        let figures = figures(&before, &after);
+        let value = |name| {
+            figures.iter().find(|figure: &&Figure| figure.name == name).and_then(|figure| figure.value)
+        };
+        assert_eq!(value("publications_per_commit"), Some(500.0));
+        assert!(value("commit_us").is_some_and(|micros| (micros - 2000.0).abs() < 1e-6));
+        let idle = super::figures(&before, &Written { ..before });
+        assert!(idle.iter().all(|figure| figure.value.is_none()));
+    }
+}
