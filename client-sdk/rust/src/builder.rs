@@ -7,10 +7,11 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::backoff::Backoff;
 use crate::client::{Link, REQUEST_BUFFER_BYTES};
-use crate::dial::{Dialer, Secret, Token};
+use crate::dial::Dialer;
 use crate::driver::{Controls, Driver};
 use crate::exchange::Exchange;
 use crate::publish::KeyMaker;
+use crate::token::TokenSource;
 use crate::{Client, Encoding, Error, Reconnect, Status};
 
 /// How long connecting may take, greeting included, unless set otherwise.
@@ -23,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Builder {
     encoding: Encoding,
-    token: Option<Secret>,
+    token: TokenSource,
     name: String,
     reconnect: Reconnect,
     connect_timeout: Duration,
@@ -34,7 +35,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             encoding: Encoding::default(),
-            token: None,
+            token: TokenSource::default(),
             name: concat!("fanwire-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             reconnect: Reconnect::default(),
             connect_timeout: CONNECT_TIMEOUT,
@@ -52,7 +53,22 @@ impl Builder {
 
     /// The token to show to the broker, at every connection. It travels in the first frame, never in the URL.
     pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(Secret(token.into()));
+        self.token = TokenSource::keeping(token.into());
+        self
+    }
+
+    /// Asks the application for a token at every connection, so that a client may live longer than its tokens do: when the
+    /// broker ends a session because its token is over, the client comes back with the next one and resumes. The tokens must all be
+    /// of the same user. An error of the source counts as a failed attempt to connect.
+    ///
+    /// To go on without coming back, show the next token in time with [`Client::refresh`].
+    pub fn token_source<S, F, E>(mut self, source: S) -> Self
+    where
+        S: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<String, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.token = TokenSource::asking(source);
         self
     }
 
@@ -87,7 +103,7 @@ impl Builder {
     /// # Errors
     /// If the address is none, no broker can be reached there, or it refuses the token.
     pub async fn connect(self, url: &str) -> Result<Client, Error> {
-        let token = Token::new(self.token);
+        let token = Arc::new(self.token);
         let dialer = Arc::new(Dialer {
             address: url.parse()?,
             encoding: self.encoding,

@@ -8,9 +8,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch}
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
-use crate::dial::Token;
 use crate::exchange::Command;
 use crate::publish::{IntoPayload, KeyMaker};
+use crate::token::TokenSource;
 use crate::{Builder, Error, History, Publish, Status, StatusWatch, Subscribe};
 
 /// How many bytes of requests may be under way at once, queued ones included; asking for more waits.
@@ -38,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) timeout: Duration,
     pub(crate) keys: KeyMaker,
-    pub(crate) token: Token,
+    pub(crate) token: Arc<TokenSource>,
 }
 
 /// Who is subscribed to a topic.

@@ -1,9 +1,9 @@
 //! Making a connection: TCP, the WebSocket handshake, and the greeting.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_protocol::{ClientFrame, Reply, Request, ServerFrame};
+use fanwire_protocol::{ClientFrame, ErrorCode, Reply, Request, ServerFrame};
 use http::Uri;
 use tokio::net::TcpStream;
 use tokio_tungstenite::client_async_with_config;
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder};
 use crate::address::Address;
 use crate::close::{Closing, Verdict, verdict_of_error};
 use crate::socket::{Heard, Reading, Socket};
+use crate::token::TokenSource;
 use crate::{Encoding, Error};
 
 /// The largest frame taken from a broker. A page of history is one frame.
@@ -32,36 +33,9 @@ const REASON_BYTES_MAX: usize = 300;
 pub(crate) struct Dialer {
     pub(crate) address: Address,
     pub(crate) encoding: Encoding,
-    pub(crate) token: Token,
+    pub(crate) token: Arc<TokenSource>,
     pub(crate) name: String,
     pub(crate) timeout: Duration,
-}
-
-/// A credential, which is never shown.
-pub(crate) struct Secret(pub(crate) String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
-
-/// The token to show at every connection, which a refresh replaces. Shared by the client and its driver.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Token(Arc<Mutex<Option<Secret>>>);
-
-impl Token {
-    pub(crate) fn new(token: Option<Secret>) -> Self {
-        Self(Arc::new(Mutex::new(token)))
-    }
-
-    pub(crate) fn replace(&self, token: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Secret(token));
-    }
-
-    fn show(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|secret| secret.0.clone())
-    }
 }
 
 /// A connection that was greeted.
@@ -101,6 +75,7 @@ impl Dialer {
     }
 
     async fn dial_patiently(&self) -> Result<Connection, DialError> {
+        let token = self.token.token().await?;
         let unreachable =
             |error| Error::Unreachable { url: self.address.to_string(), source: Arc::new(error) };
         let stream = TcpStream::connect(self.address.socket()).await.map_err(unreachable)?;
@@ -115,13 +90,13 @@ impl Dialer {
         let (stream, _) = client_async_with_config(request, stream, Some(config))
             .await
             .map_err(|error| self.handshake_error(error))?;
-        self.greet(Socket::new(stream, self.encoding)).await
+        self.greet(Socket::new(stream, self.encoding), token).await
     }
 
     /// Says who this is and waits to be told the connection's name. The token goes here and not into the URL, because
     /// URLs end up in the logs of everything on the way.
-    async fn greet(&self, mut socket: Socket) -> Result<Connection, DialError> {
-        let request = Request::Connect { token: self.token.show(), name: Some(self.name.clone()) };
+    async fn greet(&self, mut socket: Socket, token: Option<String>) -> Result<Connection, DialError> {
+        let request = Request::Connect { token, name: Some(self.name.clone()) };
         let mut greeting = Some(ClientFrame { id: Some(GREETING_ID), request });
         let mut closing: Option<Closing> = None;
         loop {
@@ -136,7 +111,12 @@ impl Dialer {
                     return Ok(Connection { socket, id: connection, server, ping_interval });
                 }
                 Heard::Frame(ServerFrame::Error { code, message, .. }) => {
-                    return Err(Error::Rejected { code, message }.into());
+                    let is_over = code == ErrorCode::TokenExpired && self.token.renews();
+                    let mut failure = DialError::from(Error::Rejected { code, message });
+                    if is_over {
+                        failure.verdict = Verdict::Reconnect { after: None };
+                    }
+                    return Err(failure);
                 }
                 Heard::Frame(ServerFrame::Closing { code, reason, reconnect, after_ms }) => {
                     closing = Some(Closing { code, reason, reconnect, after_ms });

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_protocol::ServerFrame;
+use fanwire_protocol::{CloseCode, ServerFrame};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -93,6 +93,7 @@ impl Driver {
                 }
                 Outcome::Broken { cause, verdict } => (cause, verdict),
             };
+            let verdict = self.reconsidered(&cause, verdict);
             // When there is no coming back, what was under way is told why, not only that the connection is gone.
             let Verdict::Reconnect { after } = verdict else { break cause };
             self.exchange.disconnected();
@@ -113,6 +114,17 @@ impl Driver {
         // The status goes first: whoever finds the stream at its end can then ask why.
         self.status.send_replace(Status::Closed(error.clone()));
         self.exchange.end(&error);
+    }
+
+    /// A session that ends because its token does is worth coming back to, if there is a new one to be had.
+    fn reconsidered(&self, cause: &Error, verdict: Verdict) -> Verdict {
+        let unauthorized = Some(CloseCode::Unauthorized.number());
+        match cause {
+            Error::Disconnected { code, .. } if *code == unauthorized && self.dialer.token.renews() => {
+                Verdict::Reconnect { after: None }
+            }
+            _ => verdict,
+        }
     }
 
     /// Runs one connection to its end.

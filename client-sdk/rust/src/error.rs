@@ -47,6 +47,12 @@ pub enum Error {
         /// What it answered.
         reason: String,
     },
+    /// The application's own source of tokens failed: see [`Builder::token_source`](crate::Builder::token_source).
+    #[error("there is no token: {source}")]
+    Token {
+        /// What the source said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// The broker understood and said no; `code` says what kind of no.
     #[error("{message} ({code})")]
     Rejected {
