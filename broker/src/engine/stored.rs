@@ -304,7 +304,7 @@ impl Engine {
 
     /// Lets the store forget a topic that holds nothing, unless somebody uses it. What is published later waits in the
     /// store's queue behind this, and begins under a new epoch.
-    fn forget(&self, store: &Store, name: &Topic) {
+    pub(super) fn forget(&self, store: &Store, name: &Topic) {
         if self.find(name).is_some() {
             return;
         }

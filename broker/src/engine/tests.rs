@@ -7,6 +7,8 @@ use crate::hub::Batch;
 
 const MIB: u64 = 1024 * 1024;
 
+mod durable;
+
 struct Bench {
     engine: Arc<Engine>,
     inboxes: Vec<Arc<Inbox>>,

@@ -208,14 +208,15 @@ fn live_and_die(
     });
 }
 
-/// Runs publishers and subscribers through crashes; `is_proxied` says whether their connections are cut in between, too.
+/// Runs publishers and subscribers through crashes; `is_proxied` says whether their connections are cut, delayed and trickled,
+/// too.
 fn run(is_proxied: bool) {
     let mut random = random();
     let directory = DataDirectory::new();
     let (mut publishers, mut subscribers) = (publishers(), subscribers());
     for _ in 0..ROUNDS {
         let broker = directory.serve(DURABLE);
-        let proxy = is_proxied.then(|| CuttingProxy::begin(broker.address(), 60_000, random.fork()));
+        let proxy = is_proxied.then(|| CuttingProxy::begin_rough(broker.address(), 60_000, random.fork()));
         let address = proxy.as_ref().map_or(broker.address(), CuttingProxy::address);
         let life = Duration::from_millis(random.u64(20..250));
         live_and_die((broker, address), is_proxied, &mut publishers, &mut subscribers, life);
@@ -250,6 +251,6 @@ fn nothing_acknowledged_is_lost_and_nothing_is_seen_twice_over_kills() {
 }
 
 #[test]
-fn nor_over_kills_and_connections_that_are_cut() {
+fn nor_over_kills_and_connections_that_are_cut_late_and_slow() {
     run(true);
 }

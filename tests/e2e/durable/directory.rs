@@ -96,6 +96,22 @@ fn a_directory_that_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_damaged_database_is_left_as_it_is() {
+    let directory = DataDirectory::new();
+    let mut broker = directory.serve(DURABLE);
+    assert_eq!(get(broker.address(), "/healthz").status, 200);
+    broker.terminate();
+    assert!(broker.wait().success());
+    let database = directory.path().join("fanwire.db");
+    let mut bytes = fs::read(&database).expect("the database is there");
+    let header = 100;
+    bytes[header..].fill(0xa5);
+    fs::write(&database, &bytes).expect("it can be written");
+    check(&directory, &["fanwire.db is damaged", "restore"]);
+    assert_eq!(fs::read(&database).expect("it is there"), bytes);
+}
+
+#[test]
 fn a_database_of_a_newer_version_is_left_as_it_is() {
     let directory = DataDirectory::new();
     let mut broker = directory.serve(DURABLE);
