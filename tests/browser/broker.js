@@ -12,12 +12,13 @@ const STOP_MS = 20_000;
  * Starts a broker on a free port of loopback.
  *
  * @param {object} environment settings, as `FANWIRE_*` variables
+ * @param {string[]} more further command-line arguments
  * @returns {Promise<Broker>} once it has printed where it listens
  */
-export async function startBroker(environment = {}) {
+export async function startBroker(environment = {}, more = []) {
   if (!existsSync(BINARY)) throw new Error(`There is no broker at ${BINARY}: build it with 'cargo build -p fanwire' or set FANWIRE_BIN.`);
   const env = { ...globalThis.process.env, ...environment };
-  const process = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const process = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', ...more], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   return new Promise((resolve, reject) => {
     let printed = '';
     const fail = (why) => reject(new Error(`The broker ${why}. It printed:\n${printed}`));
@@ -61,6 +62,12 @@ class Broker {
     const answer = await response.json();
     if (!response.ok) throw new Error(`publishing to ${topic}: ${response.status} ${JSON.stringify(answer)}`);
     return answer;
+  }
+
+  /** Kills the broker as a crash would. */
+  async kill() {
+    this.process.kill('SIGKILL');
+    await this.ended;
   }
 
   /** Asks the broker to end (SIGTERM) and fails if it does not do so cleanly and in time. */

@@ -1,7 +1,10 @@
 // Thirty seconds of chaos for the JavaScript client, over each transport: connections are cut at any moment, also in the middle of a
 // message, refused for a while, and the broker is restarted. Every position is seen once and in order; where the broker has
-// forgotten, that is said.
+// forgotten, that is said. On a durable topic the broker forgets nothing, even if it is killed.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startBroker } from './broker.js';
 import { PATIENCE_MS, startBrowser } from './browser.js';
@@ -91,6 +94,48 @@ for (const transport of ['websocket', 'sse', 'polling']) {
     } finally {
       await proxy.stop();
       await broker.stop();
+    }
+  });
+}
+
+for (const transport of ['websocket', 'sse', 'polling']) {
+  test(`cuts and kills over ${transport} on a durable topic, seed ${SEED}`, async () => {
+    const draw = random(SEED + 1);
+    const folder = mkdtempSync(join(tmpdir(), 'fanwire-chaos-'));
+    writeFileSync(join(folder, 'fanwire.toml'), `data_dir = "${folder}/data"\n\n[[topic]]\nmatch = "chaos.>"\ndurable = true\n`);
+    const start = () => startBroker({}, ['--config', join(folder, 'fanwire.toml')]);
+    let broker = await start();
+    const proxy = await startProxy(broker.port);
+    const published = [];
+    try {
+      const page = await openClient(browser, proxy.url, { transports: [transport], reconnect: { capMs: 500 } });
+      await page.evaluate(() => watch('chaos.durable').ready);
+      const end = Date.now() + CHAOS_MS / 3;
+      let kills = 0;
+      while (Date.now() < end) {
+        const { epoch, offset } = await broker.publish('chaos.durable', published.length);
+        published.push(`${epoch}:${offset}`);
+        const dice = draw();
+        if (dice < 0.03) proxy.cut();
+        else if (dice < 0.06) proxy.cutInTheMiddle();
+        else if (dice < 0.07 || (kills === 0 && published.length === 50)) {
+          kills += 1;
+          await broker.kill();
+          broker = await start();
+          proxy.port = broker.port;
+        }
+        await pause(10 * draw());
+      }
+      await page.waitForFunction((count) => positions.length >= count, published.length, { timeout: PATIENCE_MS, polling: 20 }).catch(() => { /* compared below */ });
+      const { positions, seen } = await page.evaluate(() => ({ positions, seen }));
+      assert.ok(kills > 0 && published.length > 100, `${kills} kills, ${published.length} published`);
+      assert.deepEqual(seen, published.map((_, number) => number), 'everything once, in order, and nothing said to be lost');
+      assert.deepEqual(positions, published);
+      await page.close();
+    } finally {
+      await proxy.stop();
+      await broker.stop();
+      rmSync(folder, { recursive: true });
     }
   });
 }

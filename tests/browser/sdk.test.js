@@ -1,6 +1,9 @@
 // The JavaScript client in a real browser against the real broker: every method over every transport, and each way of falling
 // back when something in between breaks the transport above.
 import assert from 'node:assert/strict';
+import { connect } from '../../client-sdk/js/dist/fanwire.mjs';
+import { msgpack } from '../../client-sdk/js/dist/fanwire-msgpack.mjs';
+import { tabs } from '../../client-sdk/js/dist/fanwire-tabs.mjs';
 import { after, before, test } from 'node:test';
 import { startBreakingProxy } from './breaking-proxy.js';
 import { startBroker } from './broker.js';
@@ -189,3 +192,26 @@ for (const how of ['gather', 'refuse']) {
     }
   });
 }
+
+test('in Node, where there may be no WebSocket, the same client works over what there is', async () => {
+  const expected = globalThis.WebSocket ? 'websocket' : 'sse';
+  for (const options of [{}, { transports: ['polling'] }, { codec: msgpack, share: tabs() }]) {
+    const client = connect(broker.url, { log: false, ...options });
+    try {
+      assert.equal((await client.ready).transport, options.transports?.[0] ?? expected);
+      const topic = 'sdk.node';
+      const subscription = client.subscribe(topic);
+      await subscription.ready;
+      const heard = subscription[Symbol.asyncIterator]();
+      await client.publish(topic, { n: 1 });
+      assert.deepEqual((await heard.next()).value.data, { n: 1 });
+      await assert.rejects(client.publish('two words', 1), { name: 'FanwireError', code: 'bad_topic' });
+    } finally {
+      client.close();
+    }
+  }
+  // Nobody at that port: the promise says so, and the timers of the attempts end with close().
+  const client = connect('http://127.0.0.1:9', { log: false });
+  await assert.rejects(client.ready, { code: 'unreachable' });
+  client.close();
+});
