@@ -102,13 +102,10 @@ export class HttpLink implements Link {
     this.listener.alive();
   }
 
-  /** What lies between here and now in these topics is in doubt: finds out, and goes on from there. */
-  rejoin(topics: Iterable<string>): void {
-    for (const topic of topics) {
-      const since = this.places.get(topic);
-      if (!since) this.lost(topic);
-      else this.guard(this.catchUp(topic, since));
-    }
+  /** What lies between here and now in a topic is in doubt: finds out, tells unless it `isTold`, and goes on from there. */
+  rejoin(topic: string, isTold = false): void {
+    const since = this.places.get(topic);
+    if (since) this.catchUp(topic, since, isTold).catch((error: unknown) => this.fail(error));
   }
 
   /** Something was or may have been missed. */
@@ -122,11 +119,6 @@ export class HttpLink implements Link {
     this.aborts.abort();
     const error = thrown instanceof FanwireError && [401, 403].includes(thrown.status ?? 0) ? thrown : undefined;
     this.listener.ended({ reason: thrown instanceof Error ? thrown.message : String(thrown), error, ...end });
-  }
-
-  /** Ends the link should this fail. */
-  guard(work: Promise<unknown>): void {
-    work.catch((error: unknown) => this.fail(error));
   }
 
   private async join(frame: ClientFrame, topic: string): Promise<void> {
@@ -152,11 +144,11 @@ export class HttpLink implements Link {
     this.restart();
   }
 
-  private async catchUp(topic: string, since: Position): Promise<void> {
+  private async catchUp(topic: string, since: Position, isTold: boolean): Promise<void> {
     this.joins += 1;
     const page = await this.read(topic, since, PAGE);
     if (this.places.has(topic)) this.places.set(topic, placeOf(page.cursor));
-    if (page.gap) this.lost(topic);
+    if (page.gap && !isTold) this.lost(topic);
     for (const entry of page.messages) this.message(entry as never);
     this.joins -= 1;
     this.restart();

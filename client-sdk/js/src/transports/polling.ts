@@ -38,8 +38,9 @@ export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receive
           cancel();
         }
         link.alive();
+        // Which topic has the gap, reading each of them from its place will tell.
+        if (page.gap && hasPlaces) return names.forEach((name) => link.rejoin(name));
         for (const entry of page.messages) link.message(entry as never);
-        if (page.gap && hasPlaces) return link.rejoin(names);
         const isHasty = page.messages.length === 0 && clock.now() - asked < PAUSE_MS;
         if (isHasty) await new Promise<void>((resolve) => { clock.after(PAUSE_MS, resolve); });
       }

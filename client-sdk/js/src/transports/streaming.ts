@@ -88,8 +88,10 @@ function take(link: HttpLink, { type, data }: StreamEvent): void {
   if (type === 'message') link.message(value);
   if (type === 'closing') link.fail(value['reason'], { closing: unpack(value) as unknown as ClosingFrame });
   if (type === 'gap' && typeof value['topic'] === 'string') {
+    const { topic, missed } = value as { topic: string; missed?: number };
+    const isPlaced = link.places.get(topic) !== undefined;
     // A pattern has no place to go on from: its new stream began before the old one ended.
-    if (value['missed'] !== undefined) link.lost(value['topic'], Number(value['missed']));
-    else if (link.places.get(value['topic'])) link.rejoin([value['topic']]);
+    if (isPlaced || missed !== undefined) link.lost(topic, missed);
+    if (isPlaced && missed === undefined) link.rejoin(topic, true);
   }
 }

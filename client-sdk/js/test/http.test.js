@@ -1,0 +1,73 @@
+// The client where only HTTP gets through, over a broker in memory: what it makes of gaps, and of answers that come too soon.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FakeClock, settle } from './clock.js';
+import { FakeBroker } from './fake-broker.js';
+import { source } from './source.js';
+
+const { connect } = source;
+const entry = (epoch, offset) => ({ topic: 't', epoch, offset, ts: 1, data: `${epoch}:${offset}` });
+const answer = (body) => Response.json(body);
+
+/** A client over `transport`; `answers` are tried in turn for every path that begins like its first word. */
+function start(transport, answers) {
+  const fake = new FakeBroker();
+  const clock = new FakeClock();
+  const asked = [];
+  fake.answer = (url, { headers = {}, signal }) => {
+    const path = url.slice('http://broker.test'.length);
+    if (path === '/healthz') return undefined;
+    asked.push(headers['Last-Event-ID'] ? `${path} after ${headers['Last-Event-ID']}` : path);
+    const found = answers.findIndex(([start]) => path.startsWith(start));
+    if (found < 0) return new Promise((_, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)); });
+    return answers.splice(found, 1)[0][1]();
+  };
+  const client = connect('http://broker.test', { fetch: fake.fetch, clock, log: false, transports: [transport] });
+  const seen = [];
+  client.subscribe('t', (message) => seen.push(message.data), { onLost: () => seen.push('lost') });
+  return { client, clock, asked, seen };
+}
+
+test('a poll that says gap and brings messages tells the loss first, once', async () => {
+  const { client, asked, seen } = start('polling', [
+    ['/topics/t?limit=1', () => answer({ messages: [entry('1', 5)], cursor: '1:5', gap: false, more: false })],
+    ['/stream', () => answer({ messages: [entry('2', 1)], cursor: '2:1', gap: true, more: false })],
+    ['/topics/t?limit=1000', () => answer({ messages: [entry('2', 1)], cursor: '2:1', gap: true, more: false })],
+  ]);
+  await settle();
+  await settle();
+  assert.deepEqual(seen, ['lost', '2:1']);
+  assert.deepEqual(asked, [
+    '/topics/t?limit=1', '/stream?wait=25&topic=t&since=1:5', '/topics/t?limit=1000&since=1%3A5', '/stream?wait=25&topic=t&since=2:1',
+  ]);
+  client.close();
+});
+
+test('empty answers that come at once are not asked for again at once', async () => {
+  const empty = () => answer({ messages: [], cursor: '1:5', gap: false, more: false });
+  const { client, clock, asked } = start('polling', [['/topics/t', empty], ['/stream', empty], ['/stream', empty]]);
+  await settle();
+  await settle();
+  assert.equal(asked.length, 2);
+  await clock.advance(999);
+  assert.equal(asked.length, 2);
+  await clock.advance(1);
+  assert.equal(asked.length, 3);
+  client.close();
+});
+
+test('an event stream that says gap tells the loss where it stands, once, and goes on from the new place', async () => {
+  const stream = (text) => new Response(new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(text)) }));
+  const frame = (one) => `data: ${JSON.stringify({ type: 'message', ...one })}\n\n`;
+  const { client, asked, seen } = start('sse', [
+    ['/topics/t?limit=1', () => answer({ messages: [], cursor: '1:5', gap: false, more: false })],
+    ['/stream', () => stream(`retry: 1000\n\n${frame(entry('1', 6))}event: gap\ndata: {"topic":"t"}\n\n${frame(entry('2', 1))}`)],
+    ['/topics/t?limit=1000', () => answer({ messages: [entry('2', 1)], cursor: '2:1', gap: true, more: false })],
+    ['/stream', () => stream('retry: 1000\n\n')],
+  ]);
+  await settle();
+  await settle();
+  assert.deepEqual(seen, ['1:6', 'lost', '2:1']);
+  assert.deepEqual(asked.slice(1), ['/stream?envelope=true&topic=t after 1:5', '/topics/t?limit=1000&since=1%3A6', '/stream?envelope=true&topic=t after 2:1']);
+  client.close();
+});
