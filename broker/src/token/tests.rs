@@ -275,3 +275,53 @@ fn rsa_keys_of_a_key_set_check_signatures() {
     let damaged = format!("{}AAAA", &token[..token.len() - 4]);
     assert_eq!(verify(&damaged, &keys, &ClaimRules::default(), NOW_MS), Err(TokenError::Signature));
 }
+
+/// Changes a few characters of a text, anywhere, to others that may mean something.
+fn damaged(text: &str, random: &mut fastrand::Rng) -> String {
+    const LETTERS: &[u8] = b".-_=AZaz09{}[]\",:e+ \x00\xff";
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..random.usize(1..6) {
+        let at = random.usize(..bytes.len().max(1));
+        if bytes.is_empty() {
+            break;
+        }
+        match random.u8(..4) {
+            0 => drop(bytes.remove(at)),
+            1 => bytes.insert(at, LETTERS[random.usize(..LETTERS.len())]),
+            2 => bytes[at] = LETTERS[random.usize(..LETTERS.len())],
+            _ => bytes.truncate(at.max(1)),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn no_damage_makes_a_token_good_or_the_broker_panic() {
+    let seed = std::env::var("FANWIRE_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let good = of_claims(&json!({"sub": "ann", "exp": NOW + 60, "fanwire": {"publish": ["a"]}}));
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+    let claims =
+        json!({"sub": "ann", "exp": NOW + 60, "nbf": 1, "fanwire": {"publish": ["a"], "info": {"a": 1}}});
+    for _ in 0..20_000 {
+        let token = damaged(&good, &mut random);
+        // What was signed must be there letter by letter, whatever became of the signature's spelling.
+        if judge(&token).is_ok() {
+            assert_eq!(token.rsplit_once('.').map(|(signed, _)| signed), Some(signed), "seed {seed}");
+        }
+        // Damage inside, well signed: it may be good or not, but nothing breaks.
+        let (header, claims) = (damaged(header, &mut random), damaged(&claims.to_string(), &mut random));
+        let _any = judge(&self::signed(&header, &claims));
+        let _any = parse_key_set(claims.as_bytes(), &[]);
+    }
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"ed"}]}"#;
+    for _ in 0..20_000 {
+        let _any = parse_key_set(damaged(set, &mut random).as_bytes(), &[]);
+        let _any =
+            VerifyingKey::from_pem(damaged(&String::from_utf8_lossy(P256_PUBLIC), &mut random).as_bytes());
+    }
+}
