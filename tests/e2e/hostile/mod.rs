@@ -3,6 +3,7 @@
 mod closes;
 mod errors;
 mod fields;
+mod floods;
 mod http;
 mod origins;
 mod places;

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::Honest;
 
 /// How soon an honest client is served, whatever the others do.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// An honest client that the broker keeps waiting waits every time; one that the test machine keeps waiting, because other
 /// tests run on it too, does not. So the best of three counts.
-fn check_served_at_once(honest: &mut Honest) {
+pub(super) fn check_served_at_once(honest: &mut Honest) {
     let served = || {
         let started = Instant::now();
         honest.check();

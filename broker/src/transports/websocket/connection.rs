@@ -15,11 +15,16 @@ use tungstenite::{Error, Message};
 
 use super::dialect::{self, Dialect};
 use super::reader::{Next, Reader, ReaderPool};
+use crate::clock;
 use crate::sessions::{ConnectionTicket, LiveSession};
 use crate::telemetry::WorkerCounters;
 
 /// How many times a socket is read from before others get their turn.
 const READS_PER_TURN: usize = 8;
+
+/// How long a connection may go on reading before others get their turn, in microseconds: a read of many tiny frames costs more
+/// than one of few large ones.
+const TURN_US_MAX: u64 = 1000;
 
 /// The longest reason a close frame has room for (RFC 6455 §5.5).
 const CLOSE_REASON_BYTES_MAX: usize = 123;
@@ -205,7 +210,11 @@ impl Connection {
 
     /// Drives the connection; ready when it is over.
     fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..READS_PER_TURN {
+        let began_us = clock::monotonic_us();
+        for read in 0..READS_PER_TURN {
+            if read > 0 && clock::monotonic_us() - began_us > TURN_US_MAX {
+                break;
+            }
             // Somebody who is to leave is still given the receipts of what is on its way to the disk.
             if self.phase == Phase::Open
                 && !self.session.is_owed_receipts()
