@@ -1,13 +1,14 @@
-//! The HTTP client for what the broker asks of others: key sets today.
+//! The HTTP client for what the broker asks of others: key sets, and the application behind hooks.
 //!
 //! It follows no redirects, sends no cookies, and bounds what it reads in time and bytes: whom it asks is what the operator
-//! wrote, and nobody else. It lives on the main thread's runtime.
+//! wrote, and nobody else. Its connections live on the runtime of
+//! whoever asked first.
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -83,6 +84,30 @@ impl HttpClient {
             .header(header::USER_AGENT, concat!("fanwire/", env!("CARGO_PKG_VERSION")))
             .body(Full::default())
             .map_err(|error| FetchError::Unreachable(error.to_string()))?;
+        self.ask(request, bytes_max).await
+    }
+
+    /// Sends `body` to `uri` and reads the answer, of at most `bytes_max`. How long that may take is up to the caller.
+    ///
+    /// # Errors
+    /// If the answer does not come whole.
+    pub(crate) async fn post<const N: usize>(
+        &self,
+        uri: &Uri,
+        headers: [(HeaderName, HeaderValue); N],
+        body: Bytes,
+        bytes_max: usize,
+    ) -> Result<Bytes, FetchError> {
+        let mut request = Request::post(uri.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("fanwire/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(body))
+            .map_err(|error| FetchError::Unreachable(error.to_string()))?;
+        request.headers_mut().extend(headers);
+        self.ask(request, bytes_max).await
+    }
+
+    async fn ask(&self, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, FetchError> {
         let response = self.client.request(request).await.map_err(|error| unreachable(&error))?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));

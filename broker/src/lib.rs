@@ -9,6 +9,7 @@ mod client;
 mod clock;
 pub mod config;
 mod engine;
+mod hooks;
 mod http;
 mod hub;
 pub mod key_hash;

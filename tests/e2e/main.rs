@@ -3,5 +3,6 @@
 mod access;
 mod durable;
 mod flows;
+mod hooks;
 mod hostile;
 mod rfc6455;

@@ -3,6 +3,7 @@
 //! Everything blocks, and everything that waits gives up after [`PATIENCE`] with a message that says what did not come. The
 //! clients are made for testing: they panic where a real client would return an error.
 
+mod application;
 mod broker;
 mod directory;
 mod events;
@@ -14,6 +15,7 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
+pub use application::{Application, HOOKS_SECRET, HookAnswer, HookCall};
 pub use broker::{Broker, binary, temporary};
 pub use directory::DataDirectory;
 pub use events::{Event, Events};

@@ -21,8 +21,8 @@ const CRATES: [(&str, &[&str]); 8] = [
 const FLOORS: [&[&str]; 8] = [
     &["clock", "problem", "secret"],
     &["topic_path", "token", "key_hash", "client"],
-    &["auth", "hooks", "telemetry", "config", "store", "tls", "proxy"],
-    &["hub"],
+    &["auth", "telemetry", "config", "store", "tls", "proxy"],
+    &["hub", "hooks"],
     &["engine"],
     &["sessions"],
     &["transports", "http"],

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanwire_protocol::{
-    ClientFrame, CloseCode, DecodeError, ErrorCode, Pattern, Reply, Request, ServerFrame, Since, Topic,
+    ClientFrame, CloseCode, DecodeError, ErrorCode, Pattern, Payload, Reply, Request, ServerFrame, Since,
+    Topic,
 };
 use foldhash::fast::RandomState;
 
@@ -113,6 +114,15 @@ pub enum Effect {
         /// To what.
         topic: Topic,
     },
+    /// Ask the application behind the broker and pass its answer on.
+    Call {
+        /// The request's `id`.
+        id: Option<u32>,
+        /// The application's name for the question.
+        method: String,
+        /// The question.
+        data: Payload,
+    },
     /// Read history and answer.
     History {
         /// The request's `id`.
@@ -134,7 +144,7 @@ pub struct PublishRequest {
     /// Where to.
     pub topic: Topic,
     /// What.
-    pub payload: fanwire_protocol::Payload,
+    pub payload: Payload,
     /// Idempotency key.
     pub key: Option<String>,
     /// Whether the session itself receives it.
@@ -198,6 +208,11 @@ impl Session {
         format!("{:x}", self.connection)
     }
 
+    /// The broker's number for the connection, which its name is made of.
+    pub fn connection_number(&self) -> u64 {
+        self.connection
+    }
+
     /// The session as others are shown it in presence.
     pub fn presentee(&self) -> Presentee {
         let (user, info) = (self.identity.user().cloned(), self.identity.info().cloned());
@@ -207,6 +222,11 @@ impl Session {
     /// The name the client gave itself in `connect`.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Whether the session is subscribed to exactly this.
+    pub fn is_subscribed(&self, pattern: &Pattern) -> bool {
+        self.subscriptions.contains_key(pattern)
     }
 
     /// What the session is subscribed to.
@@ -310,10 +330,9 @@ impl Session {
                 let message = "this broker checks no tokens, so there is nothing to refresh".to_owned();
                 Err(Refusal { code: ErrorCode::Unavailable, message })
             }
-            Request::Call { method, .. } => {
-                let message =
-                    format!("no application answers requests here, so nobody can answer '{method}'");
-                Err(Refusal { code: ErrorCode::Unavailable, message })
+            Request::Call { method, data } => {
+                check_size("question", data.len(), terms)?;
+                Ok(Effect::Call { id, method, data })
             }
             Request::Ping => Ok(reply(id, || Reply::Pong)),
         }
@@ -386,9 +405,13 @@ pub fn check_publish(
     terms: Terms<'_>,
 ) -> Result<(), Refusal> {
     decide(terms.rules, identity, Action::Publish, &topic.clone().into())?;
+    check_size("payload", bytes, terms)
+}
+
+fn check_size(what: &str, bytes: usize, terms: Terms<'_>) -> Result<(), Refusal> {
     if bytes > terms.limits.message_bytes_max {
         let message = format!(
-            "the payload has {bytes} bytes and this broker takes at most {}: send less, or raise \
+            "the {what} has {bytes} bytes and this broker takes at most {}: send less, or raise \
              limits.message_bytes_max",
             terms.limits.message_bytes_max
         );

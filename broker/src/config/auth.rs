@@ -128,7 +128,8 @@ fn read_hash(raw: Raw<'_>) -> Result<KeyHash, String> {
     raw.word()?.parse().map_err(|error: crate::key_hash::KeyHashError| error.to_string())
 }
 
-fn read_patterns(raw: Raw<'_>) -> Result<Vec<Pattern>, String> {
+/// Reads patterns.
+pub(super) fn read_patterns(raw: Raw<'_>) -> Result<Vec<Pattern>, String> {
     let read = |text: &str| Pattern::new(text).map_err(|error| format!("'{text}' is not a pattern: {error}"));
     raw.list()?.iter().map(|text| read(text)).collect()
 }

@@ -20,6 +20,7 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
     check_sizes(loader)?;
     check_credentials(loader)?;
     check_tls(loader)?;
+    check_hooks(loader)?;
     match &loader.durable_at {
         Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
             place: place.clone(),
@@ -118,6 +119,24 @@ fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
         );
         Err(ConfigError::BadValue { place, key, reason })
     })
+}
+
+/// Checks that hooks have somebody to go to, and that he can know them for ours.
+fn check_hooks(loader: &Loader) -> Result<(), ConfigError> {
+    let hooks = &loader.config.hooks;
+    let (key, reason) = match (&hooks.url, &hooks.secret) {
+        (None, _) if !hooks.ask.is_empty() => {
+            ("hooks.ask", "there is nobody to ask: set hooks.url, or remove this")
+        }
+        (None, Some(_)) => ("hooks.secret", "there is no hooks.url to call"),
+        (Some(_), None) => (
+            "hooks.url",
+            "calls are signed, so that your application can tell them from others: set hooks.secret to a secret of its own",
+        ),
+        _ => return Ok(()),
+    };
+    let (place, key) = loader.place(key);
+    Err(ConfigError::BadValue { place, key, reason: reason.to_owned() })
 }
 
 fn check_tls(loader: &Loader) -> Result<(), ConfigError> {

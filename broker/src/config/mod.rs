@@ -9,6 +9,7 @@ mod check;
 mod environment;
 mod error;
 mod file;
+mod hooks;
 mod limits;
 mod nearest;
 mod proxy;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, Place};
+pub use hooks::{Ask, HooksConfig};
 pub use limits::Limits;
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
@@ -65,6 +67,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// How durable topics are written.
     pub store: StoreLimits,
+    /// What the application is asked over HTTP.
+    pub hooks: HooksConfig,
     /// Policies of topics, in the order they are tried: the first whose pattern matches wins.
     pub topics: Vec<TopicRule>,
 }
@@ -85,6 +89,7 @@ impl Default for Config {
             limits: Limits::default(),
             history: HistoryConfig::default(),
             store: StoreLimits::default(),
+            hooks: HooksConfig::default(),
             topics: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use super::auth;
 use super::error::{ConfigError, Place};
+use super::hooks;
 use super::proxy;
 use super::rate;
 use super::value::Raw;
@@ -33,7 +34,7 @@ pub(super) struct Setting {
 impl Setting {
     /// Whether the value must not be seen by others.
     pub(super) fn is_secret(&self) -> bool {
-        self.key == "auth.secret"
+        matches!(self.key, "auth.secret" | "hooks.secret")
     }
 }
 
@@ -112,6 +113,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(store.group_messages_max, count),
     setting!(store.queue_bytes_max, bytes),
     setting!(store.file_bytes_max, Raw::bytes),
+    setting!(hooks.url, hooks::read_url),
+    setting!(hooks.secret, hooks::read_secret),
+    setting!(hooks.ask, hooks::read_asks),
+    setting!(hooks.ask_about, auth::read_patterns),
+    setting!(hooks.timeout, hooks::read_timeout),
+    setting!(hooks.asks_at_once_max, count),
+    setting!(hooks.asks_waiting_max, count),
+    setting!(hooks.answer_bytes_max, bytes),
 ];
 
 /// The setting with this dotted key.
@@ -138,9 +147,14 @@ impl Loader {
         spelled: &str,
     ) -> Result<(), ConfigError> {
         if place == Place::Flags && setting.is_secret() {
-            let reason = "every user of this machine can read a command line: write the secret into a file and name that in \
-                          'auth.secret_file', or use FANWIRE_AUTH_SECRET";
-            return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason: reason.to_owned() });
+            let variable = format!("FANWIRE_{}", setting.key.replace('.', "_").to_uppercase());
+            let way = match setting.key {
+                "auth.secret" => "write the secret into a file and name that in 'auth.secret_file'",
+                _ => "write the secret into the configuration file",
+            };
+            let reason =
+                format!("every user of this machine can read a command line: {way}, or use {variable}");
+            return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });
         }
         if let Err(reason) = (setting.apply)(&mut self.config, raw) {
             return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });

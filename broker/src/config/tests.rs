@@ -7,6 +7,8 @@ use fanwire_core::Access;
 
 use super::*;
 
+mod together;
+
 const MIB: usize = 1024 * 1024;
 
 /// Loads from the text of a file named `fanwire.toml`, variables and flags.
@@ -59,6 +61,11 @@ fn every_setting_can_be_made_in_every_source() {
         "auth.anonymous" | "auth.allow_endless" => "true",
         "auth.jwks_url" => "https://id.example/keys",
         _ if key.starts_with("auth.") => "some-text",
+        "hooks.url" => "http://127.0.0.1:8000/hook.php",
+        "hooks.secret" => "a-secret-of-some-length",
+        "hooks.ask" => "connect,publish",
+        "hooks.ask_about" => "chat.>",
+        "hooks.timeout" => "3s",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
         "tls.certificate" | "tls.key" => "some.pem",
@@ -76,6 +83,13 @@ fn every_setting_can_be_made_in_every_source() {
         // What only makes sense where credentials are asked for; and a certificate is nothing without its key.
         let base = match key {
             "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),
+            "hooks.url" => [("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length")].to_vec(),
+            "hooks.secret" => [("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/")].to_vec(),
+            "hooks.ask" => [
+                ("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/"),
+                ("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length"),
+            ]
+            .to_vec(),
             "tls.certificate" => [("FANWIRE_TLS_KEY", "other.pem")].to_vec(),
             "tls.key" => [("FANWIRE_TLS_CERTIFICATE", "other.pem")].to_vec(),
             _ if key.starts_with("auth.") && !key.ends_with("_file") => {
@@ -97,7 +111,11 @@ fn every_setting_can_be_made_in_every_source() {
         let toml = match (key, text.parse::<u64>()) {
             (_, Ok(_)) => format!("{key} = {text}"),
             _ if text == "true" => format!("{key} = {text}"),
-            ("origins" | "auth.algorithms" | "auth.audience" | "proxy.trusted", _) => {
+            (
+                "origins" | "auth.algorithms" | "auth.audience" | "proxy.trusted" | "hooks.ask"
+                | "hooks.ask_about",
+                _,
+            ) => {
                 format!("{key} = ['{}']", text.replace(',', "', '"))
             }
             _ => format!("{key} = '{text}'"),
@@ -477,23 +495,4 @@ fn rules_in_the_example_load_when_uncommented() {
     let names: Vec<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
     assert_eq!(names, ["shop"]);
     assert_eq!(Config { topics: Vec::new(), keys: Vec::new(), data_dir: None, ..config }, Config::default());
-}
-
-#[test]
-fn durable_topics_need_a_directory_and_something_to_keep() {
-    let rule = "[[topic]]\nmatch = 'a'\ndurable = true\n";
-    check_file_refused(
-        rule,
-        "fanwire.toml:3: bad value for 'topic.durable': durable topics need a directory to be kept in: set data_dir, or \
-         say --data-dir",
-    );
-    check_file_refused(
-        &format!("{rule}history = false\n"),
-        "fanwire.toml:3: bad value for 'topic.durable': the rule also says history = false, and what is not kept cannot \
-         be durable: delete one of the two",
-    );
-    let config = load_from(&format!("data_dir = 'd'\n{rule}"), &[], &[]).unwrap();
-    assert_eq!(config.topics[0].history, Some(HistoryRule::durable()));
-    let config = load_from(&rule.replace("true", "false"), &[], &[]).unwrap();
-    assert_eq!(config.topics[0].history, Some(HistoryRule::default()));
 }

@@ -40,7 +40,7 @@ pub(super) async fn publish_one(
     let payload = payload_of(&parts.headers, &body)?;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
     let meter = meter_of(&parts.extensions);
-    let accepted = state.publisher.publish(&identity, &meter, publish)?.receipt().await?;
+    let accepted = state.publisher.publish(&identity, &meter, publish).await?.receipt().await?;
     state.publisher.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted)))
 }
@@ -57,28 +57,29 @@ pub(super) async fn publish_many(
         read_body(request.into_body(), state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
     let entries = json::decode_batch(text, state.limits.batch_messages_max)?;
-    let mut begun = Vec::with_capacity(entries.len());
+    let (mut topics, mut publishes) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
     for entry in entries {
-        begun.push(match entry {
+        topics.push(entry.as_ref().ok().map(|entry| entry.topic.clone()));
+        publishes.push(match entry {
             Ok(json::BatchEntry { topic, payload, key }) => {
-                let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-                let accepting = state.publisher.publish(&identity, &meter, publish);
-                accepting.map(|accepting| (topic, accepting))
+                Ok(Publish { topic, payload, key, from: None, except: None })
             }
             Err(DecodeError::Rejected { code, message, .. }) => Err(Refusal { code, message }),
             Err(DecodeError::Unreadable(message)) => Err(Refusal { code: ErrorCode::BadFrame, message }),
         });
-        state.publisher.relieved().await;
     }
+    let begun = state.publisher.publish_all(&identity, &meter, publishes).await;
     // What has to be on disk first goes there together.
     let mut results = Vec::with_capacity(begun.len());
-    for begun in begun {
-        results.push(match begun {
-            Ok((topic, accepting)) => match accepting.receipt().await {
-                Ok(accepted) => receipt(&topic, &accepted),
-                Err(refusal) => failure(&state, refusal),
-            },
-            Err(refusal) => failure(&state, refusal),
+    for (topic, begun) in topics.into_iter().zip(begun) {
+        let accepted = match begun {
+            Ok(accepting) => accepting.receipt().await,
+            Err(refusal) => Err(refusal),
+        };
+        results.push(match (topic, accepted) {
+            (Some(topic), Ok(accepted)) => receipt(&topic, &accepted),
+            (_, Err(refusal)) => failure(&state, refusal),
+            (None, Ok(_)) => continue,
         });
     }
     Ok(json_response(&Results { results }))

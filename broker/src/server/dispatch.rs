@@ -81,7 +81,8 @@ impl Dispatch {
                 Err(problem) => return self.counted(answer_problem(problem)),
             };
             let admission = self.admit(&request, may_use_cookies).await;
-            let asked = TransportRequest { request, ticket, admission };
+            let connection = self.worker.next_connection();
+            let asked = TransportRequest { request, ticket, admission, connection };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
             self.route(request, &ticket, may_use_cookies).await

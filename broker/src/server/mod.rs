@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::{Config, HistoryRule, ProxyProtocol, RateLimit, SlowRule};
 use crate::engine::Engine;
+use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::proxy::Proxies;
@@ -272,6 +273,9 @@ impl Server {
             .map_err(|error| ServeError::Start(error.to_string()))?;
         let beginning =
             Beginning { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
+        let hooks = Hooks::new(&self.config.hooks, limits.message_bytes_max, shared.clone())
+            .map_err(|error| ServeError::Start(error.to_string()))?;
+        let hooks = Arc::new(hooks);
         let mut workers = Vec::new();
         for (number, (inbox, counters)) in inboxes.into_iter().zip(counters).enumerate() {
             let parts = WorkerParts {
@@ -283,6 +287,7 @@ impl Server {
                 limits: limits.clone(),
                 origins: origins.clone(),
                 authenticator: authenticator.clone(),
+                hooks: hooks.clone(),
                 metrics: metrics.clone(),
                 readiness: self.readiness.clone(),
                 beginning: beginning.clone(),

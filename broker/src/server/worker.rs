@@ -21,6 +21,7 @@ use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::Engine;
+use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{ConnectionTicket, Permit, Worker};
@@ -45,6 +46,7 @@ pub(super) struct WorkerParts {
     pub(super) limits: Limits,
     pub(super) origins: Arc<SharedOrigins>,
     pub(super) authenticator: Arc<SharedAuthenticator>,
+    pub(super) hooks: Arc<Hooks>,
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
     pub(super) beginning: Beginning,
@@ -114,6 +116,7 @@ async fn run(
             parts.engine.clone(),
             Worker::session_limits(&parts.limits),
             &parts.limits,
+            parts.hooks.clone(),
             parts.counters.clone(),
         ),
         limits: Arc::new(parts.limits.clone()),
@@ -128,6 +131,7 @@ async fn run(
         parts.limits,
         parts.counters.clone(),
         parts.authenticator,
+        parts.hooks,
         parts.workers,
     ));
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));

@@ -10,6 +10,10 @@ use fanwire_protocol::{ErrorCode, Pattern, ServerFrame};
 
 use super::LiveSession;
 use crate::clock;
+use crate::hooks::Asker;
+
+/// The transport of whoever can show a token in a frame, as the application is told.
+const FRAMES: &str = "ws";
 
 /// A token on its way through the checks. While it is, the session handles no other frames: they are meant to be handled with
 /// what the token gives.
@@ -23,7 +27,15 @@ impl LiveSession {
     /// Begins to check a token. Most checks are over at once; if this one is, its consequence is handled here.
     pub(super) fn authenticate(&mut self, id: Option<u32>, token: String, purpose: Purpose) -> Option<Close> {
         let authenticator = self.worker().authenticator.current();
-        let outcome = Box::pin(async move { authenticator.check(&token).await });
+        let (hooks, connection) = (self.worker.hooks.clone(), self.session.connection_number());
+        let is_for_session = matches!(purpose, Purpose::Connect | Purpose::Refresh);
+        let outcome = Box::pin(async move {
+            let identity = authenticator.check(&token).await?;
+            if !is_for_session {
+                return Ok(identity);
+            }
+            hooks.connect(Asker { identity, connection: Some(connection) }, FRAMES).await
+        });
         self.checking = Some(Checking { id, purpose, outcome });
         match self.poll_authentication(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(close) => close,
@@ -31,13 +43,8 @@ impl LiveSession {
         }
     }
 
-    /// Whether a token is being checked, so that no further frames may be handled.
-    pub(crate) fn is_authenticating(&self) -> bool {
-        self.checking.is_some()
-    }
-
     /// Goes on with the check of a token, if there is one. Returns how to close the session if that is what came of it.
-    pub(crate) fn poll_authentication(&mut self, context: &mut Context<'_>) -> Poll<Option<Close>> {
+    pub(super) fn poll_authentication(&mut self, context: &mut Context<'_>) -> Poll<Option<Close>> {
         let Some(checking) = &mut self.checking else { return Poll::Ready(None) };
         let Poll::Ready(outcome) = checking.outcome.as_mut().poll(context) else { return Poll::Pending };
         let Some(Checking { id, purpose, .. }) = self.checking.take() else { return Poll::Ready(None) };

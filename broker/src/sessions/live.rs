@@ -14,6 +14,7 @@ use fanwire_protocol::{
 };
 
 use super::admission::Checking;
+use super::asking::Asking;
 use super::waiting::Waiting;
 use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
@@ -42,6 +43,16 @@ pub(crate) struct LiveSession {
     pub(super) waiting: Option<Box<Waiting>>,
     /// A token of the session that is being checked.
     pub(super) checking: Option<Checking>,
+    /// A question to the application that the session waits for.
+    pub(super) asking: Option<Asking>,
+}
+
+/// Who a session is to be opened for.
+pub(crate) struct Guest {
+    /// Who.
+    pub(crate) identity: Identity,
+    /// The number of the connection, from [`Worker::next_connection`].
+    pub(crate) connection: u64,
 }
 
 /// What a subscription that was just opened begins with.
@@ -55,23 +66,28 @@ pub(crate) struct Opened {
 }
 
 impl LiveSession {
-    /// Opens a session of `identity` whose deliveries go to `outlet`.
+    /// Opens a session of `guest` whose deliveries go to `outlet`.
     pub(crate) fn open(
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        identity: Identity,
+        Guest { identity, connection }: Guest,
     ) -> Self {
         outlet.end_session_at(identity.expires_ms());
-        let session = Session::new(worker.next_connection(), identity);
+        let session = Session::new(connection, identity);
         Self::begin(worker, outlet, encoding, session)
     }
 
     /// Opens a session that has yet to say who it is.
-    pub(crate) fn open_unknown(worker: Rc<Worker>, outlet: Rc<Outlet>, encoding: Encoding) -> Self {
+    pub(crate) fn open_unknown(
+        worker: Rc<Worker>,
+        outlet: Rc<Outlet>,
+        encoding: Encoding,
+        connection: u64,
+    ) -> Self {
         let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
         outlet.await_credentials_until(clock::unix_ms() + patience_ms);
-        let session = Session::awaiting_credentials(worker.next_connection());
+        let session = Session::awaiting_credentials(connection);
         Self::begin(worker, outlet, encoding, session)
     }
 
@@ -91,6 +107,7 @@ impl LiveSession {
             departure,
             waiting: None,
             checking: None,
+            asking: None,
         }
     }
 
@@ -109,12 +126,29 @@ impl LiveSession {
         self.session.connection()
     }
 
-    /// Starts a subscription, after the same checks as every other way to start one. What lies far back comes later, by
-    /// [`LiveSession::poll_waiting`].
+    /// Starts a subscription, after the same checks as every other way to start one, and if the application allows it. What
+    /// lies far back comes later, by [`LiveSession::poll_waiting`].
     ///
     /// # Errors
     /// Says why it is refused.
     pub(crate) async fn subscribe(&mut self, pattern: Pattern, start: &Start) -> Result<Opened, Refusal> {
+        {
+            let rules = self.worker.engine.rules();
+            self.session.check_subscribe(&pattern, start, self.worker.terms(&rules))?;
+        }
+        self.worker.hooks.subscribe(self.asker(), &pattern).await?;
+        self.subscribe_allowed(pattern, start).await
+    }
+
+    /// Does the same where the application has just been asked.
+    ///
+    /// # Errors
+    /// Says why it is refused.
+    pub(crate) async fn subscribe_allowed(
+        &mut self,
+        pattern: Pattern,
+        start: &Start,
+    ) -> Result<Opened, Refusal> {
         {
             let rules = self.worker.engine.rules();
             self.session.check_subscribe(&pattern, start, self.worker.terms(&rules))?;
@@ -182,11 +216,14 @@ impl LiveSession {
     pub(crate) fn publish(&mut self, mut publish: Publish, has_echo: bool) -> Result<(), Refusal> {
         publish.except = (!has_echo).then_some((self.worker.hub.worker(), self.key));
         let publish = self.worker.publisher.check(self.session.identity(), &self.meter, publish)?;
-        self.accept(None, publish)
+        match self.ask_publish(None, publish) {
+            Some(publish) => self.accept(None, publish),
+            None => Ok(()),
+        }
     }
 
     /// Accepts a publication that has been checked, and replies now or when it is on disk.
-    fn accept(&mut self, id: Option<u32>, publish: Publish) -> Result<(), Refusal> {
+    pub(super) fn accept(&mut self, id: Option<u32>, publish: Publish) -> Result<(), Refusal> {
         let topic = publish.topic.clone();
         let waiting = &mut self.waiting;
         let mut expecting = None;
@@ -215,8 +252,15 @@ impl LiveSession {
         self.run(effect)
     }
 
-    /// Does what the core has decided. Returns how to close the session if that is what it has decided.
+    /// Does what the core has decided, once the application allows it where that is asked. Returns how to close the session if
+    /// that is what has been decided.
     pub(super) fn run(&mut self, effect: Effect) -> Option<Close> {
+        let effect = self.ask_read(effect)?;
+        self.carry_out(effect)
+    }
+
+    /// Does what nobody needs to be asked about any more.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Option<Close> {
         match effect {
             Effect::Nothing => {}
             Effect::Send(frame) => self.send(&frame),
@@ -230,6 +274,7 @@ impl LiveSession {
                 }
                 let place = (self.worker.hub.worker(), self.key);
                 let publish = publish.into_publish(self.session.identity(), place);
+                let publish = self.ask_publish(id, publish)?;
                 if let Err(Refusal { code, message }) = self.accept(id, publish) {
                     self.send(&ServerFrame::Error { id, code, message });
                 }
@@ -254,6 +299,7 @@ impl LiveSession {
                 self.leave(&pattern, key, Departure::Left);
                 self.reply(id, || Reply::Unsubscribed { pattern });
             }
+            Effect::Call { id, method, data } => self.call(id, method, data),
             Effect::Presence { id, topic } => self.presence(id, topic),
             Effect::History { id, topic, since, limit, reverse } => {
                 let reading = if reverse {
@@ -302,10 +348,10 @@ impl LiveSession {
             None => {
                 let engine: Arc<Engine> = engine.clone();
                 self.read(Work::answer(async move {
-                    match engine.read_history(&topic, reading, bytes_max).await {
+                    Some(match engine.read_history(&topic, reading, bytes_max).await {
                         Ok(history) => history_reply(id, topic, history),
                         Err(Refusal { code, message }) => ServerFrame::Error { id: Some(id), code, message },
-                    }
+                    })
                 }));
             }
         }

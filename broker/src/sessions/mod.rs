@@ -4,6 +4,7 @@
 //! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
 
 mod admission;
+mod asking;
 mod gate;
 mod live;
 mod meter;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 
 use fanwire_core::{Rules, SessionKey, SessionLimits, Terms};
 
+pub(crate) use asking::Ending;
 pub(crate) use gate::{Gate, GateLimits, Permit};
-pub(crate) use live::{LiveSession, Opened};
+pub(crate) use live::{Guest, LiveSession, Opened};
 pub(crate) use meter::PublishMeter;
 pub(crate) use network::Network;
 pub(crate) use publisher::Publisher;
@@ -32,6 +34,7 @@ use work::Receipts;
 use crate::auth::SharedAuthenticator;
 use crate::config::Limits;
 use crate::engine::Engine;
+use crate::hooks::Hooks;
 use crate::hub::Hub;
 use crate::telemetry::WorkerCounters;
 
@@ -44,6 +47,7 @@ pub(crate) struct Worker {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) publisher: Publisher,
     pub(crate) authenticator: Arc<SharedAuthenticator>,
+    pub(crate) hooks: Arc<Hooks>,
     connections: Cell<u64>,
     workers: u64,
     /// The keys of sessions that have ended while something they published was on its way to the disk.
@@ -58,10 +62,12 @@ impl Worker {
         limits: Limits,
         counters: Arc<WorkerCounters>,
         authenticator: Arc<SharedAuthenticator>,
+        hooks: Arc<Hooks>,
         workers: usize,
     ) -> Self {
         let session_limits = Self::session_limits(&limits);
-        let publisher = Publisher::new(engine.clone(), session_limits, &limits, counters.clone());
+        let publisher =
+            Publisher::new(engine.clone(), session_limits, &limits, hooks.clone(), counters.clone());
         let connections = Cell::new(0);
         Self {
             hub,
@@ -71,6 +77,7 @@ impl Worker {
             counters,
             publisher,
             authenticator,
+            hooks,
             connections,
             workers: workers as u64,
             lingering: RefCell::default(),
@@ -110,7 +117,7 @@ impl Worker {
     }
 
     /// A number for a new connection that no other connection of this broker has had.
-    fn next_connection(&self) -> u64 {
+    pub(crate) fn next_connection(&self) -> u64 {
         let number = self.connections.get() + 1;
         self.connections.set(number);
         number * self.workers + self.hub.worker() as u64

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use fanwire_core::{Identity, Publish, Rate, Refusal, SessionLimits, Terms, check_publish};
 use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::meter::{self, PublishMeter};
 use crate::clock;
-use crate::config::Limits;
+use crate::config::{Ask, Limits};
 use crate::engine::{Accepted, Engine, Told};
+use crate::hooks::{Asker, Hooks};
 use crate::telemetry::{RateReason, WorkerCounters};
 
 /// Checks, accepts and counts publications on one worker.
@@ -18,6 +20,7 @@ pub(crate) struct Publisher {
     engine: Arc<Engine>,
     limits: SessionLimits,
     session_rate: Option<Rate>,
+    hooks: Arc<Hooks>,
     counters: Arc<WorkerCounters>,
 }
 
@@ -51,12 +54,13 @@ impl Publisher {
         engine: Arc<Engine>,
         limits: SessionLimits,
         configured: &Limits,
+        hooks: Arc<Hooks>,
         counters: Arc<WorkerCounters>,
     ) -> Self {
         let session_rate = configured
             .publish_rate_per_session
             .map(|limit| Rate { per_second: limit.per_second, burst: limit.burst });
-        Self { engine, limits, session_rate, counters }
+        Self { engine, limits, session_rate, hooks, counters }
     }
 
     /// Checks that neither the session nor the topic publishes faster than it may.
@@ -78,18 +82,62 @@ impl Publisher {
         Err(refusal)
     }
 
-    /// Checks a publication of `identity`, whose session publishes at the rate that `meter` counts, and begins to accept it.
+    /// Checks a publication of `identity`, which publishes at the rate that `meter` counts, asks the application about it where it
+    /// wants that, and begins to accept it.
     ///
     /// # Errors
     /// Says why it is refused.
-    pub(crate) fn publish(
+    pub(crate) async fn publish(
         &self,
         identity: &Identity,
         meter: &PublishMeter,
         publish: Publish,
     ) -> Result<Accepting, Refusal> {
-        let (tell, receipt) = oneshot::channel();
         let publish = self.check(identity, meter, publish)?;
+        let asker = Asker { identity: identity.clone(), connection: None };
+        self.begin(self.hooks.publish(asker, publish).await?)
+    }
+
+    /// Does the same with many, and returns what became of each, in order. The application is asked about all of them at
+    /// once, so that together they wait no longer than one.
+    pub(crate) async fn publish_all(
+        &self,
+        identity: &Identity,
+        meter: &PublishMeter,
+        all: Vec<Result<Publish, Refusal>>,
+    ) -> Vec<Result<Accepting, Refusal>> {
+        let asker = Asker { identity: identity.clone(), connection: None };
+        let mut asks = JoinSet::new();
+        let mut allowed = Vec::with_capacity(all.len());
+        for (index, publish) in all.into_iter().enumerate() {
+            let publish = publish.and_then(|publish| self.check(identity, meter, publish));
+            allowed.push(match publish {
+                Ok(publish)
+                    if self.hooks.asks(Ask::Publish)
+                        && self.hooks.asks_about(Ask::Publish, identity, &publish.topic.clone().into()) =>
+                {
+                    let (hooks, asker) = (self.hooks.clone(), asker.clone());
+                    asks.spawn(async move { (index, hooks.publish(asker, publish).await) });
+                    Err(unanswered())
+                }
+                decided => decided,
+            });
+        }
+        while let Some(answer) = asks.join_next().await {
+            if let Ok((index, answer)) = answer {
+                allowed[index] = answer;
+            }
+        }
+        let mut begun = Vec::with_capacity(allowed.len());
+        for publish in allowed {
+            begun.push(publish.and_then(|publish| self.begin(publish)));
+            self.relieved().await;
+        }
+        begun
+    }
+
+    fn begin(&self, publish: Publish) -> Result<Accepting, Refusal> {
+        let (tell, receipt) = oneshot::channel();
         // Whoever has gone needs no receipt.
         let told = || -> Told { Box::new(move |result| drop(tell.send(result))) };
         Ok(match self.accept(publish, told)? {
@@ -142,4 +190,10 @@ impl Publisher {
             self.engine.relieved().await;
         }
     }
+}
+
+/// What becomes of a publication about which the application was never asked, because the broker is about to stop.
+fn unanswered() -> Refusal {
+    let message = "the broker stopped before the application was asked about this".to_owned();
+    Refusal { code: ErrorCode::Unavailable, message }
 }

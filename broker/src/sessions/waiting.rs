@@ -96,7 +96,8 @@ impl LiveSession {
             match done {
                 Read::Resumed { id, topic, result } => self.answer_subscribe(id, topic, result),
                 Read::CaughtUp { topic, joined } => self.caught_up(topic, joined),
-                Read::Answered(frame) => self.send(&frame),
+                Read::Answered(Some(frame)) => self.send(&frame),
+                Read::Answered(None) => {}
             }
         }
         self.flush_replies();

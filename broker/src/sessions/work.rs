@@ -98,8 +98,8 @@ pub(super) enum Read {
     Resumed { id: Option<u32>, topic: Topic, result: Result<Resumed, Refusal> },
     /// All that was missed has been given but for what is still in memory, and the session listens from then on.
     CaughtUp { topic: Topic, joined: Joined },
-    /// The answer to a request.
-    Answered(ServerFrame),
+    /// The answer to a request, if there is one.
+    Answered(Option<ServerFrame>),
 }
 
 /// A reading on its way.
@@ -111,7 +111,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Any reading that ends in an answer.
-    pub(super) fn answer(future: impl Future<Output = ServerFrame> + 'static) -> Self {
+    pub(super) fn answer(future: impl Future<Output = Option<ServerFrame>> + 'static) -> Self {
         Self { topic: None, future: Box::pin(async { Read::Answered(future.await) }) }
     }
 

@@ -270,6 +270,13 @@ pub(crate) struct Shared {
     pub(crate) store_commit_us: AtomicU64,
     pub(crate) key_set_fetches: AtomicU64,
     pub(crate) key_set_failures: AtomicU64,
+    /// What became of the questions to the application, how long they took together, and how many there are now.
+    pub(crate) hook_asks_allowed: AtomicU64,
+    pub(crate) hook_asks_refused: AtomicU64,
+    pub(crate) hook_asks_failed: AtomicU64,
+    pub(crate) hook_ask_us: AtomicU64,
+    pub(crate) hook_asks_active: AtomicU64,
+    pub(crate) hook_asks_waiting: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
     /// When the certificate expires, in seconds since 1970; 0 without TLS.

@@ -62,6 +62,7 @@ impl Collector for Totals {
         families.extend(self.losses());
         families.extend(self.holdings());
         families.extend(self.store());
+        families.extend(self.hooks());
         families.push(self.latency());
         families
     }
@@ -226,10 +227,6 @@ impl Totals {
     fn store(&self) -> Vec<MetricFamily> {
         let one = |value| [(None, value)];
         let shared = &self.shared;
-        let mut seconds = Counter::default();
-        seconds.set_value(load(&shared.store_commit_us) as f64 / 1e6);
-        let mut metric = Metric::default();
-        metric.set_counter(seconds);
         vec![
             counter(
                 "fanwire_store_commits_total",
@@ -241,11 +238,10 @@ impl Totals {
                 "Durable publications in these groups, repeated ones included.",
                 &one(load(&shared.store_committed)),
             ),
-            family(
+            seconds(
                 "fanwire_store_commit_seconds_total",
                 "Time spent writing these groups.",
-                MetricType::COUNTER,
-                vec![metric],
+                load(&shared.store_commit_us),
             ),
             counter(
                 "fanwire_store_failures_total",
@@ -256,6 +252,38 @@ impl Totals {
                 "fanwire_store_queue_bytes",
                 "Bytes of durable publications that wait for the disk, as of the last second.",
                 &one(load(&shared.store_queue_bytes)),
+            ),
+        ]
+    }
+
+    fn hooks(&self) -> Vec<MetricFamily> {
+        let one = |value| [(None, value)];
+        let shared = &self.shared;
+        let outcome = |name, value| (Some(("outcome", name)), load(value));
+        vec![
+            counter(
+                "fanwire_hooks_asks_total",
+                "Questions to the application so far, by outcome.",
+                &[
+                    outcome("allowed", &shared.hook_asks_allowed),
+                    outcome("refused", &shared.hook_asks_refused),
+                    outcome("failed", &shared.hook_asks_failed),
+                ],
+            ),
+            seconds(
+                "fanwire_hooks_ask_seconds_total",
+                "Time that clients waited for these answers, added up.",
+                load(&shared.hook_ask_us),
+            ),
+            gauge(
+                "fanwire_hooks_asks_active",
+                "Questions to the application that are on their way now.",
+                &one(load(&shared.hook_asks_active)),
+            ),
+            gauge(
+                "fanwire_hooks_asks_waiting",
+                "Questions to the application that wait for their turn now.",
+                &one(load(&shared.hook_asks_waiting)),
             ),
         ]
     }
@@ -320,6 +348,15 @@ fn counter(name: &str, help: &str, values: &[(Label<'_>, u64)]) -> MetricFamily 
         metric
     };
     family(name, help, MetricType::COUNTER, values.iter().map(metric).collect())
+}
+
+/// A total of time, counted in microseconds.
+fn seconds(name: &str, help: &str, total_us: u64) -> MetricFamily {
+    let mut counter = Counter::default();
+    counter.set_value(total_us as f64 / 1e6);
+    let mut metric = Metric::default();
+    metric.set_counter(counter);
+    family(name, help, MetricType::COUNTER, vec![metric])
 }
 
 fn gauge(name: &str, help: &str, values: &[(Label<'_>, u64)]) -> MetricFamily {

@@ -52,7 +52,7 @@ pub(super) async fn stream(
     };
     let sink = Sink::Task(asked.ticket.abort().clone());
     let outlet = Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive));
-    let session = LiveSession::open(worker.clone(), outlet, encoding, asked.identity);
+    let session = LiveSession::open(worker.clone(), outlet, encoding, asked.guest);
     let mut body = EventsBody {
         session,
         ticket: asked.ticket,

@@ -19,8 +19,10 @@ use hyper::body::Incoming;
 pub(crate) use body::ResponseBody;
 
 use crate::auth::Admission;
+use crate::config::Ask;
+use crate::hooks::Asker;
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, Worker};
+use crate::sessions::{ConnectionTicket, Guest, Worker};
 use crate::topic_path;
 use query::Query;
 
@@ -35,21 +37,23 @@ pub(crate) struct TransportRequest {
     pub(crate) request: Request<Incoming>,
     pub(crate) ticket: Rc<ConnectionTicket>,
     pub(crate) admission: Admission,
+    /// The broker's number for whatever becomes of it.
+    pub(crate) connection: u64,
 }
 
 /// A request on its way to a transport that serves whoever is known, and nobody else.
 struct KnownRequest {
     request: Request<Incoming>,
     ticket: Rc<ConnectionTicket>,
-    identity: Identity,
+    guest: Guest,
 }
 
 impl TransportRequest {
     /// # Errors
     /// If credentials are missing or were refused.
     fn known(self) -> Result<KnownRequest, Refusal> {
-        let identity = self.admission.into_identity()?;
-        Ok(KnownRequest { request: self.request, ticket: self.ticket, identity })
+        let guest = Guest { identity: self.admission.into_identity()?, connection: self.connection };
+        Ok(KnownRequest { request: self.request, ticket: self.ticket, guest })
     }
 }
 
@@ -63,6 +67,18 @@ enum Wanted {
     Events(Vec<Pattern>),
     /// History, or the next publications.
     Poll(Vec<Pattern>),
+}
+
+impl Wanted {
+    /// What the application is told it is.
+    fn transport(&self) -> &'static str {
+        match self {
+            Wanted::Protocol => "ws",
+            Wanted::Bare(_) => "bare",
+            Wanted::Events(_) => "sse",
+            Wanted::Poll(_) => "poll",
+        }
+    }
 }
 
 impl Transports {
@@ -83,12 +99,13 @@ impl Transports {
     ///
     /// # Errors
     /// If it is refused, with the answer that says why.
-    pub(crate) async fn serve(&self, asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+    pub(crate) async fn serve(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
         let query = Query::parse(asked.request.uri().query().unwrap_or(""))?;
         let wanted = self.wanted(&asked.request, &query)?;
         if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
+        asked.admission = self.welcome(asked.admission, asked.connection, wanted.transport()).await;
         match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None).await,
             Wanted::Bare(pattern) => {
@@ -97,6 +114,21 @@ impl Transports {
             }
             Wanted::Events(patterns) => events::stream(&self.worker, asked.known()?, patterns, &query).await,
             Wanted::Poll(patterns) => polling::poll(&self.worker, asked.known()?, patterns, &query).await,
+        }
+    }
+
+    /// Asks the application whether whoever is let in may connect, and as whom.
+    async fn welcome(&self, admission: Admission, connection: u64, transport: &'static str) -> Admission {
+        let hooks = &self.worker.hooks;
+        let identity = match admission {
+            Admission::Open if hooks.asks(Ask::Connect) => Identity::Anonymous,
+            Admission::Admitted(identity) => identity,
+            other => return other,
+        };
+        let asker = Asker { identity, connection: Some(connection) };
+        match hooks.connect(asker, transport).await {
+            Ok(identity) => Admission::Admitted(identity),
+            Err(refusal) => Admission::Refused(refusal),
         }
     }
 

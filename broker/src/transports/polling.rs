@@ -15,6 +15,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::query::Query;
 use super::{KnownRequest, ResponseBody};
 use crate::engine::{History, Reading};
+use crate::hooks::Asker;
 use crate::hub::{Keepalive, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, LiveSession, Worker};
@@ -39,8 +40,13 @@ pub(super) async fn poll(
 ) -> Result<Response<ResponseBody>, Problem> {
     for pattern in &patterns {
         let rules = worker.engine.rules();
-        decide(&rules, &asked.identity, Action::ReadHistory, pattern)?;
-        decide(&rules, &asked.identity, Action::Subscribe, pattern)?;
+        decide(&rules, &asked.guest.identity, Action::ReadHistory, pattern)?;
+        decide(&rules, &asked.guest.identity, Action::Subscribe, pattern)?;
+    }
+    for pattern in &patterns {
+        let asker =
+            Asker { identity: asked.guest.identity.clone(), connection: Some(asked.guest.connection) };
+        worker.hooks.subscribe(asker, pattern).await?;
     }
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);
     let mut answer = read_held(worker, &patterns, query, limit).await?;
@@ -179,13 +185,13 @@ impl Waiting {
         let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
         let outlet =
             Rc::new(Outlet::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, keepalive));
-        let session = LiveSession::open(worker.clone(), outlet, Encoding::Unshared, asked.identity);
+        let session = LiveSession::open(worker.clone(), outlet, Encoding::Unshared, asked.guest);
         asked.ticket.become_transport(Transport::Poll);
         let mut waiting = Self { session, ticket: asked.ticket };
         for pattern in patterns {
             let known = answer.positions.iter().find(|(topic, _)| topic.as_str() == pattern.as_str());
             let start = known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)));
-            let opened = waiting.session.subscribe(pattern.clone(), &start).await?;
+            let opened = waiting.session.subscribe_allowed(pattern.clone(), &start).await?;
             answer.gap |= !opened.recovered;
             waiting.session.replay(opened.missed);
         }

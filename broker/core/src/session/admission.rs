@@ -195,6 +195,7 @@ fn fail(id: Option<u32>, Refusal { code, message }: Refusal) -> Effect {
     // The error that answers the request has been said before. Whoever could not be checked may come back.
     let close = match code {
         ErrorCode::Unavailable | ErrorCode::Internal => CloseCode::GoingAway,
+        ErrorCode::Forbidden => CloseCode::Forbidden,
         _ => CloseCode::Unauthorized,
     };
     let close = Close::new(close, message.clone());

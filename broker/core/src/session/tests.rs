@@ -88,12 +88,16 @@ fn patterns_cannot_resume() {
 
 #[test]
 fn what_the_broker_is_not_set_up_for_is_said() {
-    for request in [
-        Request::Refresh { token: "t".to_owned() },
-        Request::Call { method: "m".to_owned(), data: Payload::text("") },
-    ] {
-        check_error(handle(&mut session(), Some(1), request), Some(1), ErrorCode::Unavailable);
-    }
+    let refresh = Request::Refresh { token: "t".to_owned() };
+    check_error(handle(&mut session(), Some(1), refresh), Some(1), ErrorCode::Unavailable);
+}
+
+#[test]
+fn questions_to_the_application_are_bounded() {
+    let call = |data: &str| Request::Call { method: "m".to_owned(), data: Payload::text(data) };
+    let passed_on = handle(&mut session(), Some(1), call("0123456789"));
+    assert!(matches!(passed_on, Effect::Call { id: Some(1), .. }));
+    check_error(handle(&mut session(), Some(1), call("0123456789a")), Some(1), ErrorCode::TooLarge);
 }
 
 #[test]

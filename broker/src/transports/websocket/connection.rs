@@ -16,7 +16,7 @@ use tungstenite::{Error, Message};
 use super::dialect::{self, Dialect};
 use super::reader::{Next, Reader, ReaderPool};
 use crate::clock;
-use crate::sessions::{ConnectionTicket, LiveSession};
+use crate::sessions::{ConnectionTicket, Ending, LiveSession};
 use crate::telemetry::WorkerCounters;
 
 /// How many times a socket is read from before others get their turn.
@@ -100,7 +100,7 @@ impl Connection {
             }
             if close.is_some() {
                 Next::Stop
-            } else if session.is_authenticating() || session.has_replied_enough() {
+            } else if session.awaits_decision() || session.has_replied_enough() {
                 Next::Pause
             } else {
                 Next::Read
@@ -228,11 +228,13 @@ impl Connection {
             let flushed = self.poll_give(context)?;
             match self.phase {
                 Phase::Open => {
-                    if self.session.is_authenticating() {
-                        let close = ready!(self.session.poll_authentication(context));
+                    if self.session.awaits_decision() {
+                        let ending = ready!(self.session.poll_decision(context));
                         self.session.flush_replies();
-                        if let Some(close) = close {
-                            self.leave(&close);
+                        match ending {
+                            Some(Ending::Close(close)) => self.leave(&close),
+                            Some(Ending::Refused(refusal)) => self.leave(&dialect::close_for(&refusal)),
+                            None => {}
                         }
                         continue;
                     }

@@ -23,7 +23,7 @@ use super::{ResponseBody, TransportRequest, Transports};
 use crate::auth::Admission;
 use crate::hub::{Keepalive, Link, Outlet, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, LiveSession, Worker};
+use crate::sessions::{ConnectionTicket, Guest, LiveSession, Worker};
 use crate::telemetry::Transport;
 use connection::Connection;
 use dialect::Dialect;
@@ -52,7 +52,7 @@ pub(super) async fn upgrade(
     asked: TransportRequest,
     bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, ticket, admission } = asked;
+    let TransportRequest { mut request, ticket, admission, connection } = asked;
     let accept = handshake::check(&request)?;
     let (dialect, subprotocol) = match &bare {
         Some(Bare { pattern, has_echo, .. }) => {
@@ -60,7 +60,7 @@ pub(super) async fn upgrade(
         }
         None => choose_encoding(request.headers())?,
     };
-    let session = match begin(&transports.worker, &dialect, admission, bare).await? {
+    let session = match begin(&transports.worker, &dialect, (admission, connection), bare).await? {
         Ok(session) => session,
         Err(refusal) => refused_session(&transports.worker, &dialect, refusal),
     };
@@ -115,22 +115,24 @@ fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
 async fn begin(
     worker: &Rc<Worker>,
     dialect: &Dialect,
-    admission: Admission,
+    (admission, connection): (Admission, u64),
     bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
     let encoding = dialect.encoding();
     let Some(bare) = bare else {
         return Ok(match admission {
             Admission::Missing => {
-                Ok(LiveSession::open_unknown(worker.clone(), outlet(worker, encoding), encoding))
+                Ok(LiveSession::open_unknown(worker.clone(), outlet(worker, encoding), encoding, connection))
             }
-            Admission::Open => Ok(open(worker, encoding, Identity::Anonymous)),
-            Admission::Admitted(identity) => Ok(open(worker, encoding, identity)),
+            Admission::Open => {
+                Ok(open(worker, encoding, Guest { identity: Identity::Anonymous, connection }))
+            }
+            Admission::Admitted(identity) => Ok(open(worker, encoding, Guest { identity, connection })),
             Admission::Refused(refusal) => Err(refusal),
         });
     };
     let mut session = match admission.into_identity() {
-        Ok(identity) => open(worker, encoding, identity),
+        Ok(identity) => open(worker, encoding, Guest { identity, connection }),
         Err(refusal) => return Ok(Err(refusal)),
     };
     match begin_bare(&mut session, bare).await {
@@ -148,14 +150,15 @@ fn is_about_access(refusal: &Refusal) -> bool {
 /// A session that may do nothing and is told why at once.
 fn refused_session(worker: &Rc<Worker>, dialect: &Dialect, refusal: Refusal) -> LiveSession {
     worker.counters.error(refusal.code);
-    let session = open(worker, dialect.encoding(), Identity::Anonymous);
+    let guest = Guest { identity: Identity::Anonymous, connection: worker.next_connection() };
+    let session = open(worker, dialect.encoding(), guest);
     let close = dialect::close_for(&refusal);
     session.outlet().want_close(Close { error: Some(refusal.code), ..close });
     session
 }
 
-fn open(worker: &Rc<Worker>, encoding: Encoding, identity: Identity) -> LiveSession {
-    LiveSession::open(worker.clone(), outlet(worker, encoding), encoding, identity)
+fn open(worker: &Rc<Worker>, encoding: Encoding, guest: Guest) -> LiveSession {
+    LiveSession::open(worker.clone(), outlet(worker, encoding), encoding, guest)
 }
 
 fn outlet(worker: &Rc<Worker>, encoding: Encoding) -> Rc<Outlet> {

@@ -1,0 +1,125 @@
+//! What the application is asked and told over HTTP: the section `[hooks]`.
+//!
+//! This file owns what it may say. How the application is asked is the business of `hooks`.
+
+use std::time::Duration;
+
+use fanwire_protocol::Pattern;
+
+use super::value::Raw;
+use crate::secret::Secret;
+
+/// The longest that the application may be given to answer: sessions that wait are not listened to.
+const TIMEOUT_MAX: Duration = Duration::from_secs(20);
+
+/// The shortest secret, in bytes: a shorter one can be guessed from one signed request.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// What the application is asked and told over HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HooksConfig {
+    /// Where the application answers; `None` if it is asked nothing.
+    pub url: Option<String>,
+    /// What every call is signed with.
+    pub secret: Option<Secret>,
+    /// What it is asked about.
+    pub ask: Vec<Ask>,
+    /// The topics it is asked about.
+    pub ask_about: Vec<Pattern>,
+    /// How long it may take to answer, the wait for a turn included.
+    pub timeout: Duration,
+    /// How many questions are on their way at once.
+    pub asks_at_once_max: usize,
+    /// How many questions may wait for their turn; beyond that they are refused.
+    pub asks_waiting_max: usize,
+    /// The largest answer that is read, in bytes.
+    pub answer_bytes_max: usize,
+}
+
+impl Default for HooksConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            secret: None,
+            ask: Vec::new(),
+            ask_about: vec![everything()],
+            timeout: Duration::from_secs(5),
+            asks_at_once_max: 64,
+            asks_waiting_max: 4096,
+            answer_bytes_max: 2 * 1024 * 1024,
+        }
+    }
+}
+
+fn everything() -> Pattern {
+    Pattern::new(">").expect("'>' is the pattern of all topics")
+}
+
+/// What the application can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Whether somebody may connect, and as whom.
+    Connect,
+    /// Whether somebody may subscribe to a topic or pattern and read it.
+    Subscribe,
+    /// Whether something may be published.
+    Publish,
+    /// What a client wants to know of it.
+    Request,
+}
+
+impl Ask {
+    /// Everything that can be asked.
+    pub const ALL: [Ask; 4] = [Ask::Connect, Ask::Subscribe, Ask::Publish, Ask::Request];
+
+    /// Its name in the configuration and in calls.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ask::Connect => "connect",
+            Ask::Subscribe => "subscribe",
+            Ask::Publish => "publish",
+            Ask::Request => "request",
+        }
+    }
+}
+
+/// Reads the URL of the application.
+pub(super) fn read_url(raw: Raw<'_>) -> Result<Option<String>, String> {
+    let Some(text) = raw.optional_word()? else { return Ok(None) };
+    let uri = text.parse::<http::Uri>().ok();
+    match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?))) {
+        Some(("http" | "https", host)) if !host.is_empty() => Ok(Some(text.to_owned())),
+        _ => Err(format!("'{text}' is not a URL like 'http://localhost:8000/hook.php'")),
+    }
+}
+
+/// Reads the secret, which errors must not repeat.
+pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
+    match raw.optional_word()? {
+        Some(text) if text.len() < SECRET_BYTES_MIN => {
+            Err(format!("the secret is too short: take at least {SECRET_BYTES_MIN} random characters"))
+        }
+        text => Ok(text.map(Secret::new)),
+    }
+}
+
+/// Reads what is asked.
+pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Ask>, String> {
+    let read = |name: &str| {
+        Ask::ALL.into_iter().find(|ask| ask.name() == name).ok_or_else(|| {
+            format!("'{name}' cannot be asked; write 'connect', 'subscribe', 'publish' or 'request'")
+        })
+    };
+    raw.list()?.iter().map(|name| read(name)).collect()
+}
+
+/// Reads how long the application may take.
+pub(super) fn read_timeout(raw: Raw<'_>) -> Result<Duration, String> {
+    match raw.duration()? {
+        Duration::ZERO => Err("nobody can answer in no time: write at least '10ms'".to_owned()),
+        timeout if timeout > TIMEOUT_MAX => {
+            Err(format!("that is too long for those who wait: write at most '{}s'", TIMEOUT_MAX.as_secs()))
+        }
+        timeout => Ok(timeout),
+    }
+}

@@ -1,0 +1,142 @@
+//! Applications that are dead, slow or talk rubbish: what needs them is refused, and nothing else is harmed.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use fanwire_tests::{Application, Broker, HOOKS_SECRET, HookAnswer, WebSocket, post};
+use serde_json::json;
+
+use super::allow;
+
+/// Checks that a publish that `answer` is given about is refused, and that the log says `reason`.
+fn check_refused(answer: HookAnswer, keys: &str, reason: &str) {
+    let application = Application::start(move |_| answer.clone());
+    let broker = Broker::with_file(&application.config(&format!("ask = ['publish']\n{keys}")), &[]);
+    check_unavailable(&broker, reason);
+}
+
+fn check_unavailable(broker: &Broker, reason: &str) {
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    let reply = socket.ask(&json!({"type": "publish", "id": 1, "topic": "a", "data": 1}));
+    assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");
+    let told = reply["message"].as_str().expect("an error has a message");
+    for internal in ["127.0.0.1", "http:", "500", "rubbish", HOOKS_SECRET] {
+        assert!(!told.contains(internal), "clients need not know: {told}");
+    }
+    post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
+    assert_eq!(broker.metric("fanwire_publications_total"), 0.0);
+    broker.await_metric("fanwire_hooks_asks_total{outcome=\"failed\"}", 2.0);
+    broker.await_metric("fanwire_hooks_asks_active", 0.0);
+    let log = broker.log();
+    assert!(log.contains(reason), "'{reason}' in {log}");
+    assert!(!log.contains(HOOKS_SECRET), "{log}");
+}
+
+fn raw(head: &str, body: &str) -> HookAnswer {
+    HookAnswer::Raw(format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+}
+
+#[test]
+fn a_server_error_is_a_no() {
+    check_refused(raw("500 Internal Server Error", "{\"allow\":true}"), "", "it answered 500");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let elsewhere = Application::start(allow);
+    let url = elsewhere.config("");
+    let url = url.split('\'').nth(1).unwrap();
+    check_refused(
+        raw(&format!("307 Temporary Redirect\r\nLocation: {url}"), "{\"allow\":true}"),
+        "",
+        "redirects are not followed",
+    );
+    assert!(elsewhere.calls().is_empty());
+}
+
+#[test]
+fn rubbish_is_a_no() {
+    for body in
+        ["<html>rubbish", "", "true", "{\"allow\":\"yes\"}", "{\"allow\":1}", "{}", "[]", "{\"allow\":true"]
+    {
+        check_refused(raw("200 OK", body), "", "the answer is not what it should be");
+    }
+    check_refused(raw("200 OK", "{\"allow\":true,\"data\":1,\"data_base64\":\"\"}"), "", "both 'data'");
+    check_refused(HookAnswer::Raw("rubbish\r\n\r\n".to_owned()), "", "it cannot be reached");
+    let cut = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"allow\":true}";
+    check_refused(HookAnswer::Raw(cut.to_owned()), "", "it cannot be reached");
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_a_no() {
+    let body = format!("{{\"allow\":true,\"data\":\"{}\"}}", "x".repeat(2000));
+    check_refused(raw("200 OK", &body), "answer_bytes_max = 1000", "the answer has more than 1000 bytes");
+    check_refused(raw("200 OK", &body), "[limits]\nmessage_bytes_max = 1500", "may have 1500");
+}
+
+#[test]
+fn no_answer_is_a_no() {
+    check_refused(HookAnswer::Silence, "timeout = '300ms'", "no whole answer came within 0.3 s");
+}
+
+#[test]
+fn nobody_there_is_a_no() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = format!("[hooks]\nurl = 'http://{free}/'\nsecret = '{HOOKS_SECRET}'\nask = ['publish']\n");
+    check_unavailable(&Broker::with_file(&config, &[]), "it cannot be reached");
+}
+
+#[test]
+fn a_silent_application_holds_up_only_those_who_need_it() {
+    let application = Application::start(|_| HookAnswer::Silence);
+    let keys = "ask = ['publish', 'subscribe', 'request']\nask_about = ['asked.>']\ntimeout = '15s'";
+    let broker = Broker::with_file(&application.config(keys), &[]);
+    let mut stuck: Vec<WebSocket> = (0..80).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    for socket in &mut stuck {
+        socket.send_json(&json!({"type": "publish", "id": 1, "topic": "asked.a", "data": 1}));
+    }
+    broker.await_metric("fanwire_hooks_asks_active", 64.0);
+    broker.await_metric("fanwire_hooks_asks_waiting", 16.0);
+    let mut free = WebSocket::open(broker.address(), "/ws");
+    let begun = Instant::now();
+    free.send_json(&json!({"type": "request", "id": 1, "method": "m", "data": 0}));
+    assert_eq!(free.ask(&json!({"type": "subscribe", "id": 2, "topic": "free"}))["type"], "subscribed");
+    for number in 0..100 {
+        free.send_json(&json!({"type": "publish", "topic": "free", "data": number}));
+        assert_eq!(free.read_json()["data"], number);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn there_are_no_more_questions_at_once_than_configured() {
+    let application = Application::start(|call| {
+        // Long enough for others to overlap, if they were let.
+        std::thread::sleep(Duration::from_millis(20));
+        allow(call)
+    });
+    let broker = Broker::with_file(&application.config("ask = ['publish']\nasks_at_once_max = 3"), &[]);
+    let messages: Vec<_> = (0..30).map(|number| json!({"topic": "a", "data": number})).collect();
+    let body = json!({"messages": messages}).to_string();
+    let results = post(broker.address(), "/publish", "application/json", body.as_bytes()).json();
+    let offsets: Vec<_> =
+        results["results"].as_array().unwrap().iter().map(|result| &result["offset"]).collect();
+    assert_eq!(offsets, (1..=30).map(|offset| json!(offset)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    assert_eq!(application.calls_at_once(), 3);
+}
+
+#[test]
+fn too_many_who_wait_are_refused_at_once() {
+    let application = Application::start(|_| HookAnswer::Silence);
+    let keys = "ask = ['publish']\ntimeout = '15s'\nasks_at_once_max = 1\nasks_waiting_max = 1";
+    let broker = Broker::with_file(&application.config(keys), &[]);
+    let mut stuck: Vec<WebSocket> = (0..2).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    for socket in &mut stuck {
+        socket.send_json(&json!({"type": "publish", "topic": "a", "data": 1}));
+    }
+    broker.await_metric("fanwire_hooks_asks_waiting", 1.0);
+    let begun = Instant::now();
+    post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(broker.log().contains("hooks.asks_waiting_max"), "{}", broker.log());
+}
