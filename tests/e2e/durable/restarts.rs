@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fanwire_tests::{Broker, DataDirectory, Events, Http, WebSocket, eventually, get, post};
+use fanwire_tests::{Broker, DataDirectory, Events, Http, Opcode, WebSocket, eventually, get, post};
 use serde_json::{Value, json};
 
 use super::DURABLE;
@@ -137,6 +137,25 @@ fn a_session_that_unsubscribes_or_leaves_while_it_catches_up_costs_nothing() {
         0,
         "the engine knows that nobody listens"
     );
+}
+
+#[test]
+fn nothing_comes_after_the_last_word_of_a_session_that_is_still_owed_something() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    publish_numbers(broker.address(), "long", 0..LONG);
+    let broker = restart(broker, &directory);
+    for round in 0..20 {
+        let mut socket = WebSocket::open(broker.address(), "/ws");
+        let topic = format!("other.{round}");
+        socket.send_json(&json!({"type": "subscribe", "id": 1, "topic": "long", "since": "earliest"}));
+        for id in 0..50 {
+            socket.send_json(&json!({"type": "publish", "id": id, "topic": topic, "data": "x"}));
+        }
+        socket.send_frame(true, Opcode::BINARY, b"no JSON");
+        let (code, before) = socket.read_to_close();
+        assert_eq!(code, Some(1003), "after {} frames", before.len());
+    }
 }
 
 #[test]

@@ -184,9 +184,10 @@ impl Connection {
         Poll::Ready(Ok(count > 0))
     }
 
+    /// Goes on with what the session waits for, unless its last word has been said.
     fn poll_waiting(&mut self, context: &mut Context<'_>) {
-        if let Some(refusal) = self.session.poll_waiting(context)
-            && self.phase == Phase::Open
+        if self.phase == Phase::Open
+            && let Some(refusal) = self.session.poll_waiting(context)
         {
             self.leave(&dialect::close_for(&refusal));
         }
@@ -198,7 +199,7 @@ impl Connection {
             self.poll_waiting(context);
             let flushed = self.session.outlet().poll_flush(context, self.counters())?;
             // Now that there is room, more of what is being read may come.
-            if flushed.is_pending() || !self.session.is_reading() {
+            if flushed.is_pending() || self.phase != Phase::Open || !self.session.is_reading() {
                 return Ok(flushed);
             }
             self.poll_waiting(context);
