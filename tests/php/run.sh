@@ -108,6 +108,43 @@ CODE=$?
 [[ $CODE == 1 && $OUTPUT == "The broker said no (400): "*" "* ]] || die "listen.php to a bad topic: exit code $CODE, printed: $OUTPUT"
 pass "a refused topic is explained by both"
 
+# --- hook.php is asked by a broker, and by nobody else.
+export FANWIRE_HOOKS_SECRET=secret-of-these-tests-only
+exec {HOOKS}< <(exec php -S 127.0.0.1:0 examples/php/hook.php 2>&1)
+STARTED+=("$!")
+await "$HOOKS" 'http://127\.0\.0\.1:([0-9]+)'
+HOOK_URL=http://127.0.0.1:${BASH_REMATCH[1]}/
+exec {ASKING}< <(FANWIRE_HOOKS_URL=$HOOK_URL FANWIRE_HOOKS_ASK=connect,publish,request \
+  exec "$BROKER_BIN" serve --listen 127.0.0.1:0 2>&1)
+STARTED+=("$!")
+await "$ASKING" 'http://127\.0\.0\.1:([0-9]+)'
+ASKING_URL=http://127.0.0.1:${BASH_REMATCH[1]}
+unset FANWIRE_HOOKS_SECRET
+# say TEXT: publishes it and prints the status and what the topic holds last.
+say() {
+  php -r '
+    $context = stream_context_create(["http" => ["method" => "POST", "header" => "Content-Type: text/plain",
+      "content" => $argv[2], "ignore_errors" => true]]);
+    file_get_contents("$argv[1]/topics/php.asked", false, $context);
+    $status = explode(" ", $http_response_header[0])[1];
+    $messages = json_decode(file_get_contents("$argv[1]/topics/php.asked"))->messages;
+    echo $status, " ", end($messages)->data ?? "nothing";' "$ASKING_URL" "$1"
+}
+OUTPUT=$(say '   ')
+[[ $OUTPUT == "403 nothing" ]] || die "hook.php lets blanks through: $OUTPUT"
+OUTPUT=$(say '  hello  ')
+[[ $OUTPUT == "200 hello" ]] || die "hook.php does not clean up what is published: $OUTPUT"
+await "$HOOKS" 'open: [0-9a-f]+ over poll'
+for signature in '' "t=$(date +%s),v1=$(printf '0%.0s' {1..64})"; do
+  OUTPUT=$(php -r '
+    $context = stream_context_create(["http" => ["method" => "POST", "header" => "Content-Type: application/json\r\nFanwire-Signature: $argv[2]",
+      "content" => "{\"hook\":\"connect\"}", "ignore_errors" => true]]);
+    file_get_contents($argv[1], false, $context);
+    echo explode(" ", $http_response_header[0])[1];' "$HOOK_URL" "$signature")
+  [[ $OUTPUT == 401 ]] || die "hook.php answers somebody who does not know the secret: $OUTPUT"
+done
+pass "hook.php is asked by the broker, changes and refuses, and answers nobody else"
+
 # --- listen.php survives cut connections: every number once and in order.
 exec {PROXY}< <(exec php tests/php/proxy.php "$PORT" 2>&1)
 PROXY_PID=$!
