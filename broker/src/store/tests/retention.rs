@@ -138,7 +138,10 @@ fn files_stay_small_however_much_is_published() {
         assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
         turn(&store, 8);
         sizes.push(size("fanwire.db"));
-        assert!(size("fanwire.db-wal") < 16 << 20);
+        // The log holds what was written since it was last moved, and at least the largest group: up to 4 MiB of payloads, their
+        // keys, and what was deleted with them.
+        let log = size("fanwire.db-wal");
+        assert!(log < 48 << 20, "{log}");
     }
     // 32,000 publications of 1 kB were accepted, and not many more than 500 are held.
     // How much waits to be deleted at each look depends on how the machine shares its time; that it does not add up does not.
