@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanwire_core::{Departure, Movement, Notice, Presence, Presentee, SessionKey};
+use fanwire_core::{Departure, Movement, Notice, Presentee, SessionKey};
 use fanwire_protocol::{Member, Topic};
 
 use super::Engine;
@@ -107,6 +107,3 @@ impl Engine {
         }
     }
 }
-
-/// What a topic keeps of its members; nothing while there are none.
-pub(super) type Members = Option<Box<Presence>>;

@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanwire_core::{
-    Broadcast, HistoryLimits, Meter, Publication, Publish, Rate, RecentKeys, SessionKey, TopicLog,
+    Broadcast, HistoryLimits, Meter, Presence, Publication, Publish, Rate, RecentKeys, SessionKey, TopicLog,
     TopicPolicy,
 };
 use fanwire_protocol::{Epoch, Position, Topic};
 
 use super::Accepted;
 use super::interest::PatternInterest;
-use super::present::Members;
 use crate::clock;
 use crate::hub::Inbox;
 use crate::store::Committed;
@@ -48,7 +47,8 @@ struct Inner {
     is_loaded: bool,
     /// How many publications are on their way to the disk.
     commits_pending: u32,
-    presence: Members,
+    /// Who is there; nothing while nobody is.
+    presence: Option<Box<Presence>>,
 }
 
 /// The topic while its lock is held.
@@ -180,7 +180,7 @@ impl Locked<'_> {
     }
 
     /// Who is there.
-    pub(super) fn presence(&mut self) -> &mut Members {
+    pub(super) fn presence(&mut self) -> &mut Option<Box<Presence>> {
         &mut self.0.presence
     }
 
