@@ -121,7 +121,8 @@ fn a_forgotten_topic_begins_anew_and_its_rows_go() {
 #[test]
 fn files_stay_small_however_much_is_published() {
     let scratch = Scratch::new();
-    let config = StoreConfig { log_bytes_max: 1 << 20, ..StoreConfig::default() };
+    // Small groups, so that nothing here depends on how much happens to gather while the machine is busy.
+    let config = StoreConfig { log_bytes_max: 1 << 20, group_count_max: 256, ..StoreConfig::default() };
     let store = Store::open(&scratch.0, config, Arc::new(|_| {})).unwrap();
     let payload = "x".repeat(1_000);
     let size = |name: &str| fs::metadata(scratch.0.join(name)).unwrap().len();
@@ -138,15 +139,10 @@ fn files_stay_small_however_much_is_published() {
         assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
         turn(&store, 8);
         sizes.push(size("fanwire.db"));
-        // The log holds what was written since it was last moved, and at least the largest group: up to 4 MiB of payloads, their
-        // keys, and what was deleted with them.
-        let log = size("fanwire.db-wal");
-        assert!(log < 48 << 20, "{log}");
+        assert!(size("fanwire.db-wal") < 16 << 20);
     }
     // 32,000 publications of 1 kB were accepted, and not many more than 500 are held.
-    // How much waits to be deleted at each look depends on how the machine shares its time; that it does not add up does not.
-    let (early, late) = (sizes[..4].iter().max().unwrap(), sizes[4..].iter().max().unwrap());
-    assert!(*late <= early + early / 2 + (1 << 20), "{sizes:?}");
+    assert!(sizes[7] <= sizes[3] + (1 << 20), "{sizes:?}");
     assert!(sizes[7] < 12 << 20, "{sizes:?}");
     let held = rows(&scratch, "publications");
     assert!((500..=564).contains(&held), "{held}");
