@@ -28,18 +28,29 @@ afterEach(async () => {
   await proxy?.stop();
 });
 
-/** Opens a tab that shares its connection with the others of the test. */
-async function openShared(options = {}) {
+/** Opens a tab on the broker, with the client loaded. */
+async function openPage() {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(proxy.url);
   await page.addScriptTag({ url: '/fanwire.js' });
   await page.addScriptTag({ url: '/fanwire-tabs.js' });
-  await page.evaluate((options) => {
+  return page;
+}
+
+/** Connects a tab by the connection that it shares with the others of the test. */
+async function share(page) {
+  await page.evaluate(() => {
     window.seen = [];
-    window.broker = fanwire.connect('', { ...options, share: fanwire.tabs() });
+    window.broker = fanwire.connect('', { share: fanwire.tabs() });
     window.watch = (topic, options) => broker.subscribe(topic, (message) => seen.push(message.data), { ...options, onLost: () => seen.push('lost') });
-  }, options);
+  });
+}
+
+/** Opens a tab that shares its connection with the others of the test. */
+async function openShared() {
+  const page = await openPage();
+  await share(page);
   return page;
 }
 
@@ -122,16 +133,20 @@ test('a leading tab that does not answer is missed by the tab that is looked at,
   await leader.evaluate(() => broker.ready);
   const other = await openShared();
   for (const page of [leader, other]) await page.evaluate((topic) => watch(topic).ready, topic);
-  // As if the browser had put it to sleep without telling: it holds the lock, and says nothing any more.
+  // As if the browser had put it to sleep without telling: it holds the lock, and neither says nor asks for anything any more.
   await leader.evaluate(() => {
-    window.post = BroadcastChannel.prototype.postMessage;
+    window.awake = { post: BroadcastChannel.prototype.postMessage, request: LockManager.prototype.request };
     BroadcastChannel.prototype.postMessage = () => {};
+    LockManager.prototype.request = () => new Promise(() => {});
   });
   await broker.publish(topic, 'one');
   assert.deepEqual(await other.evaluate(() => seen), []);
   await other.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   assert.deepEqual(await seenAtLeast(other, 1), ['one']);
-  await leader.evaluate(() => { BroadcastChannel.prototype.postMessage = post; });
+  await leader.evaluate(() => {
+    BroadcastChannel.prototype.postMessage = awake.post;
+    LockManager.prototype.request = awake.request;
+  });
   await broker.publish(topic, 'two');
   for (const page of [leader, other]) assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two']);
   assert.equal(await sessions(), 1);
@@ -160,5 +175,25 @@ test('a shared connection that is cut comes back for every tab', async () => {
   await broker.publish(topic, 'while away');
   proxy.refusing = false;
   for (const page of pages) assert.deepEqual(await seenAtLeast(page, 1), ['while away']);
+  assert.equal(await sessions(), 1);
+});
+
+test('a tab that says hello twice before there is a connection is let in when there is one', async () => {
+  const [leader, other] = [await openPage(), await openPage()];
+  proxy.latencyMs = 1000;
+  await share(leader);
+  // Its hello crosses the news that a tab leads, so it says hello again before it has the first answer.
+  await other.evaluate(() => {
+    const { postMessage } = BroadcastChannel.prototype;
+    BroadcastChannel.prototype.postMessage = function (message) {
+      postMessage.call(this, message);
+      if (!message.hello) return;
+      BroadcastChannel.prototype.postMessage = postMessage;
+      new BroadcastChannel(this.name).postMessage({ to: '*', isLed: true });
+    };
+  });
+  await share(other);
+  assert.equal(await leader.evaluate(() => broker.status.state), 'connecting');
+  for (const page of [leader, other]) await page.waitForFunction(() => broker.status.state === 'connected');
   assert.equal(await sessions(), 1);
 });

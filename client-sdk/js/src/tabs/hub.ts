@@ -42,7 +42,7 @@ export class Hub {
 
   private take({ from: tab, link, hello, frame }: FromTab): void {
     const client = this.clients.get(link);
-    if (hello && !client) this.greet(tab, link, hello);
+    if (hello) this.greet(tab, link, hello);
     else if (frame && client) this.answer(client, frame);
     else if (client) this.drop(client);
     // Who speaks over a link that this leader does not know has to begin anew.
@@ -50,11 +50,13 @@ export class Hub {
   }
 
   private greet(tab: string, link: string, hello: ClientFrame): void {
+    this.channel.postMessage({ to: tab, link, isHeard: true } satisfies ToTab);
+    // A tab says hello again for as long as it waits, and when its hello crossed the news of another leader.
+    if (this.clients.has(link)) return;
     const client: Client = { tab, link, hello, isWelcome: false, subscriptions: new Map(), forget: new AbortController() };
     this.clients.set(link, client);
     // A tab holds this lock for as long as it lives.
     navigator.locks.request(tabLock(this.name, tab), { signal: client.forget.signal }, () => this.drop(client)).catch(() => {});
-    this.channel.postMessage({ to: tab, link, isHeard: true } satisfies ToTab);
     const { status } = this.broker;
     if (status.state === 'connected') this.welcome(client, status);
     else if (status.state === 'closed') this.end(client, status);

@@ -104,7 +104,7 @@ export class TabOpener implements Opener {
       return this.fail({ reason: isLed ? 'another tab leads now' : 'the leading tab went away' });
     }
     this.cancelSearch();
-    if (isHeard) return;
+    if (isHeard) return dialed.isOpen ? undefined : this.later(() => this.sayHello());
     if (end) return this.fail(end);
     const said = frame as Parameters<LinkListener['frame']>[0];
     if (dialed.isOpen) return dialed.listener.frame(said);
@@ -129,16 +129,21 @@ export class TabOpener implements Opener {
     else dialed?.reject(failure);
   }
 
-  /** Asks whoever leads for a connection, and takes the lead when nobody answers. */
+  /** Asks whoever leads for a connection, again and again until there is one, and takes the lead when nobody answers. */
   private sayHello(): void {
     const { dialed } = this;
     if (!dialed) return;
     this.cancelSearch();
     this.post(dialed.link, { hello: dialed.hello });
-    const timer = setTimeout(() => {
+    this.later(() => {
       this.stand(true);
       this.sayHello();
-    }, HEARD_MS + Math.random() * STEAL_JITTER_MS);
+    });
+  }
+
+  /** Does `what` when nothing else is heard until then. */
+  private later(what: () => void): void {
+    const timer = setTimeout(what, HEARD_MS + Math.random() * STEAL_JITTER_MS);
     this.cancelSearch = () => clearTimeout(timer);
   }
 
