@@ -59,6 +59,7 @@ pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), Config
     })?;
     for (key, offset, value) in in_order(document.get_ref()) {
         if key == TOPIC {
+            loader.config.topics.clear();
             for (rule, durable_at) in topic::read_all(source, offset, value)? {
                 loader.config.topics.push(rule);
                 if let Some(offset) = durable_at {

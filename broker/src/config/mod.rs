@@ -69,7 +69,8 @@ pub struct Config {
     pub store: StoreLimits,
     /// What the application is asked over HTTP.
     pub hooks: HooksConfig,
-    /// Policies of topics, in the order they are tried: the first whose pattern matches wins.
+    /// Policies of topics, in the order they are tried: the first whose pattern matches wins. A file that has any replaces those that
+    /// are there without one.
     pub topics: Vec<TopicRule>,
 }
 
@@ -90,7 +91,7 @@ impl Default for Config {
             history: HistoryConfig::default(),
             store: StoreLimits::default(),
             hooks: HooksConfig::default(),
-            topics: Vec::new(),
+            topics: vec![TopicRule::examples()],
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Tests of the whole of loading: which source wins, and what each mistake is told.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use fanwire_core::Access;
 
 use super::*;
 
+mod example;
 mod together;
 
 const MIB: usize = 1024 * 1024;
@@ -25,10 +25,6 @@ fn check_refused(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)],
 
 fn check_file_refused(text: &str, expected: &str) {
     check_refused(text, &[], &[], expected);
-}
-
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/fanwire.toml")
 }
 
 #[test]
@@ -453,46 +449,4 @@ fn bad_topic_rules_are_refused() {
         error.starts_with("fanwire.toml:2: bad value for 'topic.match': 'a.>.b' is not a pattern: "),
         "{error}"
     );
-}
-
-#[test]
-fn example_file_is_the_default() {
-    let config = load(Some(&example()), std::iter::empty(), &Overrides::default()).unwrap();
-    assert_eq!(config, Config::default());
-}
-
-#[test]
-fn example_file_has_every_key_and_a_sentence_before_each() {
-    let text = std::fs::read_to_string(example()).unwrap();
-    let lines: Vec<&str> = text.lines().collect();
-    let mut section = String::new();
-    let mut keys = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = format!("{}.", name.trim_end_matches(']'));
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-            assert!(index > 0 && lines[index - 1].starts_with("# "), "line {}: say what {key} is", index + 1);
-            keys.push(format!("{section}{key}"));
-        }
-    }
-    let expected: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
-    assert_eq!(keys, expected, "the example lists every key once, in the order of the table of settings");
-}
-
-#[test]
-fn rules_in_the_example_load_when_uncommented() {
-    let text = std::fs::read_to_string(example()).unwrap();
-    let uncomment = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
-        _ => format!("{line}\n"),
-    };
-    let text: String = text.lines().map(uncomment).collect();
-    let config = load_from(&text, &[], &[("data_dir", "data")]).unwrap();
-    let patterns: Vec<&str> = config.topics.iter().map(|rule| rule.pattern.as_str()).collect();
-    assert_eq!(patterns, ["chat.>", "cursors.*", "orders.>", "lobby.*", "users.{user}.>", "rooms.*"]);
-    assert_eq!(config.topics[1].history, None);
-    assert!(config.topics[2].durable);
-    let names: Vec<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
-    assert_eq!(names, ["shop"]);
-    assert_eq!(Config { topics: Vec::new(), keys: Vec::new(), data_dir: None, ..config }, Config::default());
 }

@@ -46,6 +46,22 @@ pub struct TopicRule {
     pub presence: bool,
 }
 
+impl TopicRule {
+    /// The rule that holds where no file has any: the pages under `/examples` show who is there.
+    pub(super) fn examples() -> Self {
+        Self {
+            pattern: "examples.>".to_owned(),
+            history: Some(HistoryRule::default()),
+            slow: SlowRule::default(),
+            publish: None,
+            subscribe: None,
+            rate: None,
+            durable: false,
+            presence: true,
+        }
+    }
+}
+
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowRule {

@@ -17,6 +17,10 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/", get(|| page(include_str!("../../pages/index.html"))))
         .route("/examples/chat.html", get(|| page(include_str!("../../pages/chat.html"))))
         .route("/examples/chat-sse.html", get(|| page(include_str!("../../pages/chat-sse.html"))))
+        .route("/examples/room.html", get(|| page(include_str!("../../pages/room.html"))))
+        .route("/examples/notifications.html", get(|| page(include_str!("../../pages/notifications.html"))))
+        .route("/examples/chart.html", get(|| page(include_str!("../../pages/chart.html"))))
+        .route("/examples/board.html", get(|| page(include_str!("../../pages/board.html"))))
         .route("/favicon.svg", get(favicon))
         .route("/fanwire.js", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.js"))))
         .route(

@@ -19,7 +19,7 @@ export function parseAddress(text: string, page?: string): Address {
     new FanwireError('bad_url', `connect() needs an address such as 'http://localhost:7400' or 'wss://example.org/ws': ${why}`);
   let url: URL;
   try {
-    url = new URL(/^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text, page);
+    url = new URL(/^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text || '/', page);
   } catch {
     throw bad('this is no URL');
   }

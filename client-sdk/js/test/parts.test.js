@@ -90,7 +90,7 @@ test('every way of writing an address means the same broker', () => {
   check('localhost:7400', 'http://localhost:7400', 'ws://localhost:7400/ws');
   check('https://example.org/live/', 'https://example.org/live', 'wss://example.org/live/ws');
   check('wss://example.org/live', 'https://example.org/live', 'wss://example.org/live');
-  check('', 'https://example.org', 'wss://example.org/ws', 'https://example.org/');
+  check('', 'https://example.org', 'wss://example.org/ws', 'https://example.org/shop/page.html?x=1#y');
   check('/live', 'https://example.org/live', 'wss://example.org/live/ws', 'https://example.org/page?x=1');
 });
 
