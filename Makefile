@@ -21,9 +21,9 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH ?= 60
 
 # The steps of `make test`, in the order in which a mistake is found soonest.
-STEPS := test-format test-lint test-docs test-rust test-js test-php test-browser test-fuzz test-deploy
+STEPS := test-format test-lint test-docs test-rust test-instructions test-js test-php test-browser test-fuzz test-deploy
 
-.PHONY: help run build test $(STEPS) test-tools fmt lint fuzz bench image image-binary compose clean
+.PHONY: help run build test $(STEPS) test-tools fmt lint fuzz instructions-baseline bench image image-binary compose clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test-docs: ## Build the documentation with warnings denied
 test-rust: build ## Run unit, property, golden-vector, end-to-end and tidy tests
 	cargo test $(LOCKED) --workspace
 
+test-instructions: ## Count the instructions of the hot pieces under valgrind, against the committed baseline
+	cargo run $(LOCKED) --release --package fanwire-instructions -- check
+
 test-php: build ## Run the PHP examples by a real php against the broker
 	tests/php/run.sh
 
@@ -85,6 +88,9 @@ lint: test-lint ## Run clippy with warnings denied
 
 fuzz: ## Run every fuzz target for SECONDS_EACH (60) seconds
 	fuzz/run.sh $(SECONDS_EACH)
+
+instructions-baseline: ## Write the baseline of test-instructions anew
+	cargo run $(LOCKED) --release --package fanwire-instructions -- renew
 
 bench: ## Measure the broker on this machine
 	cargo run $(LOCKED) --release --package fanwire -- bench $(ARGS)
