@@ -31,3 +31,10 @@ test('nothing is needed at run time', () => {
   assert.deepEqual([dependencies, peerDependencies], [undefined, undefined]);
   for (const { file } of OUTPUTS) assert.doesNotMatch(dist(file), /\brequire\(|\bimport[\s{*"'(]/);
 });
+
+test('the package carries the licences of the project', () => {
+  for (const name of ['LICENSE-MIT', 'LICENSE-APACHE']) {
+    const text = (place) => readFileSync(new URL(`${place}/${name}`, import.meta.url), 'utf8');
+    assert.equal(text('..'), text('../../..'), name);
+  }
+});
