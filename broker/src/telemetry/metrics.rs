@@ -400,4 +400,24 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }
     }
+
+    #[test]
+    fn the_operators_page_lists_what_there_is() {
+        let page = Metrics::new(vec![Arc::default()], Arc::default()).unwrap().render().unwrap();
+        let mut served: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let text = include_str!("../../../docs/operations.md");
+        let (_, rest) = text.split_once("| metric |").unwrap();
+        let (table, _) = rest.split_once("Worth an alarm").unwrap();
+        // The first cell of each row names metrics, and so does the sentence below the table.
+        let cells =
+            table.lines().map(|line| line.trim_start_matches("| ").split(" | ").next().unwrap_or(line));
+        let mut listed: Vec<&str> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .map(|name| name.split('{').next().unwrap_or(name))
+            .collect();
+        served.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, served, "docs/operations.md lists each metric once, and none that is not there");
+    }
 }
