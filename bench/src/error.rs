@@ -17,6 +17,9 @@ pub enum BenchError {
         /// What happened, with what the program printed last.
         reason: String,
     },
+    /// The server is not here to be measured, or cannot do what the scenario asks for; others can be measured without it.
+    #[error("{0}")]
+    LeftOut(String),
     /// Nobody accepts connections there.
     #[error("cannot connect to {address}: {error}")]
     Connect {

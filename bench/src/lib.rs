@@ -23,7 +23,10 @@ mod wire;
 
 pub use drivers::{Peer, Programs};
 pub use error::BenchError;
-pub use plan::{Flow, Idle, Pacing, Plan, Replay, Scenario, Target, loopback_address};
+pub use plan::{
+    Churn, Flow, Idle, Listeners, Pacing, Patterns, Plan, Replay, Retained, Scenario, Storm, Target,
+    loopback_address,
+};
 pub use report::{Figure, Outcome, Report};
 pub use server::Cores;
 
@@ -36,18 +39,25 @@ pub fn run(plan: &Plan, mut on_progress: impl FnMut(&str)) -> Result<Report, Ben
     plan.check()?;
     let cores = plan.cores.map(Cores::check).transpose()?;
     load::raise_open_files(plan.connections())?;
-    let mut outcomes = Vec::new();
+    let mut report = Report { settings: plan.settings(), outcomes: Vec::new(), left_out: Vec::new() };
     for repetition in 1..=plan.repeat {
         for peer in &plan.peers {
+            if report.left_out.iter().any(|(left_out, _)| left_out == peer) {
+                continue;
+            }
             on_progress(&format!("{} {peer}, run {repetition} of {}", plan.scenario.name(), plan.repeat));
-            let measured = scenarios::measure(plan, *peer, cores)?;
-            outcomes.push(Outcome {
-                peer: *peer,
-                repetition,
-                figures: measured.figures,
-                notes: measured.notes,
-            });
+            match scenarios::measure(plan, *peer, cores) {
+                Ok(scenarios::Measurement { figures, notes }) => {
+                    report.outcomes.push(Outcome { peer: *peer, repetition, figures, notes });
+                }
+                // One that cannot take part does not keep the others from it, unless there are no others.
+                Err(BenchError::LeftOut(reason)) if plan.peers.len() > 1 => {
+                    on_progress(&format!("{peer} is left out: {reason}"));
+                    report.left_out.push((*peer, reason));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(Report { settings: plan.settings(), outcomes })
+    Ok(report)
 }

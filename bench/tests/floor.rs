@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fanwire_bench::{Flow, Pacing, Peer, Plan, Programs, Report, Scenario, Target};
+use fanwire_bench::{Flow, Listeners, Pacing, Peer, Plan, Programs, Report, Scenario, Target};
 
 fn run(flow: Flow, frames_per_send: usize) -> Report {
     let plan = Plan {
@@ -22,6 +22,7 @@ fn flow(subscribers: usize, topics: usize, pacing: Pacing, publications: u64) ->
         name: "fanout",
         publishers: 1,
         subscribers,
+        listeners: Listeners::OneTopicEach,
         topics,
         payload_bytes: 128,
         pacing,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use fanwire_bench::{
-    BenchError, Cores, Flow, Idle, Pacing, Peer, Plan, Programs, Replay, Scenario, Target, loopback_address,
+    BenchError, Churn, Cores, Flow, Idle, Listeners, Pacing, Patterns, Peer, Plan, Programs, Replay,
+    Retained, Scenario, Storm, Target, loopback_address,
 };
 
 const EXAMPLES: &str = "\
@@ -25,6 +26,14 @@ Examples:
     fanwire bench idle --connections 10000 --json
   Ten publishers with a hundred publications each on their way to the disk:
     fanwire bench durable --publishers 10 --window 100 --no-pin
+  10,000 connections that come at once, and subscriptions that come and go:
+    fanwire bench storm --driver fanwire,nats
+    fanwire bench churn --driver fanwire,nats
+  A tenth of 1000 subscribers no longer reads; 10,000 patterns match nothing:
+    fanwire bench stuck --rate 100
+    fanwire bench patterns --driver fanwire,nats
+  Memory of each of a million topics that hold one message of 32 bytes:
+    fanwire bench retained
   What it costs to give 100,000 held messages to a session that resumes:
     fanwire bench replay --driver fanwire,fanwire-msgpack
 
@@ -77,6 +86,84 @@ enum ScenarioArgs {
         #[command(flatten)]
         common: CommonArgs,
     },
+    /// Publishers to subscribers, some of whom have stopped reading: what that does to the others.
+    Stuck {
+        /// How many connections are subscribed and read.
+        #[arg(long, default_value_t = 900)]
+        subscribers: usize,
+        /// How many are subscribed and do not.
+        #[arg(long, default_value_t = 100)]
+        stuck: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Publishers to many subscribers of one topic, through a server with one worker and one with more.
+    Workers {
+        /// How many workers more is.
+        #[arg(long, default_value_t = 2)]
+        workers: usize,
+        /// How many connections are subscribed.
+        #[arg(long, default_value_t = 100)]
+        subscribers: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Publishers to many topics, beside subscriptions to patterns that match none of them.
+    Patterns {
+        /// How many subscriptions to patterns.
+        #[arg(long, default_value_t = 10_000)]
+        patterns: usize,
+        /// How many topics; a run goes to each of them once, unless --publications says otherwise.
+        #[arg(long, default_value_t = 100_000)]
+        topics: usize,
+        /// How many connections are subscribed to everything.
+        #[arg(long, default_value_t = 1)]
+        subscribers: usize,
+        #[command(flatten)]
+        flow: FlowArgs,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Connections that all come at once, and subscribe.
+    Storm {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Sessions that subscribe to one topic after the other and leave it at once.
+    Churn {
+        /// How many sessions.
+        #[arg(long, default_value_t = 100)]
+        sessions: usize,
+        /// How many topics they go through.
+        #[arg(long, default_value_t = 1000)]
+        topics: usize,
+        /// How many rounds of each session are unanswered at most.
+        #[arg(long, default_value_t = 16)]
+        window: u64,
+        /// How long to measure, in seconds.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Very many topics that hold one message each: the server's memory for each.
+    Retained {
+        /// How many topics.
+        #[arg(long, default_value_t = 1_000_000)]
+        topics: usize,
+        /// Bytes of each payload, 16 at least.
+        #[arg(long, default_value_t = 32)]
+        payload: usize,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
     /// Subscribed connections that do nothing: the server's memory for each.
     Idle {
         /// How many connections.
@@ -102,6 +189,9 @@ enum ScenarioArgs {
         /// Bytes of each payload, 16 at least.
         #[arg(long, default_value_t = 128)]
         payload: usize,
+        /// Hold them on disk, in a data directory made in this one for the time of the run [default: in memory].
+        #[arg(long)]
+        directory: Option<PathBuf>,
         #[command(flatten)]
         common: CommonArgs,
     },
@@ -229,8 +319,31 @@ fn scenario(args: ScenarioArgs) -> Result<(Scenario, usize, CommonArgs), BenchEr
         ScenarioArgs::Idle { connections, topics, seconds, common } => {
             (Scenario::Idle(Idle { connections, topics, hold: duration(seconds)? }), 1, common)
         }
-        ScenarioArgs::Replay { publications, sessions, payload, common } => {
-            (Scenario::Replay(Replay { publications, sessions, payload_bytes: payload }), 1, common)
+        ScenarioArgs::Replay { publications, sessions, payload, directory, common } => {
+            let replay = Replay { publications, sessions, payload_bytes: payload, directory };
+            (Scenario::Replay(replay), 1, common)
+        }
+        ScenarioArgs::Stuck { subscribers, stuck, flow, common } => {
+            let flow = flow.into_flow("stuck", subscribers, 1)?;
+            (Scenario::Stuck { flow, stuck }, 1, common)
+        }
+        ScenarioArgs::Workers { workers, subscribers, flow, common } => {
+            let flow = flow.into_flow("workers", subscribers, 1)?;
+            (Scenario::Workers { flow, workers }, 1, common)
+        }
+        ScenarioArgs::Patterns { patterns, topics, subscribers, mut flow, common } => {
+            flow.publications.get_or_insert(topics as u64);
+            let flow = flow.into_flow("patterns", subscribers, topics)?;
+            let flow = Flow { listeners: Listeners::Everything, ..flow };
+            (Scenario::Patterns(Patterns { flow, patterns }), 1, common)
+        }
+        ScenarioArgs::Storm { connections, common } => (Scenario::Storm(Storm { connections }), 1, common),
+        ScenarioArgs::Churn { sessions, topics, window, seconds, common } => {
+            let churn = Churn { sessions, topics, window, duration: duration(seconds)? };
+            (Scenario::Churn(churn), 1, common)
+        }
+        ScenarioArgs::Retained { topics, payload, common } => {
+            (Scenario::Retained(Retained { topics, payload_bytes: payload }), 1, common)
         }
     })
 }
@@ -243,6 +356,7 @@ impl FlowArgs {
             name,
             publishers: self.publishers,
             subscribers,
+            listeners: Listeners::OneTopicEach,
             topics,
             payload_bytes: self.payload,
             pacing: self.rate.map_or(Pacing::Window(self.window), Pacing::Rate),

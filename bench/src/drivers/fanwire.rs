@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use fanwire_protocol::{
-    ClientFrame, Payload, Reply, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, ServerFrame, Since,
-    SubscribeOptions, json, msgpack,
+    ClientFrame, Payload, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since, SubscribeOptions, json,
+    msgpack,
 };
 
 use super::{Driver, Programs};
 use crate::error::BenchError;
-use crate::load::{Connection, Handshake};
+use crate::load::{Answer, Opening};
 use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
 use crate::wire::websocket::{BINARY, TEXT, client_frame};
-use crate::wire::{Decoder, EventStream, Frames, Framing, Masked, Template, Vocabulary};
+use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 
 const DEFAULTS: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
 const CONFIGURED: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--config", "/dev/stdin"];
@@ -33,33 +33,51 @@ pub(crate) enum Transport {
 }
 
 /// The driver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Fanwire {
     transport: Transport,
-    /// How the server is configured, as a file; empty for its defaults.
-    configuration: String,
+    /// What the server is told besides its defaults, as lines of its configuration file.
+    settings: String,
+    /// What holds for every topic, as lines of a rule; empty for what holds without.
+    rule: String,
 }
 
 impl Fanwire {
     /// A driver whose subscribers listen over `transport`.
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, configuration: String::new() }
+        Self { transport, settings: String::new(), rule: String::new() }
     }
 
-    /// The same, with a server that holds so many publications of every topic.
-    pub(crate) fn holding(self, publications: u64) -> Self {
-        let history = format!("{{ messages = {publications}, bytes = \"4GiB\", ttl = \"1h\" }}");
-        let rule = format!("[[topic]]\nmatch = \">\"\nhistory = {history}\n");
-        Self { configuration: format!("[history]\nbytes_max = \"4GiB\"\n\n{rule}"), ..self }
+    /// The same, with a server that holds so many publications of every topic, for an hour.
+    pub(crate) fn holding(mut self, publications: u64) -> Self {
+        self.rule.push_str(&format!(
+            "history = {{ messages = {publications}, bytes = \"4GiB\", ttl = \"1h\" }}\n"
+        ));
+        self.settings.push_str("history.bytes_max = \"16GiB\"\n");
+        self
     }
 
     /// The same, with a server that keeps every topic in `directory`.
-    pub(crate) fn durable(self, directory: &Path) -> Self {
-        let directory = toml_string(directory);
-        Self {
-            configuration: format!("data_dir = {directory}\n[[topic]]\nmatch = \">\"\ndurable = true\n"),
-            ..self
-        }
+    pub(crate) fn durable(mut self, directory: &Path) -> Self {
+        self.rule.push_str("durable = true\n");
+        self.settings.push_str(&format!("data_dir = {}\n", toml_string(directory)));
+        self
+    }
+
+    /// The same, with a server of so many workers.
+    pub(crate) fn with_workers(mut self, workers: usize) -> Self {
+        self.settings.push_str(&format!("workers = {workers}\n"));
+        self
+    }
+
+    /// The server's configuration as a file; empty for its defaults.
+    fn configuration(&self) -> String {
+        let rule = if self.rule.is_empty() {
+            String::new()
+        } else {
+            format!("[[topic]]\nmatch = \">\"\n{}", self.rule)
+        };
+        format!("{}{rule}", self.settings)
     }
 
     /// MessagePack sessions publish in MessagePack; for all others the publisher speaks JSON.
@@ -67,94 +85,79 @@ impl Fanwire {
         if self.transport == Transport::MessagePack { Vocabulary::MessagePack } else { Vocabulary::Json }
     }
 
-    fn open_session(&self, address: SocketAddr, number: usize) -> Result<Handshake, BenchError> {
-        let mut handshake = Handshake::connect(address, number)?;
-        let subprotocol = match self.session_vocabulary() {
+    fn session(&self, host: &str) -> Opening {
+        let vocabulary = self.session_vocabulary();
+        let subprotocol = match vocabulary {
             Vocabulary::MessagePack => SUBPROTOCOL_MSGPACK,
             _ => SUBPROTOCOL_JSON,
         };
-        handshake.upgrade("/ws", Some(subprotocol))?;
-        Ok(handshake)
+        Opening::new(Decoder::Frames(Frames::new(vocabulary))).upgrade(host, "/ws", Some(subprotocol))
     }
 
-    fn open_subscribed_session(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        topic: &str,
-        since: Option<Since>,
-    ) -> Result<Connection, BenchError> {
-        let vocabulary = self.session_vocabulary();
-        let mut handshake = self.open_session(address, number)?;
-        let (opcode, frame) = encode(vocabulary, &subscribe(topic, since)?);
-        handshake.send_message(opcode, &frame)?;
-        let answer = handshake.read_message()?;
-        match decode(vocabulary, &answer)? {
-            ServerFrame::Reply { reply: Reply::Subscribed { .. }, .. } => {
-                handshake.finish(Decoder::Frames(Frames::new(vocabulary)))
+    fn opening(&self, host: &str, patterns: &[String], since: Option<Since>) -> Result<Opening, BenchError> {
+        if matches!(self.transport, Transport::Json | Transport::MessagePack) {
+            let mut frames = Vec::new();
+            for pattern in patterns {
+                frames.extend(self.framed(&subscribe(pattern, since.clone())?));
             }
-            other => Err(BenchError::Refused(format!("a subscription was answered with {other:?}"))),
+            // `subscribed` is the type of the reply in either encoding, and `error` that of a refusal.
+            let answers =
+                Answer::Messages { marker: b"subscribed", refusal: b"error", count: patterns.len() };
+            return Ok(self.session(host).then(frames, answers));
         }
-    }
-}
-
-impl Fanwire {
-    fn open(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        topic: &str,
-        since: Option<Since>,
-    ) -> Result<Connection, BenchError> {
+        let [topic] = patterns else {
+            return Err(BenchError::LeftOut("a connection over this transport is one subscription".into()));
+        };
         let query = if since.is_some() { "?since=earliest" } else { "" };
-        match self.transport {
-            Transport::Json | Transport::MessagePack => {
-                self.open_subscribed_session(address, number, topic, since)
-            }
-            Transport::Bare => {
-                let mut handshake = Handshake::connect(address, number)?;
-                handshake.upgrade(&format!("/topics/{topic}{query}"), None)?;
-                handshake.finish(Decoder::Frames(Frames::new(Vocabulary::Bare)))
-            }
-            Transport::Events => open_event_stream(address, number, &format!("{topic}{query}")),
+        let path = format!("/topics/{}{query}", topic.replace('>', "%3E"));
+        let bare = Opening::new(Decoder::Frames(Frames::new(Vocabulary::Bare)));
+        if self.transport == Transport::Bare {
+            return Ok(bare.upgrade(host, &path, None));
         }
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\r\n");
+        Ok(bare.then(request, Answer::EventStream))
+    }
+
+    /// A frame as a session of this driver sends it.
+    fn framed(&self, frame: &ClientFrame) -> Vec<u8> {
+        let (opcode, message) = encode(self.session_vocabulary(), frame);
+        client_frame(opcode, &message).0
     }
 }
 
 impl Driver for Fanwire {
     fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError> {
+        let configuration = self.configuration();
         let plan = ProcessPlan {
             program: &programs.fanwire,
-            arguments: if self.configuration.is_empty() { DEFAULTS } else { CONFIGURED },
-            input: &self.configuration,
-            address_in: printed_address,
+            arguments: if configuration.is_empty() { DEFAULTS } else { CONFIGURED },
+            input: &configuration,
+            address_in: Box::new(printed_address),
         };
-        let (process, address) = Process::start(&plan, cores)?;
+        let (process, address) = Process::start(plan, cores)?;
         let probe = Some(Probe::of_process(process.id()));
         Ok(Server { address, probe, _owned: Owned::Process(process) })
     }
 
-    fn open_subscriber(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        topic: &str,
-    ) -> Result<Connection, BenchError> {
-        self.open(address, number, topic, None)
+    fn subscriber(&self, host: &str, patterns: &[String]) -> Result<Opening, BenchError> {
+        self.opening(host, patterns, None)
     }
 
-    fn open_replay(&self, address: SocketAddr, number: usize, topic: &str) -> Result<Connection, BenchError> {
-        self.open(address, number, topic, Some(Since::Earliest))
+    fn replay(&self, host: &str, topic: &str) -> Result<Opening, BenchError> {
+        self.opening(host, &[topic.to_owned()], Some(Since::Earliest))
     }
 
-    fn open_publisher(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        _alone_in: Option<&str>,
-    ) -> Result<Connection, BenchError> {
-        let decoder = Decoder::Frames(Frames::new(self.session_vocabulary()));
-        self.open_session(address, number)?.finish(decoder)
+    fn publisher(&self, host: &str, _alone_in: Option<&str>) -> Result<Opening, BenchError> {
+        Ok(self.session(host))
+    }
+
+    fn churn(&self, topic: &str) -> Result<(Template, u64), BenchError> {
+        let pattern = topic.parse().map_err(|error| BenchError::Plan(format!("'{topic}': {error}")))?;
+        let leave = ClientFrame { id: Some(2), request: Request::Unsubscribe { pattern } };
+        let mut round = self.framed(&subscribe(topic, None)?);
+        round.extend(self.framed(&leave));
+        // Of the two answers the decoder counts the one that ends the round.
+        Ok((Template::unstamped(round), 1))
     }
 
     fn publication(&self, topic: &str, payload: &str) -> Template {
@@ -168,21 +171,6 @@ impl Driver for Fanwire {
         let (opcode, message) = encode(self.session_vocabulary(), &ClientFrame { id: Some(1), request });
         Template::new(&message, client_frame(opcode, &message), Masked::Yes)
     }
-}
-
-fn open_event_stream(address: SocketAddr, number: usize, place: &str) -> Result<Connection, BenchError> {
-    let mut handshake = Handshake::connect(address, number)?;
-    let request =
-        format!("GET /topics/{place} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n");
-    handshake.send(request.as_bytes())?;
-    let head = handshake.read_head()?.to_ascii_lowercase();
-    if !head.starts_with("http/1.1 200") || !head.contains("\r\ncontent-type: text/event-stream") {
-        let line = head.lines().next().unwrap_or_default();
-        return Err(BenchError::Refused(format!("the server did not begin an event stream: {line}")));
-    }
-    let framing =
-        if head.contains("\r\ntransfer-encoding: chunked") { Framing::Chunked } else { Framing::UntilClose };
-    handshake.finish(Decoder::EventStream(EventStream::new(framing)))
 }
 
 fn subscribe(topic: &str, since: Option<Since>) -> Result<ClientFrame, BenchError> {
@@ -205,14 +193,6 @@ fn encode(vocabulary: Vocabulary, frame: &ClientFrame) -> (u8, Vec<u8>) {
             (TEXT, message)
         }
     }
-}
-
-fn decode(vocabulary: Vocabulary, message: &[u8]) -> Result<ServerFrame, BenchError> {
-    match vocabulary {
-        Vocabulary::MessagePack => msgpack::decode_server(message),
-        Vocabulary::Json | Vocabulary::Bare => json::decode_server(&String::from_utf8_lossy(message)),
-    }
-    .map_err(|error| BenchError::Refused(format!("the server sent an unreadable frame: {error}")))
 }
 
 /// A path as TOML writes it.

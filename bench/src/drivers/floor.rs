@@ -13,7 +13,7 @@ use fanwire_protocol::{Epoch, Message, Payload, Position, json};
 
 use super::{Driver, Programs};
 use crate::error::BenchError;
-use crate::load::{Connection, Handshake};
+use crate::load::{Answer, Opening};
 use crate::server::{Cores, Owned, Probe, Server, pin_this_thread};
 use crate::wire::websocket::{TEXT, server_frame};
 use crate::wire::{AcknowledgementBytes, Decoder, Frames, Masked, Template, Vocabulary};
@@ -84,22 +84,15 @@ impl Driver for Floor {
         Ok(Server { address, probe: Some(probe), _owned: Owned::Floor(server) })
     }
 
-    fn open_subscriber(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        _topic: &str,
-    ) -> Result<Connection, BenchError> {
-        open(address, number, SUBSCRIBER)?.finish(Decoder::Frames(Frames::new(Vocabulary::Json)))
+    fn subscriber(&self, _host: &str, patterns: &[String]) -> Result<Opening, BenchError> {
+        if patterns.len() > 1 {
+            return Err(BenchError::LeftOut("the floor knows no patterns".into()));
+        }
+        Ok(opening(Decoder::Frames(Frames::new(Vocabulary::Json)), SUBSCRIBER))
     }
 
-    fn open_publisher(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        _alone_in: Option<&str>,
-    ) -> Result<Connection, BenchError> {
-        open(address, number, PUBLISHER)?.finish(Decoder::AcknowledgementBytes(AcknowledgementBytes))
+    fn publisher(&self, _host: &str, _alone_in: Option<&str>) -> Result<Opening, BenchError> {
+        Ok(opening(Decoder::AcknowledgementBytes(AcknowledgementBytes), PUBLISHER))
     }
 
     fn publication(&self, topic: &str, payload: &str) -> Template {
@@ -125,13 +118,8 @@ fn publication(topic: &str, payload: &str) -> Template {
     Template::new(&bytes, server_frame(TEXT, &bytes), Masked::No)
 }
 
-fn open(address: SocketAddr, number: usize, role: u8) -> Result<Handshake, BenchError> {
-    let mut handshake = Handshake::connect(address, number)?;
-    handshake.send(&[role])?;
-    match handshake.read_byte()? {
-        WELCOME => Ok(handshake),
-        other => Err(BenchError::Refused(format!("the floor answered {other}"))),
-    }
+fn opening(decoder: Decoder, role: u8) -> Opening {
+    Opening::new(decoder).then([role], Answer::Byte(WELCOME))
 }
 
 /// The thread of a floor; dropping it ends and joins it.

@@ -6,7 +6,6 @@ mod floor;
 mod nats;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,7 +14,7 @@ pub(crate) use floor::{Floor, FloorServer};
 pub(crate) use nats::Nats;
 
 use crate::error::BenchError;
-use crate::load::Connection;
+use crate::load::Opening;
 use crate::server::{Cores, Server};
 use crate::wire::Template;
 
@@ -46,11 +45,6 @@ impl Peer {
         (Peer::Nats, "nats"),
         (Peer::Floor, "floor"),
     ];
-
-    /// Whether its server keeps what was published for who comes later.
-    pub(crate) fn keeps_history(self) -> bool {
-        !matches!(self, Peer::Nats | Peer::Floor)
-    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -89,33 +83,35 @@ pub(crate) trait Driver {
     /// Starts the server with its default configuration, on its core.
     fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError>;
 
-    /// Opens connection `number` of the run and subscribes it to `topic`.
-    fn open_subscriber(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        topic: &str,
-    ) -> Result<Connection, BenchError>;
+    /// How a connection to `host` is opened and subscribed to all of `patterns`, topics or fanwire's patterns.
+    ///
+    /// # Errors
+    /// If the server has no such subscriptions.
+    fn subscriber(&self, host: &str, patterns: &[String]) -> Result<Opening, BenchError>;
 
-    /// The same, but beginning with everything that the topic still holds.
+    /// The same for one topic, but beginning with everything that it still holds.
     ///
     /// # Errors
     /// Also if the server keeps nothing.
-    fn open_replay(&self, _: SocketAddr, _number: usize, topic: &str) -> Result<Connection, BenchError> {
-        Err(BenchError::Plan(format!("this server keeps nothing of '{topic}' to replay")))
+    fn replay(&self, _host: &str, topic: &str) -> Result<Opening, BenchError> {
+        Err(BenchError::LeftOut(format!("this server keeps nothing of '{topic}' to replay")))
     }
 
-    /// Opens connection `number` of the run for publishing. Publishers are opened after all subscribers. `alone_in` is
+    /// How a connection to `host` is opened for publishing. Publishers are opened after all subscribers. `alone_in` is
     /// the run's topic, if it has one topic and one publisher: then whatever comes back from it is an acknowledgement.
-    fn open_publisher(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        alone_in: Option<&str>,
-    ) -> Result<Connection, BenchError>;
+    fn publisher(&self, host: &str, alone_in: Option<&str>) -> Result<Opening, BenchError>;
 
     /// The publication of `payload`, made by [`Template::payload`], to `topic`.
     fn publication(&self, topic: &str, payload: &str) -> Template;
+
+    /// A subscription to `topic` and its end, for a connection opened by [`Driver::publisher`], and how many
+    /// acknowledgements that is answered with.
+    ///
+    /// # Errors
+    /// If a connection of this server cannot change what it is subscribed to.
+    fn churn(&self, _topic: &str) -> Result<(Template, u64), BenchError> {
+        Err(BenchError::LeftOut("a connection to this server is one subscription for good".into()))
+    }
 
     /// The server serves only whole groups of so many publications.
     fn group(&self) -> u64 {

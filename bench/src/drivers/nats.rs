@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use super::{Driver, Programs};
 use crate::error::BenchError;
-use crate::load::{Connection, Handshake};
+use crate::load::{Answer, Opening};
 use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
 use crate::wire::websocket::{BINARY, client_frame};
 use crate::wire::{Decoder, Masked, NatsStream, Template};
@@ -29,31 +29,26 @@ impl Driver for Nats {
             program: &programs.nats,
             arguments: &["-c", "/dev/stdin"],
             input: CONFIGURATION,
-            address_in: printed_address,
+            address_in: Box::new(printed_address),
         };
-        let (process, address) = Process::start(&plan, cores)?;
+        let (process, address) = Process::start(plan, cores)?;
         let probe = Some(Probe::of_process(process.id()));
         Ok(Server { address, probe, _owned: Owned::Process(process) })
     }
 
-    fn open_subscriber(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        topic: &str,
-    ) -> Result<Connection, BenchError> {
-        open(address, number, "false", &format!("SUB {topic} 1\r\n"), "PONG\r\n")
+    fn subscriber(&self, host: &str, patterns: &[String]) -> Result<Opening, BenchError> {
+        let subscriptions: String = patterns
+            .iter()
+            .enumerate()
+            .map(|(number, pattern)| format!("SUB {pattern} {number}\r\n"))
+            .collect();
+        Ok(opening(host, "false", &subscriptions))
     }
 
-    fn open_publisher(
-        &self,
-        address: SocketAddr,
-        number: usize,
-        alone_in: Option<&str>,
-    ) -> Result<Connection, BenchError> {
+    fn publisher(&self, host: &str, alone_in: Option<&str>) -> Result<Opening, BenchError> {
         match alone_in {
-            Some(topic) => self.open_subscriber(address, number, topic),
-            None => open(address, number, "true", "", "+OK\r\nPONG\r\n"),
+            Some(topic) => self.subscriber(host, &[topic.to_owned()]),
+            None => Ok(opening(host, "true", "")),
         }
     }
 
@@ -61,31 +56,23 @@ impl Driver for Nats {
         let message = format!("PUB {topic} {}\r\n{payload}\r\n", payload.len());
         Template::new(message.as_bytes(), client_frame(BINARY, message.as_bytes()), Masked::Yes)
     }
+
+    fn churn(&self, topic: &str) -> Result<(Template, u64), BenchError> {
+        let mut round = client_frame(BINARY, format!("SUB {topic} 1\r\n").as_bytes()).0;
+        round.extend(client_frame(BINARY, b"UNSUB 1\r\n").0);
+        Ok((Template::unstamped(round), 2))
+    }
 }
 
-/// Connects, says `also`, and waits for `answer`, which ends with the answer to a `PING`, so that all before it is done.
-/// The server may say more after it, such as a `PING` of its own, which the load may leave unanswered once.
-fn open(
-    address: SocketAddr,
-    number: usize,
-    verbose: &str,
-    also: &str,
-    answer: &str,
-) -> Result<Connection, BenchError> {
-    let mut handshake = Handshake::connect(address, number)?;
-    handshake.upgrade("/", None)?;
+/// Connects, says `also`, and waits for the answer to a `PING`, so that all before it is done. The server may say more
+/// after it, such as a `PING` of its own, which the load may leave unanswered once.
+fn opening(host: &str, verbose: &str, also: &str) -> Opening {
     let connect = format!(
         "CONNECT {{\"verbose\":{verbose},\"pedantic\":false,\"lang\":\"rust\",\"version\":\"1\",\"protocol\":1}}\r\n"
     );
-    handshake.send_message(BINARY, format!("{connect}{also}PING\r\n").as_bytes())?;
-    let mut said = String::new();
-    while !said.contains(answer) {
-        said.push_str(&String::from_utf8_lossy(&handshake.read_message()?));
-        if said.contains("-ERR") {
-            return Err(BenchError::Refused(format!("nats-server answered {}", said.trim())));
-        }
-    }
-    handshake.finish(Decoder::Nats(NatsStream::default()))
+    let message = client_frame(BINARY, format!("{connect}{also}PING\r\n").as_bytes()).0;
+    let pong = Answer::Messages { marker: b"PONG\r\n", refusal: b"-ERR", count: 1 };
+    Opening::new(Decoder::Nats(NatsStream::default())).upgrade(host, "/", None).then(message, pong)
 }
 
 fn printed_address(line: &str) -> Option<SocketAddr> {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
-use super::{Publisher, Subscriber, Tally};
+use super::{Listening, Publisher, Subscriber, Tally};
 use crate::error::BenchError;
-use crate::server::Probe;
+use crate::server::{Probe, Threads};
 
 /// One buffer serves all sockets, so it stays in the processor's cache.
 const READ_BUFFER_BYTES: usize = 128 << 10;
@@ -60,6 +60,8 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     /// The server's processor time, when it is known which process it is.
     pub(crate) server_cpu: Option<Duration>,
+    /// That of the server's busiest thread, which is what bounds it however many cores there are.
+    pub(crate) busiest_thread_cpu: Option<Duration>,
     /// How long this thread had nothing to do, awake or asleep.
     pub(crate) waited: Duration,
 }
@@ -80,6 +82,7 @@ struct Mark {
     deliveries: u64,
     reads: u64,
     server_cpu: Option<Duration>,
+    threads: Threads,
     waited: Duration,
 }
 
@@ -151,6 +154,21 @@ impl<'a> Flow<'a> {
         Ok((self.tally, reason))
     }
 
+    /// Publishes until every publisher is done, and gives how many publications were acknowledged.
+    pub(crate) fn settle(mut self, plan: FlowPlan) -> Result<u64, BenchError> {
+        let mut events = Events::with_capacity(1024);
+        self.origin = Instant::now();
+        self.publish_for(plan.warmup + plan.duration, &mut events)?;
+        let until = Instant::now() + DRAIN_PATIENCE;
+        while self.publishers.iter().any(Publisher::is_waiting) && Instant::now() < until {
+            for publisher in &mut self.publishers {
+                publisher.flush()?;
+            }
+            self.turn(&mut events, SLEEP_MAX)?;
+        }
+        Ok(self.publishers.iter().map(Publisher::acknowledged).sum())
+    }
+
     /// Runs it all.
     pub(crate) fn run(mut self, plan: FlowPlan) -> Result<FlowRun, BenchError> {
         let mut events = Events::with_capacity(1024);
@@ -172,6 +190,7 @@ impl<'a> Flow<'a> {
                 reads: end.reads - start.reads,
                 elapsed: Duration::from_nanos(self.tally.last_delivery_nanos.saturating_sub(start.at_nanos)),
                 server_cpu: end.server_cpu.zip(start.server_cpu).map(|(end, start)| end - start),
+                busiest_thread_cpu: end.threads.busiest_since(&start.threads),
                 waited: end.waited - start.waited,
             },
             tally: self.tally,
@@ -238,11 +257,19 @@ impl<'a> Flow<'a> {
     }
 
     fn expected(&self) -> u64 {
-        let topics = self.subscribers.iter().map(|subscriber| subscriber.topic + 1).max().unwrap_or(0);
+        let all = self.publishers.iter().map(|publisher| publisher.published).sum();
+        let topic_of = |subscriber: &Subscriber| match subscriber.listening {
+            Listening::Topic(topic) => Some(topic),
+            Listening::Everything => None,
+        };
+        let topics = self.subscribers.iter().filter_map(topic_of).max().map_or(0, |last| last + 1);
         let published: Vec<u64> = (0..topics)
             .map(|topic| self.publishers.iter().map(|publisher| publisher.published_to(topic)).sum())
             .collect();
-        self.subscribers.iter().map(|subscriber| published[subscriber.topic]).sum()
+        self.subscribers
+            .iter()
+            .map(|subscriber| topic_of(subscriber).map_or(all, |topic| published[topic]))
+            .sum()
     }
 
     fn closed(&self) -> (usize, Option<String>) {
@@ -257,6 +284,7 @@ impl<'a> Flow<'a> {
             deliveries: self.tally.deliveries,
             reads: self.tally.reads,
             server_cpu: self.server.map(Probe::cpu).transpose()?,
+            threads: self.server.map_or_else(Threads::default, Probe::threads),
             waited: self.waited,
         })
     }

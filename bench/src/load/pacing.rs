@@ -29,7 +29,15 @@ impl Gate {
     /// Notes that `count` publications went out.
     pub(crate) fn published(&mut self, count: u64) {
         if let Self::Window(window) = self {
-            window.outstanding += count;
+            window.outstanding += count * window.weight;
+        }
+    }
+
+    /// How much of what went out is not acknowledged yet, as far as that is followed.
+    pub(crate) fn waiting(&self) -> u64 {
+        match self {
+            Self::Window(window) => window.outstanding.div_ceil(window.weight),
+            Self::Pace(_) => 0,
         }
     }
 
@@ -46,6 +54,8 @@ impl Gate {
 pub(crate) struct Window {
     size: u64,
     group: u64,
+    /// How many answers one that goes out is given.
+    weight: u64,
     outstanding: u64,
 }
 
@@ -55,12 +65,22 @@ impl Window {
     /// while the other is served.
     pub(crate) fn new(size: u64, group: u64) -> Self {
         let group = group.max(1);
-        Self { size: if group == 1 { size.max(1) } else { size.max(2 * group) }, group, outstanding: 0 }
+        Self {
+            size: if group == 1 { size.max(1) } else { size.max(2 * group) },
+            group,
+            weight: 1,
+            outstanding: 0,
+        }
+    }
+
+    /// A window of `size` rounds, each of which is answered `answers` times.
+    pub(crate) fn answered(size: u64, answers: u64) -> Self {
+        Self { size: size.max(1) * answers, group: answers, weight: answers, outstanding: 0 }
     }
 
     fn room(&self) -> u64 {
         let room = self.size.saturating_sub(self.outstanding);
-        room - room % self.group
+        (room - room % self.group) / self.weight
     }
 }
 
@@ -110,6 +130,17 @@ mod tests {
         assert_eq!(gate.due_nanos(3, 55), 55);
         gate.acknowledged(9);
         assert_eq!(gate.room(3, 0), 3, "surplus acknowledgements do not widen the window");
+    }
+
+    #[test]
+    fn a_round_with_two_answers_is_done_with_the_second() {
+        let mut gate = Gate::Window(Window::answered(3, 2));
+        assert_eq!(gate.room(0, 0), 3);
+        gate.published(3);
+        gate.acknowledged(1);
+        assert_eq!((gate.room(3, 0), gate.waiting()), (0, 3));
+        gate.acknowledged(5);
+        assert_eq!((gate.room(3, 0), gate.waiting()), (3, 0));
     }
 
     #[test]

@@ -60,6 +60,16 @@ impl Publisher {
         self.published >= self.publications_max
     }
 
+    /// How many of its publications were acknowledged, as far as that is followed.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.published - self.gate.waiting()
+    }
+
+    /// Whether something it sent is not answered yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty() || self.gate.waiting() > 0
+    }
+
     /// How many of its publications went to topic number `topic`.
     pub(crate) fn published_to(&self, topic: usize) -> u64 {
         let topics = self.templates.len() as u64;

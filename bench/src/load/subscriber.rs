@@ -7,13 +7,22 @@ use mio::net::TcpStream;
 use super::{Connection, Tally};
 use crate::wire::{Decoder, Event};
 
+/// What a subscriber listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listening {
+    /// The topic with this number.
+    Topic(usize),
+    /// Every topic of the run.
+    Everything,
+}
+
 /// A connection that only listens, apart from answering pings.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     /// The socket.
     pub(crate) stream: TcpStream,
-    /// The number of the topic it is subscribed to.
-    pub(crate) topic: usize,
+    /// What it is subscribed to.
+    pub(crate) listening: Listening,
     /// Messages received.
     pub(crate) received: u64,
     /// Why the server ended it, once it has.
@@ -24,12 +33,17 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Takes over an open connection subscribed to topic number `topic`. With `publishers` greater than 0, every
+    /// Takes over an open connection that is subscribed to `listening`. With `publishers` greater than 0, every
     /// message is looked into for the order and latency of that many publishers.
-    pub(crate) fn new(connection: Connection, topic: usize, publishers: usize, tally: &mut Tally) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        listening: Listening,
+        publishers: usize,
+        tally: &mut Tally,
+    ) -> Self {
         let mut subscriber = Self {
             stream: TcpStream::from_std(connection.stream),
-            topic,
+            listening,
             received: 0,
             ended: None,
             decoder: connection.decoder,

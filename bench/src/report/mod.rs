@@ -23,9 +23,17 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The figure by which servers are compared: microseconds of processor time, user and system, that all threads of
-    /// the server took for one delivery.
+    /// What the names of the figures begin with by which servers are compared: microseconds of processor time, user and
+    /// system, that all threads of the server took for one of something.
+    const SERVER_CPU: &str = "server_cpu_us_per_";
+    /// For one delivery.
     pub const SERVER_CPU_PER_DELIVERY: &str = "server_cpu_us_per_delivery";
+    /// For one publication.
+    pub const SERVER_CPU_PER_PUBLICATION: &str = "server_cpu_us_per_publication";
+    /// For one connection that is accepted and subscribed.
+    pub const SERVER_CPU_PER_CONNECTION: &str = "server_cpu_us_per_connection";
+    /// For one subscription and its end.
+    pub const SERVER_CPU_PER_ROUND: &str = "server_cpu_us_per_round";
 
     /// A figure.
     pub(crate) fn new(name: &'static str, label: &'static str, decimals: usize, value: Option<f64>) -> Self {
@@ -53,6 +61,8 @@ pub struct Report {
     pub settings: Value,
     /// In the order they were measured.
     pub outcomes: Vec<Outcome>,
+    /// Who took no part, and why.
+    pub left_out: Vec<(Peer, String)>,
 }
 
 impl Report {
@@ -86,6 +96,7 @@ impl Report {
             "version": env!("CARGO_PKG_VERSION"),
             "settings": self.settings,
             "drivers": peers,
+            "left_out": self.left_out.iter().map(|(peer, reason)| json!({"driver": peer.name(), "reason": reason})).collect::<Vec<_>>(),
             "runs": runs,
         })
     }
@@ -112,11 +123,16 @@ impl Report {
         figures
     }
 
-    /// The processor time per delivery of `peer` as a multiple of that of `other`, both medians.
+    /// The figure by which servers are compared.
+    fn is_server_cpu(figure: &Figure) -> bool {
+        figure.name.starts_with(Figure::SERVER_CPU)
+    }
+
+    /// The processor time per delivery, or whatever else is counted, of `peer` as a multiple of that of `other`, both medians.
     fn cpu_ratio(&self, peer: Peer, other: Peer) -> Option<f64> {
         let cpu = |peer| {
             let figures = self.medians_of(peer);
-            figures.into_iter().find(|figure| figure.name == Figure::SERVER_CPU_PER_DELIVERY)?.value
+            figures.into_iter().find(Self::is_server_cpu)?.value
         };
         let (own, others) = (cpu(peer)?, cpu(other)?);
         (others > 0.0).then(|| own / others)
@@ -166,7 +182,11 @@ mod tests {
             outcome(Peer::Fanwire, 3, Some(0.15)),
         ];
         outcomes[3].notes.push("2 subscribers were cut off".into());
-        Report { settings: json!({"scenario": "fanout", "window": 64}), outcomes }
+        Report {
+            settings: json!({"scenario": "fanout", "window": 64}),
+            outcomes,
+            left_out: vec![(Peer::Floor, "it is a loop".into())],
+        }
     }
 
     #[test]
@@ -191,14 +211,19 @@ mod tests {
         assert_eq!(row("CPU × nats"), "CPU × nats            0.50       1.00");
         assert!(!table.contains("× floor"), "{table}");
         assert!(table.contains("nats, run 2: 2 subscribers were cut off"), "{table}");
+        assert!(table.contains("floor is left out: it is a loop"), "{table}");
     }
 
     #[test]
     fn an_unknown_figure_is_a_dash_and_takes_no_part_in_medians() {
         let outcomes = vec![outcome(Peer::Nats, 1, None), outcome(Peer::Nats, 2, Some(3.0))];
-        let report = Report { settings: json!({}), outcomes };
+        let report = Report { settings: json!({}), outcomes, left_out: Vec::new() };
         assert_eq!(report.medians()[0].1[1].value, Some(3.0));
-        let report = Report { settings: json!({}), outcomes: vec![outcome(Peer::Nats, 1, None)] };
+        let report = Report {
+            settings: json!({}),
+            outcomes: vec![outcome(Peer::Nats, 1, None)],
+            left_out: Vec::new(),
+        };
         assert!(report.to_string().contains(" –"), "{report}");
         assert_eq!(median(Vec::new()), None);
     }

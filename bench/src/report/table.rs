@@ -14,6 +14,9 @@ pub(super) fn write(report: &Report, formatter: &mut fmt::Formatter<'_>) -> fmt:
             writeln!(formatter, "{}, run {}: {note}", outcome.peer, outcome.repetition)?;
         }
     }
+    for (peer, reason) in &report.left_out {
+        writeln!(formatter, "{peer} is left out: {reason}")?;
+    }
     Ok(())
 }
 
@@ -63,7 +66,7 @@ fn write_aligned(rows: &[Vec<String>], formatter: &mut fmt::Formatter<'_>) -> fm
 }
 
 fn has_cpu(figures: &[Figure]) -> bool {
-    figures.iter().any(|figure| figure.name == Figure::SERVER_CPU_PER_DELIVERY && figure.value.is_some())
+    figures.iter().any(|figure| Report::is_server_cpu(figure) && figure.value.is_some())
 }
 
 fn settings_line(report: &Report) -> String {

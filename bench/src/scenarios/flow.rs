@@ -3,13 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Measurement, topic_name};
+use super::{EVERY_TOPIC, Measurement, open_subscriber, topic_name};
 use crate::drivers::Driver;
 use crate::error::BenchError;
 use crate::load::{
-    Flow as Load, FlowPlan, FlowRun, Gate, Pace, Publisher, Subscriber, Tally, Waiting, Window,
+    Connection, Flow as Load, FlowPlan, FlowRun, Gate, Listening, Pace, Publisher, Subscriber, Tally,
+    Waiting, Window,
 };
-use crate::plan::{Flow, Pacing};
+use crate::plan::{Flow, Listeners, Pacing};
 use crate::report::Figure;
 use crate::server::{Probe, Server};
 use crate::wire::Template;
@@ -21,13 +22,23 @@ pub(super) fn measure(
     server: &Server,
     waiting: Waiting,
 ) -> Result<Measurement, BenchError> {
+    let run = run(flow, driver, server, waiting)?;
+    let resident = server.probe.as_ref().map(Probe::resident_bytes).transpose()?.flatten();
+    Ok(Measurement { figures: figures(&run, resident), notes: notes(&run) })
+}
+
+/// Opens everything and runs the load once.
+pub(super) fn run(
+    flow: &Flow,
+    driver: &dyn Driver,
+    server: &Server,
+    waiting: Waiting,
+) -> Result<FlowRun, BenchError> {
     let mut tally = Tally::new();
     let subscribers = open_subscribers(flow, driver, server, &mut tally)?;
     let publishers = open_publishers(flow, driver, server)?;
     let plan = FlowPlan { warmup: flow.warmup, duration: flow.duration };
-    let run = Load::new(subscribers, publishers, tally, server.probe.as_ref(), waiting)?.run(plan)?;
-    let resident = server.probe.as_ref().map(Probe::resident_bytes).transpose()?.flatten();
-    Ok(Measurement { figures: figures(&run, resident), notes: notes(&run) })
+    Load::new(subscribers, publishers, tally, server.probe.as_ref(), waiting)?.run(plan)
 }
 
 fn open_subscribers(
@@ -39,9 +50,14 @@ fn open_subscribers(
     (0..flow.subscribers)
         .map(|number| {
             let topic = number % flow.topics;
-            let connection = driver.open_subscriber(server.address, number, &topic_name(topic))?;
-            let inspected = number.is_multiple_of(flow.inspect_every);
-            Ok(Subscriber::new(connection, topic, if inspected { flow.publishers } else { 0 }, tally))
+            let (listening, pattern) = match flow.listeners {
+                Listeners::OneTopicEach => (Listening::Topic(topic), topic_name(topic)),
+                Listeners::Everything => (Listening::Everything, EVERY_TOPIC.to_owned()),
+            };
+            let connection = open_subscriber(driver, server, number, pattern)?;
+            let inspected =
+                flow.listeners == Listeners::OneTopicEach && number.is_multiple_of(flow.inspect_every);
+            Ok(Subscriber::new(connection, listening, if inspected { flow.publishers } else { 0 }, tally))
         })
         .collect()
 }
@@ -54,7 +70,8 @@ fn open_publishers(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<
     let alone_in = (flow.topics == 1 && flow.publishers == 1).then_some(only_topic.as_str());
     (0..flow.publishers)
         .map(|index| {
-            let connection = driver.open_publisher(server.address, flow.subscribers + index, alone_in)?;
+            let opening = driver.publisher(&server.host(), alone_in)?;
+            let connection = Connection::open(server.address, flow.subscribers + index, opening)?;
             let gate = match flow.pacing {
                 Pacing::Window(size) => Gate::Window(Window::new(size, driver.group())),
                 Pacing::Rate(rate) => Gate::Pace(Pace::shared(rate, index, flow.publishers, 0)),
@@ -117,7 +134,8 @@ fn figures(run: &FlowRun, resident: Option<u64>) -> Vec<Figure> {
     ]
 }
 
-fn notes(run: &FlowRun) -> Vec<String> {
+/// What a reader of the run's figures must know.
+pub(super) fn notes(run: &FlowRun) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(reason) = &run.closed_because {
         notes.push(format!("{} subscribers were cut off, the first because {reason}", run.closed));
@@ -155,6 +173,7 @@ mod tests {
                 reads: 1000,
                 elapsed: Duration::from_millis(500),
                 server_cpu: Some(Duration::from_millis(8)),
+                busiest_thread_cpu: Some(Duration::from_millis(5)),
                 waited: Duration::from_millis(250),
             },
             tally,

@@ -2,51 +2,38 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Measurement, topic_name};
+use super::{Measurement, Reading, open_subscriber, topic_name};
 use crate::drivers::Driver;
 use crate::error::BenchError;
-use crate::load::{Flow as Load, Subscriber, Tally, Waiting};
+use crate::load::{Flow as Load, Listening, Subscriber, Tally, Waiting};
 use crate::plan::Idle;
 use crate::report::Figure;
-use crate::server::{Probe, Server};
-
-/// The server's use of the machine at one moment.
-struct Reading {
-    resident: Option<u64>,
-    cpu: Option<Duration>,
-}
+use crate::server::Server;
 
 /// Opens the connections, holds them, and gives the memory of each.
 pub(super) fn measure(idle: &Idle, driver: &dyn Driver, server: &Server) -> Result<Measurement, BenchError> {
     let probe = server.probe.as_ref();
-    let before = read(probe)?;
+    let before = Reading::of(probe)?;
     let began = Instant::now();
     let mut tally = Tally::new();
     let subscribers = (0..idle.connections)
         .map(|number| {
             let topic = number % idle.topics;
-            let connection = driver.open_subscriber(server.address, number, &topic_name(topic))?;
-            Ok(Subscriber::new(connection, topic, 0, &mut tally))
+            let connection = open_subscriber(driver, server, number, topic_name(topic))?;
+            Ok(Subscriber::new(connection, Listening::Topic(topic), 0, &mut tally))
         })
         .collect::<Result<Vec<_>, BenchError>>()?;
     let opening = began.elapsed();
-    let opened = read(probe)?;
+    let opened = Reading::of(probe)?;
     let mut load = Load::new(subscribers, Vec::new(), tally, probe, Waiting::Asleep)?;
     let (closed, reason) = load.hold(idle.hold)?;
     // The connections are still open here: the load is dropped at the end.
-    let held = read(probe)?;
+    let held = Reading::of(probe)?;
     let notes = reason
         .map(|reason| format!("{closed} connections were cut off, the first because {reason}"))
         .into_iter()
         .collect();
     Ok(Measurement { figures: figures(idle.connections, opening, &[before, opened, held], closed), notes })
-}
-
-fn read(probe: Option<&Probe>) -> Result<Reading, BenchError> {
-    Ok(Reading {
-        resident: probe.map(Probe::resident_bytes).transpose()?.flatten(),
-        cpu: probe.map(Probe::cpu).transpose()?,
-    })
 }
 
 fn figures(connections: usize, opening: Duration, readings: &[Reading; 3], closed: usize) -> Vec<Figure> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::{Measurement, topic_name};
 use crate::drivers::Driver;
 use crate::error::BenchError;
-use crate::load::{Flow as Load, FlowPlan, Gate, Publisher, Subscriber, Tally, Waiting, Window};
+use crate::load::{
+    Connection, Flow as Load, FlowPlan, Gate, Listening, Publisher, Subscriber, Tally, Waiting, Window,
+};
 use crate::plan::Replay;
 use crate::report::Figure;
 use crate::server::{Probe, Server};
@@ -72,7 +74,7 @@ pub(super) fn measure(
 fn fill(replay: &Replay, driver: &dyn Driver, server: &Server, waiting: Waiting) -> Result<(), BenchError> {
     let topic = topic_name(0);
     let template = driver.publication(&topic, &Template::payload(replay.payload_bytes));
-    let connection = driver.open_publisher(server.address, 0, Some(&topic))?;
+    let connection = Connection::open(server.address, 0, driver.publisher(&server.host(), Some(&topic))?)?;
     let gate = Gate::Window(Window::new(FILL_WINDOW, driver.group()));
     let publisher = Publisher::new(0, connection, gate, Rc::from([template]), replay.publications);
     let load = Load::new(Vec::new(), vec![publisher], Tally::new(), None, waiting)?;
@@ -87,8 +89,9 @@ fn read_all(
     number: usize,
 ) -> Result<(Tally, Option<String>), BenchError> {
     let mut tally = Tally::new();
-    let connection = driver.open_replay(server.address, number, &topic_name(0))?;
-    let subscriber = Subscriber::new(connection, 0, 1, &mut tally);
+    let connection =
+        Connection::open(server.address, number, driver.replay(&server.host(), &topic_name(0))?)?;
+    let subscriber = Subscriber::new(connection, Listening::Topic(0), 1, &mut tally);
     Load::new(vec![subscriber], Vec::new(), tally, None, Waiting::Asleep)?.receive(replay.publications)
 }
 
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn figures_follow_from_what_was_given() {
-        let replay = Replay { publications: 100, sessions: 5, payload_bytes: 128 };
+        let replay = Replay { publications: 100, sessions: 5, payload_bytes: 128, directory: None };
         let given = Given {
             deliveries: 490,
             out_of_order: 1,

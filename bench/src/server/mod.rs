@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 pub use cores::Cores;
 pub(crate) use cores::pin_this_thread;
-pub(crate) use probe::Probe;
+pub(crate) use probe::{Probe, Threads};
 pub(crate) use process::{Process, ProcessPlan};
 
 use crate::drivers::FloorServer;
@@ -22,6 +22,13 @@ pub(crate) struct Server {
     pub(crate) probe: Option<Probe>,
     /// What ends with the measurement. Never read: it is kept to be dropped.
     pub(crate) _owned: Owned,
+}
+
+impl Server {
+    /// Its address as a `Host` header names it.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
 }
 
 /// What of the server belongs to the bench.

@@ -1,5 +1,6 @@
 //! Processor time and memory of a process or thread, as the kernel tells them under `/proc` (proc(5)).
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +36,18 @@ impl Probe {
         Ok(Duration::from_nanos(ticks * 1_000_000_000 / per_second))
     }
 
+    /// User and system time of each thread so far; of a thread alone, nothing. Threads that have ended are not in it.
+    pub(crate) fn threads(&self) -> Threads {
+        let Some(process) = &self.memory else { return Threads::default() };
+        let Ok(entries) = fs::read_dir(process.join("task")) else { return Threads::default() };
+        let ticks_of = |entry: fs::DirEntry| {
+            // A thread that ends meanwhile is one that has ended.
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), cpu_ticks(&stat)?))
+        };
+        Threads(entries.filter_map(|entry| ticks_of(entry.ok()?)).collect())
+    }
+
     /// Resident memory in bytes; `None` for a thread.
     pub(crate) fn resident_bytes(&self) -> Result<Option<u64>, BenchError> {
         let Some(process) = &self.memory else { return Ok(None) };
@@ -49,6 +62,20 @@ impl Probe {
         read.map(Some).ok_or_else(|| {
             BenchError::System("reading the server's memory", std::io::ErrorKind::InvalidData.into())
         })
+    }
+}
+
+/// Clock ticks of processor time by thread.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(HashMap<String, u64>);
+
+impl Threads {
+    /// The most that any thread took since `before`; `None` if no threads are known.
+    pub(crate) fn busiest_since(&self, before: &Self) -> Option<Duration> {
+        let grown =
+            |(thread, ticks): (&String, &u64)| ticks - before.0.get(thread).copied().unwrap_or(0).min(*ticks);
+        let ticks = self.0.iter().map(grown).max()?;
+        Some(Duration::from_nanos(ticks * 1_000_000_000 / rustix::param::clock_ticks_per_second()))
     }
 }
 
@@ -85,6 +112,21 @@ mod tests {
         let text = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:                1234 kB\nPss:  5 kB\n";
         assert_eq!(rollup_bytes(text), Some(1234 * 1024));
         assert_eq!(rollup_bytes("Pss: 5 kB\n"), None);
+    }
+
+    #[test]
+    fn the_busiest_thread_is_the_one_that_grew_most() {
+        let per_second = rustix::param::clock_ticks_per_second();
+        let threads = |ticks: &[(&str, u64)]| {
+            Threads(ticks.iter().map(|(name, seconds)| ((*name).to_owned(), seconds * per_second)).collect())
+        };
+        let before = threads(&[("1", 100), ("2", 3)]);
+        assert_eq!(
+            threads(&[("1", 101), ("2", 7), ("3", 2)]).busiest_since(&before),
+            Some(Duration::from_secs(4))
+        );
+        assert_eq!(Threads::default().busiest_since(&before), None);
+        assert!(Probe::of_process(std::process::id()).threads().busiest_since(&Threads::default()).is_some());
     }
 
     #[test]

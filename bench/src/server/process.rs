@@ -33,8 +33,11 @@ pub(crate) struct ProcessPlan<'a> {
     /// What it reads on its standard input.
     pub(crate) input: &'a str,
     /// Finds the address in a line that the server prints once it listens.
-    pub(crate) address_in: fn(&str) -> Option<SocketAddr>,
+    pub(crate) address_in: AddressIn,
 }
+
+/// Finds an address in a line of output, or finds none.
+pub(crate) type AddressIn = Box<dyn Fn(&str) -> Option<SocketAddr> + Send>;
 
 /// A running child process; dropping it stops it.
 #[derive(Debug)]
@@ -48,25 +51,28 @@ impl Process {
     /// Starts a server on its core and waits until it says where it listens. Afterwards the calling thread is on the
     /// load's core.
     pub(crate) fn start(
-        plan: &ProcessPlan<'_>,
+        plan: ProcessPlan<'_>,
         cores: Option<Cores>,
     ) -> Result<(Self, SocketAddr), BenchError> {
-        let failed =
-            |reason: String| BenchError::Start { program: plan.program.display().to_string(), reason };
+        let program = plan.program.display().to_string();
+        let failed = |reason: String| BenchError::Start { program: program.clone(), reason };
         // A child inherits the core of the thread that starts it.
         if let Some(cores) = cores {
             pin_this_thread(cores.server)?;
         }
-        let started = spawn(plan);
+        let started = spawn(&plan);
         if let Some(cores) = cores {
             pin_this_thread(cores.load)?;
         }
-        let (child, output) = started.map_err(|error| failed(error.to_string()))?;
+        let (child, output) = started.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BenchError::LeftOut(format!("{} is not here", plan.program.display())),
+            _ => failed(error.to_string()),
+        })?;
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         // One address, and then only the end of the channel counts: it says that the server's output has ended.
         let (sender, receiver) = sync_channel(1);
         let (lines, address_in) = (Arc::clone(&last_lines), plan.address_in);
-        thread::spawn(move || read_output(output, address_in, &sender, &lines));
+        thread::spawn(move || read_output(output, &address_in, &sender, &lines));
         let process = Self { child, output: receiver, last_lines };
         match process.output.recv_timeout(START_TIMEOUT) {
             Ok(address) => Ok((process, address)),
@@ -123,7 +129,7 @@ fn spawn(plan: &ProcessPlan<'_>) -> io::Result<(Child, PipeReader)> {
 
 fn read_output(
     output: PipeReader,
-    address_in: fn(&str) -> Option<SocketAddr>,
+    address_in: &AddressIn,
     sender: &SyncSender<SocketAddr>,
     last_lines: &Mutex<VecDeque<String>>,
 ) {
@@ -154,14 +160,14 @@ mod tests {
             program: Path::new("/bin/sh"),
             arguments,
             input: "",
-            address_in: |line| line.strip_prefix("listening on ")?.parse().ok(),
+            address_in: Box::new(|line| line.strip_prefix("listening on ")?.parse().ok()),
         }
     }
 
     #[test]
     fn a_server_is_found_by_what_it_prints_and_stopped() {
         let plan = shell(&["-c", "echo starting; echo listening on 127.0.0.1:77 >&2; exec sleep 60"]);
-        let (process, address) = Process::start(&plan, None).unwrap();
+        let (process, address) = Process::start(plan, None).unwrap();
         assert_eq!(address, "127.0.0.1:77".parse().unwrap());
         let entry = format!("/proc/{}", process.id());
         assert!(Path::new(&entry).exists());
@@ -171,14 +177,14 @@ mod tests {
 
     #[test]
     fn a_server_that_ends_at_once_is_quoted() {
-        let error = Process::start(&shell(&["-c", "echo port in use; exit 1"]), None).unwrap_err();
+        let error = Process::start(shell(&["-c", "echo port in use; exit 1"]), None).unwrap_err();
         assert!(error.to_string().contains("it ended at once; it printed: port in use"), "{error}");
     }
 
     #[test]
     fn a_missing_program_is_named() {
         let plan = ProcessPlan { program: Path::new("/nowhere/serverd"), ..shell(&[]) };
-        let error = Process::start(&plan, None).unwrap_err();
-        assert!(error.to_string().starts_with("/nowhere/serverd could not be started: "), "{error}");
+        let error = Process::start(plan, None).unwrap_err();
+        assert_eq!(error.to_string(), "/nowhere/serverd is not here");
     }
 }

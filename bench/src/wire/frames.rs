@@ -63,6 +63,10 @@ fn read_frame(vocabulary: Vocabulary, frame: &[u8], on_event: &mut impl FnMut(Ev
         Vocabulary::Json if payload.starts_with(br#"{"type":"published""#) => {
             on_event(Event::Acknowledged(1))
         }
+        // What ends a round of subscribing and unsubscribing.
+        Vocabulary::Json if payload.starts_with(br#"{"type":"unsubscribed""#) => {
+            on_event(Event::Acknowledged(1))
+        }
         Vocabulary::Json => {
             let text = String::from_utf8_lossy(payload);
             read_rare_frame(json::decode_server(&text).map_err(|error| error.to_string()), on_event);
@@ -71,6 +75,7 @@ fn read_frame(vocabulary: Vocabulary, frame: &[u8], on_event: &mut impl FnMut(Ev
         Vocabulary::MessagePack => match payload.get(1..).unwrap_or_default() {
             fields if fields.starts_with(b"\xa4type\xa7message") => on_event(Event::Message(payload)),
             fields if fields.starts_with(b"\xa4type\xa9published") => on_event(Event::Acknowledged(1)),
+            fields if fields.starts_with(b"\xa4type\xacunsubscribed") => on_event(Event::Acknowledged(1)),
             _ => {
                 read_rare_frame(msgpack::decode_server(payload).map_err(|error| error.to_string()), on_event)
             }

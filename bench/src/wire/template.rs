@@ -7,7 +7,8 @@ use crate::stamp::{STAMP_BYTES, Stamp};
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     bytes: Vec<u8>,
-    stamp_at: usize,
+    /// `None` if it goes out as it is.
+    stamp_at: Option<usize>,
     mask: [u8; STAMP_BYTES],
 }
 
@@ -35,13 +36,19 @@ impl Template {
             Masked::Yes => std::array::from_fn(|index| MASKING_KEY[(at + index) % MASKING_KEY.len()]),
             Masked::No => [0; STAMP_BYTES],
         };
-        Self { bytes, stamp_at: start + at, mask }
+        Self { bytes, stamp_at: Some(start + at), mask }
+    }
+
+    /// Something that is no publication and goes out as it is.
+    pub(crate) fn unstamped(bytes: Vec<u8>) -> Self {
+        Self { bytes, stamp_at: None, mask: [0; STAMP_BYTES] }
     }
 
     /// Appends the publication with `stamp` to `out`.
     pub(crate) fn write(&self, stamp: Stamp, out: &mut Vec<u8>) {
-        let at = out.len() + self.stamp_at;
+        let start = out.len();
         out.extend_from_slice(&self.bytes);
+        let Some(at) = self.stamp_at.map(|at| start + at) else { return };
         for ((byte, plain), key) in out[at..].iter_mut().zip(stamp.to_bytes()).zip(self.mask) {
             *byte = plain ^ key;
         }

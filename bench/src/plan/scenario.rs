@@ -1,0 +1,248 @@
+//! The scenarios and what each of them can be told.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub enum Scenario {
+    /// Publications flow from publishers to subscribers.
+    Flow(Flow),
+    /// Publications flow, and each is on disk before it is acknowledged.
+    Durable {
+        /// How they flow.
+        flow: Flow,
+        /// Where the server's data directory is made for the time of the run.
+        directory: PathBuf,
+    },
+    /// Publications flow twice: to subscribers who all read, and to the same beside some who have stopped reading.
+    Stuck {
+        /// How they flow, and to how many who read.
+        flow: Flow,
+        /// How many do not read.
+        stuck: usize,
+    },
+    /// Publications flow through a server with one worker, and through one with more.
+    Workers {
+        /// How they flow.
+        flow: Flow,
+        /// How many workers more is.
+        workers: usize,
+    },
+    /// Publications flow past subscriptions to patterns that do not match them.
+    Patterns(Patterns),
+    /// Subscribed connections do nothing.
+    Idle(Idle),
+    /// Many connections come at once.
+    Storm(Storm),
+    /// Sessions subscribe and unsubscribe.
+    Churn(Churn),
+    /// Sessions are given what a topic holds.
+    Replay(Replay),
+    /// Very many topics hold one message each.
+    Retained(Retained),
+}
+
+/// A flow of publications.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// The name in reports.
+    pub name: &'static str,
+    /// Connections that publish, each to all topics in turn.
+    pub publishers: usize,
+    /// Connections that are subscribed.
+    pub subscribers: usize,
+    /// To what they are subscribed.
+    pub listeners: Listeners,
+    /// Topics.
+    pub topics: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// How fast.
+    pub pacing: Pacing,
+    /// Publishing before anything is measured.
+    pub warmup: Duration,
+    /// Publishing while measuring.
+    pub duration: Duration,
+    /// Stops earlier, after so many publications of all publishers together.
+    pub publications: Option<u64>,
+    /// Every so-manieth subscriber's messages are looked into for order and latency; all are counted.
+    pub inspect_every: usize,
+}
+
+/// What subscribers listen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listeners {
+    /// Number `n` to topic `n % topics`.
+    OneTopicEach,
+    /// All of them to everything, by a pattern. Their messages are counted, not looked into.
+    Everything,
+}
+
+/// How fast publishers publish.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pacing {
+    /// As fast as it goes, each publisher with at most so many publications unacknowledged.
+    Window(u64),
+    /// So many publications per second, of all publishers together.
+    Rate(f64),
+}
+
+/// Subscriptions to patterns that match nothing, beside a flow of publications.
+#[derive(Debug, Clone)]
+pub struct Patterns {
+    /// How publications flow; each round goes to every topic as often as `publications` allow.
+    pub flow: Flow,
+    /// How many subscriptions to patterns there are in the end; a tenth of them is measured too.
+    pub patterns: usize,
+}
+
+/// Idle connections.
+#[derive(Debug, Clone)]
+pub struct Idle {
+    /// How many.
+    pub connections: usize,
+    /// Topics they are subscribed to; connection `n` to topic `n % topics`.
+    pub topics: usize,
+    /// How long they stay, before memory is read again.
+    pub hold: Duration,
+}
+
+/// Connections that all come at once, and subscribe.
+#[derive(Debug, Clone)]
+pub struct Storm {
+    /// How many.
+    pub connections: usize,
+}
+
+/// Sessions that subscribe to one topic after the other and leave it at once.
+#[derive(Debug, Clone)]
+pub struct Churn {
+    /// How many sessions.
+    pub sessions: usize,
+    /// How many topics they go through.
+    pub topics: usize,
+    /// How many rounds of each session are unanswered at most.
+    pub window: u64,
+    /// How long.
+    pub duration: Duration,
+}
+
+/// A topic that holds much, and sessions that come back to it one after the other.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// How many publications the topic holds.
+    pub publications: u64,
+    /// How many sessions read all of them.
+    pub sessions: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// Where the data directory is made if the topic is to be held on disk.
+    pub directory: Option<PathBuf>,
+}
+
+/// Topics that hold one message each.
+#[derive(Debug, Clone)]
+pub struct Retained {
+    /// How many.
+    pub topics: usize,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+}
+
+impl Flow {
+    /// All connections it takes.
+    pub(crate) fn connections(&self) -> usize {
+        self.subscribers + self.publishers
+    }
+
+    fn settings(&self) -> Value {
+        json!({
+            "publishers": self.publishers,
+            "subscribers": self.subscribers,
+            "topics": self.topics,
+            "payload_bytes": self.payload_bytes,
+            "window": match self.pacing { Pacing::Window(size) => Some(size), Pacing::Rate(_) => None },
+            "rate_per_second": match self.pacing { Pacing::Rate(rate) => Some(rate), Pacing::Window(_) => None },
+            "warmup_seconds": self.warmup.as_secs_f64(),
+            "seconds": self.duration.as_secs_f64(),
+            "publications_max": self.publications,
+            "inspect_every": self.inspect_every,
+        })
+    }
+}
+
+impl Patterns {
+    /// Subscriptions of one session; well below what servers allow by default.
+    pub(crate) const IN_SESSION: usize = 500;
+
+    /// How many sessions hold the subscriptions.
+    pub(crate) fn sessions(&self) -> usize {
+        self.patterns.div_ceil(Self::IN_SESSION)
+    }
+}
+
+impl Scenario {
+    /// The name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Flow(flow) | Self::Durable { flow, .. } => flow.name,
+            Self::Stuck { .. } => "stuck",
+            Self::Workers { .. } => "workers",
+            Self::Patterns(_) => "patterns",
+            Self::Idle(_) => "idle",
+            Self::Storm(_) => "storm",
+            Self::Churn(_) => "churn",
+            Self::Replay(_) => "replay",
+            Self::Retained(_) => "retained",
+        }
+    }
+
+    /// Where a data directory is to be made, if one is needed.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Durable { directory, .. } => Some(directory),
+            Self::Replay(replay) => replay.directory.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What a report says of it.
+    pub(super) fn settings(&self) -> Value {
+        match self {
+            Self::Flow(flow) | Self::Durable { flow, .. } => flow.settings(),
+            Self::Stuck { flow, stuck } => with(flow.settings(), "stuck", *stuck),
+            Self::Workers { flow, workers } => with(flow.settings(), "workers", *workers),
+            Self::Patterns(patterns) => with(patterns.flow.settings(), "patterns", patterns.patterns),
+            Self::Idle(idle) => json!({
+                "connections": idle.connections,
+                "topics": idle.topics,
+                "seconds": idle.hold.as_secs_f64(),
+            }),
+            Self::Storm(storm) => json!({ "connections": storm.connections }),
+            Self::Churn(churn) => json!({
+                "sessions": churn.sessions,
+                "topics": churn.topics,
+                "window": churn.window,
+                "seconds": churn.duration.as_secs_f64(),
+            }),
+            Self::Replay(replay) => json!({
+                "publications": replay.publications,
+                "sessions": replay.sessions,
+                "payload_bytes": replay.payload_bytes,
+                "from": if replay.directory.is_some() { "disk" } else { "memory" },
+            }),
+            Self::Retained(retained) => json!({
+                "topics": retained.topics,
+                "payload_bytes": retained.payload_bytes,
+            }),
+        }
+    }
+}
+
+fn with(mut settings: Value, name: &str, value: usize) -> Value {
+    settings[name] = value.into();
+    settings
+}
