@@ -65,7 +65,8 @@ test-rust: build ## Run unit, property, golden-vector, end-to-end and tidy tests
 test-instructions: ## Count the instructions of the hot pieces under valgrind, against the committed baseline
 	cargo run $(LOCKED) --release --package fanwire-instructions -- check
 
-test-php: build ## Run the PHP examples by a real php against the broker
+test-php: build ## Run the PHP client and the PHP examples by a real php against the broker
+	client-sdk/php/test.sh
 	tests/php/run.sh
 
 test-js: ## Check, build and test the JavaScript client in Node
@@ -108,4 +109,4 @@ compose: image ## Start the broker, Prometheus and Grafana on loopback
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf build fuzz/target tests/browser/node_modules client-sdk/js/node_modules
+	rm -rf build fuzz/target tests/browser/node_modules client-sdk/js/node_modules client-sdk/php/vendor

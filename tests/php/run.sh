@@ -99,6 +99,10 @@ SNIPPET=$(sed "s/localhost:7400/127.0.0.1:$PORT/" examples/snippets/publish.php)
 OUTPUT=$(php -d error_reporting=-1 -d display_errors=stderr <<<"$SNIPPET" 2>&1)
 [[ $OUTPUT == "Delivered to 0 subscribers" ]] || die "examples/snippets/publish.php printed: $OUTPUT"
 pass "the README's snippet publishes"
+SNIPPET=$(sed -e "s/localhost:7400/127.0.0.1:$PORT/" -e "s#__DIR__ \. '/../../#'$PWD/#" examples/snippets/sdk.php)
+OUTPUT=$(php -d error_reporting=-1 -d display_errors=stderr <<<"$SNIPPET" 2>&1)
+[[ $OUTPUT == "Delivered to 0 subscribers"$'\n'*'{"name":"PHP","text":"Hello from PHP"}' ]] || die "examples/snippets/sdk.php printed: $OUTPUT"
+pass "the README's snippet with the PHP client publishes and reads back"
 
 # --- The broker's own words reach the user.
 publish 'two words' 'Hello'

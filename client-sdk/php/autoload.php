@@ -1,0 +1,18 @@
+<?php
+
+/**
+ * Loads the classes of this package where there is no Composer: `require 'fanwire/autoload.php';`. It knows where the
+ * classes lie and nothing of what they do.
+ */
+
+declare(strict_types=1);
+
+spl_autoload_register(static function (string $class): void {
+    $prefix = 'Fanwire\\';
+    if (str_starts_with($class, $prefix)) {
+        $file = __DIR__ . '/src/' . strtr(substr($class, strlen($prefix)), '\\', '/') . '.php';
+        if (is_file($file)) {
+            require $file;
+        }
+    }
+});

@@ -1,0 +1,130 @@
+<?php
+
+/**
+ * Owns what every call shares: the address, the key, the time it may take, and repeating what may safely be repeated.
+ * It does not know the paths of the broker.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Http;
+
+use Fanwire\Backoff;
+use Fanwire\Exception\BadConfiguration;
+use Fanwire\Exception\FanwireException;
+use Fanwire\Exception\Unavailable;
+use Fanwire\Exception\UnexpectedAnswer;
+use Fanwire\Exception\Unreachable;
+use Fanwire\Payload;
+use Fanwire\Secret;
+
+/**
+ * Makes calls to one broker.
+ *
+ * @internal
+ */
+final class Caller
+{
+    /** Waits between attempts of one call are drawn from 0 to this many seconds, then twice that. */
+    private const PAUSE_SECONDS = 0.05;
+
+    public readonly Address $address;
+    public readonly ?Secret $credential;
+
+    /**
+     * @param float $timeout  how many seconds one call may take, all attempts together
+     * @param int   $attempts how often a call is tried
+     * @throws BadConfiguration when something of it cannot be right
+     */
+    public function __construct(
+        string $url,
+        #[\SensitiveParameter] ?string $key,
+        public readonly float $timeout,
+        private readonly int $attempts,
+        public readonly Transport $transport,
+    ) {
+        $this->address = new Address($url);
+        if ($key !== null && preg_match('/^[\x21-\x7e]+$/D', $key) !== 1) {
+            throw new BadConfiguration(
+                'The key is empty or holds white space. Pass it exactly as `fanwire token key` printed it, or null.',
+                'bad_key',
+            );
+        }
+        if ($timeout <= 0 || $attempts < 1) {
+            throw new BadConfiguration('timeout must be more than 0 seconds, and attempts at least 1.', 'bad_option');
+        }
+        $this->credential = $key === null ? null : new Secret($key);
+    }
+
+    /**
+     * Makes a call and gives the JSON object that answers it. It must be safe to repeat: connections that fail, and a
+     * broker that is unavailable, are tried again within the time there is.
+     *
+     * @param array<string, string> $headers
+     * @param float                 $extraSeconds more time than other calls have, for one that waits on purpose
+     * @return array<string, mixed>
+     * @throws FanwireException
+     */
+    public function call(
+        string $method,
+        string $path,
+        string $query = '',
+        array $headers = [],
+        string $body = '',
+        float $extraSeconds = 0.0,
+    ): array {
+        $request = $this->request($method, $path, $query, $headers + ['Accept' => 'application/json'], $body);
+        $deadline = microtime(true) + $this->timeout + $extraSeconds;
+        $backoff = new Backoff(self::PAUSE_SECONDS, $this->timeout);
+        for ($attempt = 1;; $attempt++) {
+            try {
+                return $this->attempt($request, $deadline - microtime(true));
+            } catch (Unreachable | Unavailable $error) {
+                $pause = max($backoff->next(), $error->retryAfter ?? 0.0);
+                // An Unavailable without a status of a passing kind (500, "not configured to") is final.
+                $isPassing = $error->status === null || in_array($error->status, [502, 503, 504], true);
+                if ($attempt >= $this->attempts || !$isPassing || microtime(true) + $pause >= $deadline) {
+                    throw $error;
+                }
+                usleep((int) ($pause * 1e6));
+            }
+        }
+    }
+
+    /** A request to a path of the broker, with the key. */
+    public function request(
+        string $method,
+        string $path,
+        string $query = '',
+        #[\SensitiveParameter] array $headers = [],
+        #[\SensitiveParameter] string $body = '',
+    ): Request {
+        return new Request($method, $this->address->url($path, $query), $headers, $body, $this->credential);
+    }
+
+    /** @return array<string, mixed> */
+    private function attempt(Request $request, float $seconds): array
+    {
+        $answer = $this->transport->send($request, max(0.001, $seconds));
+        if ($answer->status < 200 || $answer->status > 299) {
+            throw Problem::exception($answer);
+        }
+        if ($answer->body === '' && $answer->status === 204) {
+            return [];
+        }
+        try {
+            $fields = Payload::decode($answer->body);
+        } catch (\JsonException) {
+            $fields = null;
+        }
+        if (!is_array($fields)) {
+            throw new UnexpectedAnswer(
+                "What answers at {$this->address} is no fanwire broker: it says HTTP {$answer->status} and no JSON. "
+                . 'Check the URL.',
+                'unexpected_answer',
+                $answer->status,
+            );
+        }
+        return $fields;
+    }
+}

@@ -1,0 +1,135 @@
+<?php
+
+/**
+ * Owns HTTP over ext-curl: single calls on one kept connection, and answers that never end. It does not know what is
+ * said.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Http;
+
+use Fanwire\Exception\TooLarge;
+use Fanwire\Exception\Unreachable;
+
+/** Carries requests over ext-curl; what a Broker uses unless told otherwise. */
+final class CurlTransport implements Transport
+{
+    private ?\CurlHandle $handle = null;
+
+    /**
+     * @param float       $connectTimeout how many seconds connecting may take of a call's time
+     * @param string|null $caFile         certificates (PEM) of authorities to trust, in place of the system's
+     */
+    public function __construct(
+        private readonly float $connectTimeout = 2.0,
+        private readonly ?string $caFile = null,
+    ) {
+    }
+
+    public function send(Request $request, float $timeout): Answer
+    {
+        $this->handle ??= curl_init();
+        curl_reset($this->handle);
+        $headers = [];
+        $body = '';
+        $isTooLarge = false;
+        curl_setopt_array($this->handle, $this->options($request, $headers) + [
+            CURLOPT_TIMEOUT_MS => max(1, (int) ceil($timeout * 1000)),
+            CURLOPT_WRITEFUNCTION => static function ($handle, string $bytes) use (&$body, &$isTooLarge): int {
+                $isTooLarge = strlen($body) + strlen($bytes) > self::ANSWER_BYTES_MAX;
+                if ($isTooLarge) {
+                    return 0;
+                }
+                $body .= $bytes;
+                return strlen($bytes);
+            },
+        ]);
+        $isDone = curl_exec($this->handle);
+        if ($isTooLarge) {
+            throw new TooLarge(
+                'The answer has more than ' . self::ANSWER_BYTES_MAX . ' bytes. Ask for less with limit.',
+                'too_large',
+            );
+        }
+        if ($isDone === false) {
+            $error = self::unreachable($request, curl_errno($this->handle));
+            // What is left of the connection is not to be trusted with the next call.
+            $this->handle = null;
+            throw $error;
+        }
+        return new Answer((int) curl_getinfo($this->handle, CURLINFO_RESPONSE_CODE), $headers, $body);
+    }
+
+    /** Opens an answer that is read while it comes, on a connection of its own. */
+    public function stream(Request $request): CurlStream
+    {
+        $headers = [];
+        $handle = curl_init();
+        // The stream reads the headers through the same reference that curl's callback writes to.
+        curl_setopt_array($handle, $this->options($request, $headers));
+        return new CurlStream($handle, $headers, $request);
+    }
+
+    /**
+     * The error for what curl could not do. Only the kind of failure and the place are named: nothing that was sent.
+     *
+     * @internal
+     */
+    public static function unreachable(Request $request, int $errno): Unreachable
+    {
+        $parts = parse_url($request->url);
+        $place = is_array($parts) ? ($parts['scheme'] ?? '') . '://' . ($parts['host'] ?? '')
+            . (isset($parts['port']) ? ":{$parts['port']}" : '') : 'the URL';
+        $reason = curl_strerror($errno) ?? 'it failed';
+        [$code, $hint] = match ($errno) {
+            CURLE_OPERATION_TIMEOUTED => ['timed_out', 'The broker may be too busy, or the timeout too short.'],
+            CURLE_COULDNT_RESOLVE_HOST => ['unreachable', 'Check the host name in the URL.'],
+            CURLE_SSL_CONNECT_ERROR, 60, 77 => ['unreachable', 'Check http or https in the URL, and the certificate.'],
+            default => ['unreachable', 'Is it running, and is the URL right?'],
+        };
+        return new Unreachable("No answer from the broker at $place ($reason). $hint", $code);
+    }
+
+    /**
+     * @param array<string, string> $answerHeaders filled as they come
+     * @return array<int, mixed>
+     */
+    private function options(Request $request, array &$answerHeaders): array
+    {
+        $lines = ['Expect:'];
+        foreach ($request->headers as $name => $value) {
+            $lines[] = "$name: $value";
+        }
+        if ($request->credential !== null) {
+            $lines[] = 'Authorization: Bearer ' . $request->credential->reveal();
+        }
+        $options = [
+            CURLOPT_URL => $request->url,
+            CURLOPT_CUSTOMREQUEST => $request->method,
+            CURLOPT_HTTPHEADER => $lines,
+            CURLOPT_FOLLOWLOCATION => false,
+            CURLOPT_PROTOCOLS => CURLPROTO_HTTP | CURLPROTO_HTTPS,
+            CURLOPT_PATH_AS_IS => true,
+            CURLOPT_NOSIGNAL => true,
+            CURLOPT_CONNECTTIMEOUT_MS => max(1, (int) ceil($this->connectTimeout * 1000)),
+            CURLOPT_HEADERFUNCTION => static function ($handle, string $line) use (&$answerHeaders): int {
+                if (str_starts_with($line, 'HTTP/')) {
+                    // A new head: what came before belonged to an interim answer.
+                    $answerHeaders = [];
+                } elseif (str_contains($line, ':')) {
+                    [$name, $value] = explode(':', $line, 2);
+                    $answerHeaders[strtolower(trim($name))] = trim($value);
+                }
+                return strlen($line);
+            },
+        ];
+        if ($request->body !== '' || $request->method === 'POST') {
+            $options[CURLOPT_POSTFIELDS] = $request->body;
+        }
+        if ($this->caFile !== null) {
+            $options[CURLOPT_CAINFO] = $this->caFile;
+        }
+        return $options;
+    }
+}

@@ -1,0 +1,112 @@
+<?php
+
+/**
+ * Owns which exception an answer that is no success becomes. It does not know what was asked.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Http;
+
+use Fanwire\Exception\BadRequest;
+use Fanwire\Exception\FanwireException;
+use Fanwire\Exception\Forbidden;
+use Fanwire\Exception\HistoryOff;
+use Fanwire\Exception\RateLimited;
+use Fanwire\Exception\TooLarge;
+use Fanwire\Exception\Unauthorized;
+use Fanwire\Exception\Unavailable;
+use Fanwire\Exception\UnexpectedAnswer;
+use Fanwire\Payload;
+
+/**
+ * Answers that are no success, as exceptions: `application/problem+json` (RFC 9457) of the broker, or whatever else a
+ * proxy says in its place.
+ *
+ * @internal
+ */
+final class Problem
+{
+    /** The exception for an answer. */
+    public static function exception(Answer $answer): FanwireException
+    {
+        $retryAfter = self::retryAfter($answer);
+        $problem = self::problem($answer);
+        if ($problem === null) {
+            return self::foreign($answer, $retryAfter);
+        }
+        $code = $problem['code'];
+        $class = self::classOf($code, $answer->status);
+        return new $class($problem['detail'], $code, $answer->status, $retryAfter);
+    }
+
+    /**
+     * The kind of exception that goes with an error code of the broker.
+     *
+     * @return class-string<FanwireException>
+     */
+    public static function classOf(string $code, int $status): string
+    {
+        return match (true) {
+            $code === 'unauthorized', $code === 'token_expired' => Unauthorized::class,
+            $code === 'forbidden' => Forbidden::class,
+            $code === 'too_large' => TooLarge::class,
+            $code === 'rate_limited', $status === 429 => RateLimited::class,
+            $code === 'history_off' => HistoryOff::class,
+            $code === 'unavailable', $code === 'internal', $status >= 500 => Unavailable::class,
+            default => BadRequest::class,
+        };
+    }
+
+    /** @return array{code: string, detail: string}|null what the broker says, if it is the broker who says it */
+    private static function problem(Answer $answer): ?array
+    {
+        if (!str_starts_with($answer->headers['content-type'] ?? '', 'application/problem+json')) {
+            return null;
+        }
+        try {
+            $fields = Payload::decode($answer->body);
+        } catch (\JsonException) {
+            return null;
+        }
+        if (!is_array($fields) || !is_string($fields['code'] ?? null)) {
+            return null;
+        }
+        $detail = $fields['detail'] ?? null;
+        return ['code' => $fields['code'], 'detail' => is_string($detail) ? $detail : 'The broker gave no reason.'];
+    }
+
+    private static function foreign(Answer $answer, ?float $retryAfter): FanwireException
+    {
+        $status = $answer->status;
+        if (in_array($status, [502, 503, 504], true)) {
+            return new Unavailable(
+                "A proxy answered $status in place of the broker. Is the broker behind it running?",
+                'unavailable',
+                $status,
+                $retryAfter,
+            );
+        }
+        if ($status === 413) {
+            return new TooLarge(
+                'A proxy before the broker refuses bodies of this size: raise its limit (nginx: client_max_body_size).',
+                'too_large',
+                $status,
+            );
+        }
+        $what = $status >= 300 && $status < 400 ? 'a redirect, which is not followed' : 'no answer of a fanwire broker';
+        return new UnexpectedAnswer(
+            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it.",
+            'unexpected_answer',
+            $status,
+            $retryAfter,
+        );
+    }
+
+    /** In seconds. The other form of the header, a date, the broker does not use. */
+    private static function retryAfter(Answer $answer): ?float
+    {
+        $value = $answer->headers['retry-after'] ?? '';
+        return preg_match('/^\d{1,9}$/D', $value) === 1 ? (float) $value : null;
+    }
+}

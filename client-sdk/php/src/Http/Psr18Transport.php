@@ -1,0 +1,64 @@
+<?php
+
+/**
+ * Owns HTTP over a PSR-18 client that the application has already. It does not know of retries; time-outs are that
+ * client's.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Http;
+
+use Fanwire\Exception\TooLarge;
+use Fanwire\Exception\Unreachable;
+use Psr\Http\Client\ClientExceptionInterface;
+use Psr\Http\Client\ClientInterface;
+use Psr\Http\Message\RequestFactoryInterface;
+use Psr\Http\Message\StreamFactoryInterface;
+
+/**
+ * Carries requests over any PSR-18 client (https://www.php-fig.org/psr/psr-18/). Configure its time-outs yourself: the
+ * interface has none. Listening goes by long polling, since the interface has no streams either; give it 30 seconds.
+ */
+final class Psr18Transport implements Transport
+{
+    /** Takes the client and the factories (PSR-17) for its requests. */
+    public function __construct(
+        private readonly ClientInterface $client,
+        private readonly RequestFactoryInterface $requests,
+        private readonly StreamFactoryInterface $streams,
+    ) {
+    }
+
+    public function send(Request $request, float $timeout): Answer
+    {
+        $message = $this->requests->createRequest($request->method, $request->url);
+        foreach ($request->headers as $name => $value) {
+            $message = $message->withHeader($name, $value);
+        }
+        if ($request->body !== '') {
+            $message = $message->withBody($this->streams->createStream($request->body));
+        }
+        if ($request->credential !== null) {
+            $message = $message->withHeader('Authorization', 'Bearer ' . $request->credential->reveal());
+        }
+        try {
+            $response = $this->client->sendRequest($message);
+        } catch (ClientExceptionInterface $error) {
+            // It is not passed on: it may hold the request, and with it the key.
+            throw new Unreachable(
+                "The broker did not answer ({$error->getMessage()}). Is it running, and is the URL right?",
+                'unreachable',
+            );
+        }
+        $headers = [];
+        foreach ($response->getHeaders() as $name => $values) {
+            $headers[strtolower((string) $name)] = implode(', ', $values);
+        }
+        $body = $response->getBody();
+        if (($body->getSize() ?? 0) > self::ANSWER_BYTES_MAX) {
+            throw new TooLarge('The answer is too large. Ask for less with limit.', 'too_large');
+        }
+        return new Answer($response->getStatusCode(), $headers, (string) $body);
+    }
+}

@@ -1,0 +1,70 @@
+<?php
+
+/**
+ * Owns the format of event streams (WHATWG HTML, "Server-sent events"). It does not know what the events mean.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Listening;
+
+use Fanwire\Exception\UnexpectedAnswer;
+use Fanwire\Http\Transport;
+
+/**
+ * Makes events of the bytes of an event stream, however they are cut.
+ *
+ * @internal
+ */
+final class EventParser
+{
+    private string $rest = '';
+    private int $searchedTo = 0;
+    private string $name = '';
+    /** @var list<string> */
+    private array $data = [];
+    private string $id = '';
+
+    /**
+     * Takes more bytes and gives the events that are whole now.
+     *
+     * @return list<array{event: string, data: string, id: string}>
+     * @throws UnexpectedAnswer when one line is longer than anything the broker sends
+     */
+    public function feed(string $bytes): array
+    {
+        $this->rest .= $bytes;
+        $events = [];
+        $start = 0;
+        while (($end = strpos($this->rest, "\n", max($start, $this->searchedTo))) !== false) {
+            $this->line(rtrim(substr($this->rest, $start, $end - $start), "\r"), $events);
+            $start = $end + 1;
+        }
+        $this->rest = substr($this->rest, $start);
+        $this->searchedTo = strlen($this->rest);
+        if ($this->searchedTo > Transport::ANSWER_BYTES_MAX) {
+            throw new UnexpectedAnswer('A line of the stream does not end. Is this fanwire?', 'unexpected_answer');
+        }
+        return $events;
+    }
+
+    /** @param list<array{event: string, data: string, id: string}> $events */
+    private function line(string $line, array &$events): void
+    {
+        if ($line === '') {
+            $events[] = ['event' => $this->name, 'data' => implode("\n", $this->data), 'id' => $this->id];
+            $this->name = '';
+            $this->data = [];
+            return;
+        }
+        [$field, $value] = explode(':', $line, 2) + [1 => ''];
+        $value = str_starts_with($value, ' ') ? substr($value, 1) : $value;
+        match ($field) {
+            'event' => $this->name = $value,
+            'data' => $this->data[] = $value,
+            'id' => $this->id = $value,
+            // A comment (nothing before the colon), the time to wait, or something newer than this class.
+            default => null,
+        };
+    }
+}

@@ -1,0 +1,151 @@
+<?php
+
+/**
+ * Owns listening over Server-Sent Events. It does not know when to come back after the stream has ended.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Listening;
+
+use Fanwire\Exception\UnexpectedAnswer;
+use Fanwire\Exception\Unreachable;
+use Fanwire\Http\Answer;
+use Fanwire\Http\Caller;
+use Fanwire\Http\CurlStream;
+use Fanwire\Http\CurlTransport;
+use Fanwire\Http\Problem;
+use Fanwire\Payload;
+
+/**
+ * Hears over an event stream.
+ *
+ * @internal
+ */
+final class EventStream implements Source
+{
+    /** The broker sends a comment every 15 s; after three of them have not come it is gone. In seconds. */
+    private const SILENCE_MAX = 45.0;
+
+    /** How long one reading waits, so that whoever listens can stop. In seconds. */
+    private const TICK = 0.5;
+
+    /** The longest explanation that is read. */
+    private const PROBLEM_BYTES_MAX = 65_536;
+
+    /** Takes what calls share, the transport that can stream, and the topics. */
+    public function __construct(
+        private readonly Caller $caller,
+        private readonly CurlTransport $transport,
+        private readonly Topics $topics,
+    ) {
+    }
+
+    public function events(?string $since, ?string $cursor): \Generator
+    {
+        $parameters = ['envelope' => 'true'];
+        $headers = ['Accept' => 'text/event-stream', 'Cache-Control' => 'no-store'];
+        if ($cursor !== null) {
+            $headers['Last-Event-ID'] = $cursor;
+        } elseif ($since !== null) {
+            $parameters['since'] = $since;
+        }
+        $query = $this->topics->query($parameters);
+        $stream = $this->transport->stream($this->caller->request('GET', $this->topics->path(), $query, $headers));
+        yield from $this->head($stream);
+        $parser = new EventParser();
+        $heardAt = microtime(true);
+        $isOpen = false;
+        while (($bytes = $stream->read(self::TICK)) !== null) {
+            if ($bytes === '') {
+                if (microtime(true) - $heardAt > self::SILENCE_MAX) {
+                    return;
+                }
+                yield new Event(Event::QUIET);
+                continue;
+            }
+            $heardAt = microtime(true);
+            foreach ($parser->feed($bytes) as $event) {
+                $cursor = $event['id'] === '' ? null : $event['id'];
+                if (!$isOpen) {
+                    $isOpen = true;
+                    yield new Event(Event::OPEN, [], $cursor);
+                }
+                yield from self::read($event, $cursor);
+            }
+        }
+    }
+
+    /**
+     * Waits until the broker has begun to answer.
+     *
+     * @return \Generator<int, Event>
+     */
+    private function head(CurlStream $stream): \Generator
+    {
+        $deadline = microtime(true) + $this->caller->timeout;
+        $body = '';
+        while (true) {
+            $status = $stream->status();
+            $isStream = str_starts_with($stream->headers()['content-type'] ?? '', 'text/event-stream');
+            if ($status === 200 && $isStream) {
+                return;
+            }
+            $bytes = '';
+            if ($status === 0) {
+                // The bytes of the answer stay where they are: they may be those of the stream.
+                $stream->wait(self::TICK);
+            } else {
+                $bytes = $stream->read(self::TICK);
+            }
+            $isLate = microtime(true) > $deadline;
+            if ($status === 0 && $isLate) {
+                throw new Unreachable("The broker at {$this->caller->address} does not answer.", 'timed_out');
+            }
+            $body .= (string) $bytes;
+            if ($status !== 0 && ($bytes === null || $isLate || strlen($body) > self::PROBLEM_BYTES_MAX)) {
+                throw $status === 200
+                    ? new UnexpectedAnswer(
+                        "What answers at {$this->caller->address} gives no event stream. Check the URL.",
+                        'unexpected_answer',
+                        $status,
+                    )
+                    : Problem::exception(new Answer($status, $stream->headers(), $body));
+            }
+            yield new Event(Event::QUIET);
+        }
+    }
+
+    /**
+     * @param array{event: string, data: string, id: string} $event
+     * @return \Generator<int, Event>
+     */
+    private static function read(array $event, ?string $cursor): \Generator
+    {
+        $kind = match ($event['event']) {
+            '', 'message' => $event['data'] === '' ? null : Event::MESSAGE,
+            'gap' => Event::GAP,
+            'closing' => Event::CLOSING,
+            // Somebody joins or leaves, or something newer than this class.
+            default => null,
+        };
+        if ($kind === null) {
+            return;
+        }
+        try {
+            $fields = $event['data'] === '' ? [] : Payload::decode($event['data']);
+        } catch (\JsonException) {
+            $fields = null;
+        }
+        if (!is_array($fields)) {
+            if ($kind !== Event::GAP) {
+                throw new UnexpectedAnswer(
+                    'An event of the stream is no JSON object. Is this fanwire?',
+                    'unexpected_answer',
+                );
+            }
+            $fields = [];
+        }
+        yield new Event($kind, $fields, $cursor);
+    }
+}

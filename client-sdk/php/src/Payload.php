@@ -1,0 +1,110 @@
+<?php
+
+/**
+ * Owns how a PHP value becomes a payload on the wire and back: text, binary, or a JSON value. It does not know who
+ * sends it where.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire;
+
+use Fanwire\Exception\BadRequest;
+
+/**
+ * Payloads as docs/protocol.md has them: a string is text, a Binary is binary, everything else is JSON.
+ *
+ * @internal
+ */
+final class Payload
+{
+    /** How JSON is written: as it would be by hand, and 1.0 stays 1.0. */
+    private const ENCODING = JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES
+        | JSON_PRESERVE_ZERO_FRACTION;
+
+    /** Deeper than any payload the broker takes (128 levels) inside any answer. */
+    private const DEPTH_MAX = 512;
+
+    /**
+     * The body of a request that is this payload alone, with its content type.
+     *
+     * @return array{string, string} the content type and the body
+     * @throws BadRequest when it is neither text nor JSON
+     */
+    public static function body(mixed $payload): array
+    {
+        return match (true) {
+            $payload instanceof Binary => ['application/octet-stream', $payload->bytes],
+            is_string($payload) => ['text/plain; charset=utf-8', self::text($payload)],
+            default => ['application/json', self::encode($payload)],
+        };
+    }
+
+    /**
+     * The fields that hold this payload inside a JSON object.
+     *
+     * @return array{data: mixed}|array{data_base64: string}
+     * @throws BadRequest when it is neither text nor JSON
+     */
+    public static function fields(mixed $payload): array
+    {
+        return match (true) {
+            $payload instanceof Binary => ['data_base64' => base64_encode($payload->bytes)],
+            is_string($payload) => ['data' => self::text($payload)],
+            default => ['data' => $payload],
+        };
+    }
+
+    /**
+     * The payload in the fields of a JSON object: a string, a Binary, or a JSON value with objects as arrays.
+     *
+     * @param array<string, mixed> $fields
+     */
+    public static function read(array $fields): mixed
+    {
+        if (!isset($fields['data_base64'])) {
+            return $fields['data'] ?? null;
+        }
+        $bytes = base64_decode((string) $fields['data_base64'], true);
+        return new Binary($bytes === false ? '' : $bytes);
+    }
+
+    /**
+     * Writes JSON.
+     *
+     * @throws BadRequest when the value cannot be written
+     */
+    public static function encode(mixed $value): string
+    {
+        try {
+            return json_encode($value, self::ENCODING, self::DEPTH_MAX);
+        } catch (\JsonException $error) {
+            throw new BadRequest(
+                "The payload cannot be written as JSON ({$error->getMessage()}). Bytes that are no UTF-8 text go "
+                . 'into new Fanwire\Binary($bytes).',
+                'bad_payload',
+            );
+        }
+    }
+
+    /**
+     * Reads JSON, with objects as arrays.
+     *
+     * @throws \JsonException when it is none
+     */
+    public static function decode(string $json): mixed
+    {
+        return json_decode($json, true, self::DEPTH_MAX, JSON_THROW_ON_ERROR);
+    }
+
+    private static function text(string $text): string
+    {
+        if (preg_match('//u', $text) !== 1) {
+            throw new BadRequest(
+                'The text to publish is not UTF-8. Convert it, or publish the bytes as new Fanwire\Binary($bytes).',
+                'bad_payload',
+            );
+        }
+        return $text;
+    }
+}

@@ -1,0 +1,134 @@
+<?php
+
+/**
+ * Owns how tokens for users are made (JSON Web Tokens, RFC 7519, signed with HS256, RFC 7518). It does not know who the
+ * users are or how a token reaches the page.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire;
+
+use Fanwire\Exception\BadConfiguration;
+use Fanwire\Exception\BadRequest;
+
+/** Makes the tokens that your users show to the broker. One for the whole application. */
+final class TokenSigner
+{
+    /** What the broker wants a secret to have at least, in bytes. */
+    public const SECRET_BYTES_MIN = 32;
+    /** The longest user id, in bytes. */
+    public const USER_BYTES_MAX = 255;
+    /** What others may be shown of a user at most, in bytes of JSON. */
+    public const INFO_BYTES_MAX = 4096;
+    /** The largest token that the broker takes, in bytes. */
+    public const TOKEN_BYTES_MAX = 8192;
+
+    private readonly Secret $secret;
+
+    /**
+     * Takes the secret that is `auth.secret` of the broker, and the audience and issuer if the broker asks for them
+     * (`auth.audience`, `auth.issuer`). White space at the end of the secret does not count, as in the broker's
+     * `secret_file`.
+     *
+     * @throws BadConfiguration when the secret is too short
+     */
+    public function __construct(
+        #[\SensitiveParameter] string $secret,
+        private readonly ?string $audience = null,
+        private readonly ?string $issuer = null,
+    ) {
+        $secret = rtrim($secret);
+        if (strlen($secret) < self::SECRET_BYTES_MIN) {
+            throw new BadConfiguration(
+                'The secret for tokens must have at least ' . self::SECRET_BYTES_MIN
+                . ' bytes; make one with: openssl rand -base64 32',
+                'bad_secret',
+            );
+        }
+        $this->secret = new Secret($secret);
+    }
+
+    /**
+     * A token for a user's session.
+     *
+     * @param string       $user      the user's id: what {user} in the broker's rules stands for
+     * @param list<string> $subscribe topics and patterns that it may listen to, beside what the rules allow
+     * @param list<string> $publish   topics and patterns that it may publish to, beside what the rules allow
+     * @param mixed        $info      what others see of the user in presence: anything that JSON holds
+     * @param int          $lifetime  for how many seconds it is good. Keep it short; the page fetches the next
+     * @throws BadRequest when it is a token that the broker would refuse
+     */
+    public function sign(
+        string $user,
+        array $subscribe = [],
+        array $publish = [],
+        mixed $info = null,
+        int $lifetime = 600,
+    ): string {
+        if ($user === '' || strlen($user) > self::USER_BYTES_MAX) {
+            throw new BadRequest('A user id has 1 to ' . self::USER_BYTES_MAX . ' bytes.', 'bad_token');
+        }
+        if ($lifetime < 1) {
+            throw new BadRequest('A token must be good for a second at least.', 'bad_token');
+        }
+        $grants = array_filter([
+            'publish' => array_values($publish),
+            'subscribe' => array_values($subscribe),
+        ]);
+        if ($info !== null) {
+            if (strlen(Payload::encode($info)) > self::INFO_BYTES_MAX) {
+                throw new BadRequest(
+                    'What others see of a user (info) may have ' . self::INFO_BYTES_MAX . ' bytes of JSON.',
+                    'bad_token',
+                );
+            }
+            $grants['info'] = $info;
+        }
+        $now = time();
+        $claims = ['sub' => $user, 'iat' => $now, 'exp' => $now + $lifetime];
+        if ($this->audience !== null) {
+            $claims['aud'] = $this->audience;
+        }
+        if ($this->issuer !== null) {
+            $claims['iss'] = $this->issuer;
+        }
+        if ($grants !== []) {
+            $claims['fanwire'] = $grants;
+        }
+        return $this->encode($claims);
+    }
+
+    /**
+     * A token for one subscription, passed as `token` where the page subscribes: it lets the user listen to one topic
+     * that neither the rules nor the session's own token allow, until it ends.
+     *
+     * @param string $user     the session's user
+     * @param string $topic    the topic or pattern
+     * @param int    $lifetime for how many seconds it is good
+     * @throws BadRequest when it is a token that the broker would refuse
+     */
+    public function signSubscription(string $user, string $topic, int $lifetime = 600): string
+    {
+        return $this->sign($user, subscribe: [$topic], lifetime: $lifetime);
+    }
+
+    /** @param array<string, mixed> $claims */
+    private function encode(array $claims): string
+    {
+        $signed = self::base64url('{"alg":"HS256","typ":"JWT"}') . '.' . self::base64url(Payload::encode($claims));
+        $token = $signed . '.' . self::base64url(hash_hmac('sha256', $signed, $this->secret->reveal(), true));
+        if (strlen($token) > self::TOKEN_BYTES_MAX) {
+            throw new BadRequest(
+                'The token would have more than ' . self::TOKEN_BYTES_MAX . ' bytes: grant patterns, or use rules.',
+                'bad_token',
+            );
+        }
+        return $token;
+    }
+
+    private static function base64url(string $bytes): string
+    {
+        return rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
+    }
+}

@@ -1,0 +1,95 @@
+<?php
+
+/**
+ * Owns one program that a test has started: what it says, and its end. It does not know what the program does.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Tests;
+
+/** A running program; it is ended when the object goes. */
+final class Process
+{
+    /** How long to wait for anything that must come, in seconds. */
+    private const PATIENCE = 20.0;
+
+    /** @var resource */
+    private $process;
+    /** @var resource */
+    private $output;
+    private string $said = '';
+
+    /**
+     * Starts a program whose output and errors are read together.
+     *
+     * @param list<string>          $command
+     * @param array<string, string> $environment more variables; none of fanwire's own are handed on
+     */
+    public function __construct(array $command, array $environment = [])
+    {
+        $inherited = array_filter(
+            getenv(),
+            static fn (string $name): bool => !str_starts_with($name, 'FANWIRE_'),
+            ARRAY_FILTER_USE_KEY,
+        );
+        $ends = [0 => ['file', '/dev/null', 'r'], 1 => ['pipe', 'w'], 2 => ['redirect', 1]];
+        $process = proc_open($command, $ends, $pipes, null, $environment + $inherited);
+        if ($process === false) {
+            throw new \RuntimeException("$command[0] does not start.");
+        }
+        $this->process = $process;
+        $this->output = $pipes[1];
+        stream_set_blocking($this->output, false);
+    }
+
+    public function __destruct()
+    {
+        $this->end(SIGKILL);
+    }
+
+    /**
+     * Waits until the program has said something like this.
+     *
+     * @return list<string> what the expression has caught
+     */
+    public function await(string $expression): array
+    {
+        $deadline = microtime(true) + self::PATIENCE;
+        while (preg_match($expression, $this->said(), $match) !== 1) {
+            if (microtime(true) > $deadline || feof($this->output)) {
+                throw new \RuntimeException("Nothing like $expression was said, only:\n{$this->said}");
+            }
+            $readable = [$this->output];
+            $none = null;
+            stream_select($readable, $none, $none, 0, 100_000);
+        }
+        return $match;
+    }
+
+    /** All that it has said so far. */
+    public function said(): string
+    {
+        while (is_resource($this->output) && ($bytes = fread($this->output, 65_536)) !== false && $bytes !== '') {
+            $this->said .= $bytes;
+        }
+        return $this->said;
+    }
+
+    /** Sends a signal and does not wait. */
+    public function signal(int $signal): void
+    {
+        proc_terminate($this->process, $signal);
+    }
+
+    /** Ends it and waits for that. */
+    public function end(int $signal = SIGTERM): void
+    {
+        if (is_resource($this->process)) {
+            proc_terminate($this->process, $signal);
+            $this->said();
+            fclose($this->output);
+            proc_close($this->process);
+        }
+    }
+}

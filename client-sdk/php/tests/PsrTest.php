@@ -1,0 +1,78 @@
+<?php
+
+/**
+ * The package inside an application that has PSR-7 and PSR-18 already: Debian's Guzzle and Nyholm.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Tests;
+
+use Fanwire\Binary;
+use Fanwire\Broker;
+use Fanwire\Exception\Unauthorized;
+use Fanwire\Exception\Unreachable;
+use Fanwire\HookServer;
+use Fanwire\Http\Psr18Transport;
+use GuzzleHttp\Client;
+use Nyholm\Psr7\Factory\Psr17Factory;
+use PHPUnit\Framework\TestCase;
+
+final class PsrTest extends TestCase
+{
+    protected function setUp(): void
+    {
+        if (!class_exists(Client::class) || !class_exists(Psr17Factory::class)) {
+            self::markTestSkipped('There is no PSR-18 client here: apt-get install php-guzzlehttp-guzzle php-nyholm-psr7');
+        }
+    }
+
+    public function testCallsGoThroughTheClientOfTheApplication(): void
+    {
+        $running = new RunningBroker(RunningBroker::secured());
+        $broker = new Broker($running->url, RunningBroker::KEY, transport: self::transport());
+        self::assertSame(1, $broker->publish('php.psr', new Binary("\xff"))->offset);
+        $broker->publish('php.psr', ['n' => 2]);
+        self::assertEquals(new Binary("\xff"), $broker->history('php.psr')->messages[0]->data);
+        $heard = [];
+        foreach ($broker->listen('php.psr', 'earliest') as $message) {
+            $heard[] = $message->data;
+            if (count($heard) === 2) {
+                break;
+            }
+        }
+        self::assertEquals([new Binary("\xff"), ['n' => 2]], $heard);
+        $this->expectException(Unauthorized::class);
+        (new Broker($running->url, 'fwk_other', transport: self::transport()))->history('php.psr');
+    }
+
+    public function testErrorsOfTheClientHoldNoKey(): void
+    {
+        try {
+            (new Broker('http://127.0.0.1:1', 'fwk_MostSecret', transport: self::transport()))->publish('a', 1);
+            self::fail('It was sent.');
+        } catch (Unreachable $error) {
+            self::assertNull($error->getPrevious());
+            self::assertStringNotContainsString('MostSecret', $error . print_r($error, true));
+        }
+    }
+
+    public function testHooksAreAnsweredFromAPsr7Request(): void
+    {
+        $factory = new Psr17Factory();
+        $body = '{"hook":"connect","id":"1","transport":"ws"}';
+        $signature = 't=' . time() . ',v1=' . hash_hmac('sha256', time() . ".$body", 'hooks of these tests');
+        $hooks = (new HookServer('hooks of these tests'))->onConnect(fn ($call) => $call->admit(user: $call->transport));
+        $request = $factory->createServerRequest('POST', '/hooks')->withBody($factory->createStream($body));
+        $response = $hooks->handlePsr($request->withHeader('Fanwire-Signature', $signature), $factory);
+        self::assertSame(200, $response->getStatusCode());
+        self::assertSame('application/json', $response->getHeaderLine('Content-Type'));
+        self::assertSame('{"allow":true,"user":"ws"}', (string) $response->getBody());
+        self::assertSame(401, $hooks->handlePsr($request, $factory)->getStatusCode());
+    }
+
+    private static function transport(): Psr18Transport
+    {
+        return new Psr18Transport(new Client(['timeout' => 10]), new Psr17Factory(), new Psr17Factory());
+    }
+}

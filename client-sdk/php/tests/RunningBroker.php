@@ -1,0 +1,82 @@
+<?php
+
+/**
+ * Owns a broker of one test: the real binary on a free port. It does not know what is tested.
+ */
+
+declare(strict_types=1);
+
+namespace Fanwire\Tests;
+
+use Fanwire\Broker;
+
+/** A running broker; it is ended when the object goes. */
+final class RunningBroker
+{
+    /** For configurations of tests; brokers of tests are reached on loopback only. */
+    public const SECRET = 'a secret of these tests, of 32 bytes and more';
+    /** An API key and its hash, made by `fanwire token key`; good for brokers of tests only. */
+    public const KEY = 'fwk_KJ4wEzaWao9UIwm-dD3DMVBEuPDrt8KDtxe36mfdA_Q';
+    private const KEY_HASH = 'sha256:-LY072s8SA1dJ-VeEHtDKnT1Xh2q2mhOFP6GoV5QKVQ';
+
+    public readonly string $url;
+    public readonly int $port;
+    private readonly Process $process;
+
+    /**
+     * Starts a broker.
+     *
+     * @param string $configuration a configuration file's text
+     * @param int    $port          0 for a free one
+     */
+    public function __construct(string $configuration = '', int $port = 0)
+    {
+        $file = (string) tempnam(sys_get_temp_dir(), 'fanwire');
+        file_put_contents($file, $configuration);
+        $this->process = new Process([self::binary(), 'serve', '--listen', "127.0.0.1:$port", '--config', $file]);
+        $this->port = (int) $this->process->await('~http://127\.0\.0\.1:(\d+)~')[1];
+        unlink($file);
+        $this->url = "http://127.0.0.1:{$this->port}";
+    }
+
+    /** A configuration in which tokens and one API key, which may do everything, are asked for. */
+    public static function secured(string $more = ''): string
+    {
+        return '[auth]' . "\nsecret = \"" . self::SECRET . "\"\n"
+            . "[[key]]\nname = \"shop\"\nhash = \"" . self::KEY_HASH . "\"\n"
+            . "publish = [\">\"]\nsubscribe = [\">\"]\nadmin = true\n$more";
+    }
+
+    /** A client of it. */
+    public function client(?string $key = null): Broker
+    {
+        return new Broker($this->url, $key);
+    }
+
+    /** Ends it as an operator would. */
+    public function stop(): void
+    {
+        $this->process->end(SIGTERM);
+    }
+
+    /** Ends it as a crash would. */
+    public function kill(): void
+    {
+        $this->process->end(SIGKILL);
+    }
+
+    /** What it has logged. */
+    public function log(): string
+    {
+        return $this->process->said();
+    }
+
+    private static function binary(): string
+    {
+        $binary = getenv('FANWIRE_BIN') ?: __DIR__ . '/../../../target/debug/fanwire';
+        if (!is_executable($binary)) {
+            throw new \RuntimeException("There is no broker at $binary: build it with 'cargo build -p fanwire'.");
+        }
+        return $binary;
+    }
+}

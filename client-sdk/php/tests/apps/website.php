@@ -1,0 +1,24 @@
+<?php
+
+/**
+ * A website that is no fanwire broker, for whoever has the wrong URL. It knows no topics.
+ */
+
+declare(strict_types=1);
+
+$path = (string) parse_url((string) $_SERVER['REQUEST_URI'], PHP_URL_PATH);
+$first = explode('/', $path)[1];
+if ($first === 'followed') {
+    error_log('followed with ' . ($_SERVER['HTTP_AUTHORIZATION'] ?? 'nothing'));
+}
+match ($first) {
+    'redirect' => header('Location: /followed', true, 302),
+    'missing' => http_response_code(404),
+    'gateway' => http_response_code(502),
+    'large' => http_response_code(413),
+    'json' => print('"a string"'),
+    default => null,
+};
+if ($first !== 'json') {
+    echo '<!doctype html><html><body>Hello</body></html>';
+}
