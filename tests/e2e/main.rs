@@ -1,6 +1,7 @@
 //! End-to-end tests over the real binary.
 
 mod access;
+mod calls;
 mod durable;
 mod flows;
 mod hooks;

@@ -42,4 +42,6 @@ pub use publication::{Publication, Publish};
 pub use rate::{Meter, Rate};
 pub use rule_pattern::{RulePattern, RulePatternError};
 pub use rules::{Rule, Rules, SlowPolicy, TopicPolicy};
-pub use session::{Admitted, Close, Effect, PublishRequest, Purpose, Session, Start, check_publish};
+pub use session::{
+    Admitted, Close, CustomClose, Effect, PublishRequest, Purpose, Session, Start, check_publish,
+};

@@ -29,12 +29,23 @@ pub struct Close {
     pub after_ms: Option<u64>,
     /// The error that goes before it, with the same sentence.
     pub error: Option<ErrorCode>,
+    /// What the application says instead of what the code says by itself.
+    pub custom: Option<CustomClose>,
+}
+
+/// What the application may say about a close that it asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustomClose {
+    /// The number in the close frame.
+    pub number: u16,
+    /// Whether the client should come back.
+    pub reconnect: bool,
 }
 
 impl Close {
     /// A close that says nothing of when to come back.
     pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into(), after_ms: None, error: None }
+        Self { code, reason: reason.into(), after_ms: None, error: None, custom: None }
     }
 
     /// The close of a session whose credentials are missing, refused or at their end.
@@ -42,12 +53,22 @@ impl Close {
         Self { error: Some(refusal.code), ..Self::new(CloseCode::Unauthorized, refusal.message) }
     }
 
+    /// The number in the close frame.
+    pub fn number(&self) -> u16 {
+        self.custom.map_or(self.code.number(), |custom| custom.number)
+    }
+
+    /// Whether the client should come back.
+    pub fn should_reconnect(&self) -> bool {
+        self.custom.map_or(self.code.should_reconnect(), |custom| custom.reconnect)
+    }
+
     /// The frame that announces the close.
     pub fn to_frame(&self) -> ServerFrame {
         ServerFrame::Closing {
-            code: self.code.number(),
+            code: self.number(),
             reason: self.reason.clone(),
-            reconnect: self.code.should_reconnect(),
+            reconnect: self.should_reconnect(),
             after_ms: self.after_ms,
         }
     }

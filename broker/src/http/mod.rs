@@ -1,5 +1,7 @@
 //! The HTTP interface beside the transports: publishing, health, metrics, pages.
 
+mod api;
+mod body;
 mod operations;
 mod pages;
 mod publish;
@@ -18,7 +20,7 @@ pub(crate) use operations::Readiness;
 
 use crate::config::Limits;
 use crate::problem::Problem;
-use crate::sessions::Publisher;
+use crate::sessions::{Calls, Publisher};
 use crate::telemetry::{Metrics, WorkerCounters};
 
 /// What the handlers of one worker need.
@@ -29,6 +31,7 @@ pub(crate) struct HttpState {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) calls: Calls,
 }
 
 /// Every URL that is not a transport's.
@@ -40,6 +43,7 @@ pub(crate) fn router(state: HttpState) -> Router {
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))
+        .nest("/api/v1", api::router())
         .merge(pages::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

@@ -1,19 +1,18 @@
 //! Publishing over HTTP: one publication a request, or many.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use fanwire_core::{Publish, Refusal};
 use fanwire_protocol::{DecodeError, ErrorCode, Payload, Topic, json};
-use http::{Extensions, HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Extensions, HeaderMap, Request, header};
 use serde::Serialize;
 
 use super::HttpState;
+use super::body::{json_response, read_body};
 use crate::auth::Admission;
 use crate::engine::Accepted;
 use crate::problem::Problem;
@@ -132,31 +131,6 @@ fn receipt(topic: &Topic, accepted: &Accepted) -> Outcome {
         offset: accepted.position.offset,
         subscribers: accepted.subscribers,
         duplicate: accepted.is_duplicate,
-    }
-}
-
-fn json_response(value: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("text and numbers can always be written as JSON");
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, body).into_response()
-}
-
-async fn read_body(body: Body, bytes_max: usize, timeout: Duration) -> Result<Bytes, Problem> {
-    let collected = tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail =
-                format!("the body is larger than the {bytes_max} bytes this broker takes: send less at once");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail))
-        }
-        Ok(Err(error)) => Err(Problem::bad_request(format!("the body could not be read: {error}"))),
-        Err(_) => {
-            let detail =
-                format!("the body did not arrive within {} s: send it at once", timeout.as_secs_f64());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::BadFrame, detail)
-                .with_header(header::CONNECTION, "close"))
-        }
     }
 }
 

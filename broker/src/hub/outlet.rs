@@ -274,6 +274,11 @@ impl Outlet {
         }
     }
 
+    /// Whether the session is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.get()
+    }
+
     /// How the session is to be closed, if somebody asked for it. Given once.
     pub(crate) fn take_close(&self) -> Option<Close> {
         self.close_wanted.borrow_mut().take().map(|close| *close)

@@ -35,6 +35,7 @@ use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::proxy::Proxies;
+use crate::sessions::Calls;
 use crate::store::Store;
 use crate::telemetry::{Metrics, Shared, WorkerCounters};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
@@ -276,8 +277,10 @@ impl Server {
         let hooks = Hooks::new(&self.config.hooks, limits.message_bytes_max, shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
         let hooks = Arc::new(hooks);
+        let (calls, incoming_calls) = Calls::new(self.workers());
         let mut workers = Vec::new();
-        for (number, (inbox, counters)) in inboxes.into_iter().zip(counters).enumerate() {
+        let each = inboxes.into_iter().zip(counters).zip(incoming_calls).enumerate();
+        for (number, ((inbox, counters), incoming_calls)) in each {
             let parts = WorkerParts {
                 number,
                 workers: self.workers(),
@@ -291,6 +294,8 @@ impl Server {
                 metrics: metrics.clone(),
                 readiness: self.readiness.clone(),
                 beginning: beginning.clone(),
+                calls: calls.clone(),
+                incoming_calls,
             };
             workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
         }

@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
-use crate::sessions::{ConnectionTicket, Permit, Worker};
+use crate::sessions::{Calls, ConnectionTicket, IncomingCalls, Permit, Worker};
 use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
@@ -50,6 +50,8 @@ pub(super) struct WorkerParts {
     pub(super) metrics: Metrics,
     pub(super) readiness: Arc<Readiness>,
     pub(super) beginning: Beginning,
+    pub(super) calls: Calls,
+    pub(super) incoming_calls: IncomingCalls,
 }
 
 /// A connection on its way to a worker.
@@ -123,6 +125,7 @@ async fn run(
         counters: parts.counters.clone(),
         metrics: parts.metrics,
         readiness: parts.readiness,
+        calls: parts.calls,
     };
     let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
     let worker = Rc::new(Worker::new(
@@ -134,11 +137,12 @@ async fn run(
         parts.hooks,
         parts.workers,
     ));
+    tokio::task::spawn_local(parts.incoming_calls.answer(worker.clone()));
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
     tokio::task::spawn_local(look_after(hub.clone(), handshakes.clone(), parts.counters.clone()));
-    // Both tasks end with the runtime, which this function's caller drops.
+    // These tasks end with the runtime, which this function's caller drops.
     tokio::task::spawn_local(hub.clone().run());
     loop {
         let has_room = handshakes.make_room(|| parts.counters.handshake_failed(HandshakeFailure::CrowdedOut));
@@ -177,10 +181,8 @@ fn send_away(hub: &Hub) {
     hub.for_each_outlet(|outlet| {
         let after_ms = Some(fastrand::u64(0..RETURN_SPREAD_MS));
         outlet.want_close(Close {
-            code: CloseCode::GoingAway,
-            reason: "the broker is shutting down".to_owned(),
             after_ms,
-            error: None,
+            ..Close::new(CloseCode::GoingAway, "the broker is shutting down")
         });
     });
 }

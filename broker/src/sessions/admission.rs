@@ -54,6 +54,7 @@ impl LiveSession {
         let close = self.run(effect);
         if !self.session.owes_credentials() {
             self.outlet().end_session_at(self.session.identity().expires_ms());
+            self.worker.roster.identify(&self.profile, self.session.identity().user());
         }
         Poll::Ready(close)
     }

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanwire_core::{
     Close, Departure, Effect, Encoding, Identity, Page, Presentee, Publication, Publish, Refusal, Session,
-    SessionKey, Start,
+    SessionKey, Start, SubscriptionKey,
 };
 use fanwire_protocol::{
-    ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, ServerFrame,
-    Topic,
+    ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, Request,
+    ServerFrame, Topic,
 };
 
 use super::admission::Checking;
 use super::asking::Asking;
+use super::profile::Profile;
 use super::waiting::Waiting;
 use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
 use crate::clock;
 use crate::engine::{Accepted, Engine, History, Joined, Reading};
 use crate::hub::Outlet;
+use crate::telemetry::Transport;
 
 /// How many bytes of replies are gathered before they are put into the outbox.
 const REPLIES_GATHERED_BYTES: usize = 64 * 1024;
@@ -32,6 +34,8 @@ pub(crate) struct LiveSession {
     pub(super) key: SessionKey,
     pub(super) encoding: Encoding,
     pub(super) session: Session,
+    /// The session as its worker sees it.
+    pub(super) profile: Rc<Profile>,
     meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
@@ -53,6 +57,8 @@ pub(crate) struct Guest {
     pub(crate) identity: Identity,
     /// The number of the connection, from [`Worker::next_connection`].
     pub(crate) connection: u64,
+    /// What it is connected over.
+    pub(crate) transport: Transport,
 }
 
 /// What a subscription that was just opened begins with.
@@ -71,11 +77,11 @@ impl LiveSession {
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        Guest { identity, connection }: Guest,
+        Guest { identity, connection, transport }: Guest,
     ) -> Self {
         outlet.end_session_at(identity.expires_ms());
         let session = Session::new(connection, identity);
-        Self::begin(worker, outlet, encoding, session)
+        Self::begin(worker, outlet, encoding, (session, transport))
     }
 
     /// Opens a session that has yet to say who it is.
@@ -88,12 +94,20 @@ impl LiveSession {
         let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
         outlet.await_credentials_until(clock::unix_ms() + patience_ms);
         let session = Session::awaiting_credentials(connection);
-        Self::begin(worker, outlet, encoding, session)
+        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket))
     }
 
-    fn begin(worker: Rc<Worker>, outlet: Rc<Outlet>, encoding: Encoding, session: Session) -> Self {
+    fn begin(
+        worker: Rc<Worker>,
+        outlet: Rc<Outlet>,
+        encoding: Encoding,
+        (session, transport): (Session, Transport),
+    ) -> Self {
         worker.release_keys();
         let key = worker.hub.open(outlet.clone());
+        let (connection, user) = (session.connection_number(), session.identity().user().cloned());
+        let profile = Rc::new(Profile::new(connection, transport, user, outlet.clone()));
+        worker.roster.enter(profile.clone());
         let (meter, departure) = (PublishMeter::default(), Departure::Broken);
         Self {
             worker,
@@ -101,6 +115,7 @@ impl LiveSession {
             key,
             encoding,
             session,
+            profile,
             meter,
             replies: Vec::new(),
             present: Vec::new(),
@@ -184,8 +199,14 @@ impl LiveSession {
         if *start != Start::Now {
             hub.resume(pattern, key, after);
         }
-        self.session.subscribed(pattern.clone(), key);
+        self.note_subscription(pattern.clone(), key);
         Some(opened)
+    }
+
+    /// Notes that the session listens to `pattern` under `key`.
+    pub(super) fn note_subscription(&mut self, pattern: Pattern, key: SubscriptionKey) {
+        self.profile.subscribed(pattern.clone());
+        self.session.subscribed(pattern, key);
     }
 
     pub(super) fn announce(&mut self, id: Option<u32>, pattern: Pattern, opened: Opened) {
@@ -246,9 +267,13 @@ impl LiveSession {
     /// Handles one frame. Replies wait until [`LiveSession::flush_replies`]. Returns how to close the session if the
     /// frame makes that necessary.
     pub(crate) fn handle(&mut self, frame: Result<ClientFrame, DecodeError>) -> Option<Close> {
+        let is_connect = matches!(&frame, Ok(ClientFrame { request: Request::Connect { .. }, .. }));
         let rules = self.worker.engine.rules();
         let effect = self.session.handle(frame, self.worker.terms(&rules));
         drop(rules);
+        if is_connect {
+            self.profile.rename(self.session.name());
+        }
         self.run(effect)
     }
 
@@ -400,12 +425,8 @@ impl LiveSession {
         self.departure = departure;
     }
 
-    pub(super) fn leave(
-        &mut self,
-        pattern: &Pattern,
-        key: fanwire_core::SubscriptionKey,
-        departure: Departure,
-    ) {
+    pub(super) fn leave(&mut self, pattern: &Pattern, key: SubscriptionKey, departure: Departure) {
+        self.profile.unsubscribed(pattern);
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         hub.leave(pattern, key);
         let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };
@@ -432,6 +453,8 @@ fn history_reply(id: u32, topic: Topic, history: History) -> ServerFrame {
 
 impl Drop for LiveSession {
     fn drop(&mut self) {
+        self.worker.roster.leave(&self.profile);
+        self.profile.end();
         for (pattern, key) in self.session.end() {
             self.leave(&pattern, key, self.departure);
         }

@@ -5,11 +5,14 @@
 
 mod admission;
 mod asking;
+mod calls;
 mod gate;
 mod live;
 mod meter;
 mod network;
+mod profile;
 mod publisher;
+mod roster;
 mod ticket;
 mod waiting;
 mod work;
@@ -21,14 +24,17 @@ use std::sync::Arc;
 use fanwire_core::{Rules, SessionKey, SessionLimits, Terms};
 
 pub(crate) use asking::Ending;
+pub(crate) use calls::{Calls, IncomingCalls};
 pub(crate) use gate::{Gate, GateLimits, Permit};
 pub(crate) use live::{Guest, LiveSession, Opened};
 pub(crate) use meter::PublishMeter;
 pub(crate) use network::Network;
+pub(crate) use profile::Profile;
 pub(crate) use publisher::Publisher;
 pub(crate) use ticket::ConnectionTicket;
 
 use network::ArrivalMeters;
+use roster::Roster;
 use work::Receipts;
 
 use crate::auth::SharedAuthenticator;
@@ -48,6 +54,7 @@ pub(crate) struct Worker {
     pub(crate) publisher: Publisher,
     pub(crate) authenticator: Arc<SharedAuthenticator>,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) roster: Roster,
     connections: Cell<u64>,
     workers: u64,
     /// The keys of sessions that have ended while something they published was on its way to the disk.
@@ -78,6 +85,7 @@ impl Worker {
             publisher,
             authenticator,
             hooks,
+            roster: Roster::default(),
             connections,
             workers: workers as u64,
             lingering: RefCell::default(),

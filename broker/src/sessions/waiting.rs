@@ -24,7 +24,7 @@ impl LiveSession {
     pub(super) fn hold_place(&mut self, pattern: &Pattern) -> Topic {
         let topic = pattern.to_topic().expect("only plain topics are read from the disk");
         let key = self.worker.hub.hold_place(pattern, self.key, self.encoding);
-        self.session.subscribed(pattern.clone(), key);
+        self.note_subscription(pattern.clone(), key);
         self.waiting.get_or_insert_default().catching_up.push(topic.clone());
         topic
     }

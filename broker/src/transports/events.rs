@@ -178,9 +178,9 @@ impl EventsBody {
             text.extend_from_slice(&chunk);
         }
         let data = serde_json::json!({
-            "code": close.code.number(),
+            "code": close.number(),
             "reason": close.reason,
-            "reconnect": close.code.should_reconnect(),
+            "reconnect": close.should_reconnect(),
             "after_ms": close.after_ms,
             "error": close.error.map(|code| code.as_str()),
         });

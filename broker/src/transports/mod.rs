@@ -23,6 +23,7 @@ use crate::config::Ask;
 use crate::hooks::Asker;
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Guest, Worker};
+use crate::telemetry::Transport;
 use crate::topic_path;
 use query::Query;
 
@@ -51,8 +52,9 @@ struct KnownRequest {
 impl TransportRequest {
     /// # Errors
     /// If credentials are missing or were refused.
-    fn known(self) -> Result<KnownRequest, Refusal> {
-        let guest = Guest { identity: self.admission.into_identity()?, connection: self.connection };
+    fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
+        let identity = self.admission.into_identity()?;
+        let guest = Guest { identity, connection: self.connection, transport };
         Ok(KnownRequest { request: self.request, ticket: self.ticket, guest })
     }
 }
@@ -70,13 +72,12 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// What the application is told it is.
-    fn transport(&self) -> &'static str {
+    fn transport(&self) -> Transport {
         match self {
-            Wanted::Protocol => "ws",
-            Wanted::Bare(_) => "bare",
-            Wanted::Events(_) => "sse",
-            Wanted::Poll(_) => "poll",
+            Wanted::Protocol => Transport::WebSocket,
+            Wanted::Bare(_) => Transport::Bare,
+            Wanted::Events(_) => Transport::Sse,
+            Wanted::Poll(_) => Transport::Poll,
         }
     }
 }
@@ -105,15 +106,20 @@ impl Transports {
         if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
-        asked.admission = self.welcome(asked.admission, asked.connection, wanted.transport()).await;
+        let transport = wanted.transport();
+        asked.admission = self.welcome(asked.admission, asked.connection, transport.label()).await;
         match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None).await,
             Wanted::Bare(pattern) => {
                 let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };
                 websocket::upgrade(self, asked, Some(bare)).await
             }
-            Wanted::Events(patterns) => events::stream(&self.worker, asked.known()?, patterns, &query).await,
-            Wanted::Poll(patterns) => polling::poll(&self.worker, asked.known()?, patterns, &query).await,
+            Wanted::Events(patterns) => {
+                events::stream(&self.worker, asked.known(transport)?, patterns, &query).await
+            }
+            Wanted::Poll(patterns) => {
+                polling::poll(&self.worker, asked.known(transport)?, patterns, &query).await
+            }
         }
     }
 

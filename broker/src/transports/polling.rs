@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::{Action, Encoding, Publication, Start, decide};
-use fanwire_protocol::{Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic, json};
+use fanwire_protocol::{CloseCode, Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic, json};
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::query::Query;
@@ -52,7 +52,7 @@ pub(super) async fn poll(
     let mut answer = read_held(worker, &patterns, query, limit).await?;
     if answer.publications.is_empty() && !answer.gap && !query.wait.is_zero() {
         let waiting = Waiting::begin(worker, asked, &patterns, &mut answer).await?;
-        waiting.until(query.wait, limit, &mut answer).await;
+        waiting.until(query.wait, limit, &mut answer).await?;
     }
     Ok(answer.into_response(limit))
 }
@@ -199,15 +199,20 @@ impl Waiting {
     }
 
     /// Waits until something comes, the session is closed, or the time is up, and moves what came to `answer`.
-    async fn until(mut self, wait: Duration, limit: usize, answer: &mut Answer) {
+    ///
+    /// # Errors
+    /// If somebody disconnects the session and does not want to see it again.
+    async fn until(mut self, wait: Duration, limit: usize, answer: &mut Answer) -> Result<(), Problem> {
         let session = &mut self.session;
+        let mut close = None;
         let something = poll_fn(|context| {
             // Nothing is published by a poll, so nothing of it can be refused.
             let _no_refusal = session.poll_waiting(context);
             let outlet = session.outlet();
             outlet.remember_task(context);
             let has_gap = answer.gap;
-            let is_over = !outlet.is_empty() || has_gap || outlet.take_close().is_some();
+            close = outlet.take_close();
+            let is_over = !outlet.is_empty() || has_gap || close.is_some();
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         });
         // That the time is up is an answer like any other: nothing came.
@@ -217,6 +222,16 @@ impl Waiting {
             && let Some(publication) = outlet.pop_publication()
         {
             answer.publications.push(publication);
+        }
+        match close {
+            Some(close) if close.code == CloseCode::Disconnected => {
+                self.session.worker().counters.close(close.code);
+                if close.should_reconnect() {
+                    return Ok(());
+                }
+                Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, close.reason))
+            }
+            _ => Ok(()),
         }
     }
 }

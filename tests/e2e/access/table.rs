@@ -242,7 +242,12 @@ fn the_table_knows_every_url_and_transport_of_the_broker() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../broker/src");
     let mut urls = BTreeSet::new();
     for file in std::fs::read_dir(format!("{root}/http")).expect("the folder is there") {
-        let text = std::fs::read_to_string(file.expect("it can be listed").path()).expect("it can be read");
+        let path = file.expect("it can be listed").path();
+        // The calls of the administrator stand in a table of their own, in `calls::guard`.
+        if path.is_dir() {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).expect("it can be read");
         urls.extend(
             text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned),
         );

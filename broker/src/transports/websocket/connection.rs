@@ -133,12 +133,12 @@ impl Connection {
     fn leave(&mut self, close: &Close) {
         tracing::debug!(
             connection = self.session.connection(),
-            code = close.code.number(),
+            code = close.number(),
             reason = close.reason,
             "session closed"
         );
         self.counters().close(close.code);
-        if !close.code.should_reconnect() {
+        if !close.should_reconnect() {
             self.session.depart(Departure::Left);
         }
         self.begin_leaving(close.code == CloseCode::TooSlow);
@@ -299,7 +299,7 @@ fn close_frame(close: &Close) -> Vec<u8> {
         end -= 1;
     }
     let mut frame = vec![0x88, 2 + end as u8];
-    frame.extend_from_slice(&close.code.number().to_be_bytes());
+    frame.extend_from_slice(&close.number().to_be_bytes());
     frame.extend_from_slice(&close.reason.as_bytes()[..end]);
     frame
 }

@@ -5,6 +5,7 @@ use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Payload, json, msgpack};
 use tungstenite::Message;
 
 use crate::sessions::LiveSession;
+use crate::telemetry::Transport;
 
 /// How the messages of one WebSocket are read.
 pub(super) enum Dialect {
@@ -25,6 +26,14 @@ impl Dialect {
         match self {
             Dialect::Protocol(encoding) => *encoding,
             Dialect::Bare { .. } => Encoding::Bare,
+        }
+    }
+
+    /// What the session is connected over.
+    pub(super) fn transport(&self) -> Transport {
+        match self {
+            Dialect::Protocol(_) => Transport::WebSocket,
+            Dialect::Bare { .. } => Transport::Bare,
         }
     }
 

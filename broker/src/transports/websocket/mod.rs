@@ -24,7 +24,6 @@ use crate::auth::Admission;
 use crate::hub::{Keepalive, Link, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Guest, LiveSession, Worker};
-use crate::telemetry::Transport;
 use connection::Connection;
 use dialect::Dialect;
 
@@ -90,8 +89,7 @@ async fn start_when_upgraded(
     let Some((link, ahead)) = link_of(upgraded) else {
         return tracing::error!("a WebSocket was upgraded from something that is no connection of ours");
     };
-    let is_bare = matches!(dialect, Dialect::Bare { .. });
-    ticket.become_transport(if is_bare { Transport::Bare } else { Transport::WebSocket });
+    ticket.become_transport(dialect.transport());
     session.outlet().connect(link);
     let mut connection = Connection::new(session, dialect, readers, ticket);
     connection.begin(&ahead);
@@ -118,21 +116,23 @@ async fn begin(
     (admission, connection): (Admission, u64),
     bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
-    let encoding = dialect.encoding();
+    let (encoding, transport) = (dialect.encoding(), dialect.transport());
     let Some(bare) = bare else {
         return Ok(match admission {
             Admission::Missing => {
                 Ok(LiveSession::open_unknown(worker.clone(), outlet(worker, encoding), encoding, connection))
             }
             Admission::Open => {
-                Ok(open(worker, encoding, Guest { identity: Identity::Anonymous, connection }))
+                Ok(open(worker, encoding, Guest { identity: Identity::Anonymous, connection, transport }))
             }
-            Admission::Admitted(identity) => Ok(open(worker, encoding, Guest { identity, connection })),
+            Admission::Admitted(identity) => {
+                Ok(open(worker, encoding, Guest { identity, connection, transport }))
+            }
             Admission::Refused(refusal) => Err(refusal),
         });
     };
     let mut session = match admission.into_identity() {
-        Ok(identity) => open(worker, encoding, Guest { identity, connection }),
+        Ok(identity) => open(worker, encoding, Guest { identity, connection, transport }),
         Err(refusal) => return Ok(Err(refusal)),
     };
     match begin_bare(&mut session, bare).await {
@@ -150,7 +150,8 @@ fn is_about_access(refusal: &Refusal) -> bool {
 /// A session that may do nothing and is told why at once.
 fn refused_session(worker: &Rc<Worker>, dialect: &Dialect, refusal: Refusal) -> LiveSession {
     worker.counters.error(refusal.code);
-    let guest = Guest { identity: Identity::Anonymous, connection: worker.next_connection() };
+    let (connection, transport) = (worker.next_connection(), dialect.transport());
+    let guest = Guest { identity: Identity::Anonymous, connection, transport };
     let session = open(worker, dialect.encoding(), guest);
     let close = dialect::close_for(&refusal);
     session.outlet().want_close(Close { error: Some(refusal.code), ..close });

@@ -1,0 +1,68 @@
+//! `/api/v1/…`: what administrators and the application's back end see of the broker and do to its sessions.
+//!
+//! Everything here is for an admin key, or for everybody while the broker is open; [`admin_only`] sees to that for the whole
+//! router, so that no call can forget it. Errors are problems, as everywhere over HTTP.
+//!
+//! # How to add a call
+//!
+//! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add it to the table in
+//!    `tests/e2e/calls/guard.rs`, which holds that nobody but an administrator gets through.
+//! 2. Take names out of the path with [`SessionName`] or [`UserName`], which undo percent-encoding and answer by themselves
+//!    what cannot be one. Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
+//! 3. Reach sessions through `state.calls`. A session lives on its worker's thread and nothing of it can be sent away, so what
+//!    is sent is a closure, which is given the [`Worker`](crate::sessions::Worker) there and returns what can be sent back:
+//!    - [`Calls::ask_owner`](crate::sessions::Calls::ask_owner) asks the one worker that a connection belongs to.
+//!    - [`Calls::ask_all`](crate::sessions::Calls::ask_all) asks every worker and gathers the answers: the shape for
+//!      everything about a user, and for lists. For a page of sessions let each worker give the first `limit` after the
+//!      last one seen (`worker.roster.page(after, limit)`), then merge, sort by connection, and keep `limit`.
+//!
+//!    Both give up after five seconds, which is answered by 503. A closure must be quick
+//!    and never wait: it holds up its worker. What has no session in it, such as counters or topics, needs no call.
+//! 4. Answer with [`json_response`](super::body::json_response).
+
+mod disconnect;
+mod fields;
+mod name;
+mod sessions;
+
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use fields::Fields;
+use name::{SessionName, UserName};
+
+use super::{HttpState, unknown_method, unknown_path};
+use crate::auth::Admission;
+use crate::problem::Problem;
+
+/// Everything under `/api/v1`.
+pub(super) fn router() -> Router<HttpState> {
+    Router::new()
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{connection}", get(sessions::one))
+        .route("/sessions/{connection}/disconnect", post(disconnect::session))
+        .route("/users/{user}/disconnect", post(disconnect::user))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(admin_only))
+}
+
+/// Lets nobody pass who may not see and change what is the administrator's.
+async fn admin_only(
+    Extension(admission): Extension<Admission>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    admission.check_admin()?;
+    Ok(next.run(request).await)
+}
+
+/// How many sessions a call has had its effect on.
+#[derive(Serialize)]
+struct Affected {
+    sessions: usize,
+}

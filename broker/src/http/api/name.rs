@@ -1,0 +1,56 @@
+//! Names in the paths of calls: of sessions and of users.
+
+use axum::extract::{FromRequestParts, Path};
+use fanwire_protocol::ErrorCode;
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::problem::Problem;
+
+/// The session that a path names, by the broker's name for its connection.
+pub(super) struct SessionName(pub(super) u64);
+
+/// The user that a path names.
+pub(super) struct UserName(pub(super) String);
+
+impl SessionName {
+    /// The answer to whoever names a session that is not there.
+    pub(super) fn unknown(name: &str) -> Problem {
+        let detail = format!(
+            "there is no session '{}': it has ended, or never was; /api/v1/sessions lists those there are",
+            name.escape_debug().take(100).collect::<String>()
+        );
+        Problem::new(StatusCode::NOT_FOUND, ErrorCode::BadFrame, detail)
+    }
+
+    /// The same for this one.
+    pub(super) fn is_unknown(&self) -> Problem {
+        Self::unknown(&format!("{:x}", self.0))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = segment(parts, state).await?;
+        // A name is what the broker wrote, letter by letter; anything else names nothing.
+        let number = u64::from_str_radix(&name, 16).ok().filter(|number| format!("{number:x}") == name);
+        number.map(Self).ok_or_else(|| Self::unknown(&name))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for UserName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        segment(parts, state).await.map(Self)
+    }
+}
+
+/// The one segment of the path that is a name, percent-encoding undone.
+async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
+    let path = Path::<String>::from_request_parts(parts, state).await;
+    path.map(|Path(name)| name)
+        .map_err(|_| Problem::bad_request("the name in the path is not UTF-8 once percent-decoded"))
+}

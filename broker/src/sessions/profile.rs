@@ -1,0 +1,117 @@
+//! What a worker knows of each of its sessions while their tasks own everything else.
+//!
+//! It is shared between the session and the worker's roster, on one thread. It decides nothing: it is what operators and the
+//! application are shown, and the way to reach the session.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fanwire_core::Close;
+use fanwire_protocol::Pattern;
+
+use crate::clock;
+use crate::hub::Outlet;
+use crate::telemetry::Transport;
+
+/// One session as its worker sees it.
+pub(crate) struct Profile {
+    connection: u64,
+    transport: Transport,
+    opened_ms: u64,
+    user: RefCell<Option<Arc<str>>>,
+    name: RefCell<Option<Box<str>>>,
+    subscriptions: RefCell<Vec<Pattern>>,
+    outlet: Rc<Outlet>,
+}
+
+impl Profile {
+    /// A session that begins now, without subscriptions.
+    pub(super) fn new(
+        connection: u64,
+        transport: Transport,
+        user: Option<Arc<str>>,
+        outlet: Rc<Outlet>,
+    ) -> Self {
+        Self {
+            connection,
+            transport,
+            opened_ms: clock::unix_ms(),
+            user: RefCell::new(user),
+            name: RefCell::default(),
+            subscriptions: RefCell::default(),
+            outlet,
+        }
+    }
+
+    /// The broker's number for the connection.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// What it is connected over.
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// When it began, in milliseconds since 1970.
+    pub(crate) fn opened_ms(&self) -> u64 {
+        self.opened_ms
+    }
+
+    /// Whose it is, where that is known.
+    pub(crate) fn user(&self) -> Option<Arc<str>> {
+        self.user.borrow().clone()
+    }
+
+    /// The name the client gave itself.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.name.borrow().as_deref().map(str::to_owned)
+    }
+
+    /// What it is subscribed to, in no order.
+    pub(crate) fn subscriptions(&self) -> Vec<Pattern> {
+        self.subscriptions.borrow().clone()
+    }
+
+    /// How many subscriptions it holds.
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.subscriptions.borrow().len()
+    }
+
+    /// Where its deliveries go.
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.outlet
+    }
+
+    /// Asks for the session to be closed. `false` if it is on its way out already.
+    pub(crate) fn disconnect(&self, close: &Close) -> bool {
+        let is_open = !self.outlet.is_closing();
+        self.outlet.want_close(close.clone());
+        is_open
+    }
+
+    pub(super) fn identify(&self, user: Option<Arc<str>>) {
+        *self.user.borrow_mut() = user;
+    }
+
+    pub(super) fn rename(&self, name: Option<&str>) {
+        *self.name.borrow_mut() = name.map(Box::from);
+    }
+
+    pub(super) fn subscribed(&self, pattern: Pattern) {
+        self.subscriptions.borrow_mut().push(pattern);
+    }
+
+    /// Forgets all subscriptions, at the end of the session.
+    pub(super) fn end(&self) {
+        self.subscriptions.take();
+    }
+
+    pub(super) fn unsubscribed(&self, pattern: &Pattern) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        if let Some(index) = subscriptions.iter().position(|known| known == pattern) {
+            subscriptions.swap_remove(index);
+        }
+    }
+}

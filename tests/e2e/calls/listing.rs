@@ -1,0 +1,72 @@
+//! Sessions as they are listed: all of them, page by page, whichever worker has them.
+
+use std::collections::BTreeSet;
+
+use fanwire_tests::Events;
+use serde_json::{Value, json};
+
+use super::{call, guarded_broker, session_of};
+
+#[test]
+fn every_session_of_every_worker_is_listed_once() {
+    let broker = guarded_broker("");
+    let sessions: Vec<_> = (0..7).map(|number| session_of(&broker, &format!("user-{number}"))).collect();
+    let (mut seen, mut path) = (Vec::new(), "/sessions?limit=2".to_owned());
+    loop {
+        let page = call(&broker, "GET", &path, &Value::Null).json();
+        assert_eq!(page["total"], 7, "{page}");
+        let listed = page["sessions"].as_array().expect("a list");
+        assert!((1..=2).contains(&listed.len()), "{page}");
+        seen.extend(listed.iter().map(|session| session["connection"].as_str().expect("a name").to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/sessions?limit=2&after={next}");
+    }
+    let expected: BTreeSet<&String> = sessions.iter().map(|(_, connection)| connection).collect();
+    assert_eq!(seen.len(), 7);
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn one_session_is_shown_with_what_it_is_subscribed_to() {
+    let broker = guarded_broker("");
+    let (mut socket, connection) = session_of(&broker, "ann");
+    socket.ask(&json!({"type": "subscribe", "id": 2, "topic": "b.1"}));
+    socket.ask(&json!({"type": "subscribe", "id": 3, "topic": "a.*"}));
+    socket.ask(&json!({"type": "subscribe", "id": 4, "topic": "gone"}));
+    socket.ask(&json!({"type": "unsubscribe", "id": 5, "topic": "gone"}));
+    let shown = call(&broker, "GET", &format!("/sessions/{connection}"), &Value::Null).json();
+    assert_eq!(shown["connection"], connection.as_str(), "{shown}");
+    assert_eq!(
+        (&shown["user"], &shown["name"], &shown["transport"]),
+        (&json!("ann"), &json!("tab"), &json!("ws"))
+    );
+    assert_eq!((&shown["topics"], &shown["subscriptions"]), (&json!(["a.*", "b.1"]), &json!(2)), "{shown}");
+    assert!(shown["opened"].as_u64().is_some_and(|opened| opened > 1_600_000_000_000), "{shown}");
+    drop(socket);
+    fanwire_tests::eventually("the session is gone", || {
+        let answer = call(&broker, "GET", &format!("/sessions/{connection}"), &Value::Null);
+        (answer.status == 404).then_some(())
+    });
+}
+
+#[test]
+fn streams_are_sessions_too() {
+    let broker = guarded_broker("");
+    let token = fanwire_tests::token_for("ann", &[], &["a"]);
+    let _stream = Events::open(broker.address(), "/topics/a", &format!("Authorization: Bearer {token}\r\n"));
+    let page = call(&broker, "GET", "/sessions", &Value::Null).json();
+    assert_eq!(page["sessions"][0]["transport"], "sse", "{page}");
+    assert_eq!(page["sessions"][0]["user"], "ann", "{page}");
+}
+
+#[test]
+fn what_is_asked_for_badly_is_said() {
+    let broker = guarded_broker("");
+    for (query, name) in
+        [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("after=zz", "after")]
+    {
+        let answer = call(&broker, "GET", &format!("/sessions?{query}"), &Value::Null);
+        answer.check_problem(400, "bad_frame");
+        assert!(answer.text().contains(name), "{}", answer.text());
+    }
+}
