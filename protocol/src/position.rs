@@ -1,21 +1,37 @@
 //! Where a publication stands in its topic.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 /// Names one unbroken numbering of a topic's publications; positions of different epochs say nothing of each other.
 ///
 /// On the wire an epoch is opaque text. The broker writes lower-case hexadecimal; text from elsewhere is accepted and
 /// becomes [`Epoch::FOREIGN`], which is the epoch of no topic.
+///
+/// Kept as its number with the highest bit turned round, so that zero is free to stand for no position at all: the one number
+/// that would be zero is no epoch's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Epoch(u64);
+pub struct Epoch(NonZeroU64);
+
+/// The number that is no epoch's.
+const LEFT_OUT: u64 = 1 << 63;
 
 impl Epoch {
     /// The epoch of no topic: what text becomes that no broker of this kind has written.
-    pub const FOREIGN: Epoch = Epoch(0);
+    pub const FOREIGN: Epoch =
+        Epoch(NonZeroU64::new(LEFT_OUT).expect("the number is a constant other than zero"));
 
-    /// Makes an epoch from a random number; zero is taken for one, so that no topic's epoch is ever foreign.
+    /// Makes an epoch from a random number; zero and the number left out are taken for one, so that no topic's epoch is ever
+    /// foreign.
     pub fn from_random(random: u64) -> Self {
-        Self(random.max(1))
+        match Self::from_number(random) {
+            Self::FOREIGN => Self::from_number(1),
+            epoch => epoch,
+        }
+    }
+
+    fn from_number(number: u64) -> Self {
+        NonZeroU64::new(number ^ LEFT_OUT).map_or(Self::FOREIGN, Self)
     }
 
     /// Reads an epoch as written on the wire. Text that is not an epoch of this broker's kind is [`Epoch::FOREIGN`].
@@ -25,24 +41,24 @@ impl Epoch {
             && !text.starts_with('0')
             && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         let number = if canonical { u64::from_str_radix(text, 16).unwrap_or(0) } else { 0 };
-        Self(number)
+        Self::from_number(number)
     }
 
     /// The number behind the text, for compact encodings.
     pub fn number(self) -> u64 {
-        self.0
+        self.0.get() ^ LEFT_OUT
     }
 }
 
 impl fmt::Display for Epoch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:x}", self.0)
+        write!(formatter, "{:x}", self.number())
     }
 }
 
 impl fmt::Debug for Epoch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Epoch({:x})", self.0)
+        write!(formatter, "Epoch({:x})", self.number())
     }
 }
 
@@ -69,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_epoch_survives_the_wire() {
-        for number in [1, 0xabc, u64::MAX] {
+        for number in [1, 0xabc, LEFT_OUT - 1, LEFT_OUT + 1, u64::MAX] {
             let epoch = Epoch::from_random(number);
             assert_eq!(Epoch::from_wire(&epoch.to_string()), epoch);
         }
@@ -77,10 +93,17 @@ mod tests {
 
     #[test]
     fn text_no_broker_wrote_is_the_epoch_of_no_topic() {
-        for text in ["", "0", "01", "xyz", "ABC", "-1", "+1", "11112222333344445", "é"] {
+        for text in ["", "0", "01", "xyz", "ABC", "-1", "+1", "11112222333344445", "8000000000000000", "é"] {
             assert_eq!(Epoch::from_wire(text), Epoch::FOREIGN, "{text:?}");
         }
-        assert_ne!(Epoch::from_random(0), Epoch::FOREIGN);
+        for number in [0, LEFT_OUT] {
+            assert_ne!(Epoch::from_random(number), Epoch::FOREIGN);
+        }
+    }
+
+    #[test]
+    fn no_position_takes_no_more_room_than_one() {
+        assert_eq!(size_of::<Option<Position>>(), size_of::<Position>());
     }
 
     #[test]

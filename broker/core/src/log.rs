@@ -1,11 +1,13 @@
 //! The log of one topic: its positions and what it still holds of its past.
 
-use std::collections::VecDeque;
+mod entries;
+
 use std::sync::Arc;
 
 use fanwire_protocol::{Epoch, Message, Place, Position, Topic};
 
 use crate::{HistoryLimits, Publication, Publish};
+use entries::Entries;
 
 /// The numbering of one topic and the publications still held.
 ///
@@ -25,9 +27,7 @@ pub struct TopicLog {
     /// at the floor was accepted. What was published before the log began had another epoch, and is not known here.
     whole_from_ts: u64,
     bytes: usize,
-    /// When the oldest publication held was accepted; kept here so that most appends need not touch it.
-    oldest_us: u64,
-    entries: VecDeque<Arc<Publication>>,
+    entries: Entries,
 }
 
 /// What somebody missed who comes back.
@@ -77,8 +77,7 @@ impl TopicLog {
             newest_ts: began_ts,
             whole_from_ts: began_ts,
             bytes: 0,
-            oldest_us: u64::MAX,
-            entries: VecDeque::new(),
+            entries: Entries::Few(None),
         }
     }
 
@@ -94,7 +93,7 @@ impl TopicLog {
 
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == 0
     }
 
     /// The memory accounted for what is held, in bytes.
@@ -173,8 +172,11 @@ impl TopicLog {
     }
 
     fn hold(&mut self, publication: Arc<Publication>, limits: &HistoryLimits, now_us: u64) {
+        // The oldest goes first, so that a topic that keeps one publication never has to make room for two.
+        while self.entries.len() >= limits.messages {
+            self.forget_oldest();
+        }
         self.bytes += publication.cost();
-        self.oldest_us = self.oldest_us.min(now_us);
         self.entries.push_back(publication);
         self.trim(limits, now_us);
     }
@@ -182,26 +184,23 @@ impl TopicLog {
     /// Lets go of what `limits` no longer allow.
     pub fn trim(&mut self, limits: &HistoryLimits, now_us: u64) {
         let too_old_us = now_us.saturating_sub(limits.ttl_ms.saturating_mul(1000));
-        while self.oldest_us < too_old_us
-            || self.entries.len() > limits.messages
-            || (self.bytes > limits.bytes && !self.entries.is_empty())
+        while let Some(oldest) = self.entries.front()
+            && (oldest.accepted_us < too_old_us
+                || self.entries.len() > limits.messages
+                || self.bytes > limits.bytes)
         {
             self.forget_oldest();
         }
-        // A burst must not pin its high-water mark for ever; a quarter in use is the usual point to give back.
-        if self.entries.capacity() > 16 && self.entries.len() * 4 < self.entries.capacity() {
-            self.entries.shrink_to(self.entries.len() * 2);
-        }
+        self.entries.give_back();
     }
 
     /// Lets go of everything held. Positions stay as they are: whoever needs what is gone will be told of the loss.
     pub fn clear(&mut self) {
-        if !self.entries.is_empty() {
+        if !self.is_empty() {
             self.lose_through(self.head, self.newest_ts);
         }
         self.bytes = 0;
-        self.oldest_us = u64::MAX;
-        self.entries = VecDeque::new();
+        self.entries = Entries::Few(None);
     }
 
     /// Notes that something at `offset`, accepted at `ts`, is not held any more. What is held before it, because the rule
@@ -218,7 +217,6 @@ impl TopicLog {
             self.lose_through(oldest.offset, oldest.message.ts.unwrap_or(self.newest_ts));
             self.bytes -= oldest.cost();
         }
-        self.oldest_us = self.entries.front().map_or(u64::MAX, |oldest| oldest.accepted_us);
     }
 
     /// Whether everything after `position` is still held.
@@ -259,13 +257,13 @@ impl TopicLog {
             Place::After(_) => (0, false),
             Place::Moment(moment) => (self.index_at(moment), self.holds_all_from(place)),
         };
-        Missed { publications: self.entries.range(start..).cloned().collect(), recovered }
+        Missed { publications: self.entries.range(start, self.len()).cloned().collect(), recovered }
     }
 
     /// The newest `count` publications, oldest first.
     pub fn last(&self, count: usize) -> Vec<Arc<Publication>> {
         let start = self.entries.len().saturating_sub(count);
-        self.entries.range(start..).cloned().collect()
+        self.entries.range(start, self.len()).cloned().collect()
     }
 
     /// At most `limit` publications after `since`, oldest first.
@@ -289,7 +287,7 @@ impl TopicLog {
             Place::After(_) => (self.entries.len(), true),
             Place::Moment(moment) => (self.index_at(moment), moment < self.whole_from_ts),
         };
-        let publications: Vec<_> = self.entries.range(..end).rev().take(limit).cloned().collect();
+        let publications: Vec<_> = self.entries.range(0, end).rev().take(limit).cloned().collect();
         Page { more: end > publications.len(), publications, gap }
     }
 }

@@ -1,5 +1,7 @@
 //! Rules: the policy of all topics matching a pattern, first match wins.
 
+use std::sync::Arc;
+
 use fanwire_protocol::Topic;
 
 use crate::{Access, HistoryLimits, Rate, RulePattern};
@@ -56,16 +58,26 @@ pub struct Rule {
 }
 
 /// All rules, in the order of the configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
+    /// The rules' policies in the same order, and at the end that of topics without a rule, to be shared by all topics.
+    policies: Vec<Arc<TopicPolicy>>,
     unruled: Access,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(Vec::new(), Access::default())
+    }
 }
 
 impl Rules {
     /// Takes rules in the order in which they are asked, and who may do what no rule speaks of.
     pub fn new(rules: Vec<Rule>, unruled: Access) -> Self {
-        Self { rules, unruled }
+        let policies =
+            rules.iter().map(|rule| rule.policy).chain([TopicPolicy::DEFAULT]).map(Arc::new).collect();
+        Self { rules, policies, unruled }
     }
 
     /// Whether any rule limits how many publications a topic takes.
@@ -75,8 +87,13 @@ impl Rules {
 
     /// What holds for `topic`: the first matching rule's word, else [`TopicPolicy::DEFAULT`].
     pub fn policy_of(&self, topic: &Topic) -> TopicPolicy {
-        let rule = self.rules.iter().find(|rule| rule.pattern.every_user().matches(topic));
-        rule.map_or(TopicPolicy::DEFAULT, |rule| rule.policy)
+        **self.shared_policy_of(topic)
+    }
+
+    /// The same, to be held by many topics.
+    pub fn shared_policy_of(&self, topic: &Topic) -> &Arc<TopicPolicy> {
+        let rule = self.rules.iter().position(|rule| rule.pattern.every_user().matches(topic));
+        &self.policies[rule.unwrap_or(self.rules.len())]
     }
 
     /// The rules in the order in which they are asked.

@@ -40,22 +40,22 @@ impl PatternInterest {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Brings `counts`, what a topic knows as of generation `as_of`, up to date: how many subscriptions of each
-    /// worker match `topic`.
-    pub(super) fn refresh(&self, topic: &Topic, as_of: &mut u64, counts: &mut Vec<u32>) {
+    /// How many subscriptions of each worker match `topic`, empty if none does; `None` if nothing has changed since
+    /// generation `as_of`, which is brought up to date.
+    pub(super) fn counts(&self, topic: &Topic, as_of: &mut u64) -> Option<Vec<u32>> {
         let generation = self.generation.load(Ordering::Acquire);
         if generation == *as_of {
-            return;
+            return None;
         }
         let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
-        counts.clear();
+        let mut counts = Vec::new();
         tree.for_each_match(topic, |matching| {
             counts.resize(self.workers, 0);
             for (count, more) in counts.iter_mut().zip(matching) {
                 *count += more;
             }
         });
-        counts.shrink_to_fit();
         *as_of = generation;
+        Some(counts)
     }
 }

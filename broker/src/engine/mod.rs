@@ -5,6 +5,7 @@
 //!
 //! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
 
+mod index;
 mod interest;
 mod present;
 mod stored;
@@ -15,31 +16,27 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use dashmap::DashMap;
 use fanwire_core::{
     Departure, HistoryLimits, Missed, Page, Presentee, Publication, Publish, Rate, Refusal, Rules, Start,
     TopicPolicy,
 };
 use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
-use foldhash::fast::RandomState;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
 use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::Shared;
+use index::TopicIndex;
 use interest::PatternInterest;
 use present::Expected;
 use topic::{Appended, TopicState};
 
 pub(crate) use stored::Resumed;
 
-/// Shards of the topic index. Many, so that walking over one to tidy it up is short.
-const SHARDS: usize = 256;
-
 /// All topics of the broker, shared by all workers.
 pub(crate) struct Engine {
-    topics: DashMap<Topic, Arc<TopicState>, RandomState>,
+    topics: TopicIndex,
     patterns: PatternInterest,
     inboxes: Vec<Arc<Inbox>>,
     pressure: Arc<Pressure>,
@@ -131,7 +128,7 @@ impl Engine {
         presence_grace: Duration,
     ) -> Self {
         Self {
-            topics: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            topics: TopicIndex::new(),
             patterns: PatternInterest::new(inboxes.len()),
             inboxes,
             pressure,
@@ -296,24 +293,24 @@ impl Engine {
     pub(crate) fn tidy(&self) {
         let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
         let mut idle = Vec::new();
-        for entry in &self.topics {
-            let mut topic = entry.value().lock();
+        self.topics.for_each(|state| {
+            let mut topic = state.lock();
             let before = topic.held();
             topic.trim(now_us);
             self.released(before, topic.held());
             if topic.is_idle(now_ms) {
-                idle.push(entry.key().clone());
+                idle.push(state.name().clone());
             }
-        }
+        });
         for name in idle {
-            let retired = self.topics.remove_if(&name, |_, state| {
+            let is_gone = self.topics.remove_if(&name, |state| {
                 let mut topic = state.lock();
                 let before = topic.held();
                 let retires = topic.retire(now_ms);
                 self.released(before, topic.held());
                 retires
             });
-            if retired.is_some() {
+            if is_gone {
                 self.counters.topics.fetch_sub(1, Ordering::Relaxed);
             }
         }
@@ -326,12 +323,12 @@ impl Engine {
             return;
         }
         let mut by_age: Vec<(u64, Topic)> = Vec::new();
-        for entry in &self.topics {
-            let topic = entry.value().lock();
+        self.topics.for_each(|state| {
+            let topic = state.lock();
             if !topic.log().is_empty() {
-                by_age.push((topic.used_us(), entry.key().clone()));
+                by_age.push((topic.used_us(), state.name().clone()));
             }
-        }
+        });
         by_age.sort_unstable_by_key(|(used_us, _)| *used_us);
         for (_, name) in by_age {
             if self.history_bytes() <= goal {
@@ -373,7 +370,7 @@ impl Engine {
     }
 
     fn find(&self, name: &Topic) -> Option<Arc<TopicState>> {
-        self.topics.get(name).map(|entry| entry.value().clone())
+        self.topics.find(name)
     }
 
     /// Like [`Engine::with_topic`], but lets go of what is too old first, so that nobody is shown it.
@@ -399,14 +396,14 @@ impl Engine {
     }
 
     fn create(&self, name: &Topic) -> Arc<TopicState> {
-        let entry = self.topics.entry(name.clone()).or_insert_with(|| {
+        let epoch = Epoch::from_random(fastrand::u64(..) >> 16);
+        let new = TopicState::new(name.clone(), epoch, self.shared_policy_of(name));
+        self.topics.find_or_add(new, |new| {
             self.counters.topics.fetch_add(1, Ordering::Relaxed);
-            // Asked under the lock of the shard, so that no topic is made by rules that have just been changed: whoever
+            // Asked again under the lock of the shard, so that no topic is made by rules that have just been changed: whoever
             // changes them walks over every shard afterwards.
-            let policy = self.policy_of(name);
-            Arc::new(TopicState::new(name.clone(), Epoch::from_random(fastrand::u64(..) >> 16), policy))
-        });
-        entry.value().clone()
+            new.lock().settle_policy(self.shared_policy_of(name));
+        })
     }
 
     /// The rules as they stand now.
@@ -418,13 +415,14 @@ impl Engine {
         self.rules.load().policy_of(name)
     }
 
+    fn shared_policy_of(&self, name: &Topic) -> Arc<TopicPolicy> {
+        self.rules.load().shared_policy_of(name).clone()
+    }
+
     /// Lets other rules hold from now on, for the topics that are there already too.
     pub(crate) fn change_rules(&self, rules: Rules) {
         self.rules.store(Arc::new(rules));
-        for entry in &self.topics {
-            let policy = self.policy_of(entry.key());
-            entry.value().lock().change_policy(policy);
-        }
+        self.topics.for_each(|state| state.lock().change_policy(self.shared_policy_of(state.name())));
         // What the new rules no longer keep goes now.
         self.tidy();
     }

@@ -30,21 +30,36 @@ pub(super) struct TopicState {
     inner: Mutex<Inner>,
 }
 
+/// What every topic has. There may be millions, so what most of them do not need stands behind one pointer each.
 struct Inner {
     log: TopicLog,
-    policy: TopicPolicy,
-    /// How many subscriptions each worker has to exactly this topic; empty until there is one.
-    listening: Vec<u32>,
-    /// How many pattern subscriptions of each worker match, as of `patterns_as_of`.
-    pattern_listening: Vec<u32>,
+    /// Shared by all topics of a rule.
+    policy: Arc<TopicPolicy>,
+    /// Who listens; nothing while nobody does.
+    listening: Option<Box<Listening>>,
     patterns_as_of: u64,
-    keys: Option<Box<RecentKeys>>,
-    /// What was taken of the policy's rate.
-    meter: Meter,
+    rare: Option<Box<Rare>>,
     used_us: u64,
     is_retired: bool,
     /// Of a durable topic, whether the log's numbering is that of the store. Until it is, nobody may be told of it.
     is_loaded: bool,
+}
+
+/// Who listens to a topic, by worker.
+#[derive(Default)]
+struct Listening {
+    /// How many subscriptions each worker has to exactly this topic; empty until there is one.
+    exactly: Vec<u32>,
+    /// How many pattern subscriptions of each worker match, as of `patterns_as_of`; empty if none does.
+    by_pattern: Vec<u32>,
+}
+
+/// What few topics have.
+#[derive(Default)]
+struct Rare {
+    keys: Option<Box<RecentKeys>>,
+    /// What was taken of the policy's rate.
+    meter: Meter,
     /// How many publications are on their way to the disk.
     commits_pending: u32,
     /// Who is there; nothing while nobody is.
@@ -64,20 +79,16 @@ pub(super) struct Appended {
 }
 
 impl TopicState {
-    pub(super) fn new(name: Topic, epoch: Epoch, policy: TopicPolicy) -> Self {
+    pub(super) fn new(name: Topic, epoch: Epoch, policy: Arc<TopicPolicy>) -> Self {
         let inner = Inner {
             log: TopicLog::new(epoch, clock::unix_ms()),
             policy,
-            listening: Vec::new(),
-            pattern_listening: Vec::new(),
+            listening: None,
             patterns_as_of: 0,
-            keys: None,
-            meter: Meter::default(),
+            rare: None,
             used_us: clock::monotonic_us(),
             is_retired: false,
             is_loaded: false,
-            commits_pending: 0,
-            presence: None,
         };
         Self { name, inner: Mutex::new(inner) }
     }
@@ -117,11 +128,12 @@ impl Locked<'_> {
         let key = publish.key.clone();
         let except = publish.except;
         let before = self.held();
-        let policy = self.0.policy;
-        let publication = self.0.log.append(publish, &state.name, &policy.history, clock::unix_ms(), now_us);
+        let inner = &mut *self.0;
+        let publication =
+            inner.log.append(publish, &state.name, &inner.policy.history, clock::unix_ms(), now_us);
         let position = self.0.log.head();
         if let Some(key) = key {
-            self.0.keys.get_or_insert_default().remember(&key, position, now_ms);
+            self.rare().keys.get_or_insert_default().remember(&key, position, now_ms);
         }
         self.deliver(publication, except, inboxes);
         self.appended(Accepted { position, is_duplicate: false, subscribers }, before)
@@ -138,7 +150,7 @@ impl Locked<'_> {
         inboxes: &[Arc<Inbox>],
     ) -> Appended {
         let Committed { position, ts, is_duplicate } = committed;
-        self.0.commits_pending -= 1;
+        self.rare().commits_pending -= 1;
         self.0.used_us = clock::monotonic_us();
         self.refresh_patterns(&state.name, patterns);
         let accepted = Accepted { position, is_duplicate, subscribers: self.subscribers() };
@@ -173,15 +185,20 @@ impl Locked<'_> {
         &self,
         inboxes: &'i [Arc<Inbox>],
     ) -> impl Iterator<Item = &'i Arc<Inbox>> {
-        let listens = |(worker, _): &(usize, &'i Arc<Inbox>)| {
-            listeners(&self.0.listening, *worker) + listeners(&self.0.pattern_listening, *worker) > 0
+        let listening = self.0.listening.as_deref();
+        let listens = move |(worker, _): &(usize, &'i Arc<Inbox>)| {
+            listening.is_some_and(|listening| listening.of(*worker) > 0)
         };
         inboxes.iter().enumerate().filter(listens).map(|(_, inbox)| inbox)
     }
 
     /// Who is there.
     pub(super) fn presence(&mut self) -> &mut Option<Box<Presence>> {
-        &mut self.0.presence
+        &mut self.rare().presence
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.0.rare.get_or_insert_default()
     }
 
     /// The memory held, in bytes and publications.
@@ -203,43 +220,50 @@ impl Locked<'_> {
     /// # Errors
     /// If the rate does not allow it yet: the rate, and after how many microseconds it will.
     pub(super) fn take_of_rate(&mut self, now_us: u64) -> Result<(), (Rate, u64)> {
-        self.0
-            .policy
-            .rate
-            .map_or(Ok(()), |rate| self.0.meter.take(rate, now_us).map_err(|wait_us| (rate, wait_us)))
+        let Some(rate) = self.0.policy.rate else { return Ok(()) };
+        self.rare().meter.take(rate, now_us).map_err(|wait_us| (rate, wait_us))
     }
 
     fn repeated(&mut self, key: Option<&str>, now_ms: u64) -> Option<fanwire_protocol::Position> {
-        self.0.keys.as_mut()?.position_of(key?, now_ms)
+        self.0.rare.as_mut()?.keys.as_mut()?.position_of(key?, now_ms)
     }
 
     /// Brings up to date who listens by a pattern to this topic, whose name is `name`.
     pub(super) fn refresh_patterns(&mut self, name: &Topic, patterns: &PatternInterest) {
         let inner = &mut *self.0;
-        patterns.refresh(name, &mut inner.patterns_as_of, &mut inner.pattern_listening);
+        let Some(by_pattern) = patterns.counts(name, &mut inner.patterns_as_of) else { return };
+        if !by_pattern.is_empty() || inner.listening.is_some() {
+            inner.listening.get_or_insert_default().by_pattern = by_pattern;
+            inner.listening.take_if(|listening| listening.is_over());
+        }
     }
 
     fn subscribers(&self) -> u64 {
-        self.0.listening.iter().chain(&self.0.pattern_listening).map(|count| u64::from(*count)).sum()
+        let Some(listening) = &self.0.listening else { return 0 };
+        listening.exactly.iter().chain(&listening.by_pattern).map(|count| u64::from(*count)).sum()
     }
 
     /// Notes that `worker`, one of `workers`, has one more subscription.
     pub(super) fn listen(&mut self, worker: usize, workers: usize) {
-        if self.0.listening.is_empty() {
-            self.0.listening = vec![0; workers];
+        let exactly = &mut self.0.listening.get_or_insert_default().exactly;
+        if exactly.is_empty() {
+            *exactly = vec![0; workers];
         }
-        self.0.listening[worker] += 1;
+        exactly[worker] += 1;
         self.0.used_us = clock::monotonic_us();
     }
 
     /// Notes that `worker` has one subscription less.
     pub(super) fn stop_listening(&mut self, worker: usize) {
-        if let Some(count) = self.0.listening.get_mut(worker) {
-            *count = count.saturating_sub(1);
+        if let Some(listening) = &mut self.0.listening {
+            if let Some(count) = listening.exactly.get_mut(worker) {
+                *count = count.saturating_sub(1);
+            }
+            if listening.exactly.iter().all(|count| *count == 0) {
+                listening.exactly = Vec::new();
+            }
         }
-        if self.0.listening.iter().all(|count| *count == 0) {
-            self.0.listening = Vec::new();
-        }
+        self.0.listening.take_if(|listening| listening.is_over());
         self.0.used_us = clock::monotonic_us();
     }
 
@@ -250,13 +274,20 @@ impl Locked<'_> {
 
     /// Lets another policy hold from now on. A topic that is in use stays as durable as it was: its positions could not
     /// stay what they are otherwise.
-    pub(super) fn change_policy(&mut self, policy: TopicPolicy) {
-        self.0.policy = TopicPolicy { durable: self.0.policy.durable, ..policy };
+    pub(super) fn change_policy(&mut self, policy: Arc<TopicPolicy>) {
+        let durable = self.0.policy.durable;
+        let is_as_durable = policy.durable == durable;
+        self.0.policy = if is_as_durable { policy } else { Arc::new(TopicPolicy { durable, ..*policy }) };
+    }
+
+    /// Decides what holds for a topic that nobody has found yet.
+    pub(super) fn settle_policy(&mut self, policy: Arc<TopicPolicy>) {
+        self.0.policy = policy;
     }
 
     /// What holds for the topic.
     pub(super) fn policy(&self) -> TopicPolicy {
-        self.0.policy
+        *self.0.policy
     }
 
     /// Whether the log's positions may be told to anybody.
@@ -278,12 +309,12 @@ impl Locked<'_> {
     /// Notes that a publication is on its way to the disk; the topic stays until [`Locked::append_committed`] or
     /// [`Locked::commit_failed`].
     pub(super) fn expect_commit(&mut self) {
-        self.0.commits_pending += 1;
+        self.rare().commits_pending += 1;
     }
 
     /// Notes that a publication did not reach the disk.
     pub(super) fn commit_failed(&mut self) {
-        self.0.commits_pending -= 1;
+        self.rare().commits_pending -= 1;
     }
 
     /// What is held in memory: all of the history, or of a durable topic's the newest part.
@@ -313,12 +344,10 @@ impl Locked<'_> {
     /// Whether nobody needs the topic: no subscriber, nothing held that is not on
     /// disk too or on its way there, no key remembered, and unused for a while.
     pub(super) fn is_idle(&mut self, now_ms: u64) -> bool {
-        self.0.listening.is_empty()
+        self.0.listening.as_ref().is_none_or(|listening| listening.exactly.is_empty())
             && (self.0.log.is_empty() || self.0.policy.durable)
-            && self.0.commits_pending == 0
-            && self.0.presence.is_none()
             && self.0.used_us / 1000 + LINGER_MS <= now_ms
-            && self.0.keys.as_mut().is_none_or(|keys| keys.is_empty(now_ms))
+            && self.0.rare.as_mut().is_none_or(|rare| rare.is_over(now_ms))
     }
 
     /// Marks an idle topic as gone, so that whoever has found it already looks for a new one. What it holds is on disk, too.
@@ -336,6 +365,35 @@ impl Locked<'_> {
     }
 }
 
-fn listeners(counts: &[u32], worker: usize) -> u32 {
-    counts.get(worker).copied().unwrap_or(0)
+impl Listening {
+    /// How many subscriptions of `worker` there are.
+    fn of(&self, worker: usize) -> u32 {
+        let of = |counts: &[u32]| counts.get(worker).copied().unwrap_or(0);
+        of(&self.exactly) + of(&self.by_pattern)
+    }
+
+    /// Whether nobody listens.
+    fn is_over(&self) -> bool {
+        self.exactly.is_empty() && self.by_pattern.is_empty()
+    }
+}
+
+impl Rare {
+    /// Whether the topic can do without.
+    fn is_over(&mut self, now_ms: u64) -> bool {
+        self.commits_pending == 0
+            && self.presence.is_none()
+            && self.keys.as_mut().is_none_or(|keys| keys.is_empty(now_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_nobody_listens_to_is_small() {
+        // With the counters of an `Arc` and the allocator's word, 160 bytes.
+        assert!(size_of::<TopicState>() <= 136, "{}", size_of::<TopicState>());
+    }
 }
