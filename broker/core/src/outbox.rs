@@ -1,4 +1,4 @@
-//! The outbox: what waits to be written to one session, bounded in bytes.
+//! The outbox: what waits to be written to one session, bounded in bytes and thereby in pieces.
 //!
 //! What happens when it is full is the topic's policy: [`Outbox::push`] for those that cut slow sessions off,
 //! [`Outbox::push_or_skip`] and [`Outbox::push_latest`] for those that would rather skip.
@@ -18,6 +18,13 @@ pub const SLICES_MAX: usize = 16;
 
 /// How many bytes of a replay are encoded ahead of the socket.
 const REPLAY_AHEAD_BYTES: usize = 64 * 1024;
+
+/// What one piece costs at least, in bytes, however short it is: its place in the queue, and its share of an allocation. With it,
+/// the bound in bytes is one on the number of pieces, too.
+const PIECE_BYTES: usize = 128;
+
+/// So many pieces an outbox may always hold.
+const PIECES_MIN: usize = 64;
 
 /// What waits for one session, in the order in which it must go out.
 ///
@@ -109,7 +116,15 @@ impl Outbox {
     }
 
     fn is_full_for(&self, delivery: &Delivery) -> bool {
-        self.bytes > 0 && self.bytes + delivery.bytes() > self.bytes_max
+        self.bytes > 0 && !self.has_room_for(delivery.bytes())
+    }
+
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= self.bytes_max && self.queue.len() < self.pieces_max()
+    }
+
+    fn pieces_max(&self) -> usize {
+        PIECES_MIN.max(self.bytes_max / PIECE_BYTES)
     }
 
     fn append(&mut self, delivery: Delivery) {
@@ -141,6 +156,7 @@ impl Outbox {
         if self.queue.is_empty() {
             return self.push_or_skip(topic, delivery);
         }
+        let pieces_max = self.pieces_max();
         let skipped = self.skipped.get_or_insert_default();
         let mut missed = delivery.count() - newest.count();
         let bytes = newest.bytes();
@@ -149,7 +165,7 @@ impl Outbox {
             self.bytes -= waiting.bytes();
             self.bytes += bytes;
             *waiting = newest;
-        } else if self.bytes + bytes > self.bytes_max {
+        } else if self.bytes + bytes > self.bytes_max || self.queue.len() >= pieces_max {
             missed += newest.count();
         } else {
             self.bytes += bytes;
@@ -211,7 +227,7 @@ impl Outbox {
 
     /// Whether so much waits that the session should not be read from until some of it is gone.
     pub fn is_over(&self) -> bool {
-        self.bytes > self.bytes_max / 2 || self.is_replaying()
+        self.bytes > self.bytes_max / 2 || self.queue.len() > self.pieces_max() / 2 || self.is_replaying()
     }
 
     /// Fills `slices` with what to write next and returns how many were filled.
@@ -333,140 +349,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use fanwire_protocol::{Epoch, Message, Payload, Position};
-
-    use super::*;
-
-    fn chunk(text: &'static str) -> Delivery {
-        Delivery::Chunk(Bytes::from_static(text.as_bytes()), 1)
-    }
-
-    fn publication(offset: u64) -> Arc<Publication> {
-        let position = Some(Position { epoch: Epoch::from_random(1), offset });
-        let topic = "t".parse().unwrap();
-        let message =
-            Message { topic, payload: Payload::text(offset.to_string()), position, ts: None, from: None };
-        Arc::new(Publication { message, offset, accepted_us: 0 })
-    }
-
-    /// Writes out all that waits, at most `step` bytes at a time.
-    fn drain(outbox: &mut Outbox, step: usize) -> String {
-        let mut out = Vec::new();
-        while !outbox.is_empty() {
-            let mut slices = std::array::from_fn(|_| IoSlice::new(&[]));
-            let count = outbox.fill(&mut slices);
-            let bytes: Vec<u8> =
-                slices[..count].iter().flat_map(|slice| slice.iter().copied()).take(step).collect();
-            outbox.advance(bytes.len());
-            out.extend(bytes);
-        }
-        assert_eq!(outbox.bytes(), 0);
-        String::from_utf8_lossy(&out).into_owned()
-    }
-
-    #[test]
-    fn everything_goes_out_in_order_however_it_is_cut() {
-        for step in [1, 2, 3, 100] {
-            let mut outbox = Outbox::new(Encoding::Sse, 1_000);
-            outbox.push_own(Bytes::from_static(b"hello;"));
-            outbox.push_replay(vec![publication(1), publication(2)]);
-            outbox.push(chunk("live;")).unwrap();
-            assert_eq!(drain(&mut outbox, step), "hello;id: 1:1\ndata: 1\n\nid: 1:2\ndata: 2\n\nlive;");
-        }
-    }
-
-    #[test]
-    fn the_bound_holds_and_an_empty_outbox_takes_any_message() {
-        let mut outbox = Outbox::new(Encoding::Bare, 4);
-        outbox.push(chunk("longer than four")).unwrap();
-        assert_eq!(outbox.push(chunk("x")), Err(OutboxFull));
-        assert_eq!(drain(&mut outbox, 100), "longer than four");
-        outbox.push(chunk("ab")).unwrap();
-        outbox.push(chunk("cd")).unwrap();
-        assert_eq!(outbox.push(chunk("e")), Err(OutboxFull));
-        assert_eq!(drain(&mut outbox, 100), "abcd");
-    }
-
-    #[test]
-    fn clearing_never_cuts_a_chunk_in_two() {
-        let mut outbox = Outbox::new(Encoding::Bare, 100);
-        outbox.push(chunk("abc")).unwrap();
-        outbox.push(chunk("def")).unwrap();
-        outbox.advance(1);
-        outbox.clear_unbegun();
-        outbox.push_own(Bytes::from_static(b"!"));
-        assert_eq!(drain(&mut outbox, 100), "bc!");
-        outbox.push(chunk("abc")).unwrap();
-        outbox.clear_unbegun();
-        assert_eq!((outbox.bytes(), outbox.is_empty()), (0, true));
-    }
-
-    #[test]
-    fn a_long_replay_is_encoded_piece_by_piece() {
-        let mut outbox = Outbox::new(Encoding::Json, 100);
-        outbox.push_replay((1..=10_000).map(publication).collect());
-        let first = outbox.pop_chunk().unwrap();
-        assert!((REPLAY_AHEAD_BYTES..2 * REPLAY_AHEAD_BYTES).contains(&first.len()), "{} bytes", first.len());
-        assert!(outbox.is_replaying());
-    }
-
-    fn topic(name: &str) -> Topic {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn what_is_skipped_is_told_before_the_next_of_the_topic_or_when_all_is_written() {
-        let mut outbox = Outbox::new(Encoding::Sse, 6);
-        let (a, b) = (topic("a"), topic("b"));
-        assert_eq!(outbox.push_or_skip(&a, chunk("first;")), 0);
-        assert_eq!(outbox.push_or_skip(&a, chunk("lost;")), 1);
-        assert_eq!(outbox.push_or_skip(&b, chunk("lost;")), 1);
-        outbox.advance(4);
-        assert_eq!(outbox.push_or_skip(&a, chunk("a;")), 0);
-        let gap = |topic: &str| format!("event: gap\ndata: {{\"topic\":\"{topic}\",\"missed\":1}}\n\n");
-        assert_eq!(drain(&mut outbox, 100), format!("t;{}a;{}", gap("a"), gap("b")));
-        assert!(outbox.skipped.is_none());
-    }
-
-    #[test]
-    fn of_a_topic_only_the_newest_waits() {
-        let mut outbox = Outbox::new(Encoding::Sse, 100);
-        let (a, b) = (topic("a"), topic("b"));
-        let mut push = |topic, text| outbox.push_latest(topic, chunk(text), chunk(text));
-        assert_eq!(push(&a, "a1;"), 0, "who keeps up gets all");
-        assert_eq!(push(&a, "a2;"), 0);
-        assert_eq!(push(&b, "b1;"), 0);
-        assert_eq!(push(&a, "a3;"), 1);
-        assert_eq!(push(&a, "a4;"), 1);
-        assert_eq!(outbox.bytes(), 9);
-        let gap = "event: gap\ndata: {\"topic\":\"a\",\"missed\":2}\n\n";
-        assert_eq!(drain(&mut outbox, 100), format!("a1;{gap}a4;b1;"));
-        assert!(outbox.skipped.is_none());
-    }
-
-    #[test]
-    fn what_is_being_written_is_not_replaced() {
-        let mut outbox = Outbox::new(Encoding::Sse, 100);
-        let a = topic("a");
-        outbox.push(chunk("x")).unwrap();
-        outbox.push_latest(&a, chunk("old;"), chunk("old;"));
-        outbox.advance(1);
-        let mut slices = std::array::from_fn(|_| IoSlice::new(&[]));
-        assert_eq!(outbox.fill(&mut slices), 1);
-        outbox.advance(1);
-        outbox.push_latest(&a, chunk("new;"), chunk("new;"));
-        assert_eq!(drain(&mut outbox, 100), "ld;new;");
-    }
-
-    #[test]
-    fn publications_are_handed_over_as_they_are() {
-        let mut outbox = Outbox::new(Encoding::Unshared, 10_000);
-        outbox.push_replay(vec![publication(1)]);
-        outbox.push(Delivery::Publications(vec![publication(2)])).unwrap();
-        let offsets: Vec<u64> =
-            std::iter::from_fn(|| outbox.pop_publication()).map(|held| held.offset).collect();
-        assert_eq!(offsets, [1, 2]);
-        assert_eq!(outbox.bytes(), 0);
-    }
-}
+mod tests;

@@ -16,12 +16,16 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections open at once from one address; 0 stands for no limit.
     pub connections_per_address_max: usize,
+    /// New connections from everywhere together; `None` stands for no limit.
+    pub connection_rate: Option<RateLimit>,
     /// New connections from one address; `None` stands for no limit.
     pub connection_rate_per_address: Option<RateLimit>,
     /// Connections at once that have not sent their first request yet.
     pub handshakes_max: usize,
     /// The longest message: one WebSocket message, one published body.
     pub message_bytes_max: usize,
+    /// Frames that one WebSocket message may come in.
+    pub fragments_per_message_max: usize,
     /// Publications of one session; `None` stands for no limit.
     pub publish_rate_per_session: Option<RateLimit>,
     /// What may wait to be written to one session before it counts as too slow.
@@ -67,9 +71,11 @@ impl Default for Limits {
         Self {
             connections_max: 100_000,
             connections_per_address_max: 0,
+            connection_rate: None,
             connection_rate_per_address: None,
             handshakes_max: 16_384,
             message_bytes_max: MIB,
+            fragments_per_message_max: 16_384,
             publish_rate_per_session: None,
             outbox_bytes_max: 4 * MIB,
             inbox_bytes_max: 64 * MIB,

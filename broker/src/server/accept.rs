@@ -68,6 +68,7 @@ impl Acceptor {
         let limits = GateLimits {
             total_max: limits.connections_max,
             per_network_max: limits.connections_per_address_max,
+            total_rate: limits.connection_rate.map(rate),
             arrival_rate: limits.connection_rate_per_address.map(rate),
         };
         Self { listener, gate: Gate::new(limits, counters.clone()), proxies, counters, has_tls, next: 0 }
@@ -124,6 +125,12 @@ impl Acceptor {
 pub(super) fn problem_of(reason: RefusalReason) -> Problem {
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, retry_after, detail) = match reason {
+        RefusalReason::ConnectionRate => (
+            unavailable,
+            ErrorCode::RateLimited,
+            "1",
+            "more clients come back at once than the broker takes: try again in a second, and later each time",
+        ),
         RefusalReason::ConnectionRatePerAddress => (
             StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::RateLimited,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::Rate;
+use fanwire_core::{Meter, Rate};
 
 use super::{ArrivalMeters, Network};
 use crate::telemetry::{RefusalReason, Shared};
@@ -16,6 +16,8 @@ pub(crate) struct GateLimits {
     pub(crate) total_max: usize,
     /// Connections at once of one network; 0 is no limit.
     pub(crate) per_network_max: usize,
+    /// New connections of everybody together.
+    pub(crate) total_rate: Option<Rate>,
     /// New connections of one network.
     pub(crate) arrival_rate: Option<Rate>,
 }
@@ -32,6 +34,7 @@ pub(crate) struct Gate {
 struct Held {
     total: usize,
     by_network: HashMap<Network, usize>,
+    arrivals_total: Meter,
     arrivals: ArrivalMeters,
 }
 
@@ -102,6 +105,15 @@ impl Permit {
         if let Some(network) = network {
             held.enter(network, &gate.limits, now_us).map_err(|reason| gate.refuse(reason))?;
         }
+        // Last, so that those who are refused for what they do themselves use up nothing of everybody's.
+        if let Some(rate) = gate.limits.total_rate
+            && held.arrivals_total.take(rate, now_us).is_err()
+        {
+            if let Some(network) = network {
+                held.leave(network);
+            }
+            return Err(gate.refuse(RefusalReason::ConnectionRate));
+        }
         held.total += 1;
         drop(held);
         Ok(Self { gate: gate.clone(), network: Cell::new(network) })
@@ -151,7 +163,10 @@ mod tests {
     use super::*;
 
     fn gate(total_max: usize, per_network_max: usize) -> Arc<Gate> {
-        Gate::new(GateLimits { total_max, per_network_max, arrival_rate: None }, Arc::default())
+        Gate::new(
+            GateLimits { total_max, per_network_max, total_rate: None, arrival_rate: None },
+            Arc::default(),
+        )
     }
 
     fn network(text: &str) -> Network {
@@ -174,6 +189,30 @@ mod tests {
         drop(first);
         let third = Permit::take(&gate, here, 0).unwrap();
         drop((second, third));
+        assert_eq!(counts(&gate), (0, 0));
+    }
+
+    #[test]
+    fn the_rate_of_all_is_not_used_up_by_those_who_are_refused_for_their_own() {
+        let each = Rate { per_second: 1, burst: 1 };
+        let limits = GateLimits {
+            total_max: 100,
+            per_network_max: 0,
+            total_rate: Some(Rate { per_second: 1, burst: 3 }),
+            arrival_rate: Some(each),
+        };
+        let gate = Gate::new(limits, Arc::default());
+        let take = |text: &str, now_us| Permit::take(&gate, Some(network(text)), now_us);
+        let first = take("192.0.2.1", 0).unwrap();
+        for _ in 0..10 {
+            assert_eq!(take("192.0.2.1", 0).unwrap_err(), RefusalReason::ConnectionRatePerAddress);
+        }
+        let more = [take("192.0.2.2", 0).unwrap(), take("192.0.2.3", 0).unwrap()];
+        assert_eq!(take("192.0.2.4", 0).unwrap_err(), RefusalReason::ConnectionRate);
+        assert_eq!(Permit::take(&gate, None, 0).unwrap_err(), RefusalReason::ConnectionRate);
+        assert_eq!(counts(&gate), (3, 3), "whoever is refused holds nothing");
+        let late = take("192.0.2.5", 1_000_000).unwrap();
+        drop((first, more, late));
         assert_eq!(counts(&gate), (0, 0));
     }
 

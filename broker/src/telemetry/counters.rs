@@ -93,6 +93,8 @@ pub(crate) enum RefusalReason {
     ConnectionsMax,
     /// `limits.connections_per_address_max` was reached.
     ConnectionsPerAddressMax,
+    /// `limits.connection_rate` was used up.
+    ConnectionRate,
     /// `limits.connection_rate_per_address` was used up.
     ConnectionRatePerAddress,
     /// The operating system had no socket left to give.
@@ -100,9 +102,10 @@ pub(crate) enum RefusalReason {
 }
 
 impl RefusalReason {
-    pub(crate) const ALL: [RefusalReason; 4] = [
+    pub(crate) const ALL: [RefusalReason; 5] = [
         RefusalReason::ConnectionsMax,
         RefusalReason::ConnectionsPerAddressMax,
+        RefusalReason::ConnectionRate,
         RefusalReason::ConnectionRatePerAddress,
         RefusalReason::NoSocket,
     ];
@@ -111,6 +114,7 @@ impl RefusalReason {
         match self {
             RefusalReason::ConnectionsMax => "connections_max",
             RefusalReason::ConnectionsPerAddressMax => "connections_per_address_max",
+            RefusalReason::ConnectionRate => "connection_rate",
             RefusalReason::ConnectionRatePerAddress => "connection_rate_per_address",
             RefusalReason::NoSocket => "no_socket",
         }

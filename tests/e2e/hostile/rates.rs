@@ -147,6 +147,34 @@ fn connections_from_one_address_come_as_fast_as_they_may() {
 }
 
 #[test]
+fn connections_from_everywhere_together_come_as_fast_as_they_may() {
+    let broker = Broker::with(&["limits.connection_rate=5/10"]);
+    let mut held: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    let mut refused = 0.0;
+    // A crowd that comes back at once: some are let in, the others told when to try again.
+    for _ in 0..50 {
+        let answer = get(broker.address(), "/healthz");
+        if answer.status != 200 {
+            answer.check_problem(503, "rate_limited");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+            refused += 1.0;
+        }
+    }
+    assert!(refused >= 20.0, "{refused}");
+    // Whoever waits as he is told is let in, and those who are inside notice nothing.
+    eventually("a newcomer is let in", || (get(broker.address(), "/healthz").status == 200).then_some(()));
+    for socket in &mut held {
+        assert_eq!(socket.ask(&json!({"type": "ping", "id": 1}))["type"], "pong");
+    }
+    let counted = eventually("the metric can be read", || {
+        let page = get(broker.address(), "/metrics").text();
+        let name = "fanwire_connections_refused_total{reason=\"connection_rate\"}";
+        page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+    });
+    assert!(counted >= refused, "{counted} of {refused}");
+}
+
+#[test]
 fn whoever_holds_hand_shakes_open_makes_room_for_those_who_do_not() {
     let broker = Broker::with(&["limits.handshakes_max=64", "limits.handshake_timeout=60s"]);
     let mut honest = Honest::begin(&broker);

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -14,7 +14,7 @@ use fanwire_protocol::{CloseCode, ServerFrame};
 use tungstenite::{Error, Message};
 
 use super::dialect::{self, Dialect};
-use super::reader::{Next, Reader, ReaderPool};
+use super::reader::{Next, ReadEnd, Reader, ReaderPool};
 use crate::clock;
 use crate::sessions::{ConnectionTicket, Ending, LiveSession};
 use crate::telemetry::WorkerCounters;
@@ -22,8 +22,8 @@ use crate::telemetry::WorkerCounters;
 /// How many times a socket is read from before others get their turn.
 const READS_PER_TURN: usize = 8;
 
-/// How long a connection may go on reading before others get their turn, in microseconds: a read of many tiny frames costs more
-/// than one of few large ones.
+/// How long a connection may go on reading before others get their turn, in microseconds. It is looked at after each go of the
+/// reader, which is bounded in frames.
 const TURN_US_MAX: u64 = 1000;
 
 /// The longest reason a close frame has room for (RFC 6455 §5.5).
@@ -120,7 +120,7 @@ impl Connection {
         match (close, result) {
             (Some(close), _) => self.leave(&close),
             (None, Ok(())) => {}
-            (None, Err(Error::ConnectionClosed)) => {
+            (None, Err(ReadEnd::WebSocket(Error::ConnectionClosed))) => {
                 self.counters().closes_by_client.add(1);
                 self.session.depart(Departure::Left);
                 self.begin_leaving(false);
@@ -155,6 +155,8 @@ impl Connection {
         self.session.outlet().begin_closing(drop_waiting);
         self.phase = Phase::Leaving;
         self.relief = None;
+        // Nothing more is read: half a message need not be kept until the peer has hung up.
+        self.reader = Reader::default();
     }
 
     /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
@@ -256,9 +258,17 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
         }
-        context.waker().wake_by_ref();
+        let_others_go_first(context);
         Poll::Pending
     }
+}
+
+/// Asks for another turn, but not before every other socket, timer and task of the worker has been looked at. Waking oneself
+/// would not do that: the runtime runs dozens of tasks that are ready, or one of them dozens of times, before it looks at its
+/// sockets again, and a few peers that never stop sending would keep newcomers waiting for as many turns.
+fn let_others_go_first(context: &mut Context<'_>) {
+    // The runtime keeps the waker for later by itself; the future is not needed for that.
+    let _pending = pin!(tokio::task::yield_now()).poll(context);
 }
 
 impl Future for Connection {
@@ -282,13 +292,16 @@ impl Future for Connection {
 }
 
 /// How to close a WebSocket whose peer broke the protocol.
-fn close_for(error: &Error) -> Close {
-    match error {
-        Error::Capacity(_) => {
+fn close_for(end: &ReadEnd) -> Close {
+    match end {
+        ReadEnd::WebSocket(Error::Capacity(_)) => {
             Close::new(CloseCode::TooBig, "the message is larger than limits.message_bytes_max allows")
         }
-        Error::Utf8(_) => Close::new(CloseCode::InvalidUtf8, "a text message is not UTF-8"),
-        other => Close::new(CloseCode::Protocol, other.to_string()),
+        ReadEnd::WebSocket(Error::Utf8(_)) => {
+            Close::new(CloseCode::InvalidUtf8, "a text message is not UTF-8")
+        }
+        ReadEnd::WebSocket(other) => Close::new(CloseCode::Protocol, other.to_string()),
+        ReadEnd::TooManyFragments => Close::new(CloseCode::TooBig, end.to_string()),
     }
 }
 

@@ -27,9 +27,14 @@ const HEADER_BYTES_MAX: usize = 14;
 /// How many contexts a worker keeps for use.
 const POOL_CONTEXTS_MAX: usize = 16;
 
+/// How many frames are read at one go. What a frame costs hardly depends on its length, so bytes alone bound nothing: 64 KiB may
+/// be one frame or ten thousand.
+const FRAMES_AT_ONCE_MAX: usize = 512;
+
 /// The contexts of one worker that nobody uses at the moment, and its one buffer for reading from sockets.
 pub(crate) struct ReaderPool {
     config: WebSocketConfig,
+    fragments_max: usize,
     spare: RefCell<Vec<WebSocketContext>>,
     scratch: RefCell<Vec<u8>>,
 }
@@ -51,7 +56,12 @@ impl ReaderPool {
             .write_buffer_size(0)
             .max_message_size(frame_max)
             .max_frame_size(frame_max);
-        Self { config, spare: RefCell::default(), scratch: RefCell::new(vec![0; SCRATCH_BYTES]) }
+        Self {
+            config,
+            fragments_max: limits.fragments_per_message_max,
+            spare: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES]),
+        }
     }
 
     /// The worker's one buffer for reading from sockets, to be used and left at once.
@@ -77,9 +87,18 @@ impl ReaderPool {
 pub(crate) struct Reader {
     context: Option<Box<WebSocketContext>>,
     boundary: Boundary,
-    /// What has been given to read but not been read yet, while the reader is paused.
-    rest: Vec<u8>,
+    put_off: PutOff,
     is_paused: bool,
+}
+
+/// What has been given to read and not been read yet, while the reader is paused.
+#[derive(Default)]
+struct PutOff {
+    bytes: Vec<u8>,
+    /// How many of `bytes` have been read since.
+    read: usize,
+    /// How many of those after that the boundary has followed already.
+    followed: usize,
 }
 
 /// How to go on after a message.
@@ -93,21 +112,46 @@ pub(crate) enum Next {
     Stop,
 }
 
+/// Why there is nothing more to read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadEnd {
+    /// The peer has closed, or has broken the protocol.
+    #[error(transparent)]
+    WebSocket(#[from] Error),
+    /// A message came in more pieces than `limits.fragments_per_message_max` allows.
+    #[error("the message comes in more fragments than limits.fragments_per_message_max allows")]
+    TooManyFragments,
+}
+
+/// How far one go at the bytes has come.
+enum Progress {
+    /// All of them are read.
+    All,
+    /// So many are not read yet, of which so many have been followed.
+    Left { bytes: usize, followed: usize },
+    /// Nothing more is to be read.
+    Stopped,
+}
+
 impl Reader {
     /// Reads `bytes` and calls `visit` with every message in them; what the RFC answers by itself, pongs and the reply to
-    /// a close, goes to `answers` first.
+    /// a close, goes to `answers` first. Of very many frames the rest is put off, so that others get their turn. Must not be
+    /// called while the reader is paused.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol.
+    /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol or a limit.
     pub(crate) fn read(
         &mut self,
         pool: &ReaderPool,
         bytes: &[u8],
         answers: &mut Vec<u8>,
         visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
-    ) -> Result<(), Error> {
-        self.boundary.follow(bytes);
-        self.go_on(pool, bytes, answers, visit)
+    ) -> Result<(), ReadEnd> {
+        if let Progress::Left { bytes: left, followed } = self.go_on(pool, bytes, 0, answers, visit)? {
+            self.put_off = PutOff { bytes: bytes[bytes.len() - left..].to_vec(), read: 0, followed };
+            self.is_paused = true;
+        }
+        Ok(())
     }
 
     /// Whether there may be messages left that were put off.
@@ -124,36 +168,51 @@ impl Reader {
         pool: &ReaderPool,
         answers: &mut Vec<u8>,
         visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
-    ) -> Result<(), Error> {
-        let rest = std::mem::take(&mut self.rest);
+    ) -> Result<(), ReadEnd> {
+        let mut put_off = std::mem::take(&mut self.put_off);
         self.is_paused = false;
-        self.go_on(pool, &rest, answers, visit)
+        let bytes = &put_off.bytes[put_off.read..];
+        if let Progress::Left { bytes: left, followed } =
+            self.go_on(pool, bytes, put_off.followed, answers, visit)?
+        {
+            put_off.read = put_off.bytes.len() - left;
+            put_off.followed = followed;
+            self.put_off = put_off;
+            self.is_paused = true;
+        }
+        Ok(())
     }
 
+    /// Reads what is in `bytes`, of which the boundary has followed the first `followed` already, up to the first pause or to
+    /// [`FRAMES_AT_ONCE_MAX`] frames.
     fn go_on(
         &mut self,
         pool: &ReaderPool,
         bytes: &[u8],
+        followed: usize,
         answers: &mut Vec<u8>,
         mut visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
-    ) -> Result<(), Error> {
+    ) -> Result<Progress, ReadEnd> {
+        let end = followed + self.boundary.follow(&bytes[followed..], pool.fragments_max);
         let mut context = self.context.take().unwrap_or_else(|| pool.borrow_context());
-        let mut stream = Stream { input: bytes, answers };
+        let mut stream = Stream { input: &bytes[..end], answers };
         loop {
             match context.read(&mut stream) {
                 Ok(message) => match visit(message, stream.answers) {
                     Next::Read => {}
                     Next::Pause => {
-                        self.rest = stream.input.to_vec();
-                        self.is_paused = true;
+                        let followed = stream.input.len();
                         self.context = Some(context);
-                        return Ok(());
+                        return Ok(Progress::Left { bytes: bytes.len() - end + followed, followed });
                     }
-                    Next::Stop => return Ok(()),
+                    Next::Stop => return Ok(Progress::Stopped),
                 },
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
+        }
+        if self.boundary.fragments >= pool.fragments_max {
+            return Err(ReadEnd::TooManyFragments);
         }
         if !self.boundary.is_between_messages() {
             self.context = Some(context);
@@ -161,7 +220,8 @@ impl Reader {
             pool.give_back(*context);
         }
         self.boundary.largest_frame = 0;
-        Ok(())
+        let left = bytes.len() - end;
+        Ok(if left == 0 { Progress::All } else { Progress::Left { bytes: left, followed: 0 } })
     }
 }
 
@@ -196,7 +256,8 @@ struct Boundary {
     header: [u8; HEADER_BYTES_MAX],
     header_bytes: usize,
     payload_left: u64,
-    is_fragmented: bool,
+    /// How many frames of an unfinished message have begun.
+    fragments: usize,
     /// Set once the headers make no sense; the context will say so too.
     is_lost: bool,
     largest_frame: u64,
@@ -204,18 +265,26 @@ struct Boundary {
 
 impl Boundary {
     fn is_between_messages(&self) -> bool {
-        self.header_bytes == 0 && self.payload_left == 0 && !self.is_fragmented && !self.is_lost
+        self.header_bytes == 0 && self.payload_left == 0 && self.fragments == 0 && !self.is_lost
     }
 
-    fn follow(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.is_lost {
-            let payload = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+    /// Follows `bytes` through [`FRAMES_AT_ONCE_MAX`] frames at most, and not past a message of more fragments than
+    /// `fragments_max`. Returns how far it came.
+    fn follow(&mut self, bytes: &[u8], fragments_max: usize) -> usize {
+        let mut left = bytes;
+        for _ in 0..FRAMES_AT_ONCE_MAX {
+            let payload = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(left.len());
             self.payload_left -= payload as u64;
-            bytes = &bytes[payload..];
-            if !bytes.is_empty() {
-                self.take_header(&mut bytes);
+            left = &left[payload..];
+            if self.is_lost {
+                return bytes.len();
             }
+            if left.is_empty() || self.fragments >= fragments_max {
+                break;
+            }
+            self.take_header(&mut left);
         }
+        bytes.len() - left.len()
     }
 
     /// Reads a header from what is left of the last read and the beginning of `bytes`, and moves `bytes` past it.
@@ -232,7 +301,7 @@ impl Boundary {
                 self.payload_left = length;
                 self.largest_frame = self.largest_frame.max(length);
                 if matches!(header.opcode, OpCode::Data(_)) {
-                    self.is_fragmented = !header.is_final;
+                    self.fragments = if header.is_final { 0 } else { self.fragments + 1 };
                 }
             }
             Ok(None) => {
@@ -275,6 +344,13 @@ mod tests {
                 Next::Read
             };
             reader.read(pool, piece, &mut answers, keep).unwrap();
+            while reader.is_paused() {
+                let keep = |message, _: &mut Vec<u8>| {
+                    messages.push(message);
+                    Next::Read
+                };
+                reader.resume(pool, &mut answers, keep).unwrap();
+            }
         }
         (messages, answers, reader)
     }
@@ -327,7 +403,55 @@ mod tests {
             reader.resume(&pool, &mut answers, &mut one).unwrap();
         }
         assert_eq!(seen, 3000);
-        assert!(reader.context.is_none() && reader.rest.is_empty());
+        assert!(reader.context.is_none() && reader.put_off.bytes.is_empty());
+    }
+
+    #[test]
+    fn of_very_many_frames_some_are_read_and_the_rest_is_put_off() {
+        let count = 3 * FRAMES_AT_ONCE_MAX + 7;
+        let mut bytes: Vec<u8> =
+            (1..count).flat_map(|_| [frame(0x80, b""), frame(0x01, b"")].concat()).collect();
+        bytes.splice(..0, frame(0x01, b""));
+        bytes.extend(frame(0x80, b"end"));
+        let (pool, mut reader, mut answers, mut seen) = (pool(), Reader::default(), Vec::new(), 0);
+        let mut goes = vec![];
+        let mut visit = |_: Message, _: &mut Vec<u8>| {
+            seen += 1;
+            // A pause for another reason does not lose count.
+            if seen % 100 == 99 { Next::Pause } else { Next::Read }
+        };
+        reader.read(&pool, &bytes, &mut answers, &mut visit).unwrap();
+        while reader.is_paused() {
+            goes.push(reader.put_off.bytes.len() - reader.put_off.read);
+            reader.resume(&pool, &mut answers, &mut visit).unwrap();
+        }
+        assert_eq!(seen, count);
+        assert!(goes.len() >= 2 * count / FRAMES_AT_ONCE_MAX, "{goes:?}");
+        assert!(goes.is_sorted_by(|more, less| more >= less), "{goes:?}");
+        assert!(reader.context.is_none() && reader.put_off.bytes.is_empty());
+    }
+
+    #[test]
+    fn a_message_of_too_many_fragments_is_an_error_as_soon_as_that_is_clear() {
+        let limits = Limits { fragments_per_message_max: 3, ..Limits::default() };
+        let pool = ReaderPool::new(&limits);
+        let [first, middle, last] = [frame(0x01, b"a"), frame(0x00, b"b"), frame(0x80, b"c")];
+        let three = [first.as_slice(), &middle, &last].concat();
+        let allowed = [three.as_slice(), &frame(0x89, b"ping"), &three, &frame(0x81, b"d")].concat();
+        for step in [1, 4, 1000] {
+            let (messages, _, reader) = read_all(&pool, &allowed, step);
+            assert_eq!(messages.len(), 4, "step {step}");
+            let (mut reader, mut seen) = (reader, 0);
+            let endless = [three.as_slice(), &first, &middle, &middle].concat();
+            let result = endless.chunks(step).try_for_each(|piece| {
+                reader.read(&pool, piece, &mut Vec::new(), |_, _| {
+                    seen += 1;
+                    Next::Read
+                })
+            });
+            assert!(matches!(result, Err(ReadEnd::TooManyFragments)), "step {step}");
+            assert_eq!(seen, 1, "what came before is handled, step {step}");
+        }
     }
 
     #[test]
@@ -338,7 +462,7 @@ mod tests {
             seen += usize::from(message.is_close());
             Next::Read
         });
-        assert!(matches!(result, Err(Error::ConnectionClosed)));
+        assert!(matches!(result, Err(ReadEnd::WebSocket(Error::ConnectionClosed))));
         assert_eq!((seen, answers.as_slice()), (1, [0x88, 2, 3, 232].as_slice()));
     }
 
