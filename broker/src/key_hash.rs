@@ -7,10 +7,11 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fanwire_core::{Grants, Voucher};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::secret::Secret;
+use crate::secret::{Secret, number_for};
 
 /// What every key begins with, so that a key is told from a token, and found by those who search for leaked secrets.
 pub const KEY_PREFIX: &str = "fwk_";
@@ -42,6 +43,12 @@ impl KeyHash {
         let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
         let hash = Self::of(&key);
         Some((Secret::new(key), hash))
+    }
+
+    /// What vouches for whoever shows the key, as long as it gives these grants.
+    pub(crate) fn voucher(&self, grants: &Grants, is_admin: bool) -> Voucher {
+        let terms = number_for(format!("{grants:?} {is_admin}").as_bytes());
+        Voucher { key: number_for(&self.0), terms }
     }
 
     /// Whether both are the same, found out in a time that does not depend on where they differ.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ring::digest::{SHA256, digest};
+
 /// A text that no log, error or debug output shows. There is no `Display`; whoever needs the text must ask for it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -22,6 +24,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secret(…)")
     }
+}
+
+/// A number for `text`, from which nobody can tell it.
+pub(crate) fn number_for(text: &[u8]) -> u64 {
+    let hash = digest(&SHA256, text);
+    hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ impl Encoding {
         }
     }
 
+    /// Whether a session that reads this is told things in frames, beside publications.
+    pub fn has_frames(self) -> bool {
+        matches!(self, Encoding::Json | Encoding::MessagePack)
+    }
+
     /// Appends word of who came or left, a [`ServerFrame::Join`] or [`ServerFrame::Leave`]. Nothing for a bare WebSocket, and
     /// for sessions that are given publications only.
     pub fn encode_notice(self, frame: &ServerFrame, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 //! This file owns the result of checking credentials. How a token or key is checked is the broker's business; what an
 //! identity may do is decided in `access`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use fanwire_protocol::{Pattern, Payload};
@@ -29,6 +30,24 @@ pub struct Holder {
     pub is_admin: bool,
     /// When the credentials end, in milliseconds since 1970; `None` for never.
     pub expires_ms: Option<u64>,
+    /// What vouches for the credentials; `None` where that is not the broker's own configuration.
+    pub voucher: Option<Voucher>,
+}
+
+/// What vouches for a holder: the key of the broker's that accepted the credentials, and what that key gives. It says nothing of
+/// either, but whether they are still the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Voucher {
+    /// A number for the key.
+    pub key: u64,
+    /// A number for what the key gives by itself; 0 where that is up to the token.
+    pub terms: u64,
+}
+
+impl fmt::Debug for Voucher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Voucher")
+    }
 }
 
 /// What one identity may do beyond what the rules allow.
@@ -49,6 +68,17 @@ impl Identity {
     /// The identity of a user without grants, whose credentials never end.
     pub fn user_named(id: impl Into<Arc<str>>) -> Self {
         Self::holder(Holder { user: Some(id.into()), ..Holder::default() })
+    }
+
+    /// The same identity, vouched for.
+    #[must_use]
+    pub fn vouched_for(self, voucher: Voucher) -> Self {
+        match self {
+            Identity::Anonymous => self,
+            Identity::Holder(holder) => {
+                Self::holder(Holder { voucher: Some(voucher), ..Arc::unwrap_or_clone(holder) })
+            }
+        }
     }
 
     /// The user id, when there is one.

@@ -29,7 +29,7 @@ pub use audience::{Audience, Listener, SessionKey, SubscriptionKey};
 pub use broadcast::Broadcast;
 pub use encoding::{Encoding, MessageFormat, sse_event, sse_gap};
 pub use fanout::{CHUNK_BYTES_MAX, Delivery, Fanout};
-pub use identity::{Grants, Holder, Identity};
+pub use identity::{Grants, Holder, Identity, Voucher};
 pub use keys::{KEY_TTL_MS, KEYS_MAX, RecentKeys};
 pub use limits::{HistoryLimits, SessionLimits, Terms};
 pub use liveness::{Liveness, Pulse};

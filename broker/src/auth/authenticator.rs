@@ -1,9 +1,10 @@
 //! Who shows these credentials: tokens, API keys, and nobody.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use fanwire_core::{Identity, Refusal};
+use fanwire_core::{Identity, Refusal, Voucher};
 use fanwire_protocol::ErrorCode;
 use http::HeaderMap;
 
@@ -85,6 +86,17 @@ impl Admission {
     }
 }
 
+/// Whether what somebody was let in with is still good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    Good,
+    /// It is, but gives something else now: the sentence says so.
+    Changed(String),
+    /// It is not.
+    Gone(Refusal),
+}
+
 impl Authenticator {
     /// Whether credentials are looked at at all. If not, the broker is open.
     pub(crate) fn is_on(&self) -> bool {
@@ -126,41 +138,92 @@ impl Authenticator {
             };
         }
         let token = Unverified::parse(shown)?;
-        let claims = match (token.verify(&self.keys), &self.key_set) {
+        let (claims, voucher) = match (token.verify_by(&self.keys), &self.key_set) {
             // Nobody publishes a shared secret, so for a token signed with one there is nothing to fetch.
             (Err(TokenError::Algorithm | TokenError::UnknownKey | TokenError::Signature), Some(key_set))
                 if !token.algorithm().is_symmetric() =>
             {
-                token.verify(&key_set.keys_for(&token).await?)?
+                (token.verify(&key_set.keys_for(&token).await?)?, None)
             }
-            (outcome, _) => outcome?,
+            (outcome, _) => {
+                let (claims, key) = outcome?;
+                (claims, Some(Voucher { key: key.voucher(token.algorithm()), terms: 0 }))
+            }
         };
-        Ok(claims.check(&self.claims, clock::unix_ms())?)
+        let identity = claims.check(&self.claims, clock::unix_ms())?;
+        Ok(match voucher {
+            Some(voucher) => identity.vouched_for(voucher),
+            None => identity,
+        })
     }
+
+    /// Whether what `identity` was let in with, perhaps by another authenticator, is good for this one. The keys of an identity
+    /// provider come and go while tokens signed with them live, so they count as good until they end.
+    pub(crate) fn standing(&self, identity: &Identity) -> Standing {
+        let voucher = match identity {
+            _ if !self.is_on() => return Standing::Good,
+            Identity::Anonymous if self.allows_anonymous => return Standing::Good,
+            Identity::Anonymous => {
+                return gone(
+                    "this broker lets nobody in without credentials any more: come back with a token",
+                );
+            }
+            Identity::Holder(holder) => holder.voucher,
+        };
+        let Some(voucher) = voucher else { return Standing::Good };
+        if self.keys.iter().any(|key| key.vouchers().any(|number| number == voucher.key)) {
+            return Standing::Good;
+        }
+        let vouchers = self.api_keys.iter().filter_map(|key| match &key.identity {
+            Identity::Holder(holder) => holder.voucher,
+            Identity::Anonymous => None,
+        });
+        match vouchers.filter(|known| known.key == voucher.key).max_by_key(|known| *known == voucher) {
+            Some(known) if known == voucher => Standing::Good,
+            Some(_) => Standing::Changed("what this key may do has changed: come back with it".to_owned()),
+            None => {
+                gone("what this session was let in with has been revoked: come back with new credentials")
+            }
+        }
+    }
+}
+
+fn gone(message: &str) -> Standing {
+    Standing::Gone(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
 }
 
 /// The authenticator that all workers ask, and that may be replaced while they do.
 #[derive(Debug, Default)]
-pub(crate) struct SharedAuthenticator(ArcSwap<Authenticator>);
+pub(crate) struct SharedAuthenticator {
+    current: ArcSwap<Authenticator>,
+    changes: AtomicU64,
+}
 
 impl SharedAuthenticator {
     /// Asks `authenticator`.
     pub(crate) fn new(authenticator: Authenticator) -> Self {
-        Self(ArcSwap::from_pointee(authenticator))
+        Self { current: ArcSwap::from_pointee(authenticator), changes: AtomicU64::new(0) }
     }
 
-    /// Asks this one from now on. Who was let in before stays.
+    /// Asks this one from now on. Who was let in before is looked at again by its worker.
     pub(crate) fn change(&self, authenticator: Authenticator) {
-        self.0.store(Arc::new(authenticator));
+        self.current.store(Arc::new(authenticator));
+        // Whoever sees the new count sees the new authenticator, too.
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often it has been changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Whether credentials are looked at at all, as it stands now.
     pub(crate) fn asks_for_credentials(&self) -> bool {
-        self.0.load().is_on()
+        self.current.load().is_on()
     }
 
     /// The one to ask now.
     pub(crate) fn current(&self) -> Arc<Authenticator> {
-        self.0.load_full()
+        self.current.load_full()
     }
 }

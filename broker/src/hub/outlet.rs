@@ -55,6 +55,8 @@ pub(crate) struct Outlet {
     /// When a closing session is given up, in milliseconds of the monotonic clock.
     deadline_ms: Cell<Option<u64>>,
     expiry: Expiry,
+    /// Whether the session is to be looked at again, because what the broker accepts has changed.
+    is_in_question: Cell<bool>,
     /// Whether the session is in the hub's list of those to write to at the end of this tick.
     is_touched: Cell<bool>,
 }
@@ -72,6 +74,8 @@ impl Outlet {
             is_closing: Cell::new(false),
             deadline_ms: Cell::new(None),
             expiry: Expiry::default(),
+            // What has just been decided may have been decided by what held before.
+            is_in_question: Cell::new(true),
             is_touched: Cell::new(false),
         }
     }
@@ -328,6 +332,17 @@ impl Outlet {
     /// Whether the token of a subscription has ended. Said once for each end that is noted.
     pub(crate) fn take_subscription_end(&self) -> bool {
         self.expiry.take_subscription_end(clock::unix_ms())
+    }
+
+    /// Asks the session's task to see whether it may still be there and have what it has.
+    pub(crate) fn question(&self) {
+        self.is_in_question.set(true);
+        self.wake();
+    }
+
+    /// Whether somebody has asked that. Said once for each time.
+    pub(crate) fn take_question(&self) -> bool {
+        self.is_in_question.take()
     }
 
     /// Closes the session if its token has ended by `now_ms`, in milliseconds since 1970, and wakes its task if something else

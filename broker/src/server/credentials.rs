@@ -61,6 +61,7 @@ pub(super) fn authenticator_of(
         identity: Identity::holder(Holder {
             grants: key.grants.clone(),
             is_admin: key.admin,
+            voucher: Some(key.hash.voucher(&key.grants, key.admin)),
             ..Holder::default()
         }),
     });

@@ -127,6 +127,7 @@ async fn run(
         readiness: parts.readiness,
         calls: parts.calls,
     };
+    let authenticator = parts.authenticator.clone();
     let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
     let worker = Rc::new(Worker::new(
         hub.clone(),
@@ -141,7 +142,8 @@ async fn run(
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let population: Rc<Population> = Rc::default();
-    tokio::task::spawn_local(look_after(hub.clone(), handshakes.clone(), parts.counters.clone()));
+    let look_after = look_after(hub.clone(), handshakes.clone(), parts.counters.clone(), authenticator);
+    tokio::task::spawn_local(look_after);
     // These tasks end with the runtime, which this function's caller drops.
     tokio::task::spawn_local(hub.clone().run());
     loop {
@@ -187,16 +189,28 @@ fn send_away(hub: &Hub) {
     });
 }
 
-/// Pings the quiet, closes the silent, gives up the stuck, and counts what waits.
-async fn look_after(hub: Rc<Hub>, handshakes: Rc<Handshakes>, counters: Arc<WorkerCounters>) {
+/// Pings the quiet, closes the silent, gives up the stuck, counts what waits, and has everybody looked at again when what is accepted
+/// has changed.
+async fn look_after(
+    hub: Rc<Hub>,
+    handshakes: Rc<Handshakes>,
+    counters: Arc<WorkerCounters>,
+    authenticator: Arc<SharedAuthenticator>,
+) {
+    let mut changes = authenticator.changes();
     let mut ticks = tokio::time::interval(LOOK_AFTER_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let (now_ms, unix_ms) = (clock::monotonic_ms(), clock::unix_ms());
         let mut waiting_bytes = 0;
+        let seen = authenticator.changes();
+        let has_changed = std::mem::replace(&mut changes, seen) != seen;
         hub.for_each_outlet(|outlet| {
             outlet.look_for_end(unix_ms);
+            if has_changed {
+                outlet.question();
+            }
             outlet.look_after(now_ms, &counters);
             waiting_bytes += outlet.waiting_bytes() as u64;
         });

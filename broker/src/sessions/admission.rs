@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fanwire_core::{Admitted, Close, Departure, Holder, Identity, Purpose, Refusal, SubscriptionKey};
-use fanwire_protocol::{ErrorCode, Pattern, ServerFrame};
+use fanwire_protocol::{CloseCode, ErrorCode, Pattern, ServerFrame};
 
 use super::LiveSession;
+use crate::auth::Standing;
 use crate::clock;
 use crate::hooks::Asker;
 
@@ -55,6 +56,8 @@ impl LiveSession {
         if !self.session.owes_credentials() {
             self.outlet().end_session_at(self.session.identity().expires_ms());
             self.worker.roster.identify(&self.profile, self.session.identity().user());
+            // The check may have begun before the configuration changed.
+            self.outlet().question();
         }
         Poll::Ready(close)
     }
@@ -77,6 +80,35 @@ impl LiveSession {
         self.end_subscriptions(expired, ErrorCode::TokenExpired, reason);
         self.outlet().end_subscription_at(self.session.next_expiry_ms());
         self.flush_replies();
+    }
+
+    /// Sees whether the session may still be there and have what it has, if the configuration has changed since that was decided.
+    pub(crate) fn answer_question(&mut self) {
+        if !self.outlet().take_question() || self.session.owes_credentials() {
+            return;
+        }
+        let worker = self.worker.clone();
+        let authenticator = worker.authenticator.current();
+        match authenticator.standing(self.session.identity()) {
+            Standing::Good => {}
+            Standing::Changed(reason) => {
+                return self.outlet().want_close(Close::new(CloseCode::GoingAway, reason));
+            }
+            Standing::Gone(refusal) => return self.outlet().want_close(Close::unauthorized(refusal)),
+        }
+        self.session.withdraw_permits(|permit| {
+            authenticator.standing(&Identity::Holder(permit.clone())) == Standing::Good
+        });
+        let revoked = self.session.take_revoked(worker.terms(&worker.engine.rules()));
+        if revoked.is_empty() {
+            return;
+        }
+        let reason = "what the broker allows has changed, and this subscription is not allowed any more";
+        self.end_subscriptions(revoked, ErrorCode::Forbidden, reason);
+        self.flush_replies();
+        if !self.encoding.has_frames() {
+            self.outlet().want_close(Close::new(CloseCode::Forbidden, reason));
+        }
     }
 
     /// Leaves subscriptions that the core has forgotten, and says so.

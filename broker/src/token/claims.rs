@@ -134,7 +134,7 @@ impl Claims {
         let FanwireClaims { publish, subscribe, info } = self.fanwire.unwrap_or_default();
         let grants = Grants { publish: patterns(publish)?, subscribe: patterns(subscribe)? };
         let info = info.map(|info| checked_info(info.get())).transpose()?;
-        Ok(Identity::holder(Holder { user, info, grants, is_admin: false, expires_ms }))
+        Ok(Identity::holder(Holder { user, info, grants, expires_ms, ..Holder::default() }))
     }
 
     /// Returns when the token ends.

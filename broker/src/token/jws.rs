@@ -71,6 +71,14 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// If none of `keys` made the signature, or the claims are no claims.
     pub fn verify(&self, keys: &[VerifyingKey]) -> Result<Claims, TokenError> {
+        self.verify_by(keys).map(|(claims, _)| claims)
+    }
+
+    /// Does the same and says which of `keys` it was.
+    ///
+    /// # Errors
+    /// As [`Unverified::verify`].
+    pub fn verify_by<'k>(&self, keys: &'k [VerifyingKey]) -> Result<(Claims, &'k VerifyingKey), TokenError> {
         if !keys.iter().any(|key| key.is_for(self.algorithm)) {
             return Err(TokenError::Algorithm);
         }
@@ -79,11 +87,9 @@ impl<'a> Unverified<'a> {
             return Err(TokenError::UnknownKey);
         }
         let signed = self.signed.as_bytes();
-        if candidates.any(|key| key.verifies(self.algorithm, signed, &self.signature)) {
-            self.claims()
-        } else {
-            Err(TokenError::Signature)
-        }
+        let key = candidates.find(|key| key.verifies(self.algorithm, signed, &self.signature));
+        let key = key.ok_or(TokenError::Signature)?;
+        Ok((self.claims()?, key))
     }
 
     /// The claims as they stand there, which anybody may have written.

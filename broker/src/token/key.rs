@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::Algorithm;
 use super::spki::{self, Kind};
+use crate::secret::number_for;
 
 /// The shortest secret that is accepted, in bytes: as long as the hash of HS256 (RFC 7518 §3.2). A shorter one could be
 /// guessed by trying, from a single token.
@@ -127,6 +128,22 @@ impl VerifyingKey {
     /// Whether it may be used with `algorithm`.
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
+    }
+
+    /// A number for this key as it is used with `algorithm`, which says nothing of the key.
+    pub fn voucher(&self, algorithm: Algorithm) -> u64 {
+        let mut text = algorithm.to_string().into_bytes();
+        match &self.material {
+            Material::Secret(secret) => text.extend_from_slice(secret),
+            Material::Public(key) => text.extend_from_slice(key.as_ref()),
+            Material::Rsa(key) => text.extend([key.n.as_slice(), &key.e].concat()),
+        }
+        number_for(&text)
+    }
+
+    /// The numbers for this key, as it is used with each of its algorithms.
+    pub fn vouchers(&self) -> impl Iterator<Item = u64> {
+        self.algorithms.iter().map(|algorithm| self.voucher(*algorithm))
     }
 
     /// Whether `signature` was made over `message` with this key and `algorithm`. Secrets are compared in constant time.

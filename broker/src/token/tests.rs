@@ -61,8 +61,8 @@ fn a_good_token_says_who_and_what() {
         user: Some("ann".into()),
         info: Some(Payload::from_json(r#"{"name":"Ann"}"#).unwrap()),
         grants: fanwire_core::Grants { publish: patterns(&["a.*"]), subscribe: patterns(&["b.>", "c"]) },
-        is_admin: false,
         expires_ms: Some(NOW_MS + 60_000),
+        ..Holder::default()
     });
     assert_eq!(judge(&of_claims(&claims)), Ok(expected));
     let fraction = judge(&of_claims(&json!({"exp": NOW as f64 + 0.5}))).unwrap();

@@ -205,6 +205,7 @@ impl Body for EventsBody {
         body.session.outlet().remember_task(context);
         // Nothing is published over a stream, so nothing of it can be refused.
         let _no_refusal = body.session.poll_waiting(context);
+        body.session.answer_question();
         match body.next_piece() {
             Some(piece) => {
                 body.session.worker().counters.sent_bytes.add(piece.len() as u64);

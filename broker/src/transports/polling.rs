@@ -208,6 +208,7 @@ impl Waiting {
         let something = poll_fn(|context| {
             // Nothing is published by a poll, so nothing of it can be refused.
             let _no_refusal = session.poll_waiting(context);
+            session.answer_question();
             let outlet = session.outlet();
             outlet.remember_task(context);
             let has_gap = answer.gap;

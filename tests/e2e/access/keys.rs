@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{get_with, publish_with};
 
-const KEY: &str = "fwk_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYw";
-const ADMIN: &str = "fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt";
+pub(super) const KEY: &str = "fwk_c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYw";
+pub(super) const ADMIN: &str = "fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt";
 
-fn hash_of(key: &str) -> String {
+pub(super) fn hash_of(key: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
     format!("sha256:{}", URL_SAFE_NO_PAD.encode(digest))
 }

@@ -4,6 +4,7 @@ mod endings;
 mod hosts;
 mod key_set;
 mod keys;
+mod reloading;
 mod sdk;
 mod starting;
 mod table;

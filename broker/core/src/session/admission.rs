@@ -142,6 +142,13 @@ impl Session {
         }
     }
 
+    /// Forgets the tokens of single subscriptions that are not good any more.
+    pub fn withdraw_permits(&mut self, is_good: impl Fn(&Arc<Holder>) -> bool) {
+        for subscription in self.subscriptions.values_mut() {
+            subscription.permit.take_if(|permit| !is_good(permit));
+        }
+    }
+
     /// Forgets the subscriptions that the session may not have any more, and returns them: its token or the rules have
     /// changed.
     pub fn take_revoked(&mut self, terms: Terms<'_>) -> Vec<(Pattern, SubscriptionKey)> {

@@ -218,6 +218,9 @@ impl Connection {
             if read > 0 && clock::monotonic_us() - began_us > TURN_US_MAX {
                 break;
             }
+            if self.phase == Phase::Open {
+                self.session.answer_question();
+            }
             // Somebody who is to leave is still given the receipts of what is on its way to the disk.
             if self.phase == Phase::Open
                 && !self.session.is_owed_receipts()
