@@ -4,6 +4,7 @@
 //! clients are made for testing: they panic where a real client would return an error.
 
 mod application;
+mod authority;
 mod broker;
 mod directory;
 mod events;
@@ -16,6 +17,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub use application::{Application, HOOKS_SECRET, HookAnswer, HookCall};
+pub use authority::Authority;
 pub use broker::{Broker, binary, temporary};
 pub use directory::DataDirectory;
 pub use events::{Event, Events};

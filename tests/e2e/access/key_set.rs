@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanwire_tests::{Broker, WebSocket, eventually, signed_with, unix_seconds};
+use fanwire_tests::{Authority, Broker, WebSocket, eventually, signed_with, unix_seconds};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::publish_with;
@@ -50,6 +51,7 @@ impl Key {
 
 /// A server that answers every request with the same bytes, until they are changed.
 struct Provider {
+    scheme: &'static str,
     address: SocketAddr,
     answer: Arc<Mutex<Vec<u8>>>,
     asked: Arc<AtomicUsize>,
@@ -57,6 +59,11 @@ struct Provider {
 
 impl Provider {
     fn start(answer: Vec<u8>) -> Self {
+        Self::listen(answer, None)
+    }
+
+    fn listen(answer: Vec<u8>, tls: Option<Arc<ServerConfig>>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let answer = Arc::new(Mutex::new(answer));
@@ -65,23 +72,16 @@ impl Provider {
         // Ends with the process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let Ok(mut stream) = stream else { continue };
-                let (shared, counted) = (shared.clone(), counted.clone());
+                let Ok(stream) = stream else { continue };
+                let (shared, counted, tls) = (shared.clone(), counted.clone(), tls.clone());
                 std::thread::spawn(move || {
-                    let mut head = [0; 4096];
-                    let _asked = stream.read(&mut head);
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    let answer = shared.lock().map(|answer| answer.clone()).unwrap_or_default();
-                    if answer.is_empty() {
-                        // Says nothing for as long as the other side waits.
-                        let _hung_up = stream.read(&mut head);
-                        return;
-                    }
-                    let _hung_up = stream.write_all(&answer);
+                    let Some(tls) = tls else { return serve(stream, &shared, &counted) };
+                    let connection = ServerConnection::new(tls).expect("the settings fit");
+                    serve(StreamOwned::new(connection, stream), &shared, &counted);
                 });
             }
         });
-        Self { address, answer, asked }
+        Self { scheme, address, answer, asked }
     }
 
     fn of_keys(keys: &[&Key]) -> Self {
@@ -98,8 +98,24 @@ impl Provider {
 
     /// The configuration of a broker that trusts this provider.
     fn config(&self) -> String {
-        format!("[auth]\njwks_url = 'http://{}/keys'\n", self.address)
+        format!("[auth]\njwks_url = '{}://{}/keys'\n", self.scheme, self.address)
     }
+}
+
+/// Answers one request. Whoever does not trust the server hangs up before asking anything.
+fn serve(mut stream: impl Read + Write, answer: &Mutex<Vec<u8>>, asked: &AtomicUsize) {
+    let mut head = [0; 4096];
+    if !stream.read(&mut head).is_ok_and(|count| count > 0) {
+        return;
+    }
+    asked.fetch_add(1, Ordering::SeqCst);
+    let answer = answer.lock().map(|answer| answer.clone()).unwrap_or_default();
+    if answer.is_empty() {
+        // Says nothing for as long as the other side waits.
+        let _hung_up = stream.read(&mut head);
+        return;
+    }
+    let _hung_up = stream.write_all(&answer).and_then(|()| stream.flush());
 }
 
 fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -211,6 +227,49 @@ fn a_provider_that_fails_lets_nobody_in_and_the_log_says_why() {
         provider.say(document(&[&key]));
         eventually(expected, || (status(broker, &key.token()) == 200).then_some(()));
     }
+}
+
+#[test]
+fn a_provider_under_tls_is_trusted_if_the_operator_names_its_authority() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let key = Key::new("real");
+    let provider = Provider::listen(document(&[&key]), Some(authority.server_for("127.0.0.1")));
+    let trusting =
+        |authority: &Authority| format!("{}jwks_ca_file = '{}'\n", provider.config(), authority.path());
+    let broker = Broker::with_file(&trusting(&authority), &[]);
+    assert_eq!(status(&broker, &key.token()), 200);
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    assert_eq!(socket.ask(&json!({"type": "connect", "id": 1, "token": key.token()}))["type"], "connected");
+    let asked = provider.asked();
+    // Neither those that browsers trust nor another private one have signed the provider's certificate.
+    for config in [provider.config(), trusting(&stranger)] {
+        let broker = Broker::with_file(&config, &[]);
+        eventually("the log says why", || broker.log().contains("invalid peer certificate").then_some(()));
+        publish_with(broker.address(), "a", "x", Some(&key.token())).check_problem(503, "unavailable");
+    }
+    assert_eq!(provider.asked(), asked, "whoever does not prove who he is is asked nothing");
+}
+
+#[test]
+fn a_provider_under_tls_is_who_it_says_and_sends_nobody_elsewhere() {
+    let authority = Authority::new();
+    let key = Key::new("real");
+    let elsewhere = Provider::listen(document(&[&key]), Some(authority.server_for("127.0.0.1")));
+    let location = format!("Location: https://{}/keys\r\n", elsewhere.address);
+    let cases = [
+        // The certificate is that of another host.
+        (document(&[&key]), "another.example", "not valid for name"),
+        (http("301 Moved Permanently", &location, ""), "127.0.0.1", "301"),
+        (http("307 Temporary Redirect", &location, ""), "127.0.0.1", "307"),
+    ];
+    for (answer, name, expected) in cases {
+        let provider = Provider::listen(answer, Some(authority.server_for(name)));
+        let config = format!("{}jwks_ca_file = '{}'\n", provider.config(), authority.path());
+        let broker = Broker::with_file(&config, &[]);
+        eventually(expected, || broker.log().contains(expected).then_some(()));
+        publish_with(broker.address(), "a", "x", Some(&key.token())).check_problem(503, "unavailable");
+    }
+    assert_eq!(elsewhere.asked(), 0);
 }
 
 #[test]
