@@ -18,6 +18,9 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+/// How much of an answer is read that says nothing beyond its status, in bytes.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
+
 /// Asks others over HTTP.
 pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -98,13 +101,26 @@ impl HttpClient {
         body: Bytes,
         bytes_max: usize,
     ) -> Result<Bytes, FetchError> {
-        let mut request = Request::post(uri.clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::USER_AGENT, concat!("fanwire/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(body))
-            .map_err(|error| FetchError::Unreachable(error.to_string()))?;
-        request.headers_mut().extend(headers);
-        self.ask(request, bytes_max).await
+        self.ask(post_request(uri, headers, body)?, bytes_max).await
+    }
+
+    /// Sends `body` to `uri` and returns how that is answered: the status and `Retry-After`. What else the answer says is read, so
+    /// that the connection can be used again, up to a bound, and thrown away. How long that may take is up to the caller.
+    ///
+    /// # Errors
+    /// If no answer comes.
+    pub(crate) async fn post_for_status<const N: usize>(
+        &self,
+        uri: &Uri,
+        headers: [(HeaderName, HeaderValue); N],
+        body: Bytes,
+    ) -> Result<(StatusCode, Option<HeaderValue>), FetchError> {
+        let request = post_request(uri, headers, body)?;
+        let response = self.client.request(request).await.map_err(|error| unreachable(&error))?;
+        let (status, retry_after) = (response.status(), response.headers().get(header::RETRY_AFTER).cloned());
+        // The status has said it all; an answer that breaks off costs no more than the connection.
+        let _unread = Limited::new(response.into_body(), UNREAD_BYTES_MAX).collect().await;
+        Ok((status, retry_after))
     }
 
     async fn ask(&self, request: Request<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, FetchError> {
@@ -118,6 +134,20 @@ impl HttpClient {
             Err(error) => Err(FetchError::Unreachable(error.to_string())),
         }
     }
+}
+
+fn post_request<const N: usize>(
+    uri: &Uri,
+    headers: [(HeaderName, HeaderValue); N],
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, FetchError> {
+    let mut request = Request::post(uri.clone())
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, concat!("fanwire/", env!("CARGO_PKG_VERSION")))
+        .body(Full::new(body))
+        .map_err(|error| FetchError::Unreachable(error.to_string()))?;
+    request.headers_mut().extend(headers);
+    Ok(request)
 }
 
 /// The whole chain of causes: the outermost says only that something went wrong.

@@ -1,6 +1,6 @@
 <?php
 /**
- * What the broker asks your application before it lets something happen: one URL, one small file, no library.
+ * What the broker asks your application before it lets something happen, and tells it afterwards: one URL, one small file, no library.
  *
  *   FANWIRE_HOOKS_SECRET=... php -S localhost:8000 examples/php/hook.php
  *
@@ -9,6 +9,7 @@
  *   [hooks]
  *   url = "http://localhost:8000/"
  *   ask = ["connect", "publish", "request"]
+ *   tell = ["disconnect"]
  *
  * docs/hooks.md describes every field. Whatever this file does not answer properly, the broker takes for a no.
  */
@@ -41,6 +42,24 @@ function onRequest(array $call): array
     };
 }
 
+/** Somebody has gone. */
+function onClose(array $event): void
+{
+    error_log("close: {$event['connection']} over {$event['transport']}, code {$event['code']}");
+}
+
+/** Many things have happened, oldest first. An event may come twice, with the same id, if the call before broke off. */
+function onTold(array $call): array
+{
+    foreach ($call['events'] as $event) {
+        match ($event['hook']) {
+            'disconnect' => onClose($event),
+            default => null, // 'occupied', 'vacated', 'join' and 'leave', if you ask to be told of them.
+        };
+    }
+    return [];
+}
+
 /** Whether the call comes from somebody who knows the secret, and is not an old one sent again. */
 function isSigned(string $body, string $header, string $secret): bool
 {
@@ -62,5 +81,6 @@ echo json_encode(match ($call['hook'] ?? '') {
     'connect' => onOpen($call),
     'publish' => onMessage($call),
     'request' => onRequest($call),
+    'tell' => onTold($call),
     default => ['allow' => false],
 });

@@ -118,7 +118,7 @@ exec {HOOKS}< <(exec php -S 127.0.0.1:0 examples/php/hook.php 2>&1)
 STARTED+=("$!")
 await "$HOOKS" 'http://127\.0\.0\.1:([0-9]+)'
 HOOK_URL=http://127.0.0.1:${BASH_REMATCH[1]}/
-exec {ASKING}< <(FANWIRE_HOOKS_URL=$HOOK_URL FANWIRE_HOOKS_ASK=connect,publish,request \
+exec {ASKING}< <(FANWIRE_HOOKS_URL=$HOOK_URL FANWIRE_HOOKS_ASK=connect,publish,request FANWIRE_HOOKS_TELL=disconnect \
   exec "$BROKER_BIN" serve --listen 127.0.0.1:0 2>&1)
 STARTED+=("$!")
 await "$ASKING" 'http://127\.0\.0\.1:([0-9]+)'
@@ -139,6 +139,15 @@ OUTPUT=$(say '   ')
 OUTPUT=$(say '  hello  ')
 [[ $OUTPUT == "200 hello" ]] || die "hook.php does not clean up what is published: $OUTPUT"
 await "$HOOKS" 'open: [0-9a-f]+ over poll'
+# A listener comes and goes, as a browser with an EventSource does.
+exec {LISTENER}< <(FANWIRE_URL=$ASKING_URL exec php examples/php/listen.php php.asked 2>&1)
+LISTENER_PID=$!
+STARTED+=("$LISTENER_PID")
+await "$LISTENER" '^Listening to '
+await "$HOOKS" 'open: ([0-9a-f]+) over sse'
+CONNECTION=${BASH_REMATCH[1]}
+kill -KILL "$LISTENER_PID"
+await "$HOOKS" "close: $CONNECTION over sse, code 1006"
 for signature in '' "t=$(date +%s),v1=$(printf '0%.0s' {1..64})"; do
   OUTPUT=$(php -r '
     $context = stream_context_create(["http" => ["method" => "POST", "header" => "Content-Type: application/json\r\nFanwire-Signature: $argv[2]",
@@ -147,7 +156,7 @@ for signature in '' "t=$(date +%s),v1=$(printf '0%.0s' {1..64})"; do
     echo explode(" ", $http_response_header[0])[1];' "$HOOK_URL" "$signature")
   [[ $OUTPUT == 401 ]] || die "hook.php answers somebody who does not know the secret: $OUTPUT"
 done
-pass "hook.php is asked by the broker, changes and refuses, and answers nobody else"
+pass "hook.php is asked by the broker, changes and refuses, is told who has gone, and answers nobody else"
 
 # --- listen.php survives cut connections: every number once and in order.
 exec {PROXY}< <(exec php tests/php/proxy.php "$PORT" 2>&1)

@@ -68,7 +68,15 @@ pub struct Application {
 impl Application {
     /// Starts an application that answers every call with what `handler` says.
     pub fn start(handler: impl Fn(&HookCall) -> HookAnswer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), handler)
+    }
+
+    /// Starts one at an address that was found free before.
+    pub fn start_at(
+        address: SocketAddr,
+        handler: impl Fn(&HookCall) -> HookAnswer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("a listener has an address");
         let seen = Arc::<Seen>::default();
         let (handler, shared): (Arc<Handler>, _) = (Arc::new(handler), seen.clone());
@@ -83,12 +91,39 @@ impl Application {
 
     /// The configuration of a broker that asks this application, with more keys of `[hooks]`.
     pub fn config(&self, keys: &str) -> String {
-        format!("[hooks]\nurl = 'http://{}/hook'\nsecret = '{HOOKS_SECRET}'\n{keys}\n", self.address)
+        Self::config_of(self.address, keys)
+    }
+
+    /// The configuration of a broker that asks an application at `address`.
+    pub fn config_of(address: SocketAddr, keys: &str) -> String {
+        format!("[hooks]\nurl = 'http://{address}/hook'\nsecret = '{HOOKS_SECRET}'\n{keys}\n")
     }
 
     /// All calls so far.
     pub fn calls(&self) -> Vec<HookCall> {
         self.lock().clone()
+    }
+
+    /// Everything it was told so far, in order, each event once.
+    pub fn events(&self) -> Vec<Value> {
+        let mut events: Vec<Value> = Vec::new();
+        for call in self.calls() {
+            let call = call.json();
+            for event in call["events"].as_array().into_iter().flatten() {
+                if !events.iter().any(|known| known["id"] == event["id"]) {
+                    events.push(event.clone());
+                }
+            }
+        }
+        events
+    }
+
+    /// Waits until it has been told so many events, and returns them.
+    pub fn await_events(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} events told to the application"), || {
+            let events = self.events();
+            (events.len() >= count).then_some(events)
+        })
     }
 
     /// Waits until there have been so many calls, and returns them.

@@ -15,6 +15,7 @@ mod limits;
 mod liveness;
 mod log;
 mod notice;
+mod occupancy;
 mod outbox;
 mod pattern_tree;
 mod presence;
@@ -23,6 +24,7 @@ mod rate;
 mod rule_pattern;
 mod rules;
 mod session;
+mod tells;
 
 pub use access::{Access, Action, Refusal, decide};
 pub use audience::{Audience, Listener, SessionKey, SubscriptionKey};
@@ -35,6 +37,7 @@ pub use limits::{HistoryLimits, SessionLimits, Terms};
 pub use liveness::{Liveness, Pulse};
 pub use log::{Missed, Page, TopicLog};
 pub use notice::Notice;
+pub use occupancy::Occupancy;
 pub use outbox::{Outbox, OutboxFull, SLICES_MAX, Written};
 pub use pattern_tree::PatternTree;
 pub use presence::{Departure, Movement, Presence, Presentee};
@@ -44,4 +47,8 @@ pub use rule_pattern::{RulePattern, RulePatternError};
 pub use rules::{Rule, Rules, SlowPolicy, TopicPolicy};
 pub use session::{
     Admitted, Close, CustomClose, Effect, PublishRequest, Purpose, Session, Start, check_publish,
+};
+pub use tells::{
+    TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, TellBatch, TellCounts, TellLimits, TellOutcome, TellQueue,
+    TellStep,
 };

@@ -124,15 +124,26 @@ fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
 /// Checks that hooks have somebody to go to, and that he can know them for ours.
 fn check_hooks(loader: &Loader) -> Result<(), ConfigError> {
     let hooks = &loader.config.hooks;
-    let (key, reason) = match (&hooks.url, &hooks.secret) {
-        (None, _) if !hooks.ask.is_empty() => {
+    let is_encrypted = hooks.url.as_ref().is_some_and(|url| url.starts_with("https:"));
+    let (key, reason) = match &hooks.url {
+        None if !hooks.ask.is_empty() => {
             ("hooks.ask", "there is nobody to ask: set hooks.url, or remove this")
         }
-        (None, Some(_)) => ("hooks.secret", "there is no hooks.url to call"),
-        (Some(_), None) => (
+        None if !hooks.tell.is_empty() => {
+            ("hooks.tell", "there is nobody to tell: set hooks.url, or remove this")
+        }
+        None if hooks.secret.is_some() => ("hooks.secret", "there is no hooks.url to call"),
+        None if hooks.secret_file.is_some() => ("hooks.secret_file", "there is no hooks.url to call"),
+        _ if hooks.secret.is_some() && hooks.secret_file.is_some() => {
+            ("hooks.secret_file", "hooks.secret is set as well: keep one")
+        }
+        Some(_) if hooks.secret.is_none() && hooks.secret_file.is_none() => (
             "hooks.url",
             "calls are signed, so that your application can tell them from others: set hooks.secret to a secret of its own",
         ),
+        _ if hooks.ca_file.is_some() && !is_encrypted => {
+            ("hooks.ca_file", "there is no https:// in hooks.url whose certificate it could vouch for")
+        }
         _ => return Ok(()),
     };
     let (place, key) = loader.place(key);

@@ -2,10 +2,12 @@
 //!
 //! This file owns what it may say. How the application is asked is the business of `hooks`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fanwire_protocol::Pattern;
 
+use super::nearest::nearest;
 use super::value::Raw;
 use crate::secret::Secret;
 
@@ -13,15 +15,19 @@ use crate::secret::Secret;
 const TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
 /// The shortest secret, in bytes: a shorter one can be guessed from one signed request.
-const SECRET_BYTES_MIN: usize = 16;
+pub(crate) const SECRET_BYTES_MIN: usize = 16;
 
 /// What the application is asked and told over HTTP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HooksConfig {
-    /// Where the application answers; `None` if it is asked nothing.
+    /// Where the application answers; `None` if it is asked and told nothing.
     pub url: Option<String>,
     /// What every call is signed with.
     pub secret: Option<Secret>,
+    /// A file with that secret.
+    pub secret_file: Option<PathBuf>,
+    /// A file with certificates (PEM) of authorities to trust for `url`, besides those that browsers do.
+    pub ca_file: Option<PathBuf>,
     /// What it is asked about.
     pub ask: Vec<Ask>,
     /// The topics it is asked about.
@@ -34,6 +40,26 @@ pub struct HooksConfig {
     pub asks_waiting_max: usize,
     /// The largest answer that is read, in bytes.
     pub answer_bytes_max: usize,
+    /// What it is told about.
+    pub tell: Vec<Tell>,
+    /// The topics it is told about.
+    pub tell_about: Vec<Pattern>,
+    /// For how long a topic must have been without subscribers before that is told.
+    pub tell_vacated_after: Duration,
+    /// How long an event waits for others to be told with.
+    pub tell_delay: Duration,
+    /// How many events are told at once.
+    pub tell_batch_events_max: usize,
+    /// How many bytes of events are told at once.
+    pub tell_batch_bytes_max: usize,
+    /// How many events are held until they are told; beyond that the oldest are dropped.
+    pub tell_queue_events_max: usize,
+    /// How many bytes of events are held.
+    pub tell_queue_bytes_max: usize,
+    /// How long the wait before another attempt may become.
+    pub tell_backoff_max: Duration,
+    /// How old an event may become before it is not told any more.
+    pub tell_age_max: Duration,
 }
 
 impl Default for HooksConfig {
@@ -41,12 +67,24 @@ impl Default for HooksConfig {
         Self {
             url: None,
             secret: None,
+            secret_file: None,
+            ca_file: None,
             ask: Vec::new(),
             ask_about: vec![everything()],
             timeout: Duration::from_secs(5),
             asks_at_once_max: 64,
             asks_waiting_max: 4096,
             answer_bytes_max: 2 * 1024 * 1024,
+            tell: Vec::new(),
+            tell_about: vec![everything()],
+            tell_vacated_after: Duration::from_secs(5),
+            tell_delay: Duration::from_millis(100),
+            tell_batch_events_max: 500,
+            tell_batch_bytes_max: 256 * 1024,
+            tell_queue_events_max: 100_000,
+            tell_queue_bytes_max: 32 * 1024 * 1024,
+            tell_backoff_max: Duration::from_secs(30),
+            tell_age_max: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -83,6 +121,37 @@ impl Ask {
     }
 }
 
+/// What the application can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tell {
+    /// That a connection is over.
+    Disconnect,
+    /// That a topic or pattern has got its first subscriber.
+    Occupied,
+    /// That it has lost its last.
+    Vacated,
+    /// That a user has come to a topic with presence.
+    Join,
+    /// That a user has left it.
+    Leave,
+}
+
+impl Tell {
+    /// Everything that can be told.
+    pub const ALL: [Tell; 5] = [Tell::Disconnect, Tell::Occupied, Tell::Vacated, Tell::Join, Tell::Leave];
+
+    /// Its name in the configuration and in calls.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tell::Disconnect => "disconnect",
+            Tell::Occupied => "occupied",
+            Tell::Vacated => "vacated",
+            Tell::Join => "join",
+            Tell::Leave => "leave",
+        }
+    }
+}
+
 /// Reads the URL of the application.
 pub(super) fn read_url(raw: Raw<'_>) -> Result<Option<String>, String> {
     let Some(text) = raw.optional_word()? else { return Ok(None) };
@@ -108,6 +177,20 @@ pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Ask>, String> {
     let read = |name: &str| {
         Ask::ALL.into_iter().find(|ask| ask.name() == name).ok_or_else(|| {
             format!("'{name}' cannot be asked; write 'connect', 'subscribe', 'publish' or 'request'")
+        })
+    };
+    raw.list()?.iter().map(|name| read(name)).collect()
+}
+
+/// Reads what is told.
+pub(super) fn read_tells(raw: Raw<'_>) -> Result<Vec<Tell>, String> {
+    let read = |name: &str| {
+        Tell::ALL.into_iter().find(|tell| tell.name() == name).ok_or_else(|| {
+            let nearest = nearest(name, Tell::ALL.into_iter().map(Tell::name));
+            format!(
+                "'{name}' cannot be told; did you mean '{nearest}'? There are 'disconnect', 'occupied', 'vacated', \
+                 'join' and 'leave'"
+            )
         })
     };
     raw.list()?.iter().map(|name| read(name)).collect()

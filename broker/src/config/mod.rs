@@ -26,7 +26,8 @@ use std::path::{Path, PathBuf};
 
 pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, Place};
-pub use hooks::{Ask, HooksConfig};
+pub(crate) use hooks::SECRET_BYTES_MIN;
+pub use hooks::{Ask, HooksConfig, Tell};
 pub use limits::Limits;
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;

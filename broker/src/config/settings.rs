@@ -117,12 +117,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(store.file_bytes_max, Raw::bytes),
     setting!(hooks.url, hooks::read_url),
     setting!(hooks.secret, hooks::read_secret),
+    setting!(hooks.secret_file, optional_path),
+    setting!(hooks.ca_file, optional_path),
     setting!(hooks.ask, hooks::read_asks),
     setting!(hooks.ask_about, auth::read_patterns),
     setting!(hooks.timeout, hooks::read_timeout),
     setting!(hooks.asks_at_once_max, count),
     setting!(hooks.asks_waiting_max, count),
     setting!(hooks.answer_bytes_max, bytes),
+    setting!(hooks.tell, hooks::read_tells),
+    setting!(hooks.tell_about, auth::read_patterns),
+    setting!(hooks.tell_vacated_after, Raw::duration),
+    setting!(hooks.tell_delay, Raw::duration),
+    setting!(hooks.tell_batch_events_max, count),
+    setting!(hooks.tell_batch_bytes_max, bytes),
+    setting!(hooks.tell_queue_events_max, count),
+    setting!(hooks.tell_queue_bytes_max, bytes),
+    setting!(hooks.tell_backoff_max, Raw::duration),
+    setting!(hooks.tell_age_max, Raw::duration),
 ];
 
 /// The setting with this dotted key.
@@ -152,7 +164,7 @@ impl Loader {
             let variable = format!("FANWIRE_{}", setting.key.replace('.', "_").to_uppercase());
             let way = match setting.key {
                 "auth.secret" => "write the secret into a file and name that in 'auth.secret_file'",
-                _ => "write the secret into the configuration file",
+                _ => "write the secret into a file and name that in 'hooks.secret_file'",
             };
             let reason =
                 format!("every user of this machine can read a command line: {way}, or use {variable}");

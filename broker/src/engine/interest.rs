@@ -22,22 +22,31 @@ impl PatternInterest {
         Self { workers, tree: RwLock::default(), generation: AtomicU64::new(0) }
     }
 
-    /// Notes one more subscription of `worker` to `pattern`.
-    pub(super) fn listen(&self, pattern: &Pattern, worker: usize) {
+    /// Notes one more subscription of `worker` to `pattern`. If it is the first of all, `first` is called under the lock.
+    pub(super) fn listen(&self, pattern: &Pattern, worker: usize, first: impl FnOnce()) {
         let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
-        tree.entry(pattern, || vec![0; self.workers])[worker] += 1;
+        let counts = tree.entry(pattern, || vec![0; self.workers]);
+        let is_first = counts.iter().all(|count| *count == 0);
+        counts[worker] += 1;
         self.generation.fetch_add(1, Ordering::Release);
+        if is_first {
+            first();
+        }
     }
 
-    /// Notes one subscription less of `worker` to `pattern`.
-    pub(super) fn stop_listening(&self, pattern: &Pattern, worker: usize) {
+    /// Notes one subscription less of `worker` to `pattern`. If it was the last of all, `last` is called under the lock.
+    pub(super) fn stop_listening(&self, pattern: &Pattern, worker: usize, last: impl FnOnce()) {
         let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
         let Some(counts) = tree.get_mut(pattern) else { return };
         counts[worker] = counts[worker].saturating_sub(1);
-        if counts.iter().all(|count| *count == 0) {
+        let was_last = counts.iter().all(|count| *count == 0);
+        if was_last {
             tree.remove(pattern);
         }
         self.generation.fetch_add(1, Ordering::Release);
+        if was_last {
+            last();
+        }
     }
 
     /// How many subscriptions of each worker match `topic`, empty if none does; `None` if nothing has changed since

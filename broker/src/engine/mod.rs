@@ -3,10 +3,11 @@
 //! The engine owns all topics. Under a topic's lock it gives the position, appends to the log and puts the publication
 //! into the inbox of every worker that listens; that lock is the topic's order. It knows nothing of sessions.
 //!
-//! Lock order: shard of the topic index → topic → pattern interest → inbox. No lock is held across an await.
+//! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what is to be told. No lock is held across an await.
 
 mod index;
 mod interest;
+mod occupied;
 mod present;
 mod stored;
 mod topic;
@@ -20,10 +21,11 @@ use fanwire_core::{
     Departure, HistoryLimits, Missed, Page, Presentee, Publication, Publish, Rate, Refusal, Rules, Start,
     TopicPolicy,
 };
-use fanwire_protocol::{Epoch, Pattern, Place, Position, Since, Topic};
+use fanwire_protocol::{Epoch, Place, Position, Since, Topic};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
+use crate::hooks::Teller;
 use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::Shared;
@@ -49,6 +51,8 @@ pub(crate) struct Engine {
     store: Option<Store>,
     /// Where somebody may come back whose connection broke.
     expected: Expected,
+    /// Who is told what happens to topics, if anybody is.
+    teller: Option<Arc<Teller>>,
     /// Turns for those who read the disk.
     readings: Semaphore,
     /// Up to which topic the store has been tidied up in this round.
@@ -138,6 +142,7 @@ impl Engine {
             over_memory: Notify::new(),
             store,
             expected: Expected::new(presence_grace.as_millis() as u64),
+            teller: None,
             readings: Semaphore::new(stored::READINGS_MAX),
             tidied_until: Mutex::default(),
         }
@@ -207,7 +212,7 @@ impl Engine {
                 Start::Last(count) => Missed { publications: topic.log().last(*count), recovered: true },
                 Start::Since(since) => topic.log().since(since.place_in(state.name())),
             };
-            topic.listen(worker, self.inboxes.len());
+            self.begin_listening(topic, state.name(), worker);
             let has_presence = topic.policy().presence;
             Some(Joined { head: topic.log().head(), missed: publications, recovered, has_presence })
         })
@@ -223,21 +228,11 @@ impl Engine {
     ) {
         if let Some(state) = self.find(topic) {
             let mut locked = state.lock();
-            locked.stop_listening(worker);
+            self.end_listening(&mut locked, state.name(), worker);
             if let Some(presentee) = present {
                 self.exit(&mut locked, state.name(), presentee, departure);
             }
         }
-    }
-
-    /// Begins to listen to all topics that match a pattern with wildcards.
-    pub(crate) fn join_pattern(&self, pattern: &Pattern, worker: usize) {
-        self.patterns.listen(pattern, worker);
-    }
-
-    /// Ends what [`Engine::join_pattern`] began.
-    pub(crate) fn leave_pattern(&self, pattern: &Pattern, worker: usize) {
-        self.patterns.stop_listening(pattern, worker);
     }
 
     /// The newest position of a topic; `None` while it is known to the disk only.

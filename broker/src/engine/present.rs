@@ -68,9 +68,8 @@ impl Engine {
         locked.presence().take_if(|presence| presence.is_empty());
     }
 
-    /// Takes those for gone whose time to come back is up.
-    pub(crate) fn expire_presence(&self) {
-        let now_ms = clock::monotonic_ms();
+    /// Takes those for gone whose time to come back is up at `now_ms`.
+    pub(crate) fn expire_presence(&self, now_ms: u64) {
         while let Some(topic) = self.expected.take(now_ms) {
             self.with_topic(&topic, |locked, state| {
                 let gone = locked.presence().as_mut().map(|presence| presence.expire(now_ms));
@@ -99,6 +98,9 @@ impl Engine {
         movement: Movement,
         except: Option<(usize, SessionKey)>,
     ) {
+        if let Some(teller) = &self.teller {
+            teller.moved(topic, &movement);
+        }
         let slow = locked.policy().slow;
         let notice = Arc::new(Notice::new(topic.clone(), movement, except, slow));
         locked.refresh_patterns(topic, &self.patterns);

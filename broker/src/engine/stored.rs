@@ -163,7 +163,7 @@ impl Engine {
     /// Begins to listen for `worker` after `at`, which the caller was given by [`Engine::resume`] or [`Engine::read_on`];
     /// `None` if there is more to be read before.
     pub(crate) fn join_after(&self, topic: &Topic, worker: usize, at: Position) -> Option<Joined> {
-        self.read_topic(topic, |locked, _| {
+        self.read_topic(topic, |locked, state| {
             let log = locked.log();
             let head = log.head();
             // The disk may be ahead of what has been delivered: then all that is delivered later is known already.
@@ -173,7 +173,7 @@ impl Engine {
             }
             let missed = if is_ahead { Vec::new() } else { log.since(Place::After(at)).publications };
             let head = Position { offset: head.offset.max(at.offset), ..head };
-            locked.listen(worker, self.inboxes.len());
+            self.begin_listening(locked, state.name(), worker);
             let has_presence = locked.policy().presence;
             Some(Joined { head, missed, recovered: true, has_presence })
         })

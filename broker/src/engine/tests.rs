@@ -1,6 +1,6 @@
 //! Tests of the engine on one thread and on several.
 
-use fanwire_protocol::Payload;
+use fanwire_protocol::{Pattern, Payload};
 
 use super::*;
 use crate::hub::Batch;

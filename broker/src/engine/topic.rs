@@ -243,28 +243,33 @@ impl Locked<'_> {
         listening.exactly.iter().chain(&listening.by_pattern).map(|count| u64::from(*count)).sum()
     }
 
-    /// Notes that `worker`, one of `workers`, has one more subscription.
-    pub(super) fn listen(&mut self, worker: usize, workers: usize) {
+    /// Notes that `worker`, one of `workers`, has one more subscription. Returns whether nobody had one before.
+    pub(super) fn listen(&mut self, worker: usize, workers: usize) -> bool {
         let exactly = &mut self.0.listening.get_or_insert_default().exactly;
-        if exactly.is_empty() {
+        let was_vacant = exactly.is_empty();
+        if was_vacant {
             *exactly = vec![0; workers];
         }
         exactly[worker] += 1;
         self.0.used_us = clock::monotonic_us();
+        was_vacant
     }
 
-    /// Notes that `worker` has one subscription less.
-    pub(super) fn stop_listening(&mut self, worker: usize) {
+    /// Notes that `worker` has one subscription less. Returns whether nobody has one any more.
+    pub(super) fn stop_listening(&mut self, worker: usize) -> bool {
+        let mut is_last = false;
         if let Some(listening) = &mut self.0.listening {
             if let Some(count) = listening.exactly.get_mut(worker) {
                 *count = count.saturating_sub(1);
             }
             if listening.exactly.iter().all(|count| *count == 0) {
+                is_last = !listening.exactly.is_empty();
                 listening.exactly = Vec::new();
             }
         }
         self.0.listening.take_if(|listening| listening.is_over());
         self.0.used_us = clock::monotonic_us();
+        is_last
     }
 
     /// When the topic was last published to, joined or left, in microseconds of the monotonic clock.

@@ -99,7 +99,7 @@ impl Hooks {
     }
 
     fn back_end(&self, ask: Ask) -> Option<&BackEnd> {
-        self.0.as_ref().filter(|back_end| back_end.asks.contains(&ask))
+        self.back_end.as_ref().filter(|back_end| back_end.asks.contains(&ask))
     }
 }
 

@@ -1,12 +1,16 @@
-//! Hooks: what the application behind the broker is asked over HTTP.
+//! Hooks: what the application behind the broker is asked and told over HTTP.
 //!
 //! This module owns the calls: what they say, how they are signed, how many there are at once, and what an answer may change.
-//! Whoever cannot be asked about is refused. It does not know sessions or topics; whoever asks says who wants what.
+//! Whoever cannot be asked about is refused; what cannot be told now is told later. It does not know sessions or topics; whoever asks says who wants what.
 
 mod answer;
 mod asking;
+mod courier;
+mod event;
+mod farewell;
 mod question;
 mod signature;
+mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +21,36 @@ use http::Uri;
 use tokio::sync::Semaphore;
 
 use crate::client::HttpClient;
-use crate::config::{Ask, HooksConfig};
+use crate::config::{Ask, HooksConfig, Tell};
+use crate::secret::Secret;
 use crate::telemetry::Shared;
 use asking::Complaints;
-use signature::Signer;
+use signature::SharedSigner;
 
-/// The application, as the broker asks it. Without a configured URL nobody is asked, and everybody is allowed what they are
-/// allowed without.
+pub(crate) use courier::Courier;
+pub(crate) use farewell::Farewell;
+pub(crate) use telling::Teller;
+
+/// The application, as the broker asks and tells it. Without a configured URL nobody is asked or told, and everybody is allowed what
+/// they are allowed without.
 #[derive(Default)]
-pub(crate) struct Hooks(Option<BackEnd>);
+pub(crate) struct Hooks {
+    back_end: Option<BackEnd>,
+    teller: Option<Arc<Teller>>,
+}
+
+/// How the broker and the application know each other.
+pub(crate) struct Trust {
+    /// What every call is signed with.
+    pub(crate) secret: Secret,
+    /// Certificates (PEM) of authorities to trust, besides those that browsers do.
+    pub(crate) authorities: Option<Vec<u8>>,
+}
 
 struct BackEnd {
     uri: Uri,
     client: HttpClient,
-    signer: Signer,
+    signer: Arc<SharedSigner>,
     asks: Vec<Ask>,
     topics: Vec<Pattern>,
     timeout: Duration,
@@ -52,20 +72,37 @@ pub(crate) struct Asker {
 }
 
 impl Hooks {
-    /// Asks what `config` says of payloads of at most `message_bytes_max`.
+    /// Asks and tells what `config` says, of payloads of at most `message_bytes_max`. If anything is told, there is a courier to be run
+    /// for that.
     ///
     /// # Errors
     /// If no client can be made, or the URL is none.
     pub(crate) fn new(
         config: &HooksConfig,
+        trust: Trust,
         message_bytes_max: usize,
         counters: Arc<Shared>,
-    ) -> std::io::Result<Self> {
-        let (Some(url), Some(secret)) = (&config.url, &config.secret) else { return Ok(Self(None)) };
-        Ok(Self(Some(BackEnd {
-            uri: url.parse().map_err(std::io::Error::other)?,
-            client: HttpClient::new(None)?,
-            signer: Signer::new(secret),
+    ) -> std::io::Result<(Self, Option<Courier>)> {
+        let Some(url) = &config.url else { return Ok((Self::default(), None)) };
+        let uri: Uri = url.parse().map_err(std::io::Error::other)?;
+        let signer = Arc::new(SharedSigner::new(&trust.secret));
+        let client = || HttpClient::new(trust.authorities.as_deref());
+        let teller = (!config.tell.is_empty()).then(|| Arc::new(Teller::new(config, counters.clone())));
+        let courier = match &teller {
+            Some(teller) => Some(Courier {
+                teller: teller.clone(),
+                uri: uri.clone(),
+                client: client()?,
+                signer: signer.clone(),
+                timeout: config.timeout,
+                run: format!("{:016x}", fastrand::u64(..)),
+            }),
+            None => None,
+        };
+        let back_end = BackEnd {
+            uri,
+            client: client()?,
+            signer,
             asks: config.ask.clone(),
             topics: config.ask_about.clone(),
             timeout: config.timeout,
@@ -75,12 +112,37 @@ impl Hooks {
             message_bytes_max,
             complaints: Complaints::default(),
             counters,
-        })))
+        };
+        Ok((Self { back_end: Some(back_end), teller }, courier))
+    }
+
+    /// Signs with another secret from now on.
+    pub(crate) fn change_secret(&self, secret: &Secret) {
+        if let Some(back_end) = &self.back_end {
+            back_end.signer.change(secret);
+        }
+    }
+
+    /// Who is told what happens to topics, if anybody is.
+    pub(crate) fn teller(&self) -> Option<&Arc<Teller>> {
+        self.teller.as_ref()
+    }
+
+    /// What the application is to be told when the connection of `identity` that begins now is over; `None` if it is not told. Who has
+    /// yet to say who it is has no identity.
+    pub(crate) fn farewell(
+        &self,
+        identity: Option<Identity>,
+        connection: u64,
+        transport: &'static str,
+    ) -> Option<Box<Farewell>> {
+        let teller = self.teller.as_ref().filter(|teller| teller.tells(Tell::Disconnect))?;
+        Some(Box::new(Farewell::new(teller.clone(), identity, connection, transport)))
     }
 
     /// Whether the application is asked this.
     pub(crate) fn asks(&self, ask: Ask) -> bool {
-        self.0.as_ref().is_some_and(|back_end| back_end.asks.contains(&ask))
+        self.back_end.as_ref().is_some_and(|back_end| back_end.asks.contains(&ask))
     }
 
     /// Whether the application is asked this when `identity` wants something of `pattern`. It is not asked about what it does
@@ -89,6 +151,6 @@ impl Hooks {
         let concerns = |back_end: &BackEnd| {
             back_end.asks.contains(&ask) && back_end.topics.iter().any(|topics| topics.intersects(pattern))
         };
-        !identity.is_admin() && self.0.as_ref().is_some_and(concerns)
+        !identity.is_admin() && self.back_end.as_ref().is_some_and(concerns)
     }
 }

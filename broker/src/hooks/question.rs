@@ -79,7 +79,7 @@ pub(super) fn body_of(id: String, asker: &Asker, wish: Wish<'_>) -> Vec<u8> {
 }
 
 /// A payload as JSON, or as base64 if it is binary.
-fn written(payload: &Payload) -> (Option<Box<RawValue>>, Option<String>) {
+pub(super) fn written(payload: &Payload) -> (Option<Box<RawValue>>, Option<String>) {
     let payload = payload.to_json_payload();
     let json = match payload.view() {
         PayloadView::Binary(bytes) | PayloadView::MessagePack(bytes) => {

@@ -1,7 +1,9 @@
 //! How the application knows that a call comes from its broker: HMAC-SHA256 (RFC 2104) over the time and the body.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use ring::hmac;
 
 use crate::secret::Secret;
@@ -9,17 +11,34 @@ use crate::secret::Secret;
 /// The header that holds the signature.
 pub(super) const HEADER: &str = "fanwire-signature";
 
-/// Signs calls.
-pub(super) struct Signer(hmac::Key);
+/// Signs calls, with a secret that may change while the broker runs.
+pub(super) struct SharedSigner(ArcSwap<Signer>);
 
-impl Signer {
+impl SharedSigner {
     /// Signs with `secret`.
     pub(super) fn new(secret: &Secret) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()))
+        Self(ArcSwap::from_pointee(Signer::new(secret)))
+    }
+
+    /// Signs with `secret` from now on.
+    pub(super) fn change(&self, secret: &Secret) {
+        self.0.store(Arc::new(Signer::new(secret)));
     }
 
     /// The value of the header for a body that is sent `unix_seconds` after 1970 began.
     pub(super) fn sign(&self, unix_seconds: u64, body: &[u8]) -> String {
+        self.0.load().sign(unix_seconds, body)
+    }
+}
+
+struct Signer(hmac::Key);
+
+impl Signer {
+    fn new(secret: &Secret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()))
+    }
+
+    fn sign(&self, unix_seconds: u64, body: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(unix_seconds.to_string().as_bytes());
         context.update(b".");

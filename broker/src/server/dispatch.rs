@@ -82,7 +82,7 @@ impl Dispatch {
             };
             let admission = self.admit(&request, may_use_cookies).await;
             let connection = self.worker.next_connection();
-            let asked = TransportRequest { request, ticket, admission, connection };
+            let asked = TransportRequest { request, ticket, admission, connection, farewell: None };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
             self.route(request, &ticket, may_use_cookies).await

@@ -4,6 +4,7 @@
 //! connections that are dealt to it from beginning to end.
 
 mod accept;
+mod application;
 mod connection;
 mod credentials;
 mod dispatch;
@@ -13,6 +14,7 @@ mod key_keeper;
 mod population;
 mod reload;
 mod storage;
+mod telling;
 mod worker;
 
 use std::io;
@@ -29,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::auth::{SharedAuthenticator, SharedOrigins};
+use crate::clock;
 use crate::config::{Config, HistoryRule, ProxyProtocol, RateLimit, SlowRule};
 use crate::engine::Engine;
 use crate::hooks::Hooks;
@@ -82,6 +85,9 @@ pub enum ServeError {
     /// The certificate cannot be shown.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
+    /// The application behind hooks cannot be called. The text is a whole sentence.
+    #[error("{0}")]
+    Hooks(String),
     /// A `[[topic]]` pattern is none.
     #[error("topic.match '{pattern}': {source}")]
     Pattern {
@@ -142,6 +148,7 @@ impl Server {
         authenticator_of(config, None)?;
         certificate_files(config).map(Certificates::load).transpose()?;
         client_of(&config.auth)?;
+        application::trust_of(&config.hooks)?;
         Ok(())
     }
 
@@ -204,7 +211,9 @@ impl Server {
         let key_set = keeper.as_ref().map(|keeper| keeper.keys().clone());
         let authenticator = authenticator_of(&self.config, key_set.clone())?;
         let authenticator = Arc::new(SharedAuthenticator::new(authenticator));
-        let (engine, workers) = self.start_workers(rules, &origins, &authenticator)?;
+        let (hooks, courier) = application::hooks_of(&self.config, self.shared.clone())?;
+        let telling = telling::start(courier).map_err(|error| start(&error))?;
+        let (engine, workers) = self.start_workers(rules, &origins, &authenticator, &hooks)?;
         let mut reloader = Reloader::new(
             self.config.clone(),
             engine.clone(),
@@ -212,6 +221,7 @@ impl Server {
             authenticator,
             key_set,
             self.certificates.clone(),
+            hooks,
         );
         let mut acceptor = Acceptor::new(
             listener,
@@ -245,7 +255,10 @@ impl Server {
         }
         self.readiness.drain();
         drop((acceptor, self.listener));
-        drain(workers, self.config.limits.drain_timeout).await;
+        let deadline = Instant::now() + self.config.limits.drain_timeout;
+        drain(workers, deadline - telling.share_of(self.config.limits.drain_timeout)).await;
+        engine.conclude();
+        telling.finish(deadline);
         Ok(())
     }
 
@@ -254,6 +267,7 @@ impl Server {
         rules: Rules,
         origins: &Arc<SharedOrigins>,
         authenticator: &Arc<SharedAuthenticator>,
+        hooks: &Arc<Hooks>,
     ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
         let (limits, shared, pressure) = (&self.config.limits, &self.shared, &self.pressure);
         let inboxes: Vec<_> = (0..self.workers()).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
@@ -269,14 +283,11 @@ impl Server {
             store,
             limits.presence_grace,
         );
-        let engine = Arc::new(engine);
+        let engine = Arc::new(engine.with_teller(hooks.teller().cloned()));
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
         let beginning =
             Beginning { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
-        let hooks = Hooks::new(&self.config.hooks, limits.message_bytes_max, shared.clone())
-            .map_err(|error| ServeError::Start(error.to_string()))?;
-        let hooks = Arc::new(hooks);
         let (calls, incoming_calls) = Calls::new(self.workers());
         let mut workers = Vec::new();
         let each = inboxes.into_iter().zip(counters).zip(incoming_calls).enumerate();
@@ -374,7 +385,7 @@ async fn keep_tidy(engine: &Arc<Engine>) {
             }
             _ = measuring.tick() => {
                 engine.measure_store();
-                engine.expire_presence();
+                engine.expire_presence(clock::monotonic_ms());
             }
             () = engine.outgrown() => engine.evict(),
         }
@@ -392,8 +403,7 @@ async fn watch_certificates(certificates: Option<&Certificates>, shared: &Shared
 }
 
 /// Sends everybody away and waits until they have gone or the time is up.
-async fn drain(workers: Vec<WorkerHandle>, timeout: Duration) {
-    let deadline = Instant::now() + timeout;
+async fn drain(workers: Vec<WorkerHandle>, deadline: Instant) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     for worker in workers {
         threads.push(worker.drain(deadline).await);

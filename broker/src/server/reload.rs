@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::application::secret_of;
 use super::credentials::authenticator_of;
 use super::rules_of;
 use crate::auth::{KeySet, SharedAuthenticator, SharedOrigins};
 use crate::config::{AuthConfig, Config};
 use crate::engine::Engine;
+use crate::hooks::Hooks;
 use crate::tls::Certificates;
 
 /// What of the configuration can change while the broker runs, and what it was.
@@ -17,6 +19,7 @@ pub(super) struct Reloader {
     authenticator: Arc<SharedAuthenticator>,
     key_set: Option<Arc<KeySet>>,
     certificates: Option<Arc<Certificates>>,
+    hooks: Arc<Hooks>,
 }
 
 impl Reloader {
@@ -28,11 +31,12 @@ impl Reloader {
         authenticator: Arc<SharedAuthenticator>,
         key_set: Option<Arc<KeySet>>,
         certificates: Option<Arc<Certificates>>,
+        hooks: Arc<Hooks>,
     ) -> Self {
-        Self { current, engine, origins, authenticator, key_set, certificates }
+        Self { current, engine, origins, authenticator, key_set, certificates, hooks }
     }
 
-    /// Takes over the topic rules, origins and credentials of `config`, and says in the log if anything else has changed: that takes a
+    /// Takes over the topic rules, origins, credentials and the secret of hooks of `config`, and says in the log if anything else has changed: that takes a
     /// restart.
     pub(super) fn apply(&mut self, config: Config) {
         let rules = match rules_of(&config) {
@@ -54,13 +58,20 @@ impl Reloader {
             Ok(authenticator) => authenticator,
             Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
         };
+        let secret = match secret_of(&config.hooks) {
+            Ok(secret) => secret,
+            Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
+        };
         self.engine.change_rules(rules);
+        self.hooks.change_secret(&secret);
         self.origins.change(config.origins.clone());
         self.authenticator.change(authenticator);
         self.current.auth.clone_from(&config.auth);
         self.current.keys.clone_from(&config.keys);
         self.current.topics.clone_from(&config.topics);
         self.current.origins.clone_from(&config.origins);
+        self.current.hooks.secret.clone_from(&config.hooks.secret);
+        self.current.hooks.secret_file.clone_from(&config.hooks.secret_file);
         if self.current == config {
             tracing::info!("configuration reloaded");
         } else {

@@ -21,6 +21,7 @@ use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
 use crate::clock;
 use crate::engine::{Accepted, Engine, History, Joined, Reading};
+use crate::hooks::Farewell;
 use crate::hub::Outlet;
 use crate::telemetry::Transport;
 
@@ -49,6 +50,8 @@ pub(crate) struct LiveSession {
     pub(super) checking: Option<Checking>,
     /// A question to the application that the session waits for.
     pub(super) asking: Option<Asking>,
+    /// What the application is told when the session is over.
+    farewell: Option<Box<Farewell>>,
 }
 
 /// Who a session is to be opened for.
@@ -59,6 +62,8 @@ pub(crate) struct Guest {
     pub(crate) connection: u64,
     /// What it is connected over.
     pub(crate) transport: Transport,
+    /// What the application is to be told when the session is over.
+    pub(crate) farewell: Option<Box<Farewell>>,
 }
 
 /// What a subscription that was just opened begins with.
@@ -77,11 +82,11 @@ impl LiveSession {
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        Guest { identity, connection, transport }: Guest,
+        Guest { identity, connection, transport, farewell }: Guest,
     ) -> Self {
         outlet.end_session_at(identity.expires_ms());
         let session = Session::new(connection, identity);
-        Self::begin(worker, outlet, encoding, (session, transport))
+        Self::begin(worker, outlet, encoding, (session, transport), farewell)
     }
 
     /// Opens a session that has yet to say who it is.
@@ -90,11 +95,12 @@ impl LiveSession {
         outlet: Rc<Outlet>,
         encoding: Encoding,
         connection: u64,
+        farewell: Option<Box<Farewell>>,
     ) -> Self {
         let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
         outlet.await_credentials_until(clock::unix_ms() + patience_ms);
         let session = Session::awaiting_credentials(connection);
-        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket))
+        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket), farewell)
     }
 
     fn begin(
@@ -102,6 +108,7 @@ impl LiveSession {
         outlet: Rc<Outlet>,
         encoding: Encoding,
         (session, transport): (Session, Transport),
+        farewell: Option<Box<Farewell>>,
     ) -> Self {
         worker.release_keys();
         let key = worker.hub.open(outlet.clone());
@@ -123,6 +130,7 @@ impl LiveSession {
             waiting: None,
             checking: None,
             asking: None,
+            farewell,
         }
     }
 
@@ -425,6 +433,13 @@ impl LiveSession {
         self.departure = departure;
     }
 
+    /// Notes how the session ends, for the application. The first who says so is believed.
+    pub(crate) fn ends_by(&mut self, code: u16, reason: impl FnOnce() -> String) {
+        if let Some(farewell) = &mut self.farewell {
+            farewell.ends_by(code, reason());
+        }
+    }
+
     pub(super) fn leave(&mut self, pattern: &Pattern, key: SubscriptionKey, departure: Departure) {
         self.profile.unsubscribed(pattern);
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
@@ -462,6 +477,10 @@ impl Drop for LiveSession {
         match self.waiting.take() {
             Some(waiting) if waiting.receipts.are_owed() => self.worker.linger(self.key, waiting.receipts),
             _ => self.worker.hub.release(self.key),
+        }
+        if let Some(farewell) = &mut self.farewell {
+            let identity = self.session.identity();
+            farewell.is_of((!self.session.owes_credentials()).then(|| identity.clone()));
         }
     }
 }

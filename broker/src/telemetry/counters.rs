@@ -281,6 +281,17 @@ pub(crate) struct Shared {
     pub(crate) hook_ask_us: AtomicU64,
     pub(crate) hook_asks_active: AtomicU64,
     pub(crate) hook_asks_waiting: AtomicU64,
+    /// What became of the events told to the application, as its queue counts them.
+    pub(crate) hook_tells_delivered: AtomicU64,
+    pub(crate) hook_tells_full: AtomicU64,
+    pub(crate) hook_tells_refused: AtomicU64,
+    pub(crate) hook_tells_expired: AtomicU64,
+    pub(crate) hook_tells_stopped: AtomicU64,
+    pub(crate) hook_tell_retries: AtomicU64,
+    pub(crate) hook_tells_waiting: AtomicU64,
+    pub(crate) hook_tells_waiting_bytes: AtomicU64,
+    /// Since when the oldest of them waits, in milliseconds of the monotonic clock; later than now if none does.
+    pub(crate) hook_tells_oldest_ms: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
     /// When the certificate expires, in seconds since 1970; 0 without TLS.

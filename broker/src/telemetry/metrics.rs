@@ -11,6 +11,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::counters::LATENCY_BOUNDS_US;
 use super::{DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters};
+use crate::clock;
 
 /// All counters of the broker, ready to be scraped.
 #[derive(Clone)]
@@ -63,6 +64,7 @@ impl Collector for Totals {
         families.extend(self.holdings());
         families.extend(self.store());
         families.extend(self.hooks());
+        families.extend(self.tells());
         families.push(self.latency());
         families
     }
@@ -284,6 +286,51 @@ impl Totals {
                 "fanwire_hooks_asks_waiting",
                 "Questions to the application that wait for their turn now.",
                 &one(load(&shared.hook_asks_waiting)),
+            ),
+        ]
+    }
+
+    fn tells(&self) -> Vec<MetricFamily> {
+        let one = |value| [(None, value)];
+        let shared = &self.shared;
+        let reason = |name, value| (Some(("reason", name)), load(value));
+        let oldest_ms = clock::monotonic_ms().saturating_sub(load(&shared.hook_tells_oldest_ms));
+        let is_waiting = load(&shared.hook_tells_waiting) > 0;
+        vec![
+            counter(
+                "fanwire_hooks_tells_delivered_total",
+                "Events that the application has taken.",
+                &one(load(&shared.hook_tells_delivered)),
+            ),
+            counter(
+                "fanwire_hooks_tells_dropped_total",
+                "Events that the application was never told of, by reason.",
+                &[
+                    reason("full", &shared.hook_tells_full),
+                    reason("refused", &shared.hook_tells_refused),
+                    reason("expired", &shared.hook_tells_expired),
+                    reason("stopped", &shared.hook_tells_stopped),
+                ],
+            ),
+            counter(
+                "fanwire_hooks_tell_retries_total",
+                "Calls with events that failed and are made again.",
+                &one(load(&shared.hook_tell_retries)),
+            ),
+            gauge(
+                "fanwire_hooks_tells_waiting",
+                "Events that wait to be told, those on their way included.",
+                &one(load(&shared.hook_tells_waiting)),
+            ),
+            gauge(
+                "fanwire_hooks_tells_waiting_bytes",
+                "Bytes of these events.",
+                &one(load(&shared.hook_tells_waiting_bytes)),
+            ),
+            gauge(
+                "fanwire_hooks_tells_oldest_seconds",
+                "How long the oldest of these events has waited, in whole seconds.",
+                &one(if is_waiting { oldest_ms / 1000 } else { 0 }),
             ),
         ]
     }

@@ -171,6 +171,7 @@ impl EventsBody {
     /// The last event, after which the stream ends.
     fn farewell(&mut self, close: &Close) -> Bytes {
         self.is_over = true;
+        self.session.ends_by(close.number(), || close.reason.clone());
         self.session.worker().counters.close(close.code);
         self.session.outlet().begin_closing(close.code == CloseCode::TooSlow);
         let mut text = Vec::new();
@@ -218,8 +219,12 @@ impl Body for EventsBody {
 
 impl Drop for EventsBody {
     fn drop(&mut self) {
+        let unsaid = self.session.outlet().take_close().filter(|_| !self.is_over);
+        if let Some(close) = &unsaid {
+            self.session.ends_by(close.number(), || close.reason.clone());
+        }
         let counters = &self.session.worker().counters;
-        match self.session.outlet().take_close() {
+        match unsaid {
             _ if self.is_over => {}
             // It was to be closed, but nothing could be written to it any more.
             Some(close) => counters.close(close.code),

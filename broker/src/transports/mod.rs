@@ -12,7 +12,7 @@ mod websocket;
 use std::rc::Rc;
 
 use fanwire_core::{Identity, Refusal};
-use fanwire_protocol::Pattern;
+use fanwire_protocol::{CloseCode, Pattern};
 use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
 
@@ -20,7 +20,7 @@ pub(crate) use body::ResponseBody;
 
 use crate::auth::Admission;
 use crate::config::Ask;
-use crate::hooks::Asker;
+use crate::hooks::{Asker, Farewell};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Guest, Worker};
 use crate::telemetry::Transport;
@@ -40,6 +40,8 @@ pub(crate) struct TransportRequest {
     pub(crate) admission: Admission,
     /// The broker's number for whatever becomes of it.
     pub(crate) connection: u64,
+    /// What the application is to be told when that is over.
+    pub(crate) farewell: Option<Box<Farewell>>,
 }
 
 /// A request on its way to a transport that serves whoever is known, and nobody else.
@@ -53,9 +55,9 @@ impl TransportRequest {
     /// # Errors
     /// If credentials are missing or were refused.
     fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
-        let identity = self.admission.into_identity()?;
-        let guest = Guest { identity, connection: self.connection, transport };
-        Ok(KnownRequest { request: self.request, ticket: self.ticket, guest })
+        let Self { request, ticket, admission, connection, farewell } = self;
+        let guest = Guest { identity: admission.into_identity()?, connection, transport, farewell };
+        Ok(KnownRequest { request, ticket, guest })
     }
 }
 
@@ -108,6 +110,7 @@ impl Transports {
         }
         let transport = wanted.transport();
         asked.admission = self.welcome(asked.admission, asked.connection, transport.label()).await;
+        asked.farewell = self.farewell(&asked, transport);
         match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None).await,
             Wanted::Bare(pattern) => {
@@ -121,6 +124,21 @@ impl Transports {
                 polling::poll(&self.worker, asked.known(transport)?, patterns, &query).await
             }
         }
+    }
+
+    /// What the application is to be told when the connection is over. Who is refused has never been there.
+    fn farewell(&self, asked: &TransportRequest, transport: Transport) -> Option<Box<Farewell>> {
+        let identity = match &asked.admission {
+            Admission::Open => Some(Identity::Anonymous),
+            Admission::Admitted(identity) => Some(identity.clone()),
+            Admission::Missing => None,
+            Admission::Refused(_) => return None,
+        };
+        let mut farewell = self.worker.hooks.farewell(identity, asked.connection, transport.label())?;
+        if transport == Transport::Poll {
+            farewell.ends_otherwise_by(CloseCode::Normal.number(), "the poll is over");
+        }
+        Some(farewell)
     }
 
     /// Asks the application whether whoever is let in may connect, and as whom.

@@ -50,9 +50,14 @@ pub(super) async fn poll(
     }
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);
     let mut answer = read_held(worker, &patterns, query, limit).await?;
-    if answer.publications.is_empty() && !answer.gap && !query.wait.is_zero() {
+    if query.wait.is_zero() {
+        return Ok(answer.into_response(limit));
+    }
+    if answer.publications.is_empty() && !answer.gap {
         let waiting = Waiting::begin(worker, asked, &patterns, &mut answer).await?;
         waiting.until(query.wait, limit, &mut answer).await?;
+    } else {
+        patterns.iter().for_each(|pattern| worker.engine.look_in(pattern));
     }
     Ok(answer.into_response(limit))
 }
@@ -223,6 +228,9 @@ impl Waiting {
             && let Some(publication) = outlet.pop_publication()
         {
             answer.publications.push(publication);
+        }
+        if let Some(close) = &close {
+            self.session.ends_by(close.number(), || close.reason.clone());
         }
         match close {
             Some(close) if close.code == CloseCode::Disconnected => {

@@ -88,24 +88,41 @@ fn nobody_there_is_a_no() {
 
 #[test]
 fn a_silent_application_holds_up_only_those_who_need_it() {
+    const TIMEOUT: Duration = Duration::from_secs(6);
     let application = Application::start(|_| HookAnswer::Silence);
-    let keys = "ask = ['publish', 'subscribe', 'request']\nask_about = ['asked.>']\ntimeout = '15s'";
+    let keys = "ask = ['publish', 'subscribe', 'request']\nask_about = ['asked.>']\ntimeout = '6s'";
     let broker = Broker::with_file(&application.config(keys), &[]);
+    let begun = Instant::now();
     let mut stuck: Vec<WebSocket> = (0..80).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
     for socket in &mut stuck {
         socket.send_json(&json!({"type": "publish", "id": 1, "topic": "asked.a", "data": 1}));
     }
-    broker.await_metric("fanwire_hooks_asks_active", 64.0);
-    broker.await_metric("fanwire_hooks_asks_waiting", 16.0);
+    let check_stuck = |waiting: f64| {
+        broker.await_metric("fanwire_hooks_asks_active", 64.0);
+        broker.await_metric("fanwire_hooks_asks_waiting", waiting);
+    };
+    check_stuck(16.0);
+    // Others go on meanwhile: who needs no answer, and who waits for one only to a request.
     let mut free = WebSocket::open(broker.address(), "/ws");
-    let begun = Instant::now();
     free.send_json(&json!({"type": "request", "id": 1, "method": "m", "data": 0}));
     assert_eq!(free.ask(&json!({"type": "subscribe", "id": 2, "topic": "free"}))["type"], "subscribed");
     for number in 0..100 {
         free.send_json(&json!({"type": "publish", "topic": "free", "data": number}));
         assert_eq!(free.read_json()["data"], number);
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // That all of them are still stuck says that none of this waited for any of them.
+    check_stuck(17.0);
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
+    // Whoever waits is refused when its time is up; the wait for a turn is part of it.
+    for socket in stuck.iter_mut().chain([&mut free]) {
+        let reply = socket.read_json();
+        assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");
+    }
+    assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    broker.await_metric("fanwire_hooks_asks_total{outcome=\"failed\"}", 81.0);
+    broker.await_metric("fanwire_hooks_asks_active", 0.0);
+    broker.await_metric("fanwire_hooks_asks_waiting", 0.0);
+    assert_eq!(free.ask(&json!({"type": "ping", "id": 3}))["type"], "pong");
 }
 
 #[test]

@@ -1,12 +1,23 @@
 //! Hooks, with an application of the test's own behind the real broker.
 
 mod asks;
+mod courier;
+mod drain;
 mod failing;
+mod presence;
+mod tells;
+mod topics;
+mod trust;
 
 use fanwire_tests::{HookAnswer, HookCall};
 use serde_json::json;
 
-/// Says yes to everything.
+/// Says yes to everything, and takes everything it is told.
 fn allow(_call: &HookCall) -> HookAnswer {
     HookAnswer::Json(json!({"allow": true}))
+}
+
+/// An answer with this status line and more headers, each with CRLF before it.
+fn status(line: &str, headers: &str) -> HookAnswer {
+    HookAnswer::Raw(format!("HTTP/1.1 {line}{headers}\r\nContent-Length: 0\r\n\r\n"))
 }

@@ -2,10 +2,9 @@
 
 use super::{Config, SETTINGS, load_from};
 
-#[test]
-fn every_setting_can_be_made_in_every_source() {
-    // What each key is set to in turn, as text; the file and the flags must take it to the same configuration.
-    let text_of = |key: &str| match key {
+/// What each key is set to in turn, as text; the file and the flags must take it to the same configuration.
+fn text_of(key: &str) -> &'static str {
+    match key {
         "listen" => "127.0.0.2:1",
         "open" => "true",
         "origins" => "https://a.example,https://b.example:8443",
@@ -14,14 +13,15 @@ fn every_setting_can_be_made_in_every_source() {
         "auth.anonymous" | "auth.allow_endless" => "true",
         "auth.jwks_url" => "https://id.example/keys",
         _ if key.starts_with("auth.") => "some-text",
-        "hooks.url" => "http://127.0.0.1:8000/hook.php",
+        "hooks.url" => "https://127.0.0.1:8000/hook.php",
         "hooks.secret" => "a-secret-of-some-length",
         "hooks.ask" => "connect,publish",
-        "hooks.ask_about" => "chat.>",
+        "hooks.ask_about" | "hooks.tell_about" => "chat.>",
+        "hooks.tell" => "join,leave",
         "hooks.timeout" => "3s",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
-        "tls.certificate" | "tls.key" => "some.pem",
+        "tls.certificate" | "tls.key" | "hooks.secret_file" | "hooks.ca_file" => "some.pem",
         "proxy.trusted" => "127.0.0.1,10.0.0.0/8",
         "proxy.protocol" => "v1v2",
         "log.format" => "json",
@@ -29,27 +29,35 @@ fn every_setting_can_be_made_in_every_source() {
         _ if key.ends_with("bytes_max") => "8MiB",
         _ if key.ends_with("timeout") || key.ends_with("grace") || key.ends_with("interval") => "3m",
         _ => "7",
-    };
+    }
+}
+
+/// What only makes sense where credentials are asked for; and a certificate is nothing without its key.
+fn base_of(key: &str) -> Vec<(&'static str, &'static str)> {
+    match key {
+        "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),
+        "hooks.url" => [("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length")].to_vec(),
+        "hooks.secret" | "hooks.secret_file" => [("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/")].to_vec(),
+        "hooks.ask" | "hooks.tell" | "hooks.ca_file" => [
+            ("FANWIRE_HOOKS_URL", "https://127.0.0.1:1/"),
+            ("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length"),
+        ]
+        .to_vec(),
+        "tls.certificate" => [("FANWIRE_TLS_KEY", "other.pem")].to_vec(),
+        "tls.key" => [("FANWIRE_TLS_CERTIFICATE", "other.pem")].to_vec(),
+        _ if key.starts_with("auth.") && !key.ends_with("_file") => {
+            [("FANWIRE_AUTH_PUBLIC_KEY_FILE", "key.pem")].to_vec()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn every_setting_can_be_made_in_every_source() {
     for setting in SETTINGS {
         let (key, text) = (setting.key, text_of(setting.key));
         let variable = format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
-        // What only makes sense where credentials are asked for; and a certificate is nothing without its key.
-        let base = match key {
-            "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),
-            "hooks.url" => [("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length")].to_vec(),
-            "hooks.secret" => [("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/")].to_vec(),
-            "hooks.ask" => [
-                ("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/"),
-                ("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length"),
-            ]
-            .to_vec(),
-            "tls.certificate" => [("FANWIRE_TLS_KEY", "other.pem")].to_vec(),
-            "tls.key" => [("FANWIRE_TLS_CERTIFICATE", "other.pem")].to_vec(),
-            _ if key.starts_with("auth.") && !key.ends_with("_file") => {
-                [("FANWIRE_AUTH_PUBLIC_KEY_FILE", "key.pem")].to_vec()
-            }
-            _ => Vec::new(),
-        };
+        let base = base_of(key);
         let from_file_or = |toml: &str, flag: Option<(&str, &str)>, variable: Option<(&str, &str)>| {
             let variables: Vec<(&str, &str)> = base.iter().copied().chain(variable).collect();
             load_from(toml, &variables, flag.as_slice())
@@ -66,7 +74,7 @@ fn every_setting_can_be_made_in_every_source() {
             _ if text == "true" => format!("{key} = {text}"),
             (
                 "origins" | "auth.algorithms" | "auth.audience" | "proxy.trusted" | "hooks.ask"
-                | "hooks.ask_about",
+                | "hooks.ask_about" | "hooks.tell" | "hooks.tell_about",
                 _,
             ) => {
                 format!("{key} = ['{}']", text.replace(',', "', '"))

@@ -59,3 +59,41 @@ fn hooks_need_somebody_to_call_and_a_secret() {
          trailing or doubled '.'",
     );
 }
+
+#[test]
+fn what_is_told_and_by_whom_is_checked() {
+    check_file_refused(
+        "[hooks]\ntell = ['join']\n",
+        "fanwire.toml:2: bad value for 'hooks.tell': there is nobody to tell: set hooks.url, or remove this",
+    );
+    check_file_refused(
+        "[hooks]\nsecret_file = 'f'\n",
+        "fanwire.toml:2: bad value for 'hooks.secret_file': there is no hooks.url to call",
+    );
+    check_file_refused(
+        "[hooks]\nurl = 'https://a.example/'\nsecret_file = 'f'\nsecret = 'some-secret-that-is-long'\n",
+        "fanwire.toml:3: bad value for 'hooks.secret_file': hooks.secret is set as well: keep one",
+    );
+    check_file_refused(
+        "[hooks]\nurl = 'http://localhost/'\nsecret_file = 'f'\nca_file = 'c'\n",
+        "fanwire.toml:4: bad value for 'hooks.ca_file': there is no https:// in hooks.url whose certificate it could vouch for",
+    );
+    check_file_refused(
+        "[hooks]\ntell = ['join', 'disconect']\n",
+        "fanwire.toml:2: bad value for 'hooks.tell': 'disconect' cannot be told; did you mean 'disconnect'? There are \
+         'disconnect', 'occupied', 'vacated', 'join' and 'leave'",
+    );
+    check_file_refused(
+        "[hooks]\ntell_abuot = ['a']\n",
+        "fanwire.toml:2: unknown key 'hooks.tell_abuot'; did you mean 'hooks.tell_about'?",
+    );
+    check_file_refused(
+        "[hooks]\ntell_about = ['a..b']\n",
+        "fanwire.toml:2: bad value for 'hooks.tell_about': 'a..b' is not a pattern: a topic has no empty level: remove the leading, \
+         trailing or doubled '.'",
+    );
+    check_file_refused(
+        "[hooks]\ntell_batch_events_max = 0\n",
+        "fanwire.toml:2: bad value for 'hooks.tell_batch_events_max': it must be at least 1",
+    );
+}

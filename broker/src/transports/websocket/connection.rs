@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use fanwire_core::{Close, Departure};
 use fanwire_protocol::{CloseCode, ServerFrame};
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};
 
 use super::dialect::{self, Dialect};
@@ -25,6 +26,9 @@ const READS_PER_TURN: usize = 8;
 /// How long a connection may go on reading before others get their turn, in microseconds. It is looked at after each go of the
 /// reader, which is bounded in frames.
 const TURN_US_MAX: u64 = 1000;
+
+/// The close code of a close frame without one (RFC 6455 §7.1.5).
+const CODE_NONE: u16 = 1005;
 
 /// The longest reason a close frame has room for (RFC 6455 §5.5).
 const CLOSE_REASON_BYTES_MAX: usize = 123;
@@ -95,8 +99,10 @@ impl Connection {
                 session.send_raw(answers);
                 answers.clear();
             }
-            if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                close = dialect.handle(session, &message);
+            match &message {
+                Message::Text(_) | Message::Binary(_) => close = dialect.handle(session, &message),
+                Message::Close(frame) => note_close(session, frame.as_ref()),
+                _ => {}
             }
             if close.is_some() {
                 Next::Stop
@@ -138,6 +144,7 @@ impl Connection {
             "session closed"
         );
         self.counters().close(close.code);
+        self.session.ends_by(close.number(), || close.reason.clone());
         if !close.should_reconnect() {
             self.session.depart(Departure::Left);
         }
@@ -292,6 +299,15 @@ impl Future for Connection {
         }
         Poll::Ready(())
     }
+}
+
+/// Notes how the client ends its session, for the application. A close frame without a code has the code of none (RFC 6455 §7.1.5).
+fn note_close(session: &mut LiveSession, frame: Option<&CloseFrame>) {
+    let code = frame.map_or(CODE_NONE, |frame| frame.code.into());
+    session.ends_by(code, || match frame.map(|frame| frame.reason.as_str()) {
+        Some(reason) if !reason.is_empty() => reason.to_owned(),
+        _ => "the client has left".to_owned(),
+    });
 }
 
 /// How to close a WebSocket whose peer broke the protocol.

@@ -21,6 +21,7 @@ pub(crate) use reader::ReaderPool;
 
 use super::{ResponseBody, TransportRequest, Transports};
 use crate::auth::Admission;
+use crate::hooks::Farewell;
 use crate::hub::{Keepalive, Link, Outlet, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionTicket, Guest, LiveSession, Worker};
@@ -51,7 +52,7 @@ pub(super) async fn upgrade(
     asked: TransportRequest,
     bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, ticket, admission, connection } = asked;
+    let TransportRequest { mut request, ticket, admission, connection, farewell } = asked;
     let accept = handshake::check(&request)?;
     let (dialect, subprotocol) = match &bare {
         Some(Bare { pattern, has_echo, .. }) => {
@@ -59,7 +60,8 @@ pub(super) async fn upgrade(
         }
         None => choose_encoding(request.headers())?,
     };
-    let session = match begin(&transports.worker, &dialect, (admission, connection), bare).await? {
+    let comer = Comer { admission, connection, farewell };
+    let session = match begin(&transports.worker, &dialect, comer, bare).await? {
         Ok(session) => session,
         Err(refusal) => refused_session(&transports.worker, &dialect, refusal),
     };
@@ -108,34 +110,47 @@ fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
     Some((Link::tls(socket, tls), parts.read_buf))
 }
 
+/// Who opens a session.
+struct Comer {
+    admission: Admission,
+    connection: u64,
+    farewell: Option<Box<Farewell>>,
+}
+
 /// Opens the session. The inner error is for those who may not be here: they are told so over the WebSocket, because a browser
 /// shows a page nothing of the answer to a handshake that fails.
 async fn begin(
     worker: &Rc<Worker>,
     dialect: &Dialect,
-    (admission, connection): (Admission, u64),
+    Comer { admission, connection, farewell }: Comer,
     bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
     let (encoding, transport) = (dialect.encoding(), dialect.transport());
     let Some(bare) = bare else {
         return Ok(match admission {
             Admission::Missing => {
-                Ok(LiveSession::open_unknown(worker.clone(), outlet(worker, encoding), encoding, connection))
+                let outlet = outlet(worker, encoding);
+                Ok(LiveSession::open_unknown(worker.clone(), outlet, encoding, connection, farewell))
             }
             Admission::Open => {
-                Ok(open(worker, encoding, Guest { identity: Identity::Anonymous, connection, transport }))
+                let guest = Guest { identity: Identity::Anonymous, connection, transport, farewell };
+                Ok(open(worker, encoding, guest))
             }
             Admission::Admitted(identity) => {
-                Ok(open(worker, encoding, Guest { identity, connection, transport }))
+                Ok(open(worker, encoding, Guest { identity, connection, transport, farewell }))
             }
             Admission::Refused(refusal) => Err(refusal),
         });
     };
     let mut session = match admission.into_identity() {
-        Ok(identity) => open(worker, encoding, Guest { identity, connection, transport }),
+        Ok(identity) => open(worker, encoding, Guest { identity, connection, transport, farewell }),
         Err(refusal) => return Ok(Err(refusal)),
     };
-    match begin_bare(&mut session, bare).await {
+    let begun = begin_bare(&mut session, bare).await;
+    if let Err(BareFailure::Refused(refusal)) = &begun {
+        session.ends_by(dialect::close_for(refusal).code.number(), || refusal.message.clone());
+    }
+    match begun {
         Ok(()) => Ok(Ok(session)),
         Err(BareFailure::Refused(refusal)) if is_about_access(&refusal) => Ok(Err(refusal)),
         Err(BareFailure::Refused(refusal)) => Err(refusal.into()),
@@ -151,7 +166,7 @@ fn is_about_access(refusal: &Refusal) -> bool {
 fn refused_session(worker: &Rc<Worker>, dialect: &Dialect, refusal: Refusal) -> LiveSession {
     worker.counters.error(refusal.code);
     let (connection, transport) = (worker.next_connection(), dialect.transport());
-    let guest = Guest { identity: Identity::Anonymous, connection, transport };
+    let guest = Guest { identity: Identity::Anonymous, connection, transport, farewell: None };
     let session = open(worker, dialect.encoding(), guest);
     let close = dialect::close_for(&refusal);
     session.outlet().want_close(Close { error: Some(refusal.code), ..close });

@@ -1,0 +1,224 @@
+//! The courier: takes what the application is to be told out of the queue and brings it there, call by call.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fanwire_core::{TellBatch, TellOutcome, TellStep};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::event::body_of;
+use super::signature::{self, SharedSigner};
+use super::telling::Teller;
+use crate::client::{FetchError, HttpClient};
+use crate::clock;
+
+/// What one thread of its own does: a dead application must cost nothing else anything.
+pub(crate) struct Courier {
+    pub(super) teller: Arc<Teller>,
+    pub(super) uri: Uri,
+    pub(super) client: HttpClient,
+    pub(super) signer: Arc<SharedSigner>,
+    pub(super) timeout: Duration,
+    /// The name of this run of the broker, so that the application learns that what it was told before is over.
+    pub(super) run: String,
+}
+
+/// How the application takes what it is told, as far as the log has said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Fine,
+    Failing,
+    Refusing,
+}
+
+/// Why a call was not taken.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("the broker's time to stop was up")]
+    Stopped,
+    #[error("the call could not be signed: {0}")]
+    Unsigned(String),
+}
+
+impl Courier {
+    /// Tells until the broker stops: once `stopping` says until when, nothing is waited for any more, and when that time comes
+    /// what is left is dropped.
+    pub(crate) async fn run(self, mut stopping: watch::Receiver<Option<Instant>>) {
+        let mut condition = Condition::Fine;
+        loop {
+            let now_ms = clock::monotonic_ms();
+            let due_ms = self.teller.expire(now_ms);
+            let deadline = *stopping.borrow_and_update();
+            if let Some(deadline) = deadline
+                && (!self.teller.hurry(now_ms) || Instant::now() >= deadline)
+            {
+                break;
+            }
+            let wake_ms = match self.teller.step(now_ms) {
+                TellStep::Send(batch) => {
+                    let (outcome, error) = self.deliver(&batch, &stopping).await;
+                    condition = self.note(condition, outcome, error);
+                    self.teller.finish(outcome);
+                    continue;
+                }
+                TellStep::WaitUntil(at_ms) => due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)),
+                TellStep::Rest => due_ms.unwrap_or(u64::MAX),
+            };
+            let wait = Duration::from_millis(wake_ms.saturating_sub(now_ms)).min(Duration::from_secs(3600));
+            let until = Instant::now() + wait;
+            tokio::select! {
+                () = self.teller.changed() => {}
+                () = tokio::time::sleep_until(deadline.map_or(until, |deadline| deadline.min(until))) => {}
+                changed = stopping.changed() => if changed.is_err() { break },
+            }
+        }
+        let left = self.teller.give_up();
+        if left > 0 {
+            tracing::warn!(events = left, "the broker stops before the application could be told everything");
+        }
+    }
+
+    async fn deliver(
+        &self,
+        batch: &TellBatch,
+        stopping: &watch::Receiver<Option<Instant>>,
+    ) -> (TellOutcome, Option<CallError>) {
+        let mut stopping = stopping.clone();
+        let time_is_up = async {
+            let deadline = stopping.wait_for(Option::is_some).await.map(|deadline| *deadline);
+            if let Ok(Some(deadline)) = deadline {
+                tokio::time::sleep_until(deadline).await;
+            }
+        };
+        let failed = TellOutcome::Failed { retry_after_ms: None };
+        let answered = tokio::select! {
+            answered = tokio::time::timeout(self.timeout, self.call(batch)) => {
+                answered.unwrap_or(Err(FetchError::TimedOut(self.timeout).into()))
+            }
+            () = time_is_up => Err(CallError::Stopped),
+        };
+        match answered {
+            Ok((status, retry_after)) => {
+                let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::unix_ms());
+                let outcome = outcome_of(status, retry_after.as_ref(), now);
+                (outcome, (outcome != TellOutcome::Delivered).then_some(CallError::Status(status)))
+            }
+            Err(error) => (failed, Some(error)),
+        }
+    }
+
+    async fn call(&self, batch: &TellBatch) -> Result<(StatusCode, Option<HeaderValue>), CallError> {
+        let body = body_of(&format!("{:032x}", fastrand::u128(..)), &self.run, batch);
+        let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
+        let value =
+            HeaderValue::try_from(signature).map_err(|error| CallError::Unsigned(error.to_string()))?;
+        let headers = [
+            (HeaderName::from_static(signature::HEADER), value),
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        Ok(self.client.post_for_status(&self.uri, headers, body.into()).await?)
+    }
+
+    /// Says in the log how the application takes what it is told, once for each change.
+    fn note(&self, before: Condition, outcome: TellOutcome, error: Option<CallError>) -> Condition {
+        let condition = match outcome {
+            TellOutcome::Delivered => Condition::Fine,
+            TellOutcome::Failed { .. } => Condition::Failing,
+            TellOutcome::Refused => Condition::Refusing,
+        };
+        if condition == before {
+            return condition;
+        }
+        let (url, error) = (&self.uri, error.map(|error| error.to_string()).unwrap_or_default());
+        match condition {
+            Condition::Fine => tracing::info!(%url, "the application is told what happens again"),
+            Condition::Failing => {
+                tracing::warn!(%url, error, "the application could not be told what happens: it is tried again and again");
+            }
+            Condition::Refusing => {
+                tracing::warn!(%url, error, "the application refuses what it is told: that is dropped and counted");
+            }
+        }
+        condition
+    }
+}
+
+/// What a status says about a batch. What is wrong with a call does not become right by repeating it; what is wrong with the
+/// application may.
+fn outcome_of(status: StatusCode, retry_after: Option<&HeaderValue>, now: SystemTime) -> TellOutcome {
+    let may_change = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if status.is_success() {
+        TellOutcome::Delivered
+    } else if status.is_server_error() || may_change {
+        TellOutcome::Failed { retry_after_ms: retry_after.and_then(|value| wait_ms(value, now)) }
+    } else {
+        TellOutcome::Refused
+    }
+}
+
+/// How long `Retry-After` asks to wait, in milliseconds: it holds seconds or a date (RFC 9110 §10.2.3).
+fn wait_ms(retry_after: &HeaderValue, now: SystemTime) -> Option<u64> {
+    let text = retry_after.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse::<u64>().map_or(u64::MAX, |seconds| seconds.saturating_mul(1000)));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).map_or(0, |wait| wait.as_millis() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILED: TellOutcome = TellOutcome::Failed { retry_after_ms: None };
+
+    #[test]
+    fn what_may_get_better_is_tried_again() {
+        for (status, expected) in [
+            (200, TellOutcome::Delivered),
+            (204, TellOutcome::Delivered),
+            (301, TellOutcome::Refused),
+            (307, TellOutcome::Refused),
+            (400, TellOutcome::Refused),
+            (401, TellOutcome::Refused),
+            (404, TellOutcome::Refused),
+            (408, FAILED),
+            (429, FAILED),
+            (500, FAILED),
+            (503, FAILED),
+            (599, FAILED),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(outcome_of(status, None, SystemTime::UNIX_EPOCH), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_application_says_in_seconds_or_by_a_date_when_it_wants_to_be_called() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        for (text, expected) in [
+            ("7", Some(7000)),
+            (" 7 ", Some(7000)),
+            ("0", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7000)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("99999999999999999999999", Some(u64::MAX)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(wait_ms(&HeaderValue::from_str(text).unwrap(), now), expected, "{text:?}");
+        }
+        let value = HeaderValue::from_static("3");
+        let asked = outcome_of(StatusCode::SERVICE_UNAVAILABLE, Some(&value), now);
+        assert_eq!(asked, TellOutcome::Failed { retry_after_ms: Some(3000) });
+        assert_eq!(outcome_of(StatusCode::OK, Some(&value), now), TellOutcome::Delivered);
+    }
+}

@@ -1,0 +1,84 @@
+//! What the application is told when the broker stops.
+
+use std::time::{Duration, Instant};
+
+use fanwire_tests::{Application, Broker, Events, HookAnswer, WebSocket};
+use serde_json::{Value, json};
+
+use super::allow;
+
+fn subscriber(broker: &Broker, topic: &str) -> WebSocket {
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    assert_eq!(socket.ask(&json!({"type": "subscribe", "id": 1, "topic": topic}))["type"], "subscribed");
+    socket
+}
+
+fn count(events: &[Value], hook: &str) -> usize {
+    events.iter().filter(|event| event["hook"] == hook).count()
+}
+
+#[test]
+fn a_broker_that_stops_tells_of_everybody_who_goes() {
+    let application = Application::start(allow);
+    // Nothing that waits for its time would be told otherwise: neither the batch nor the end of a grace.
+    let keys = "tell = ['disconnect', 'occupied', 'vacated', 'join', 'leave']\ntell_delay = '1h'\ntell_vacated_after = '1h'";
+    let text = format!(
+        "[limits]\npresence_grace = '1h'\n{}[[topic]]\nmatch = 'room'\npresence = true\n",
+        application.config(keys)
+    );
+    let mut broker = Broker::with_file(&text, &["--workers", "2"]);
+    let mut sockets: Vec<WebSocket> = (0..10).map(|_| subscriber(&broker, "room")).collect();
+    let mut bare = WebSocket::open(broker.address(), "/topics/room");
+    let mut events = Events::open(broker.address(), "/topics/a", "");
+    assert!(application.calls().is_empty());
+    broker.terminate();
+    for socket in &mut sockets {
+        socket.read_to_close();
+    }
+    bare.read_to_close();
+    while events.next_event().is_some() {}
+    drop((sockets, bare, events));
+    assert_eq!(broker.wait().code(), Some(0));
+    let told = application.events();
+    let counts = ["join", "leave", "occupied", "vacated", "disconnect"].map(|hook| count(&told, hook));
+    assert_eq!(counts, [11, 11, 2, 2, 12], "{told:?}");
+    for event in told.iter().filter(|event| event["hook"] == "disconnect") {
+        assert_eq!(event["code"], 1001, "{event}");
+    }
+}
+
+#[test]
+fn even_sessions_that_do_not_go_are_told_of() {
+    let application = Application::start(allow);
+    let text = format!(
+        "[limits]\ndrain_timeout = '2s'\nclose_timeout = '1h'\n{}",
+        application.config("tell = ['disconnect']")
+    );
+    let mut broker = Broker::with_file(&text, &[]);
+    let _deaf: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    broker.terminate();
+    assert_eq!(broker.wait().code(), Some(0));
+    assert_eq!(count(&application.events(), "disconnect"), 5);
+}
+
+#[test]
+fn a_dead_application_does_not_keep_a_broker_from_stopping() {
+    let application = Application::start(|_| HookAnswer::Silence);
+    let keys = "tell = ['disconnect']\ntimeout = '20s'\ntell_delay = '1ms'";
+    let text = format!("[limits]\ndrain_timeout = '2s'\n{}", application.config(keys));
+    let mut broker = Broker::with_file(&text, &[]);
+    let mut sockets: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
+    sockets.pop();
+    application.await_calls(1);
+    let begun = Instant::now();
+    broker.terminate();
+    for socket in &mut sockets {
+        socket.read_to_close();
+    }
+    drop(sockets);
+    assert_eq!(broker.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let log = broker.log();
+    assert!(log.contains("before the application could be told everything"), "{log}");
+    assert!(log.contains("\"events\":5"), "{log}");
+}

@@ -1,0 +1,199 @@
+//! What the application is told of connections that are over, whatever they were and however they ended.
+
+use std::net::{Shutdown, SocketAddr};
+
+use fanwire_tests::{
+    AUTH, Application, Broker, Events, HOOKS_SECRET, Http, Opcode, WebSocket, eventually, get, post,
+    token_for, unix_seconds,
+};
+use serde_json::{Value, json};
+
+use super::allow;
+
+const TELL: &str = "tell = ['disconnect']\ntell_delay = '10ms'";
+
+/// The disconnect that comes after `begun` and ends.
+fn check_told(application: &Application, before: usize, expected: &Value) -> Value {
+    let event = application.await_events(before + 1).swap_remove(before);
+    for (key, value) in expected.as_object().expect("fields") {
+        assert_eq!(&event[key], value, "{key} in {event}");
+    }
+    event
+}
+
+#[test]
+fn a_call_brings_events_and_is_signed() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&format!("{AUTH}{}", application.config(TELL)), &[]);
+    let token = token_for("ann", &[], &[]);
+    let mut socket = WebSocket::open(broker.address(), &format!("/ws?token={token}"));
+    let connection = socket.ask(&json!({"type": "connect", "id": 1}))["connection"].clone();
+    socket.send_frame(true, Opcode::CLOSE, b"\x03\xe9off to lunch");
+    let call = application.await_calls(1).swap_remove(0);
+    assert!(call.is_signed_with(HOOKS_SECRET), "{call:?}");
+    assert!(!call.is_signed_with("another secret"), "{call:?}");
+    let mut body = call.json();
+    for (name, length) in [("/id", 32), ("/run", 16), ("/events/0/id", 32)] {
+        let id = body.pointer_mut(name).map(Value::take);
+        assert!(id.as_ref().and_then(Value::as_str).is_some_and(|id| id.len() == length), "{name}: {id:?}");
+    }
+    let mut age = |name: &str| {
+        let ts = body.pointer_mut(name).map(Value::take).and_then(|ts| ts.as_u64()).expect("a time");
+        (ts / 1000).abs_diff(unix_seconds())
+    };
+    assert!(age("/events/0/ts") < 60 && age("/events/0/connected_ts") < 60);
+    let event = json!({
+        "hook": "disconnect", "id": null, "ts": null, "user": "ann", "connection": connection, "transport": "ws",
+        "connected_ts": null, "code": 1001, "reason": "off to lunch"
+    });
+    let expected =
+        json!({"hook": "tell", "id": null, "run": null, "attempt": 1, "lost": 0, "events": [event]});
+    assert_eq!(body, expected);
+}
+
+/// Opens something that stays.
+type Opening = fn(SocketAddr) -> WebSocket;
+
+#[test]
+fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
+    let openings: [(&str, Opening); 2] = [
+        ("ws", |address| WebSocket::open(address, "/ws")),
+        ("bare", |address| WebSocket::open(address, "/topics/a")),
+    ];
+    type End = fn(&mut WebSocket);
+    let ends: [(u16, &str, End); 5] = [
+        (1000, "the client has left", |socket| socket.send_frame(true, Opcode::CLOSE, b"\x03\xe8")),
+        (1005, "the client has left", |socket| socket.send_frame(true, Opcode::CLOSE, b"")),
+        (4321, "bye", |socket| socket.send_frame(true, Opcode::CLOSE, b"\x10\xe1bye")),
+        (1006, "the connection ended without a word", |socket| {
+            socket.stream().shutdown(Shutdown::Both).expect("it is open");
+        }),
+        (1007, "a text message is not UTF-8", |socket| {
+            socket.send_frame(true, Opcode::TEXT, b"\xff");
+            assert_eq!(socket.read_to_close().0, Some(1007));
+        }),
+    ];
+    let mut told = 0;
+    for (transport, open) in openings {
+        for (code, reason, end) in ends {
+            let mut socket = open(broker.address());
+            end(&mut socket);
+            drop(socket);
+            let expected =
+                json!({"hook": "disconnect", "transport": transport, "code": code, "reason": reason});
+            let event = check_told(&application, told, &expected);
+            assert_eq!(event.get("user"), None, "{event}");
+            told += 1;
+        }
+    }
+    let mut kicked = WebSocket::open(broker.address(), "/ws");
+    kicked.send_text("this is no frame");
+    assert_eq!(kicked.read_to_close().0, Some(4400));
+    drop(kicked);
+    check_told(&application, told, &json!({"code": 4400}));
+    broker.await_metric("fanwire_hooks_tells_delivered_total", 11.0);
+    broker.await_metric("fanwire_hooks_tells_waiting", 0.0);
+    broker.await_metric("fanwire_hooks_tells_waiting_bytes", 0.0);
+    broker.await_metric("fanwire_hooks_tells_oldest_seconds", 0.0);
+}
+
+#[test]
+fn streams_and_polls_end_too() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config(TELL), &[]);
+    drop(Events::open(broker.address(), "/topics/a", ""));
+    let stream = json!({"transport": "sse", "code": 1006});
+    check_told(&application, 0, &stream);
+    post(broker.address(), "/topics/a", "text/plain", b"x");
+    for path in ["/topics/a", "/topics/a?wait=60", "/stream?topic=b&wait=1"] {
+        let before = application.events().len();
+        assert_eq!(get(broker.address(), path).status, 200);
+        check_told(
+            &application,
+            before,
+            &json!({"transport": "poll", "code": 1000, "reason": "the poll is over"}),
+        );
+    }
+    let before = application.events().len();
+    let mut http = Http::connect(broker.address());
+    http.send(b"GET /topics/b?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n");
+    broker.await_metric("fanwire_connections{transport=\"poll\"}", 1.0);
+    drop(http);
+    check_told(&application, before, &json!({"transport": "poll"}));
+    assert_eq!(post(broker.address(), "/topics/a", "text/plain", b"x").status, 200);
+    assert_eq!(application.events().len(), before + 1, "publishing over HTTP is no connection");
+}
+
+#[test]
+fn whoever_was_let_in_leaves_and_nobody_else() {
+    let application = Application::start(|call| {
+        let call = call.json();
+        super::HookAnswer::Json(match call["user"].as_str() {
+            Some("banned") => json!({"allow": false}),
+            Some("ann") => json!({"allow": true, "user": "Ann A.", "info": {"name": "Ann"}}),
+            _ => json!({"allow": true}),
+        })
+    });
+    let config = format!("{AUTH}{}", application.config(&format!("ask = ['connect']\n{TELL}")));
+    let broker = Broker::with_file(&config, &[]);
+    let with = |user: &str| token_for(user, &[], &["a"]);
+    let mut unknown = WebSocket::open(broker.address(), "/ws");
+    unknown.send_frame(true, Opcode::CLOSE, b"");
+    unknown.read_to_close();
+    for path in ["/ws", "/topics/a"] {
+        let mut banned = WebSocket::open(broker.address(), &format!("{path}?token={}", with("banned")));
+        assert_eq!(banned.read_to_close().0, Some(4403));
+        let mut forged = WebSocket::open(broker.address(), &format!("{path}?token=x"));
+        assert_eq!(forged.read_to_close().0, Some(4401));
+    }
+    let mut banned = WebSocket::open(broker.address(), "/ws");
+    banned.send_json(&json!({"type": "connect", "id": 1, "token": with("banned")}));
+    assert_eq!(banned.read_to_close().0, Some(4403));
+    assert_eq!(get(broker.address(), &format!("/topics/a?token={}", with("banned"))).status, 403);
+    // Whoever was there is known by what the application said of it, however it showed its token.
+    for in_frame in [true, false] {
+        let path = if in_frame { "/ws".to_owned() } else { format!("/ws?token={}", with("ann")) };
+        let mut socket = WebSocket::open(broker.address(), &path);
+        let mut connect = json!({"type": "connect", "id": 1});
+        if in_frame {
+            connect["token"] = with("ann").into();
+        }
+        let connection = socket.ask(&connect)["connection"].clone();
+        drop(socket);
+        let expected = json!({"user": "Ann A.", "info": {"name": "Ann"}, "connection": connection});
+        check_told(&application, usize::from(!in_frame), &expected);
+    }
+    // What was allowed to connect but not to listen has been there all the same.
+    let mut elsewhere = WebSocket::open(broker.address(), &format!("/topics/b?token={}", with("bob")));
+    assert_eq!(elsewhere.read_to_close().0, Some(4403));
+    check_told(&application, 2, &json!({"user": "bob", "transport": "bare", "code": 4403}));
+    let asked: Vec<Value> = application
+        .calls()
+        .iter()
+        .map(fanwire_tests::HookCall::json)
+        .filter(|call| call["hook"] == "connect")
+        .collect();
+    for event in application.events() {
+        let open = asked.iter().any(|call| call["connection"] == event["connection"]);
+        assert!(open, "every onClose has had its onOpen: {event} in {asked:?}");
+    }
+}
+
+#[test]
+fn nothing_is_told_that_was_not_asked_for() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config("tell = ['occupied']\ntell_delay = '10ms'"), &[]);
+    drop(WebSocket::open(broker.address(), "/ws"));
+    drop(WebSocket::open(broker.address(), "/topics/a"));
+    eventually("both have gone", || {
+        (broker.metric("fanwire_connections{transport=\"ws\"}") == 0.0
+            && broker.metric("fanwire_connections{transport=\"bare\"}") == 0.0)
+            .then_some(())
+    });
+    let mut last = WebSocket::open(broker.address(), "/ws");
+    last.ask(&json!({"type": "subscribe", "id": 1, "topic": "last"}));
+    let told: Vec<Value> = application.await_events(2).iter().map(|event| event["topic"].clone()).collect();
+    assert_eq!(told, ["a", "last"]);
+}

@@ -1,0 +1,200 @@
+//! What the application is told of topics that are listened to, and of those that are not any more.
+
+use std::net::{Shutdown, SocketAddr};
+
+use fanwire_tests::{Application, Broker, Events, Http, Opcode, WebSocket, get, post};
+use serde_json::{Value, json};
+
+use super::allow;
+
+/// Tells at once of what is occupied, and soon of what is vacated.
+const TELL: &str = "tell = ['occupied', 'vacated']\ntell_delay = '1ms'\ntell_vacated_after = '100ms'";
+
+/// What was told, as in `occupied a`.
+fn told(events: &[Value]) -> Vec<String> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    events.iter().map(|event| format!("{} {}", text(&event["hook"]), text(&event["topic"]))).collect()
+}
+
+fn check_told(application: &Application, expected: &[&str]) {
+    assert_eq!(told(&application.await_events(expected.len())), expected);
+}
+
+fn subscriber(address: SocketAddr, topic: &str) -> WebSocket {
+    let mut socket = WebSocket::open(address, "/ws");
+    let reply = socket.ask(&json!({"type": "subscribe", "id": 1, "topic": topic}));
+    assert_eq!(reply["type"], "subscribed", "{reply}");
+    socket
+}
+
+fn leave(mut socket: WebSocket) {
+    socket.send_frame(true, Opcode::CLOSE, b"");
+    socket.read_to_close();
+}
+
+#[test]
+fn only_the_first_subscriber_and_the_last_are_told_of() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config(TELL), &["--workers", "3"]);
+    let sockets: Vec<WebSocket> = (0..7).map(|_| subscriber(broker.address(), "a")).collect();
+    // Seven subscribers are spread over three workers; the first to go are told of no more than the others to come.
+    check_told(&application, &["occupied a"]);
+    for socket in sockets {
+        assert_eq!(application.events().len(), 1);
+        leave(socket);
+    }
+    check_told(&application, &["occupied a", "vacated a"]);
+    let again = subscriber(broker.address(), "a");
+    check_told(&application, &["occupied a", "vacated a", "occupied a"]);
+    again.stream().shutdown(Shutdown::Both).expect("it is open");
+    check_told(&application, &["occupied a", "vacated a", "occupied a", "vacated a"]);
+}
+
+#[test]
+fn unsubscribing_is_leaving() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config(TELL), &[]);
+    let mut socket = subscriber(broker.address(), "a");
+    socket.ask(&json!({"type": "subscribe", "id": 2, "topic": "a"}));
+    socket.ask(&json!({"type": "unsubscribe", "id": 3, "topic": "a"}));
+    check_told(&application, &["occupied a", "vacated a"]);
+}
+
+#[test]
+fn whoever_comes_right_back_has_not_been_away() {
+    let application = Application::start(allow);
+    let keys = TELL.replace("'100ms'", "'1h'");
+    let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
+    for _ in 0..10 {
+        leave(subscriber(broker.address(), "a"));
+        leave(subscriber(broker.address(), "a.>"));
+    }
+    let _last = subscriber(broker.address(), "last");
+    check_told(&application, &["occupied a", "occupied a.>", "occupied last"]);
+}
+
+#[test]
+fn every_transport_occupies() {
+    let application = Application::start(allow);
+    let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
+    let address = broker.address();
+    let mut expected = Vec::new();
+    let mut check = |topic: &str, begin: &dyn Fn(&str) -> Box<dyn FnOnce()>| {
+        let end = begin(topic);
+        expected.push(format!("occupied {topic}"));
+        assert_eq!(told(&application.await_events(expected.len())), expected);
+        end();
+        expected.push(format!("vacated {topic}"));
+        assert_eq!(told(&application.await_events(expected.len())), expected);
+    };
+    check("json", &|topic| {
+        let socket = subscriber(address, topic);
+        Box::new(move || leave(socket))
+    });
+    check("bare", &|topic| {
+        let socket = WebSocket::open(address, &format!("/topics/{topic}"));
+        Box::new(move || leave(socket))
+    });
+    check("sse", &|topic| {
+        let events = Events::open(address, &format!("/topics/{topic}"), "");
+        Box::new(move || drop(events))
+    });
+    check("stream", &|topic| {
+        let events = Events::open(address, &format!("/stream?topic={topic}"), "");
+        Box::new(move || drop(events))
+    });
+    check("poll", &|topic| {
+        let mut http = Http::connect(address);
+        http.send(format!("GET /topics/{topic}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let topic = topic.to_owned();
+        Box::new(move || {
+            post(address, &format!("/topics/{topic}"), "text/plain", b"x");
+            assert_eq!(http.read().json()["messages"][0]["data"], "x");
+        })
+    });
+    // A pattern occupies itself, under its own name, and none of the topics that it matches.
+    check("patterns.>", &|pattern| {
+        let socket = subscriber(address, pattern);
+        post(address, "/topics/patterns.a", "text/plain", b"x");
+        Box::new(move || leave(socket))
+    });
+}
+
+#[test]
+fn polls_that_come_again_and_again_are_one_subscriber() {
+    let application = Application::start(allow);
+    // A whole second is between the end of the last poll and the word that nobody is there.
+    let keys = TELL.replace("'100ms'", "'1s'");
+    let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
+    let address = broker.address();
+    let mut cursor = get(address, "/topics/a").json()["cursor"].as_str().expect("a cursor").to_owned();
+    for number in 0..30 {
+        // Every other poll finds something and need not wait; the others wait until something comes.
+        let mut http = Http::connect(address);
+        let publish = || post(address, "/topics/a", "text/plain", number.to_string().as_bytes());
+        if number % 2 == 0 {
+            publish();
+        }
+        http.send(
+            format!("GET /topics/a?wait=60&since={cursor} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        );
+        if number % 2 == 1 {
+            broker.await_metric("fanwire_connections{transport=\"poll\"}", 1.0);
+            publish();
+        }
+        let answer = http.read().json();
+        assert_eq!(answer["messages"][0]["data"], number.to_string(), "{answer}");
+        answer["cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
+    }
+    check_told(&application, &["occupied a", "vacated a"]);
+    // One that never waits, because there is always something, is there as well; one that only reads is not.
+    get(address, "/topics/a");
+    post(address, "/topics/b", "text/plain", b"x");
+    get(address, "/topics/b?wait=60");
+    check_told(&application, &["occupied a", "vacated a", "occupied b", "vacated b"]);
+}
+
+#[test]
+fn only_topics_that_it_wants_to_know_about_are_told() {
+    let application = Application::start(allow);
+    let keys = format!("{TELL}\ntell_about = ['chat.*', 'room']");
+    let broker = Broker::with_file(&application.config(&keys), &[]);
+    let topics = ["other", "chat", "chat.a.b", "chat.a", "room", "elsewhere.>", "chat.>"];
+    let sockets: Vec<WebSocket> = topics.iter().map(|topic| subscriber(broker.address(), topic)).collect();
+    let occupied = ["occupied chat.a", "occupied room", "occupied chat.>"];
+    check_told(&application, &occupied);
+    sockets.into_iter().for_each(leave);
+    // Sessions on different workers end in any order.
+    let mut vacated = told(&application.await_events(6)).split_off(3);
+    vacated.sort();
+    assert_eq!(vacated, ["vacated chat.>", "vacated chat.a", "vacated room"]);
+}
+
+#[test]
+fn what_is_told_of_a_topic_is_in_order_whoever_comes_and_goes_at_once() {
+    let application = Application::start(allow);
+    let keys = TELL.replace("'100ms'", "'1ms'");
+    let broker = Broker::with_file(&application.config(&keys), &["--workers", "4"]);
+    let address = broker.address();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for number in 0..20 {
+                    leave(subscriber(address, ["a", "b", "c.>"][number % 3]));
+                }
+            });
+        }
+    });
+    // After all have gone, each has been told of by turns, and last that nobody is there.
+    let states = fanwire_tests::eventually("all are vacated", || {
+        let mut states = std::collections::BTreeMap::<String, bool>::new();
+        for event in application.events() {
+            let is_occupied = event["hook"] == "occupied";
+            let before = states.insert(event["topic"].as_str().expect("text").to_owned(), is_occupied);
+            assert_ne!(before.unwrap_or(false), is_occupied, "by turns: {event}");
+        }
+        states.values().all(|is_occupied| !is_occupied).then_some(states).filter(|states| states.len() == 3)
+    });
+    assert_eq!(states.len(), 3);
+}
