@@ -12,13 +12,18 @@ namespace Fanwire;
 use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\BadSignature;
 use Fanwire\Hooks\Answer;
+use Fanwire\Hooks\Batch;
 use Fanwire\Hooks\Call;
+use Fanwire\Hooks\CallReader;
 use Fanwire\Hooks\ConnectCall;
+use Fanwire\Hooks\DisconnectEvent;
 use Fanwire\Hooks\HookResponse;
+use Fanwire\Hooks\MemberEvent;
 use Fanwire\Hooks\PublishCall;
 use Fanwire\Hooks\RequestCall;
 use Fanwire\Hooks\Signature;
 use Fanwire\Hooks\SubscribeCall;
+use Fanwire\Hooks\TopicEvent;
 use Psr\Http\Message\ResponseFactoryInterface;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
@@ -32,6 +37,9 @@ use Psr\Http\Message\ServerRequestInterface;
  *
  * A handler of a question returns true, false, or an Answer made by the call (`$call->refuse('…')`). Whatever goes
  * wrong in one is a no to the client and is reported to you, never shown.
+ *
+ * A handler of an event (`onDisconnect` and those below it) returns nothing. If it throws, the broker tells the whole
+ * batch again later, so an event may come twice, with the same id. Events without a handler are taken and forgotten.
  */
 final class HookServer
 {
@@ -44,13 +52,15 @@ final class HookServer
     private \Closure $report;
 
     /**
-     * Takes `hooks.secret` of the broker.
+     * Takes `hooks.secret` of the broker, and while you change it, the one before.
      *
-     * @throws BadConfiguration when it is too short
+     * @throws BadConfiguration when one is too short
      */
-    public function __construct(#[\SensitiveParameter] string $secret)
-    {
-        $this->signature = new Signature($secret);
+    public function __construct(
+        #[\SensitiveParameter] string $secret,
+        #[\SensitiveParameter] ?string $oldSecret = null,
+    ) {
+        $this->signature = new Signature($secret, $oldSecret);
         $this->report = static function (\Throwable $error): void {
             // Without the trace, whose arguments are what users wrote.
             $place = basename($error->getFile()) . ':' . $error->getLine();
@@ -82,6 +92,47 @@ final class HookServer
         return $this->on('request', $handler);
     }
 
+    /** @param callable(DisconnectEvent): mixed $handler a connection is over */
+    public function onDisconnect(callable $handler): self
+    {
+        return $this->on('disconnect', $handler);
+    }
+
+    /** @param callable(TopicEvent): mixed $handler a topic has got its first subscriber */
+    public function onOccupied(callable $handler): self
+    {
+        return $this->on('occupied', $handler);
+    }
+
+    /** @param callable(TopicEvent): mixed $handler a topic has been without subscribers for a while */
+    public function onVacated(callable $handler): self
+    {
+        return $this->on('vacated', $handler);
+    }
+
+    /** @param callable(MemberEvent): mixed $handler somebody has come to a topic with presence */
+    public function onJoin(callable $handler): self
+    {
+        return $this->on('join', $handler);
+    }
+
+    /** @param callable(MemberEvent): mixed $handler somebody has left a topic with presence */
+    public function onLeave(callable $handler): self
+    {
+        return $this->on('leave', $handler);
+    }
+
+    /**
+     * Called before the events of a batch are handled one by one. It alone says whether some were lost, and whether the
+     * broker has started anew.
+     *
+     * @param callable(Batch): mixed $handler
+     */
+    public function onBatch(callable $handler): self
+    {
+        return $this->on('tell', $handler);
+    }
+
     /** @param callable(\Throwable): void $handler told what went wrong in a handler; error_log without it */
     public function onError(callable $handler): self
     {
@@ -110,7 +161,10 @@ final class HookServer
         if (!is_array($fields) || !is_string($fields['hook'] ?? null)) {
             return new HookResponse(400, "The call is no JSON object with a hook.\n");
         }
-        $call = self::call($fields);
+        if ($fields['hook'] === 'tell') {
+            return $this->take(CallReader::batch($fields));
+        }
+        $call = CallReader::call($fields);
         $handler = $this->handlers[$fields['hook']] ?? null;
         if ($call === null || $handler === null) {
             return new HookResponse(501, "Nothing answers this hook: register a handler, or do not ask for it.\n");
@@ -158,23 +212,19 @@ final class HookServer
         return $this;
     }
 
-    /**
-     * What is asked, or null if this class does not know it.
-     *
-     * @param array<string, mixed> $fields
-     */
-    private static function call(array $fields): ?Call
+    /** Handles what is told. The broker tells it again unless all of it was handled. */
+    private function take(Batch $batch): HookResponse
     {
-        $text = static fn (string $name): string => is_string($fields[$name] ?? null) ? $fields[$name] : '';
-        $who = [$text('id'), isset($fields['user']) ? $text('user') : null,
-            isset($fields['connection']) ? $text('connection') : null];
-        return match ($fields['hook']) {
-            'connect' => new ConnectCall(...[...$who, $text('transport')]),
-            'subscribe' => new SubscribeCall(...[...$who, $text('topic')]),
-            'publish' => new PublishCall(...[...$who, $text('topic'), Payload::read($fields)]),
-            'request' => new RequestCall(...[...$who, $text('method'), Payload::read($fields)]),
-            default => null,
-        };
+        try {
+            ($this->handlers['tell'] ?? static fn () => null)($batch);
+            foreach ($batch->events as [$hook, $event]) {
+                ($this->handlers[$hook] ?? static fn () => null)($event);
+            }
+            return new HookResponse(204, '');
+        } catch (\Throwable $error) {
+            ($this->report)($error);
+            return new HookResponse(500, "The handler of an event failed.\n");
+        }
     }
 
     /** The answer that a handler has given, which must be one: a handler that forgot to return has decided nothing. */

@@ -11,6 +11,9 @@ namespace Fanwire\Tests;
 use Fanwire\Binary;
 use Fanwire\Broker;
 use Fanwire\Exception\BadRequest;
+use Fanwire\Exception\Ended;
+use Fanwire\Exception\FanwireException;
+use Fanwire\Exception\Forbidden;
 use Fanwire\Exception\Unauthorized;
 use Fanwire\Exception\UnexpectedAnswer;
 use Fanwire\Listening\EventParser;
@@ -209,8 +212,27 @@ final class ListeningTest extends TestCase
         }
         self::assertSame([['before', false], ['after', true]], $heard);
         self::assertSame(1, $gaps);
-        self::assertStringContainsString('shutting down', $troubles[0]);
         self::assertStringContainsString('Is it running', $troubles[1]);
+    }
+
+    public function testBrokersGoodbyeSaysWhetherToComeBack(): void
+    {
+        $site = new PhpServer(__DIR__ . '/apps/closing-stream.php');
+        $expected = ['none' => Ended::class, 'token_expired' => Unauthorized::class, 'forbidden' => Forbidden::class];
+        foreach ($expected as $error => $class) {
+            $troubles = [];
+            $onTrouble = static function (string $trouble, float $seconds) use (&$troubles): void {
+                $troubles[] = [$trouble, $seconds];
+            };
+            try {
+                iterator_to_array((new Broker("$site->url/$error"))->listen('a', onTrouble: $onTrouble));
+                self::fail('It went on.');
+            } catch (FanwireException $caught) {
+                self::assertInstanceOf($class, $caught);
+                self::assertStringContainsString('an operator has ended it', $caught->getMessage());
+            }
+            self::assertSame([['The broker closes the connection: the broker is shutting down.', 0.02]], $troubles);
+        }
     }
 
     public function testPatternThatCannotResumeTellsAGapAfterAReconnect(): void
@@ -220,12 +242,9 @@ final class ListeningTest extends TestCase
         $port = (int) $proxy->await('/^(\d+)$/m')[1];
         $gaps = 0;
         $isCut = false;
-        $until = static function () use (&$isCut, $proxy, $running, &$gaps): bool {
-            $subscribers = $running->client()->publish('php.p.a', 'ping')->subscribers;
-            if (!$isCut && $subscribers === 1) {
-                $proxy->signal(SIGUSR1);
-                $isCut = true;
-            }
+        $publisher = $running->client();
+        $until = static function () use ($publisher): bool {
+            $publisher->publish('php.p.a', 'ping');
             return false;
         };
         $onGap = static function (?string $topic) use (&$gaps): void {
@@ -237,6 +256,10 @@ final class ListeningTest extends TestCase
             self::assertSame($gaps === 1, $message->gap);
             if ($message->gap) {
                 break;
+            }
+            if (!$isCut) {
+                $proxy->signal(SIGUSR1);
+                $isCut = true;
             }
         }
         self::assertSame(1, $gaps);

@@ -8,18 +8,35 @@ declare(strict_types=1);
 
 namespace Fanwire\Tests;
 
-/** A web server on a free port that runs one script for every request; it is ended when the object goes. */
+/** A web server on a free port; it is ended when the object goes. */
 final class PhpServer
 {
     public readonly string $url;
     private readonly Process $process;
 
-    /** @param array<string, string> $environment variables for the script */
-    public function __construct(string $script, array $environment = [])
+    /**
+     * @param string                $place       a script that answers every request, or the folder of a whole site
+     * @param array<string, string> $environment variables for the script
+     * @param int                   $port        0 for a free one
+     */
+    public function __construct(string $place, array $environment = [], int $port = 0)
     {
-        $command = [PHP_BINARY, '-d', 'display_errors=0', '-d', 'log_errors=1', '-d', 'error_log=', '-S', '127.0.0.1:0', $script];
-        $this->process = new Process($command, $environment);
+        $options = ['-d', 'display_errors=0', '-d', 'log_errors=1', '-d', 'error_log='];
+        $what = is_dir($place) ? ['-t', $place] : [$place];
+        // With several workers a script may wait for the broker while the broker waits for another.
+        $environment += ['PHP_CLI_SERVER_WORKERS' => '3'];
+        $this->process = new Process([PHP_BINARY, ...$options, '-S', "127.0.0.1:$port", ...$what], $environment);
         $this->url = $this->process->await('~(http://127\.0\.0\.1:\d+)~')[1];
+    }
+
+    /** A port that nobody listens on just now, for two programs that must know of each other before they start. */
+    public static function freePort(): int
+    {
+        $socket = stream_socket_server('tcp://127.0.0.1:0');
+        if ($socket === false) {
+            throw new \RuntimeException('There is no free port.');
+        }
+        return (int) substr((string) strrchr((string) stream_socket_get_name($socket, false), ':'), 1);
     }
 
     /** What it, and the script by error_log, has said. */

@@ -34,7 +34,8 @@ final class Process
             ARRAY_FILTER_USE_KEY,
         );
         $ends = [0 => ['file', '/dev/null', 'r'], 1 => ['pipe', 'w'], 2 => ['redirect', 1]];
-        $process = proc_open($command, $ends, $pipes, null, $environment + $inherited);
+        // In a session of its own, so that what the program itself has started ends with it.
+        $process = proc_open(['setsid', ...$command], $ends, $pipes, null, $environment + $inherited);
         if ($process === false) {
             throw new \RuntimeException("$command[0] does not start.");
         }
@@ -76,17 +77,17 @@ final class Process
         return $this->said;
     }
 
-    /** Sends a signal and does not wait. */
+    /** Sends a signal, to its children too, and does not wait. */
     public function signal(int $signal): void
     {
-        proc_terminate($this->process, $signal);
+        posix_kill(-proc_get_status($this->process)['pid'], $signal);
     }
 
     /** Ends it and waits for that. */
     public function end(int $signal = SIGTERM): void
     {
         if (is_resource($this->process)) {
-            proc_terminate($this->process, $signal);
+            $this->signal($signal);
             $this->said();
             fclose($this->output);
             proc_close($this->process);

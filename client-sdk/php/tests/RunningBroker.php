@@ -26,14 +26,16 @@ final class RunningBroker
     /**
      * Starts a broker.
      *
-     * @param string $configuration a configuration file's text
-     * @param int    $port          0 for a free one
+     * @param string                $configuration a configuration file's text
+     * @param int                   $port          0 for a free one
+     * @param array<string, string> $environment   more variables
      */
-    public function __construct(string $configuration = '', int $port = 0)
+    public function __construct(string $configuration = '', int $port = 0, array $environment = [])
     {
         $file = (string) tempnam(sys_get_temp_dir(), 'fanwire');
         file_put_contents($file, $configuration);
-        $this->process = new Process([self::binary(), 'serve', '--listen', "127.0.0.1:$port", '--config', $file]);
+        $command = [self::binary(), 'serve', '--listen', "127.0.0.1:$port", '--config', $file];
+        $this->process = new Process($command, $environment);
         $this->port = (int) $this->process->await('~http://127\.0\.0\.1:(\d+)~')[1];
         unlink($file);
         $this->url = "http://127.0.0.1:{$this->port}";
@@ -42,9 +44,14 @@ final class RunningBroker
     /** A configuration in which tokens and one API key, which may do everything, are asked for. */
     public static function secured(string $more = ''): string
     {
-        return '[auth]' . "\nsecret = \"" . self::SECRET . "\"\n"
-            . "[[key]]\nname = \"shop\"\nhash = \"" . self::KEY_HASH . "\"\n"
-            . "publish = [\">\"]\nsubscribe = [\">\"]\nadmin = true\n$more";
+        return "[auth]\nsecret = \"" . self::SECRET . "\"\n" . self::key() . $more;
+    }
+
+    /** The part of a configuration that lets KEY do everything. */
+    public static function key(): string
+    {
+        return "[[key]]\nname = \"shop\"\nhash = \"" . self::KEY_HASH . "\"\n"
+            . "publish = [\">\"]\nsubscribe = [\">\"]\nadmin = true\n";
     }
 
     /** A client of it. */

@@ -22,23 +22,30 @@ final class Signature
     /** What the broker wants `hooks.secret` to have at least, in bytes. */
     public const SECRET_BYTES_MIN = 16;
 
-    private readonly Secret $secret;
+    /** @var list<Secret> */
+    private readonly array $secrets;
 
     /**
-     * Takes `hooks.secret` of the broker.
+     * Takes `hooks.secret` of the broker, and while it is being changed, the one before.
      *
-     * @throws BadConfiguration when it is too short
+     * @throws BadConfiguration when one is too short
      */
-    public function __construct(#[\SensitiveParameter] string $secret)
-    {
-        if (strlen($secret) < self::SECRET_BYTES_MIN) {
-            throw new BadConfiguration(
-                'The secret for hooks must have at least ' . self::SECRET_BYTES_MIN
-                . ' bytes, and be the same as hooks.secret of the broker.',
-                'bad_secret',
-            );
+    public function __construct(
+        #[\SensitiveParameter] string $secret,
+        #[\SensitiveParameter] ?string $oldSecret = null,
+    ) {
+        $secrets = [];
+        foreach ($oldSecret === null ? [$secret] : [$secret, $oldSecret] as $one) {
+            if (strlen($one) < self::SECRET_BYTES_MIN) {
+                throw new BadConfiguration(
+                    'The secret for hooks must have at least ' . self::SECRET_BYTES_MIN
+                    . ' bytes, and be the same as hooks.secret of the broker.',
+                    'bad_secret',
+                );
+            }
+            $secrets[] = new Secret($one);
         }
-        $this->secret = new Secret($secret);
+        $this->secrets = $secrets;
     }
 
     /**
@@ -54,7 +61,11 @@ final class Signature
             throw new BadSignature('The call has no signature of a broker.', 'bad_signature');
         }
         [, $time, $signature] = $match;
-        if (!hash_equals(hash_hmac('sha256', "$time.$body", $this->secret->reveal()), $signature)) {
+        $isSigned = false;
+        foreach ($this->secrets as $secret) {
+            $isSigned = hash_equals(hash_hmac('sha256', "$time.$body", $secret->reveal()), $signature) || $isSigned;
+        }
+        if (!$isSigned) {
             throw new BadSignature('The call is signed with another secret, or was changed.', 'bad_signature');
         }
         if (abs(time() - (int) $time) > self::AGE_SECONDS_MAX) {
