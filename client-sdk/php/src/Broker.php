@@ -190,6 +190,12 @@ final class Broker
         return $listener->messages();
     }
 
+    /** Who is connected, and ending that; for a key with `admin = true`. */
+    public function sessions(): Sessions
+    {
+        return new Sessions($this->caller);
+    }
+
     /** @throws BadRequest when a header cannot hold the key */
     private static function key(?string $key): string
     {
