@@ -27,7 +27,7 @@ STEPS := test-format test-lint test-docs test-rust test-instructions test-js tes
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '\nArguments for the broker or the load generator go into ARGS: make run ARGS="--port 8000"\n'
+	@printf '\nArguments for the broker go into ARGS: make run ARGS="--port 8000"\n'
 
 run: ## Build the broker and start it with nothing to configure
 	cargo run $(LOCKED) --release --package fanwire -- serve $(ARGS)
@@ -93,8 +93,10 @@ fuzz: ## Run every fuzz target for SECONDS_EACH (60) seconds
 instructions-baseline: ## Write the baseline of test-instructions anew
 	cargo run $(LOCKED) --release --package fanwire-instructions -- renew
 
-bench: ## Measure the broker on this machine
-	cargo run $(LOCKED) --release --package fanwire -- bench $(ARGS)
+bench: ## Measure the broker beside the peers that can be had (about 20 minutes); ARGS="fanout-64 idle" chooses scenarios
+	cargo build $(LOCKED) --release --package fanwire
+	bench/peers.sh
+	bench/compare.sh $(ARGS)
 
 # With a target named, the flags hold for the binary and not for build scripts and macros, which must stay dynamic.
 image-binary:

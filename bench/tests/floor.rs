@@ -9,7 +9,12 @@ fn run(flow: Flow, frames_per_send: usize) -> Report {
     let plan = Plan {
         scenario: Scenario::Flow(flow),
         peers: vec![Peer::Floor],
-        target: Target::Start(Programs { fanwire: "unused".into(), nats: "unused".into() }),
+        target: Target::Start(Programs {
+            fanwire: "unused".into(),
+            nats: "unused".into(),
+            nginx: "unused".into(),
+            mosquitto: "unused".into(),
+        }),
         repeat: 1,
         cores: None,
         frames_per_send,

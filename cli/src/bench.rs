@@ -231,7 +231,8 @@ struct FlowArgs {
 
 #[derive(Debug, clap::Args)]
 struct CommonArgs {
-    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-bare, fanwire-sse, nats, floor.
+    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-bare, fanwire-sse, nats, nchan, mosquitto,
+    /// centrifugo (by --url only), floor. One that is not installed is left out.
     #[arg(long, value_delimiter = ',', default_value = "fanwire")]
     driver: Vec<Peer>,
     /// Start each server on a free port and stop it afterwards; this is what happens without --url.
@@ -249,6 +250,12 @@ struct CommonArgs {
     /// The nats-server binary to start.
     #[arg(long, value_name = "PROGRAM", default_value = "nats-server")]
     nats: PathBuf,
+    /// The nginx binary to start, which finds nchan as modules/ngx_nchan_module.so.
+    #[arg(long, value_name = "PROGRAM", default_value = "nginx")]
+    nginx: PathBuf,
+    /// The mosquitto binary to start.
+    #[arg(long, value_name = "PROGRAM", default_value = "mosquitto")]
+    mosquitto: PathBuf,
     /// Go through all drivers so many times, in alternation, and show medians.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -264,6 +271,12 @@ struct CommonArgs {
     /// Print JSON, with every single run.
     #[arg(long)]
     json: bool,
+    /// Write that JSON into this file, too.
+    #[arg(long, value_name = "FILE")]
+    json_file: Option<PathBuf>,
+    /// Draw the medians as bars into this file, too.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the subcommand.
@@ -281,7 +294,12 @@ fn measure(args: Args) -> Result<(), BenchError> {
     let (scenario, frames_per_send, common) = scenario(args.scenario)?;
     let target = match common.url {
         Some(url) => Target::Running { address: loopback_address(&url)?, pid: common.pid },
-        None => Target::Start(Programs { fanwire: this_program(common.fanwire)?, nats: common.nats }),
+        None => Target::Start(Programs {
+            fanwire: this_program(common.fanwire)?,
+            nats: common.nats,
+            nginx: common.nginx,
+            mosquitto: common.mosquitto,
+        }),
     };
     let cores = Cores { server: common.server_core, load: common.load_core };
     let plan = Plan {
@@ -293,6 +311,11 @@ fn measure(args: Args) -> Result<(), BenchError> {
         frames_per_send,
     };
     let report = fanwire_bench::run(&plan, |line| eprintln!("{line}"))?;
+    let write = |file: PathBuf, text: String| {
+        std::fs::write(file, text).map_err(|error| BenchError::System("writing the report", error))
+    };
+    common.svg.map_or(Ok(()), |file| write(file, report.to_svg()))?;
+    common.json_file.map_or(Ok(()), |file| write(file, format!("{:#}\n", report.to_json())))?;
     if common.json {
         println!("{:#}", report.to_json());
     } else {

@@ -188,7 +188,7 @@ fn encode(vocabulary: Vocabulary, frame: &ClientFrame) -> (u8, Vec<u8>) {
             msgpack::encode_client(frame, &mut message);
             (BINARY, message)
         }
-        Vocabulary::Json | Vocabulary::Bare => {
+        _ => {
             json::encode_client(frame, &mut message);
             (TEXT, message)
         }

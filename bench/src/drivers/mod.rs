@@ -1,17 +1,23 @@
 //! What is measured: one driver per kind of server. A driver knows how its server is started, how subscribers and
 //! publishers are opened, and how a publication looks; it does not know what is measured.
 
+mod centrifugo;
 mod fanwire;
 mod floor;
+mod mosquitto;
 mod nats;
+mod nchan;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use centrifugo::Centrifugo;
 pub(crate) use fanwire::{Fanwire, Transport};
 pub(crate) use floor::{Floor, FloorServer};
+pub(crate) use mosquitto::Mosquitto;
 pub(crate) use nats::Nats;
+pub(crate) use nchan::Nchan;
 
 use crate::error::BenchError;
 use crate::load::Opening;
@@ -31,18 +37,27 @@ pub enum Peer {
     FanwireEvents,
     /// nats-server over WebSocket.
     Nats,
+    /// nginx with nchan, over WebSocket.
+    Nchan,
+    /// Mosquitto, MQTT over WebSocket.
+    Mosquitto,
+    /// A Centrifugo that runs already, over WebSocket.
+    Centrifugo,
     /// A bare loop of `send`.
     Floor,
 }
 
 impl Peer {
     /// Every peer, with its name for command lines and reports.
-    pub const ALL: [(Peer, &'static str); 6] = [
+    pub const ALL: [(Peer, &'static str); 9] = [
         (Peer::Fanwire, "fanwire"),
         (Peer::FanwireMessagePack, "fanwire-msgpack"),
         (Peer::FanwireBare, "fanwire-bare"),
         (Peer::FanwireEvents, "fanwire-sse"),
         (Peer::Nats, "nats"),
+        (Peer::Nchan, "nchan"),
+        (Peer::Mosquitto, "mosquitto"),
+        (Peer::Centrifugo, "centrifugo"),
         (Peer::Floor, "floor"),
     ];
 
@@ -76,6 +91,10 @@ pub struct Programs {
     pub fanwire: PathBuf,
     /// The `nats-server` binary.
     pub nats: PathBuf,
+    /// The `nginx` binary, which finds nchan as `modules/ngx_nchan_module.so`.
+    pub nginx: PathBuf,
+    /// The `mosquitto` binary.
+    pub mosquitto: PathBuf,
 }
 
 /// What a load needs from a server.

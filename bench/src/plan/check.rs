@@ -202,7 +202,12 @@ mod tests {
     }
 
     fn plan(flow: Flow) -> Plan {
-        let programs = Programs { fanwire: "fanwire".into(), nats: "nats-server".into() };
+        let programs = Programs {
+            fanwire: "fanwire".into(),
+            nats: "nats-server".into(),
+            nginx: "nginx".into(),
+            mosquitto: "mosquitto".into(),
+        };
         Plan {
             scenario: Scenario::Flow(flow),
             peers: vec![Peer::Nats, Peer::Floor],

@@ -1,6 +1,7 @@
 //! How figures are shown. Knows neither scenarios nor drivers: a figure is a name and a number, and the servers of one
 //! run are compared by the figures they share.
 
+mod svg;
 mod table;
 
 use std::fmt;
@@ -99,6 +100,11 @@ impl Report {
             "left_out": self.left_out.iter().map(|(peer, reason)| json!({"driver": peer.name(), "reason": reason})).collect::<Vec<_>>(),
             "runs": runs,
         })
+    }
+
+    /// The report as a picture: bars for the figures that tell servers apart, in colours for light and for dark pages.
+    pub fn to_svg(&self) -> String {
+        svg::draw(self)
     }
 
     /// For each peer, in the order of its first run, the median of each figure over its runs.

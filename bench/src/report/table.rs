@@ -80,7 +80,7 @@ fn settings_line(report: &Report) -> String {
 }
 
 /// A number with its decimals and with thin groups of three digits, as `1 234 567`.
-fn show(value: Option<f64>, decimals: usize) -> String {
+pub(super) fn show(value: Option<f64>, decimals: usize) -> String {
     let Some(value) = value else { return "–".into() };
     let text = format!("{value:.decimals$}");
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));

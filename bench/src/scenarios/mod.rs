@@ -14,7 +14,7 @@ mod workers;
 
 use std::time::Duration;
 
-use crate::drivers::{Driver, Fanwire, Floor, Nats, Peer, Transport};
+use crate::drivers::{Centrifugo, Driver, Fanwire, Floor, Mosquitto, Nats, Nchan, Peer, Transport};
 use crate::error::BenchError;
 use crate::load::{Connection, Waiting};
 use crate::plan::{Pacing, Plan, Scenario, Target};
@@ -105,6 +105,13 @@ fn driver(
             return Err(BenchError::LeftOut("only fanwire's drivers know this scenario".into()));
         }
         Peer::Nats => Box::new(Nats),
+        Peer::Mosquitto => Box::new(if matches!(plan.scenario, Scenario::Retained(_)) {
+            Mosquitto::retaining()
+        } else {
+            Mosquitto::default()
+        }),
+        Peer::Nchan => Box::new(Nchan),
+        Peer::Centrifugo => Box::new(Centrifugo),
         Peer::Floor => Box::new(floor(plan)),
     })
 }

@@ -1,11 +1,14 @@
 //! The server under measurement: started and stopped by the bench, or one that runs already.
 
+mod configured;
 mod cores;
 mod probe;
 mod process;
 
 use std::net::SocketAddr;
 
+pub(crate) use configured::Configured;
+use configured::Directory;
 pub use cores::Cores;
 pub(crate) use cores::pin_this_thread;
 pub(crate) use probe::{Probe, Threads};
@@ -38,6 +41,11 @@ pub(crate) enum Owned {
     Nothing,
     /// A child process.
     Process(#[expect(dead_code, reason = "kept to be stopped when dropped")] Process),
+    /// A child process, and the directory it is configured in, which is removed after it has ended.
+    Configured(
+        #[cfg_attr(not(test), expect(dead_code, reason = "kept to be stopped when dropped"))] Process,
+        #[cfg_attr(not(test), expect(dead_code, reason = "kept to be removed when dropped"))] Directory,
+    ),
     /// A thread of this process.
     Floor(#[expect(dead_code, reason = "kept to be stopped when dropped")] FloorServer),
 }

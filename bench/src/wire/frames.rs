@@ -11,6 +11,10 @@ use super::websocket::{self, Header, PONG, client_frame};
 pub(crate) enum Vocabulary {
     /// Every frame is a publication.
     Bare,
+    /// Every frame acknowledges a publication.
+    Acknowledgements,
+    /// Centrifugo's protocol in JSON, several lines to a frame.
+    Centrifugo,
     /// Frames of the session protocol in JSON.
     Json,
     /// Frames of the session protocol in MessagePack.
@@ -59,6 +63,10 @@ fn read_frame(vocabulary: Vocabulary, frame: &[u8], on_event: &mut impl FnMut(Ev
     }
     match vocabulary {
         Vocabulary::Bare => on_event(Event::Message(payload)),
+        Vocabulary::Acknowledgements => on_event(Event::Acknowledged(1)),
+        Vocabulary::Centrifugo => {
+            payload.split(|byte| *byte == b'\n').for_each(|line| read_centrifugo(line, on_event));
+        }
         Vocabulary::Json if payload.starts_with(br#"{"type":"message""#) => on_event(Event::Message(payload)),
         Vocabulary::Json if payload.starts_with(br#"{"type":"published""#) => {
             on_event(Event::Acknowledged(1))
@@ -80,6 +88,26 @@ fn read_frame(vocabulary: Vocabulary, frame: &[u8], on_event: &mut impl FnMut(Ev
                 read_rare_frame(msgpack::decode_server(payload).map_err(|error| error.to_string()), on_event)
             }
         },
+    }
+}
+
+/// One reply or push (<https://centrifugal.dev/docs/transports/client_protocol>).
+#[inline]
+fn read_centrifugo(line: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
+    let holds = |part: &[u8]| memchr::memmem::find(line, part).is_some();
+    if line.starts_with(br#"{"push""#) {
+        if holds(br#""pub":"#) {
+            on_event(Event::Message(line));
+        } else if holds(br#""disconnect":"#) || holds(br#""unsubscribe":"#) {
+            on_event(Event::Ended(format!("the server says {}", String::from_utf8_lossy(line))));
+        }
+    } else if holds(br#""publish":"#) {
+        on_event(Event::Acknowledged(1));
+    } else if line == b"{}" {
+        // A ping, which wants the same back.
+        on_event(Event::Answer(client_frame(websocket::TEXT, b"{}").0));
+    } else if holds(br#""error":"#) {
+        on_event(Event::Ended(format!("the server says {}", String::from_utf8_lossy(line))));
     }
 }
 
@@ -180,6 +208,26 @@ mod tests {
         let mut decoder = Decoder::Frames(Frames::new(Vocabulary::Bare));
         let events = transcript(&mut decoder, &[0x81, 127, 255, 0, 0, 0, 0, 0, 0, 0], 1);
         assert!(events[0].starts_with("ended a frame is masked or says it has"), "{events:?}");
+    }
+
+    #[test]
+    fn lines_of_centrifugo_are_told_apart() {
+        let push = br#"{"push":{"channel":"a","pub":{"data":"x"}}}"#;
+        let replies = b"{\"id\":3,\"publish\":{}}\n{}\n{\"id\":4,\"error\":{\"code\":103}}";
+        let joined = br#"{"push":{"channel":"a","join":{}}}"#;
+        let left = br#"{"push":{"disconnect":{"code":3000}}}"#;
+        let payloads: [(u8, &[u8]); 4] = [(TEXT, push), (TEXT, replies), (TEXT, joined), (TEXT, left)];
+        let events = frames(Vocabulary::Centrifugo, &payloads, 7);
+        assert_eq!(events[0], format!("message {}", String::from_utf8_lossy(push)));
+        assert_eq!(
+            events[1..3],
+            ["acknowledged 1".into(), format!("answer {:?}", client_frame(TEXT, b"{}").0)]
+        );
+        assert!(
+            events[3].starts_with("ended the server says {\"id\":4") && events[4].contains("disconnect"),
+            "{events:?}"
+        );
+        assert_eq!(frames(Vocabulary::Acknowledgements, &[(TEXT, b"queued")], 3), ["acknowledged 1"]);
     }
 
     #[test]

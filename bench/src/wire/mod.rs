@@ -7,6 +7,8 @@ mod acknowledgements;
 mod carry;
 mod event_stream;
 mod frames;
+mod inner;
+pub(crate) mod mqtt;
 mod nats;
 mod template;
 pub(crate) mod websocket;
@@ -14,6 +16,7 @@ pub(crate) mod websocket;
 pub(crate) use acknowledgements::AcknowledgementBytes;
 pub(crate) use event_stream::{EventStream, Framing};
 pub(crate) use frames::{Frames, Vocabulary};
+pub(crate) use mqtt::MqttStream;
 pub(crate) use nats::NatsStream;
 pub(crate) use template::{Masked, Template};
 
@@ -37,6 +40,8 @@ pub(crate) enum Decoder {
     Frames(Frames),
     /// The NATS protocol inside WebSocket frames.
     Nats(NatsStream),
+    /// MQTT inside WebSocket frames.
+    Mqtt(MqttStream),
     /// Server-Sent Events.
     EventStream(EventStream),
     /// One byte for each publication.
@@ -49,6 +54,7 @@ impl Decoder {
         match self {
             Self::Frames(decoder) => decoder.feed(input, on_event),
             Self::Nats(decoder) => decoder.feed(input, on_event),
+            Self::Mqtt(decoder) => decoder.feed(input, on_event),
             Self::EventStream(decoder) => decoder.feed(input, on_event),
             Self::AcknowledgementBytes(decoder) => decoder.feed(input, on_event),
         }

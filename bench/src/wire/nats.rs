@@ -4,60 +4,17 @@
 //! stream, in which `MSG` lines say how long the payload after them is.
 
 use super::Event;
-use super::carry::{Carry, ItemTooLong, line_bytes};
-use super::websocket::{self, BINARY, Header, PONG, client_frame};
-
-/// The longest header of a server's frame, in bytes.
-const HEADER_BYTES_MAX: usize = 10;
+use super::carry::line_bytes;
+use super::inner::InnerStream;
+use super::websocket::{BINARY, client_frame};
 
 /// Reads `MSG`, `PING`, `+OK` and `-ERR`; passes over the rest.
 #[derive(Debug, Default)]
-pub(crate) struct NatsStream {
-    /// The beginning of a frame header.
-    header: Vec<u8>,
-    /// What is left of the frame being read, and its opcode.
-    remaining: usize,
-    opcode: u8,
-    carry: Carry,
-}
+pub(crate) struct NatsStream(InnerStream);
 
 impl NatsStream {
-    pub(super) fn feed(&mut self, mut input: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
-        while !input.is_empty() {
-            if self.remaining == 0 {
-                input = self.read_header(input);
-                continue;
-            }
-            let (piece, rest) = input.split_at(input.len().min(self.remaining));
-            self.remaining -= piece.len();
-            input = rest;
-            match self.opcode {
-                websocket::PING => on_event(Event::Answer(client_frame(PONG, piece).0)),
-                websocket::PONG => {}
-                websocket::CLOSE => {
-                    return on_event(Event::Ended(format!(
-                        "the server closed the WebSocket: {}",
-                        String::from_utf8_lossy(piece.get(2..).unwrap_or_default())
-                    )));
-                }
-                _ => {
-                    let cut = self.carry.split(piece, item_bytes, |item| read_item(item, on_event));
-                    if let Err(ItemTooLong(length)) = cut {
-                        return on_event(Event::Ended(format!("a message says it has {length} bytes")));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes the next frame header, or what there is of it, from `input` and gives the rest.
-    fn read_header<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
-        let before = self.header.len();
-        self.header.extend(input.iter().take(HEADER_BYTES_MAX - before));
-        let Some(header) = Header::read(&self.header) else { return &[] };
-        (self.remaining, self.opcode) = (header.payload_bytes, header.opcode);
-        self.header.clear();
-        &input[header.header_bytes - before..]
+    pub(super) fn feed(&mut self, input: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
+        self.0.feed(input, on_event, item_bytes, |item, on_event| read_item(item, on_event));
     }
 }
 
