@@ -156,24 +156,19 @@ test_example() {
     fail "the broker does not start with fanwire.toml: $(cat "$work/example.log")"
 }
 
-# The examples for proxies, each with its own checker; nginx is run for real by the end-to-end tests.
+# The examples for proxies, with their own checkers. All are run for real by the end-to-end tests, nginx and Apache
+# among them.
 test_proxies() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=chat.example -days 2 \
         -keyout "$work/key.pem" -out "$work/certificate.pem" 2>/dev/null
     cat "$work/certificate.pem" "$work/key.pem" >"$work/both.pem"
-    if command -v caddy >/dev/null; then
-        HOME="$work" caddy validate --adapter caddyfile --config proxies/Caddyfile >"$work/out" 2>&1 || fail "Caddyfile: $(cat "$work/out")"
-        ok "proxies/Caddyfile is valid"
-    else
-        skip "proxies/Caddyfile: there is no caddy"
-    fi
-    if command -v haproxy >/dev/null; then
-        sed "s#/etc/haproxy/chat.example.pem#$work/both.pem#" proxies/haproxy.cfg >"$work/haproxy.cfg"
-        haproxy -c -f "$work/haproxy.cfg" >"$work/out" 2>&1 || fail "haproxy.cfg: $(cat "$work/out")"
-        ok "proxies/haproxy.cfg is valid"
-    else
-        skip "proxies/haproxy.cfg: there is no haproxy"
-    fi
+    need caddy
+    HOME="$work" caddy validate --adapter caddyfile --config proxies/Caddyfile >"$work/out" 2>&1 || fail "Caddyfile: $(cat "$work/out")"
+    ok "proxies/Caddyfile is valid"
+    need haproxy
+    sed "s#/etc/haproxy/chat.example.pem#$work/both.pem#" proxies/haproxy.cfg >"$work/haproxy.cfg"
+    haproxy -c -f "$work/haproxy.cfg" >"$work/out" 2>&1 || fail "haproxy.cfg: $(cat "$work/out")"
+    ok "proxies/haproxy.cfg is valid"
 }
 
 need curl

@@ -15,6 +15,7 @@ mod patterns;
 mod polling;
 mod presence;
 pub(crate) mod proxy;
+mod real_proxies;
 mod resuming;
 mod sdk;
 mod slow;
