@@ -126,6 +126,39 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
 }
 
 #[test]
+fn a_session_asks_many_things_at_once_but_not_any_number() {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let application = Application::start(move |call| {
+        // A gate that is gone is open.
+        let _open = gate.lock().expect("no call panics").recv();
+        HookAnswer::Json(json!({"allow": true, "data": call.json()["data"]}))
+    });
+    let keys = "ask = ['request']\nasks_at_once_max = 1000\ntimeout = '20s'";
+    let broker = Broker::with_file(&application.config(keys), &[]);
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    for number in 0..100 {
+        socket.send_json(&json!({"type": "request", "id": number, "method": "m", "data": number}));
+    }
+    application.await_calls(64);
+    // Others are not held to what this one has.
+    let mut other = WebSocket::open(broker.address(), "/ws");
+    other.send_json(&json!({"type": "request", "id": 1, "method": "m", "data": "other"}));
+    application.await_calls(65);
+    drop(open);
+    assert_eq!(other.read_json()["data"], "other");
+    let mut answered = [false; 100];
+    for _ in 0..100 {
+        let response = socket.read_json();
+        let number = response["data"].as_u64().expect("a number") as usize;
+        assert_eq!(response["id"], number, "{response}");
+        assert!(!std::mem::replace(&mut answered[number], true), "twice: {response}");
+    }
+    let most = application.calls_at_once();
+    assert!((64..=65).contains(&most), "64 of the one, and the other's: {most}");
+}
+
+#[test]
 fn there_are_no_more_questions_at_once_than_configured() {
     let application = Application::start(|call| {
         // Long enough for others to overlap, if they were let.

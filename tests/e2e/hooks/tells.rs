@@ -197,3 +197,47 @@ fn nothing_is_told_that_was_not_asked_for() {
     let told: Vec<Value> = application.await_events(2).iter().map(|event| event["topic"].clone()).collect();
     assert_eq!(told, ["a", "last"]);
 }
+
+/// An admin key, and its hash as the configuration has it.
+const ADMIN: &str = "fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt";
+const ADMIN_HASH: &str = "sha256:lJZqVN6QLtsOvKUiIkiQgTeP6TtzzDEK3FpW1SUsShM";
+
+#[test]
+fn whoever_is_sent_away_leaves_by_what_was_said_and_the_application_itself_is_nobody() {
+    let application = Application::start(allow);
+    let key = format!("[[key]]\nname = 'operator'\nhash = '{ADMIN_HASH}'\nsubscribe = ['>']\nadmin = true\n");
+    let broker = Broker::with_file(&format!("{AUTH}{key}{}", application.config(TELL)), &["--workers", "2"]);
+    let address = broker.address();
+    // What the application does with its own key is no news to it.
+    drop(Events::open(address, "/topics/a", &format!("Authorization: Bearer {ADMIN}\r\n")));
+    let token = token_for("ann", &[">"], &[">"]);
+    let mut socket = WebSocket::open(address, &format!("/ws?token={token}"));
+    let mut bare = WebSocket::open(address, &format!("/topics/a?token={token}"));
+    let mut events = Events::open(address, &format!("/topics/a?token={token}"), "");
+    let mut poll = Http::connect(address);
+    poll.send(format!("GET /topics/a?wait=60&token={token} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    let body = json!({"reason": "see you", "code": 4242}).to_string();
+    let request = format!(
+        "POST /api/v1/users/ann/disconnect HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {ADMIN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut ended = 0;
+    eventually("all four are sent away", || {
+        ended += fanwire_tests::request(address, &request).json()["sessions"].as_u64().expect("a number");
+        (ended >= 4).then_some(())
+    });
+    socket.read_to_close();
+    bare.read_to_close();
+    while events.next_event().is_some() {}
+    poll.read();
+    drop((socket, bare, events, poll));
+    let told = application.await_events(4);
+    let mut transports: Vec<&str> = told.iter().filter_map(|event| event["transport"].as_str()).collect();
+    transports.sort_unstable();
+    assert_eq!(transports, ["bare", "poll", "sse", "ws"], "{told:?}");
+    for event in &told {
+        assert_eq!((&event["code"], &event["reason"]), (&json!(4242), &json!("see you")), "{event}");
+        assert_eq!(event["user"], "ann", "{event}");
+    }
+}
