@@ -190,7 +190,21 @@ final class Broker
         return $listener->messages();
     }
 
-    /** Who is connected, and ending that; for a key with `admin = true`. */
+    /**
+     * Lets go of all that a topic holds; for a key with `admin = true`. Its numbering goes on, and whoever has not seen
+     * everything is told of the gap.
+     *
+     * @return string the cursor up to which that was
+     * @throws FanwireException
+     */
+    public function clearHistory(string $topic): string
+    {
+        Address::topic($topic);
+        $fields = $this->caller->call('DELETE', '/api/v1/topics/' . rawurlencode($topic) . '/history');
+        return Receipt::read($fields)->cursor();
+    }
+
+    /** Who is connected, and acting on them; for a key with `admin = true`. */
     public function sessions(): Sessions
     {
         return new Sessions($this->caller);

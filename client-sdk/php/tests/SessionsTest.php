@@ -8,6 +8,7 @@ declare(strict_types=1);
 
 namespace Fanwire\Tests;
 
+use Fanwire\Binary;
 use Fanwire\Broker;
 use Fanwire\Exception\BadRequest;
 use Fanwire\Exception\Forbidden;
@@ -86,6 +87,54 @@ final class SessionsTest extends TestCase
         self::assertSame(0, $this->sessions->disconnectUser('nobody'));
     }
 
+    public function testSomethingIsSaidToASessionAndToAUser(): void
+    {
+        [$one, $name] = self::connect('sue', 'said.a');
+        [$two] = self::connect('sue', 'said.a');
+        self::assertTrue($this->sessions->send($name, ['order' => 7]));
+        self::assertSame(['$direct', ['order' => 7]], self::topicAndData($one->await('message')));
+        self::assertSame(2, $this->sessions->sendToUser('sue', new Binary("\xff"))->sessions);
+        self::assertSame('/w==', $one->await('message')['data_base64']);
+        self::assertSame('/w==', $two->await('message')['data_base64'], 'What was said to one the other has not heard.');
+        self::assertFalse($this->sessions->send('ffffffffff', 'x'));
+        self::assertSame(0, $this->sessions->sendToUser('nobody', 'x')->sessions);
+    }
+
+    public function testSubscriptionsBeginAndEndForASessionAndForAUser(): void
+    {
+        [$one, $name] = self::connect('tom', 'moved.a');
+        [$two] = self::connect('tom', 'moved.a');
+        $broker = self::$running->client(RunningBroker::KEY);
+        $broker->publish('moved.b', 'held');
+        self::assertTrue($this->sessions->subscribe($name, 'moved.b', last: 1));
+        self::assertSame(['moved.b', 'held'], self::topicAndData($one->await('message')));
+        $reached = $this->sessions->subscribeUser('tom', 'moved.c', since: new \DateTimeImmutable('-1 minute'));
+        self::assertSame([2, []], [$reached->sessions, $reached->failed]);
+        self::assertSame(2, $broker->publish('moved.c', 'live')->subscribers);
+        self::assertSame(['moved.c', 'live'], self::topicAndData($two->await('message')));
+        self::assertTrue($this->sessions->unsubscribe($name, 'moved.b', 'You have left the room.'));
+        self::assertSame('You have left the room.', $one->await('unsubscribed')['reason']);
+        self::assertSame(2, $this->sessions->unsubscribeUser('tom', 'moved.c')->sessions);
+        self::assertSame(0, $broker->publish('moved.c', 'late')->subscribers);
+        self::assertFalse($this->sessions->subscribe('ffffffffff', 'moved.b'));
+        $this->expectException(BadRequest::class);
+        $this->sessions->subscribeUser('tom', 'two words');
+    }
+
+    public function testHistoryIsClearedAndTheNumberingGoesOn(): void
+    {
+        $broker = self::$running->client(RunningBroker::KEY);
+        $first = $broker->publish('cleared.a', 1)->cursor();
+        $second = $broker->publish('cleared.a', 2);
+        self::assertSame($second->cursor(), $broker->clearHistory('cleared.a'));
+        self::assertCount(0, $broker->history('cleared.a', 'earliest'));
+        self::assertTrue($broker->history('cleared.a', $first)->gap);
+        self::assertFalse($broker->history('cleared.a', $second->cursor())->gap);
+        self::assertGreaterThan($second->offset, $broker->publish('cleared.a', 3)->offset);
+        $this->expectException(BadRequest::class);
+        $broker->clearHistory('two words');
+    }
+
     public function testOnlyAnAdministratorMayCall(): void
     {
         $token = (new TokenSigner(RunningBroker::SECRET))->sign('ann', subscribe: ['>'], publish: ['>']);
@@ -116,6 +165,15 @@ final class SessionsTest extends TestCase
                 self::assertNotSame('', $error->getMessage());
             }
         }
+    }
+
+    /**
+     * @param array<string, mixed> $frame
+     * @return array{string, mixed}
+     */
+    private static function topicAndData(array $frame): array
+    {
+        return [$frame['topic'], $frame['data']];
     }
 
     /** @return array{PlainSocket, string} a session and the name of its connection */

@@ -22,6 +22,7 @@ $url = broker_for_browsers();
   <meta charset="utf-8">
   <meta name="viewport" content="width=device-width, initial-scale=1">
   <title>A room</title>
+  <link rel="icon" href="data:,">
   <style>
     body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
     #said { list-style: none; padding: 0; min-height: 8rem; }

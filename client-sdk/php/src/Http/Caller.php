@@ -74,21 +74,20 @@ final class Caller
         float $extraSeconds = 0.0,
     ): array {
         $request = $this->request($method, $path, $query, $headers + ['Accept' => 'application/json'], $body);
-        $deadline = microtime(true) + $this->timeout + $extraSeconds;
-        $backoff = new Backoff(self::PAUSE_SECONDS, $this->timeout);
-        for ($attempt = 1;; $attempt++) {
-            try {
-                return $this->attempt($request, $deadline - microtime(true));
-            } catch (Unreachable | Unavailable $error) {
-                $pause = max($backoff->next(), $error->retryAfter ?? 0.0);
-                // An Unavailable without a status of a passing kind (500, "not configured to") is final.
-                $isPassing = $error->status === null || in_array($error->status, [502, 503, 504], true);
-                if ($attempt >= $this->attempts || !$isPassing || microtime(true) + $pause >= $deadline) {
-                    throw $error;
-                }
-                usleep((int) ($pause * 1e6));
-            }
-        }
+        return $this->repeat($request, $this->timeout + $extraSeconds, $this->attempts);
+    }
+
+    /**
+     * The same for a call that must not be repeated, because its effect would be there twice.
+     *
+     * @param array<string, string> $headers
+     * @return array<string, mixed>
+     * @throws FanwireException
+     */
+    public function callOnce(string $method, string $path, array $headers = [], string $body = ''): array
+    {
+        $request = $this->request($method, $path, '', $headers + ['Accept' => 'application/json'], $body);
+        return $this->repeat($request, $this->timeout, 1);
     }
 
     /** A request to a path of the broker, with the key. */
@@ -100,6 +99,26 @@ final class Caller
         #[\SensitiveParameter] string $body = '',
     ): Request {
         return new Request($method, $this->address->url($path, $query), $headers, $body, $this->credential);
+    }
+
+    /** @return array<string, mixed> */
+    private function repeat(Request $request, float $seconds, int $attempts): array
+    {
+        $deadline = microtime(true) + $seconds;
+        $backoff = new Backoff(self::PAUSE_SECONDS, $this->timeout);
+        for ($attempt = 1;; $attempt++) {
+            try {
+                return $this->attempt($request, $deadline - microtime(true));
+            } catch (Unreachable | Unavailable $error) {
+                $pause = max($backoff->next(), $error->retryAfter ?? 0.0);
+                // An Unavailable without a status of a passing kind (500, "not configured to") is final.
+                $isPassing = $error->status === null || in_array($error->status, [502, 503, 504], true);
+                if ($attempt >= $attempts || !$isPassing || microtime(true) + $pause >= $deadline) {
+                    throw $error;
+                }
+                usleep((int) ($pause * 1e6));
+            }
+        }
     }
 
     /** @return array<string, mixed> */
