@@ -165,6 +165,39 @@ final class DocsTest extends TestCase
         self::assertSame(['Fanwire\Broker1'], $said);
     }
 
+    public function testSiteStartsAsThePageSays(): void
+    {
+        $blocks = $this->blocks();
+        $make = $blocks['line ' . $this->lineOf('umask')][2];
+        $serve = $blocks['line ' . $this->lineOf('FANWIRE_AUTH_SECRET=')][2];
+        $site = $blocks['line ' . $this->lineOf('BROKER_SECRET=')][2];
+        $ports = [PhpServer::freePort(), PhpServer::freePort()];
+        $replace = static fn (string $text): string => strtr($text, [
+            'target/release/fanwire serve' => "exec target/release/fanwire serve --listen 127.0.0.1:$ports[1]",
+            'PHP_CLI_SERVER_WORKERS' => "BROKER_URL=http://127.0.0.1:$ports[1] PHP_CLI_SERVER_WORKERS",
+            'localhost:8000' => "localhost:$ports[0]",
+        ]);
+        $folder = sys_get_temp_dir() . '/fanwire-docs-' . getmypid();
+        mkdir("$folder/target/release", 0777, true);
+        symlink(RunningBroker::binary(), "$folder/target/release/fanwire");
+        symlink((string) realpath(self::ROOT . '/examples'), "$folder/examples");
+        exec("cd $folder && sh -euc " . escapeshellarg($make) . ' 2>&1', $output, $code);
+        self::assertSame(0, $code, implode("\n", $output));
+        $configuration = $replace((string) file_get_contents("$folder/broker.toml"));
+        file_put_contents("$folder/broker.toml", $configuration);
+        $broker = new Process(['sh', '-c', "cd $folder && {$replace($serve)}"]);
+        $broker->await('~listening~');
+        $php = new Process(['sh', '-c', "cd $folder && {$replace($site)}"]);
+        $php->await('~started~');
+        $ann = new Visitor("http://localhost:$ports[0]");
+        $ann->post('/index.php', ['name' => 'Ann']);
+        self::assertSame("Delivered to 0 subscribers\n", $ann->post('/say.php', ['text' => 'Hello']));
+        $socket = new PlainSocket($ports[1], $ann->get('/token.php'));
+        $socket->say(['type' => 'subscribe', 'id' => 1, 'topic' => 'room.lobby', 'last' => 1]);
+        self::assertSame('Hello', $socket->await('message')['data']['text'], 'The broker has asked the site, which said yes.');
+        exec('rm -rf ' . escapeshellarg($folder));
+    }
+
     private function lineOf(string $text): int
     {
         foreach ((array) file(self::ROOT . '/docs/php.md') as $number => $line) {

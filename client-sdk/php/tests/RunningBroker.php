@@ -78,12 +78,13 @@ final class RunningBroker
         return $this->process->said();
     }
 
-    private static function binary(): string
+    /** The program under test. */
+    public static function binary(): string
     {
         $binary = getenv('FANWIRE_BIN') ?: __DIR__ . '/../../../target/debug/fanwire';
         if (!is_executable($binary)) {
             throw new \RuntimeException("There is no broker at $binary: build it with 'cargo build -p fanwire'.");
         }
-        return $binary;
+        return (string) realpath($binary);
     }
 }
