@@ -17,6 +17,10 @@ pub trait FrameEncoder {
     /// Adds a field that holds text.
     fn string(&mut self, name: &'static str, value: &str);
 
+    /// Adds a field that holds a word of the protocol's own, made of ASCII letters, digits and `_` only, which
+    /// no encoding has to escape.
+    fn word(&mut self, name: &'static str, value: &[u8]);
+
     /// Adds a field that holds a whole number.
     fn number(&mut self, name: &'static str, value: u64);
 
@@ -36,7 +40,7 @@ pub trait FrameEncoder {
 /// Writes a frame of a client.
 pub(crate) fn client_frame<E: FrameEncoder>(encoder: &mut E, frame: &ClientFrame) {
     encoder.root(|encoder| {
-        encoder.string("type", request_type(&frame.request));
+        encoder.word("type", request_type(&frame.request).as_bytes());
         if let Some(id) = frame.id {
             encoder.number("id", u64::from(id));
         }
@@ -49,7 +53,7 @@ pub(crate) fn server_frame<E: FrameEncoder>(encoder: &mut E, frame: &ServerFrame
     match frame {
         ServerFrame::Message(message) => message_frame(encoder, message),
         ServerFrame::Reply { id, reply } => encoder.root(|encoder| {
-            encoder.string("type", reply_type(reply));
+            encoder.word("type", reply_type(reply).as_bytes());
             encoder.number("id", u64::from(*id));
             reply_fields(encoder, reply);
         }),
@@ -60,7 +64,7 @@ pub(crate) fn server_frame<E: FrameEncoder>(encoder: &mut E, frame: &ServerFrame
 /// Writes a `message` frame: the one frame that is written for every publication.
 pub(crate) fn message_frame<E: FrameEncoder>(encoder: &mut E, message: &Message) {
     encoder.root(|encoder| {
-        encoder.string("type", "message");
+        encoder.word("type", b"message");
         message_fields(encoder, message);
     });
 }
@@ -278,8 +282,7 @@ fn epoch<E: FrameEncoder>(encoder: &mut E, epoch: Epoch) {
             break;
         }
     }
-    let text = std::str::from_utf8(&text[start..]).expect("hexadecimal digits are ASCII");
-    encoder.string("epoch", text);
+    encoder.word("epoch", &text[start..]);
 }
 
 fn optional_string<E: FrameEncoder>(encoder: &mut E, name: &'static str, value: Option<&str>) {

@@ -43,7 +43,7 @@ impl Pattern {
 
 /// Whether the first level is a wildcard, which leaves the broker's own topics alone.
 fn starts_wild(pattern: &Pattern) -> bool {
-    matches!(pattern.levels().next(), Some("*" | ">"))
+    matches!(pattern.as_str().as_bytes(), [b'*' | b'>'] | [b'*' | b'>', b'.', ..])
 }
 
 fn is_reserved(pattern: &Pattern) -> bool {

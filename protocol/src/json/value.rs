@@ -25,8 +25,12 @@ pub(super) fn frame_object(text: &str) -> Result<Object<JsonValue<'_>>, DecodeEr
 }
 
 fn object(text: &str) -> serde_json::Result<Object<JsonValue<'_>>> {
-    let fields: Fields<'_> = serde_json::from_str(text)?;
-    Ok(fields.0)
+    // The fields are put where they stay: an object is too large to be handed from one function to the next.
+    let mut object = Object::new();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(FieldsVisitor(&mut object))?;
+    deserializer.end()?;
+    Ok(object)
 }
 
 /// The elements of a JSON list, or an error once there are more than `max`.
@@ -79,34 +83,26 @@ impl<'a> FieldValue<'a> for JsonValue<'a> {
     }
 }
 
-struct Fields<'a>(Object<JsonValue<'a>>);
+/// Puts the fields that have a name into the object.
+struct FieldsVisitor<'a, 'de>(&'a mut Object<JsonValue<'de>>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut object = Object::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(Name(name)) = map.next_key()? {
             match name {
-                Some(field) => object.put(field, JsonValue(map.next_value::<&RawValue>()?.get())),
+                Some(field) => self.0.put(field, JsonValue(map.next_value::<&RawValue>()?.get())),
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(Fields(object))
+        Ok(())
     }
 }
 

@@ -27,6 +27,16 @@ impl Writer {
         let Ok(()) = rmp::encode::write_str(&mut self.0, text);
     }
 
+    /// Writes a name or a word of the protocol's own, given as the bytes of its ASCII characters. All of them are so short that
+    /// their length goes into the first byte.
+    #[inline(always)]
+    fn short_text(&mut self, ascii: &[u8]) {
+        debug_assert!(ascii.len() < 32, "a longer text needs a longer header");
+        let bytes = self.bytes_mut();
+        bytes.push(rmp::Marker::FixStr(ascii.len() as u8).to_u8());
+        bytes.extend_from_slice(ascii);
+    }
+
     pub(super) fn unsigned(&mut self, number: u64) {
         let Ok(_) = rmp::encode::write_uint(&mut self.0, number);
     }
@@ -75,9 +85,11 @@ pub(super) struct MsgpackEncoder {
 }
 
 impl MsgpackEncoder {
+    /// Inlined, so that the names of a frame, which are all constants, are written in a few stores each.
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.fields += 1;
-        self.writer.text(name);
+        self.writer.short_text(name.as_bytes());
     }
 }
 
@@ -94,11 +106,19 @@ impl FrameEncoder for MsgpackEncoder {
         self.fields = outer;
     }
 
+    #[inline(always)]
     fn string(&mut self, name: &'static str, value: &str) {
         self.name(name);
         self.writer.text(value);
     }
 
+    #[inline(always)]
+    fn word(&mut self, name: &'static str, value: &[u8]) {
+        self.name(name);
+        self.writer.short_text(value);
+    }
+
+    #[inline(always)]
     fn number(&mut self, name: &'static str, value: u64) {
         self.name(name);
         self.writer.unsigned(value);
