@@ -3,6 +3,8 @@
 //! This file owns the framing: RFC 6455 §5.2 around WebSocket messages, `data:` lines around Server-Sent Events
 //! (WHATWG HTML §9.2). What stands inside is the protocol crate's.
 
+use std::io::Write;
+
 use fanwire_protocol::{Cursor, Message, PayloadView, ServerFrame, Topic, json, msgpack};
 
 /// How a session's publications are written. Each of the shared encodings is made once per publication.
@@ -141,7 +143,7 @@ fn websocket_message(out: &mut Vec<u8>, opcode: u8, write: impl FnOnce(&mut Vec<
 /// Appends `message` as one Server-Sent Event; `cursor` becomes its `id:`.
 pub fn sse_event(out: &mut Vec<u8>, message: &Message, cursor: Option<&Cursor>, format: MessageFormat) {
     if let Some(cursor) = cursor {
-        out.extend_from_slice(format!("id: {cursor}\n").as_bytes());
+        writeln!(out, "id: {cursor}").expect("writing to memory does not fail");
     }
     match (format, message.payload.view()) {
         (MessageFormat::Envelope, _) => {
@@ -181,6 +183,12 @@ fn sse_frame(out: &mut Vec<u8>, event: &str, frame: &ServerFrame) {
 /// Appends `data:` lines. Each of CR, LF and CRLF ends a line for the reader, which joins the lines with LF.
 fn sse_data(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
+    if !has_line_break(text) {
+        out.reserve(text.len() + b"data: \n\n".len());
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(text);
+        return out.push(b'\n');
+    }
     loop {
         let end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
         out.extend_from_slice(b"data: ");
@@ -190,6 +198,13 @@ fn sse_data(out: &mut Vec<u8>, text: &[u8]) {
         let line_break = if rest[end..].starts_with(b"\r\n") { 2 } else { 1 };
         rest = &rest[end + line_break..];
     }
+}
+
+/// Whether any byte ends a line. All bytes of a block are looked at, which compiles to vector instructions.
+fn has_line_break(text: &[u8]) -> bool {
+    let is_in = |block: &[u8]| block.iter().fold(false, |found, byte| found | matches!(byte, b'\r' | b'\n'));
+    let (blocks, rest) = text.as_chunks::<16>();
+    blocks.iter().any(|block| is_in(block)) || is_in(rest)
 }
 
 #[cfg(test)]
@@ -237,6 +252,13 @@ mod tests {
     fn every_line_break_of_a_payload_starts_a_data_line() {
         check_sse(Payload::text("a\nb\r\nc\rd"), "id: a:7\ndata: a\ndata: b\ndata: c\ndata: d\n\n");
         check_sse(Payload::text(""), "id: a:7\ndata: \n\n");
+        let long = "x".repeat(40);
+        for at in 0..=long.len() {
+            let (before, after) = long.split_at(at);
+            let payload = Payload::text(format!("{before}\n{after}"));
+            check_sse(payload, &format!("id: a:7\ndata: {before}\ndata: {after}\n\n"));
+        }
+        check_sse(Payload::text(long.as_str()), &format!("id: a:7\ndata: {long}\n\n"));
         check_sse(Payload::text("end\n"), "id: a:7\ndata: end\ndata: \n\n");
     }
 
