@@ -4,8 +4,8 @@
 //! the two there are. The order of fields is fixed, so that a frame is the same bytes wherever it is encoded.
 
 use crate::{
-    ClientFrame, Epoch, Member, Message, Payload, Position, Receipt, Reply, Request, ServerFrame, Since,
-    SubscribeOptions,
+    ClientFrame, Epoch, Member, Message, Pattern, Payload, Position, Receipt, Reply, Request, ServerFrame,
+    Since, SubscribeOptions,
 };
 
 /// What the layout of frames asks of an encoding. Names are plain ASCII letters and `_`, so no encoding has to
@@ -166,12 +166,8 @@ fn reply_fields<E: FrameEncoder>(encoder: &mut E, reply: &Reply) {
             encoder.number("ping_interval", u64::from(*ping_interval));
             encoder.string("server", server);
         }
-        Reply::Subscribed { pattern, position: at, recovered } => {
-            encoder.string("topic", pattern.as_str());
-            if let Some(at) = at {
-                position(encoder, *at);
-            }
-            encoder.boolean("recovered", *recovered);
+        Reply::Subscribed { pattern, position, recovered } => {
+            subscribed_fields(encoder, pattern, *position, *recovered);
         }
         Reply::Unsubscribed { pattern } => encoder.string("topic", pattern.as_str()),
         Reply::Published(Receipt { topic, position: at, duplicate }) => {
@@ -224,6 +220,10 @@ fn said_unasked<E: FrameEncoder>(encoder: &mut E, frame: &ServerFrame) {
             encoder.string("topic", topic.as_str());
             member_fields(encoder, member);
         }
+        ServerFrame::Subscribed { pattern, position, recovered } => {
+            encoder.string("type", "subscribed");
+            subscribed_fields(encoder, pattern, *position, *recovered);
+        }
         ServerFrame::Unsubscribed { pattern, code, reason } => {
             encoder.string("type", "unsubscribed");
             encoder.string("topic", pattern.as_str());
@@ -243,6 +243,19 @@ fn said_unasked<E: FrameEncoder>(encoder: &mut E, frame: &ServerFrame) {
             optional_number(encoder, "after_ms", *after_ms);
         }
     }
+}
+
+fn subscribed_fields<E: FrameEncoder>(
+    encoder: &mut E,
+    pattern: &Pattern,
+    at: Option<Position>,
+    recovered: bool,
+) {
+    encoder.string("topic", pattern.as_str());
+    if let Some(at) = at {
+        position(encoder, at);
+    }
+    encoder.boolean("recovered", recovered);
 }
 
 fn member_fields<E: FrameEncoder>(encoder: &mut E, member: &Member) {

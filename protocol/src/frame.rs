@@ -162,6 +162,15 @@ pub enum ServerFrame {
         /// Who.
         member: Member,
     },
+    /// The application began a subscription for this session.
+    Subscribed {
+        /// The subscription.
+        pattern: Pattern,
+        /// The newest position at the moment of joining; `None` for a pattern with wildcards.
+        position: Option<Position>,
+        /// `false` when something after the position that the application named is no longer held, and only then.
+        recovered: bool,
+    },
     /// The broker ended a subscription.
     Unsubscribed {
         /// The subscription.

@@ -57,6 +57,10 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// The topic under which a session hears what the application says to it alone. Everybody may subscribe to it, because nothing is
+/// ever published there.
+pub const DIRECT: &str = "$direct";
+
 /// Decides whether `identity` may do `action` with everything that `pattern` stands for.
 ///
 /// Every path asks here: live, replay, history, presence, HTTP, SSE, polling and bare WebSocket. Whoever may subscribe may
@@ -69,7 +73,10 @@ pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Patt
         let message = "topics that start with '$' are the broker's own: publish to another topic".to_owned();
         return Err(Refusal { code: ErrorCode::Forbidden, message });
     }
-    if is_granted(identity, action, pattern) || rules_allow(rules, identity, action, pattern) {
+    if pattern.as_str() == DIRECT
+        || is_granted(identity, action, pattern)
+        || rules_allow(rules, identity, action, pattern)
+    {
         return Ok(());
     }
     Err(refusal(identity, action, pattern))

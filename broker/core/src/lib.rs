@@ -26,7 +26,7 @@ mod rules;
 mod session;
 mod tells;
 
-pub use access::{Access, Action, Refusal, decide};
+pub use access::{Access, Action, DIRECT, Refusal, decide};
 pub use audience::{Audience, Listener, SessionKey, SubscriptionKey};
 pub use broadcast::Broadcast;
 pub use encoding::{Encoding, MessageFormat, sse_event, sse_gap};

@@ -183,6 +183,17 @@ pub enum Start {
     Last(usize),
 }
 
+impl Start {
+    /// The start that the options of a subscription mean.
+    pub fn of(since: Option<Since>, last: Option<u32>) -> Self {
+        match (since, last) {
+            (Some(since), _) => Start::Since(since),
+            (None, Some(last)) => Start::Last(last as usize),
+            (None, None) => Start::Now,
+        }
+    }
+}
+
 /// One connected client.
 #[derive(Debug)]
 pub struct Session {
@@ -309,11 +320,7 @@ impl Session {
                 })
             }
             Request::Subscribe { pattern, options } => {
-                let start = match (options.since, options.last) {
-                    (Some(since), _) => Start::Since(since),
-                    (None, Some(last)) => Start::Last(last as usize),
-                    (None, None) => Start::Now,
-                };
+                let start = Start::of(options.since, options.last);
                 match options.token.filter(|_| terms.asks_for_credentials) {
                     Some(token) => {
                         let purpose = Purpose::Subscribe { pattern, start };
@@ -398,7 +405,10 @@ impl Session {
     }
 
     /// Whether a subscription that is allowed may start at `start`, and there is room for one more.
-    fn check_start(&self, pattern: &Pattern, start: &Start, terms: Terms<'_>) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// Says what is refused and what to do instead.
+    pub fn check_start(&self, pattern: &Pattern, start: &Start, terms: Terms<'_>) -> Result<(), Refusal> {
         if *start != Start::Now && pattern.is_wild() {
             let message =
                 format!("'{pattern}' is a pattern, which has no positions: resume each topic by itself");

@@ -5,6 +5,7 @@
 //!
 //! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what is to be told. No lock is held across an await.
 
+mod clearing;
 mod index;
 mod interest;
 mod occupied;
@@ -338,13 +339,11 @@ impl Engine {
         let Some(state) = self.find(name) else { return };
         let mut topic = state.lock();
         let before = topic.held();
-        topic.clear_history();
-        let is_on_disk = topic.policy().durable;
-        drop(topic);
-        self.released(before, (0, 0));
-        if is_on_disk {
+        self.clear_memory(&mut topic);
+        if topic.policy().durable {
             return;
         }
+        drop(topic);
         self.counters.history_evictions.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(topic = %name, bytes = before.0, "history dropped: history.bytes_max is reached");
     }

@@ -62,7 +62,7 @@ fn keep(history: &HistoryLimits) -> Keep {
 }
 
 /// What a client is told of an error of the store. The cause is the operator's business, and is logged when it begins.
-fn refusal(error: &StoreError) -> Refusal {
+pub(super) fn refusal(error: &StoreError) -> Refusal {
     let message = match error {
         StoreError::Full => {
             "more is published than the broker's disk takes: publish again in a moment".to_owned()
@@ -75,7 +75,7 @@ fn refusal(error: &StoreError) -> Refusal {
     Refusal { code: ErrorCode::Unavailable, message }
 }
 
-fn no_store() -> Refusal {
+pub(super) fn no_store() -> Refusal {
     let message = "the topic is durable, and this broker has no data directory".to_owned();
     Refusal { code: ErrorCode::Unavailable, message }
 }
@@ -208,6 +208,14 @@ impl Engine {
     /// If the disk cannot be read, or the topic was begun anew.
     pub(crate) async fn read_on(self: &Arc<Self>, topic: &Topic, at: Position) -> Result<Piece, Refusal> {
         self.read_disk(topic, move |_, store, topic, keep| read_piece(store, topic, at, keep)).await
+    }
+
+    /// Sees to it that it is known where a durable topic stands.
+    ///
+    /// # Errors
+    /// If the disk cannot be read.
+    pub(super) async fn load_numbering(self: &Arc<Self>, topic: &Topic) -> Result<(), Refusal> {
+        self.read_disk(topic, |engine, store, topic, keep| engine.load(store, topic, keep).map(drop)).await
     }
 
     /// Reads a stretch of history of about `bytes_max` bytes at most, from the disk if memory does not hold it.

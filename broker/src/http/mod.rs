@@ -19,6 +19,7 @@ use http::header::ALLOW;
 pub(crate) use operations::Readiness;
 
 use crate::config::Limits;
+use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sessions::{Calls, Publisher};
 use crate::telemetry::{Metrics, WorkerCounters};
@@ -30,6 +31,7 @@ pub(crate) struct HttpState {
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) calls: Calls,
 }
@@ -43,7 +45,7 @@ pub(crate) fn router(state: HttpState) -> Router {
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))
-        .nest("/api/v1", api::router())
+        .nest("/api/v1", api::router(state.counters.clone()))
         .merge(pages::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)

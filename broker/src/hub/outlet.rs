@@ -140,6 +140,27 @@ impl Outlet {
         self.want_close(Close::new(CloseCode::TooSlow, reason));
     }
 
+    /// Adds something for this session alone, and writes it. `false` if the session is about to end, perhaps because of this.
+    pub(crate) fn push_direct(&self, delivery: Delivery, counters: &WorkerCounters) -> bool {
+        let count = delivery.count();
+        if self.is_closing.get() {
+            counters.dropped(DropReason::Closing, count as u64);
+            return false;
+        }
+        if self.outbox.borrow_mut().push(delivery).is_err() {
+            self.is_too_slow(count, counters);
+            return false;
+        }
+        counters.deliveries.add(count as u64);
+        self.flush(counters);
+        true
+    }
+
+    /// How what the session is sent is written.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.outbox.borrow().encoding()
+    }
+
     /// Adds bytes of the broker's own.
     pub(crate) fn push_own(&self, bytes: Bytes) {
         self.outbox.borrow_mut().push_own(bytes);

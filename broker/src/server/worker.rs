@@ -124,6 +124,7 @@ async fn run(
         limits: Arc::new(parts.limits.clone()),
         counters: parts.counters.clone(),
         metrics: parts.metrics,
+        engine: parts.engine.clone(),
         readiness: parts.readiness,
         calls: parts.calls,
     };

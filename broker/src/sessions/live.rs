@@ -15,6 +15,7 @@ use fanwire_protocol::{
 
 use super::admission::Checking;
 use super::asking::Asking;
+use super::orders::Initiator;
 use super::profile::Profile;
 use super::waiting::Waiting;
 use super::work::Reading as Work;
@@ -185,7 +186,7 @@ impl LiveSession {
     }
 
     /// Joins what needs no reading of the disk.
-    fn join(&mut self, pattern: &Pattern, start: &Start) -> Option<Opened> {
+    pub(super) fn join(&mut self, pattern: &Pattern, start: &Start) -> Option<Opened> {
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         let (opened, after) = match pattern.to_topic() {
             Some(topic) => {
@@ -217,10 +218,14 @@ impl LiveSession {
         self.session.subscribed(pattern, key);
     }
 
-    pub(super) fn announce(&mut self, id: Option<u32>, pattern: Pattern, opened: Opened) {
-        let Opened { head: position, recovered, missed } = opened;
+    pub(super) fn reply_subscribed(
+        &mut self,
+        id: Option<u32>,
+        pattern: Pattern,
+        position: Option<Position>,
+        recovered: bool,
+    ) {
         self.reply(id, || Reply::Subscribed { pattern, position, recovered });
-        self.replay(missed);
     }
 
     pub(super) fn send_receipt(&mut self, id: Option<u32>, topic: Topic, result: Result<Accepted, Refusal>) {
@@ -316,10 +321,11 @@ impl LiveSession {
             Effect::Admitted(admitted) => self.admitted(admitted),
             Effect::Subscribe { id, pattern, start, permit } => {
                 match self.join(&pattern, &start) {
-                    Some(opened) => self.announce(id, pattern.clone(), opened),
+                    Some(opened) => self.announce(Initiator::Client(id), pattern.clone(), opened),
                     None => {
                         let topic = self.hold_place(&pattern);
-                        self.read(Work::resume(self.worker.engine.clone(), id, topic, start));
+                        let (engine, initiator) = (self.worker.engine.clone(), Initiator::Client(id));
+                        self.read(Work::resume(engine, initiator, topic, start));
                     }
                 }
                 self.note_permit(&pattern, permit);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use fanwire_core::Close;
 use fanwire_protocol::Pattern;
 
+use super::orders::Orders;
 use crate::clock;
 use crate::hub::Outlet;
 use crate::telemetry::Transport;
@@ -22,6 +23,7 @@ pub(crate) struct Profile {
     user: RefCell<Option<Arc<str>>>,
     name: RefCell<Option<Box<str>>>,
     subscriptions: RefCell<Vec<Pattern>>,
+    orders: Orders,
     outlet: Rc<Outlet>,
 }
 
@@ -40,6 +42,7 @@ impl Profile {
             user: RefCell::new(user),
             name: RefCell::default(),
             subscriptions: RefCell::default(),
+            orders: Orders::default(),
             outlet,
         }
     }
@@ -82,6 +85,21 @@ impl Profile {
     /// Where its deliveries go.
     pub(crate) fn outlet(&self) -> &Outlet {
         &self.outlet
+    }
+
+    /// Whether it can be given subscriptions beside those it asks for: it has frames to be told of them.
+    pub(crate) fn can_be_subscribed(&self) -> bool {
+        self.transport == Transport::WebSocket
+    }
+
+    /// What the application has ordered and the session has not done yet.
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Whether it is subscribed to exactly this.
+    pub(crate) fn is_subscribed(&self, pattern: &Pattern) -> bool {
+        self.subscriptions.borrow().contains(pattern)
     }
 
     /// Asks for the session to be closed. `false` if it is on its way out already.

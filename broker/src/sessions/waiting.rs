@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fanwire_core::{Departure, Encoding, Refusal};
-use fanwire_protocol::{Pattern, ServerFrame, Topic};
+use fanwire_protocol::{Pattern, Topic};
 
+use super::orders::Initiator;
 use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
 use super::{LiveSession, Opened};
 use crate::engine::{Joined, Resumed};
@@ -73,6 +74,7 @@ impl LiveSession {
     /// Goes on with what the session waits for. Called whenever its task runs; returns why the session has to end, if a
     /// publication of a session that has no frames to be told in was not accepted.
     pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
+        self.follow_orders();
         let waiting = self.waiting.as_mut()?;
         let mut refused = None;
         let arrived = waiting.receipts.take(context);
@@ -94,7 +96,9 @@ impl LiveSession {
         }
         for done in read {
             match done {
-                Read::Resumed { id, topic, result } => self.answer_subscribe(id, topic, result),
+                Read::Resumed { initiator, topic, result } => {
+                    self.answer_subscribe(initiator, topic, result);
+                }
                 Read::CaughtUp { topic, joined } => self.caught_up(topic, joined),
                 Read::Answered(Some(frame)) => self.send(&frame),
                 Read::Answered(None) => {}
@@ -104,11 +108,11 @@ impl LiveSession {
         if has_begun { self.poll_waiting(context).or(refused) } else { refused }
     }
 
-    fn answer_subscribe(&mut self, id: Option<u32>, topic: Topic, resumed: Result<Resumed, Refusal>) {
+    fn answer_subscribe(&mut self, initiator: Initiator, topic: Topic, resumed: Result<Resumed, Refusal>) {
         let pattern = Pattern::from(topic.clone());
         match self.begin_catching_up(topic, resumed) {
-            Ok(opened) => self.announce(id, pattern, opened),
-            Err(Refusal { code, message }) => self.send(&ServerFrame::Error { id, code, message }),
+            Ok(opened) => self.announce(initiator, pattern, opened),
+            Err(refusal) => self.refuse_subscription(initiator, pattern, refusal),
         }
     }
 

@@ -13,6 +13,7 @@ use fanwire_core::{Close, Refusal, Start};
 use fanwire_protocol::{CloseCode, Position, ServerFrame, Topic};
 
 use super::Worker;
+use super::orders::Initiator;
 use crate::engine::{Accepted, Engine, Joined, Resumed, Told};
 use crate::hub::Outlet;
 
@@ -94,8 +95,8 @@ impl Receipts {
 
 /// What came out of a reading.
 pub(super) enum Read {
-    /// Where the subscription asked for by request `id` begins, and the first piece of what was missed.
-    Resumed { id: Option<u32>, topic: Topic, result: Result<Resumed, Refusal> },
+    /// Where a subscription begins, and the first piece of what was missed.
+    Resumed { initiator: Initiator, topic: Topic, result: Result<Resumed, Refusal> },
     /// All that was missed has been given but for what is still in memory, and the session listens from then on.
     CaughtUp { topic: Topic, joined: Joined },
     /// The answer to a request, if there is one.
@@ -116,11 +117,11 @@ impl Reading {
     }
 
     /// Reads where a subscription begins.
-    pub(super) fn resume(engine: Arc<Engine>, id: Option<u32>, topic: Topic, start: Start) -> Self {
+    pub(super) fn resume(engine: Arc<Engine>, initiator: Initiator, topic: Topic, start: Start) -> Self {
         let of = Some(topic.clone());
         let future = Box::pin(async move {
             let result = engine.resume(&topic, &start).await;
-            Read::Resumed { id, topic, result }
+            Read::Resumed { initiator, topic, result }
         });
         Self { topic: of, future }
     }

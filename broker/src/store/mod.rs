@@ -270,6 +270,15 @@ impl Store {
         self.queue.push(Job::Forget(topic.clone(), done))
     }
 
+    /// Lets go of all that the topic holds, out of sight at once, and of its keys. Its numbering goes on, so that positions tell
+    /// whoever comes back of the loss.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Closed`]; then `done` is never called.
+    pub(crate) fn clear_topic(&self, topic: &Topic, done: Done<()>) -> Result<(), StoreError> {
+        self.queue.push(Job::Clear(topic.clone(), done))
+    }
+
     /// Deletes idempotency keys older than [`KEY_TTL_MS`] at `now`, in milliseconds since 1970.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub(super) enum Job {
     Trim(Topic, Keep),
     /// Let go of a topic, its numbering and its keys.
     Forget(Topic, Done<()>),
+    /// Let go of all that a topic holds; its numbering goes on.
+    Clear(Topic, Done<()>),
     /// Let go of keys whose time is up, as of a time in milliseconds since 1970.
     ForgetKeys(u64),
 }

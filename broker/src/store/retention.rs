@@ -74,6 +74,33 @@ impl Retention {
         Ok(())
     }
 
+    /// Takes all that the topic holds out of sight at once, and lets its numbering go on after its head.
+    pub(super) fn clear(
+        &mut self,
+        connection: &Connection,
+        heads: &mut Heads,
+        topic: &Topic,
+    ) -> Result<(), StoreError> {
+        let Some(known) = heads.find(connection, topic)?.map(|numbering| numbering.clone()) else {
+            return Ok(());
+        };
+        if known.head == known.floor {
+            return Ok(());
+        }
+        self.forget(connection, heads, topic)?;
+        let numbering = match heads.find_or_create(connection, topic, known.epoch) {
+            // Then it begins anew with the next publication, which tells of the loss as well.
+            Err(StoreError::TooManyTopics) => return Ok(()),
+            made => made?,
+        };
+        let floor = known.head;
+        let mut update = connection
+            .prepare_cached("UPDATE topics SET floor = ?2, floor_total = ?3, floor_ts = ?4 WHERE id = ?1")?;
+        update.execute(params![numbering.id, floor.offset as i64, floor.total as i64, floor.ts as i64])?;
+        (numbering.head, numbering.floor) = (floor, floor);
+        Ok(())
+    }
+
     /// Deletes about `rows_max` rows at most, inside the writer's transaction.
     pub(super) fn work(
         &mut self,

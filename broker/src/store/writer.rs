@@ -130,7 +130,7 @@ impl Writer {
             match job {
                 Job::Trim(topic, keep) => self.retention.trim(topic, *keep),
                 Job::ForgetKeys(now) => self.retention.forget_keys(*now),
-                Job::Append(..) | Job::Forget(..) => {}
+                Job::Append(..) | Job::Forget(..) | Job::Clear(..) => {}
             }
         }
         if self.health.reason().is_some() {
@@ -195,6 +195,7 @@ impl Writer {
             match job {
                 Job::Append(append, _) => committed.push(self.append(append)?),
                 Job::Forget(topic, _) => self.retention.forget(&self.connection, &mut self.heads, topic)?,
+                Job::Clear(topic, _) => self.retention.clear(&self.connection, &mut self.heads, topic)?,
                 Job::Trim(..) | Job::ForgetKeys(_) => {}
             }
         }
@@ -306,7 +307,7 @@ fn tell(group: &mut Vec<Job>, committed: Vec<Result<Committed, StoreError>>) {
             Job::Append(_, done) => {
                 done(committed.next().expect("write() answers every append of its group"));
             }
-            Job::Forget(_, done) => done(Ok(())),
+            Job::Forget(_, done) | Job::Clear(_, done) => done(Ok(())),
             Job::Trim(..) | Job::ForgetKeys(_) => {}
         }
     }
@@ -316,7 +317,7 @@ fn refuse(group: &mut Vec<Job>, error: &StoreError) {
     for job in group.drain(..) {
         match job {
             Job::Append(_, done) => done(Err(error.clone())),
-            Job::Forget(_, done) => done(Err(error.clone())),
+            Job::Forget(_, done) | Job::Clear(_, done) => done(Err(error.clone())),
             Job::Trim(..) | Job::ForgetKeys(_) => {}
         }
     }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanwire_protocol::{CloseCode, ErrorCode};
 
+use super::CallCounters;
+
 /// A count that only one thread adds to and any thread may read.
 ///
 /// Because there is one writer, adding is a plain load and store: no locked instruction on the path of a publication.
@@ -209,6 +211,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) handshakes: Counter,
     pub(crate) handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     pub(crate) rate_refusals: [Counter; RateReason::ALL.len()],
+    pub(crate) calls: CallCounters,
     pub(crate) subscriptions: Counter,
     pub(crate) publications: Counter,
     pub(crate) publication_bytes: Counter,

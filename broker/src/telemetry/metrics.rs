@@ -10,7 +10,10 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::counters::LATENCY_BOUNDS_US;
-use super::{DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters};
+use super::{
+    ApiCall, ApiOutcome, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport,
+    WorkerCounters,
+};
 use crate::clock;
 
 /// All counters of the broker, ready to be scraped.
@@ -65,6 +68,7 @@ impl Collector for Totals {
         families.extend(self.store());
         families.extend(self.hooks());
         families.extend(self.tells());
+        families.push(self.calls());
         families.push(self.latency());
         families
     }
@@ -333,6 +337,24 @@ impl Totals {
                 &one(if is_waiting { oldest_ms / 1000 } else { 0 }),
             ),
         ]
+    }
+
+    fn calls(&self) -> MetricFamily {
+        let mut metrics = Vec::new();
+        for call in ApiCall::ALL {
+            for outcome in ApiOutcome::ALL {
+                let total = self.sum(|worker| worker.calls.count(call, outcome));
+                let mut pairs = labels(Some(("call", call.label())));
+                pairs.extend(labels(Some(("outcome", outcome.label()))));
+                let mut counter = Counter::default();
+                counter.set_value(total as f64);
+                let mut metric = Metric::from_label(pairs);
+                metric.set_counter(counter);
+                metrics.push(metric);
+            }
+        }
+        let help = "Server calls answered so far, by call and outcome.";
+        family("fanwire_api_calls_total", help, MetricType::COUNTER, metrics)
     }
 
     fn latency(&self) -> MetricFamily {

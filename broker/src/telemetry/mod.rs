@@ -2,12 +2,14 @@
 //!
 //! A leaf: it counts what it is told and knows nothing of who tells it.
 
+mod calls;
 mod counters;
 mod logs;
 mod metrics;
 
 pub use logs::{LogError, start_logs};
 
+pub(crate) use calls::{ApiCall, ApiOutcome, CallCounters};
 pub(crate) use counters::{
     Counter, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
 };

@@ -148,6 +148,13 @@ impl EventsBody {
         {
             *known = position;
         }
+        if message.topic.is_reserved() {
+            // Said to this session alone. In the middle of bare payloads it has to say what it is.
+            if self.format == MessageFormat::Bare {
+                out.extend_from_slice(b"event: direct\n");
+            }
+            return sse_event(out, message, None, MessageFormat::Envelope);
+        }
         sse_event(out, message, Some(&self.cursor()), self.format);
     }
 

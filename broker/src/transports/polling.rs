@@ -233,7 +233,7 @@ impl Waiting {
             self.session.ends_by(close.number(), || close.reason.clone());
         }
         match close {
-            Some(close) if close.code == CloseCode::Disconnected => {
+            Some(close) if matches!(close.code, CloseCode::Disconnected | CloseCode::Forbidden) => {
                 self.session.worker().counters.close(close.code);
                 if close.should_reconnect() {
                     return Ok(());

@@ -28,6 +28,11 @@ fn frame<'a, V: FieldValue<'a>>(
         "join" => Ok(ServerFrame::Join { topic: object.topic()?, member: member(object)? }),
         "leave" => Ok(ServerFrame::Leave { topic: object.topic()?, member: member(object)? }),
         // The reply to a request has its `id`; what the broker does on its own has none.
+        "subscribed" if id.is_none() => Ok(ServerFrame::Subscribed {
+            pattern: object.pattern()?,
+            position: object.position()?,
+            recovered: object.required_boolean(Field::Recovered)?,
+        }),
         "unsubscribed" if id.is_none() => Ok(ServerFrame::Unsubscribed {
             pattern: object.pattern()?,
             code: error_code(object)?,

@@ -219,6 +219,9 @@ pub(crate) fn server_frame(payload: &BoxedStrategy<Payload>) -> impl Strategy<Va
         message(payload).prop_map(ServerFrame::Message),
         (topic(), member(payload)).prop_map(|(topic, member)| ServerFrame::Join { topic, member }),
         (topic(), member(payload)).prop_map(|(topic, member)| ServerFrame::Leave { topic, member }),
+        (pattern(), option::of(position()), any::<bool>()).prop_map(|(pattern, position, recovered)| {
+            ServerFrame::Subscribed { pattern, position, recovered }
+        }),
         (pattern(), error_code(), any::<String>())
             .prop_map(|(pattern, code, reason)| ServerFrame::Unsubscribed { pattern, code, reason }),
         (option::of(topic()), any::<u64>()).prop_map(|(topic, missed)| ServerFrame::Lagged { topic, missed }),

@@ -137,6 +137,7 @@ impl Frame {
                 ServerFrame::Message(_) => "message",
                 ServerFrame::Join { .. } => "join",
                 ServerFrame::Leave { .. } => "leave",
+                ServerFrame::Subscribed { .. } => "subscribed by the application",
                 ServerFrame::Unsubscribed { .. } => "unsubscribed",
                 ServerFrame::Lagged { .. } => "lagged",
                 ServerFrame::Closing { .. } => "closing",
@@ -146,11 +147,11 @@ impl Frame {
 }
 
 #[rustfmt::skip]
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 26] = [
     "connect", "subscribe", "unsubscribe", "publish", "history", "presence", "refresh", "request", "ping",
     "reply connected", "reply subscribed", "reply unsubscribed", "reply published", "reply history", "reply presence",
     "reply refreshed", "reply response", "reply pong",
-    "error", "message", "join", "leave", "unsubscribed", "lagged", "closing",
+    "error", "message", "join", "leave", "subscribed by the application", "unsubscribed", "lagged", "closing",
 ];
 
 fn read<T: DeserializeOwned>(file: &str) -> Vec<T> {

@@ -50,7 +50,7 @@ const IDENTITIES: [&str; 6] = ["anonymous", "ann", "bob", "star", "dotted", "mac
 ///
 /// Ann has no grants. Bob has been granted `granted.a`, `users.ann.>`, `other.a` and `news.secret`. Star is a user called `*`,
 /// Dotted one called `ann.inbox`, both without grants. Machine is a token without a user that grants everything.
-const TABLE: [(&str, &str, &str); 20] = [
+const TABLE: [(&str, &str, &str); 21] = [
     ("public.a", "++++++", "++++++"),
     ("known.a", "-+++++", "-+++++"),
     ("granted.a", "--+--+", "--+--+"),
@@ -62,6 +62,8 @@ const TABLE: [(&str, &str, &str); 20] = [
     ("other.a", "--+--+", "--+--+"),
     ("other.b", "-----+", "-----+"),
     ("$own.a", "------", "------"),
+    // What is said to a session alone is for everybody to hear, each his own.
+    ("$direct", "------", "++++++"),
     ("public.*", "", "++++++"),
     ("known.*", "", "-+++++"),
     ("granted.*", "", "-----+"),
@@ -111,10 +113,10 @@ fn every_identity_may_do_by_every_way_what_the_table_says_and_no_more() {
     let tried: usize = outcomes.iter().map(|(tried, _)| tried).sum();
     let wrong: Vec<String> = outcomes.into_iter().flat_map(|(_, wrong)| wrong).collect();
     assert!(wrong.is_empty(), "{} of {tried} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    // Eleven topics by all ways and actions, nine patterns by those that take patterns.
+    // Twelve topics by all ways and actions, nine patterns by those that take patterns.
     let all: usize = WAYS.iter().map(|(way, _, _)| way.actions().len()).sum();
     let of_patterns = WAYS.iter().filter(|(way, _, _)| way.actions().contains(&Action::Subscribe)).count();
-    assert_eq!(tried, IDENTITIES.len() * (11 * all + 9 * of_patterns), "every cell of the table is tried");
+    assert_eq!(tried, IDENTITIES.len() * (12 * all + 9 * of_patterns), "every cell of the table is tried");
 }
 
 /// Tries everything as one identity, and returns how often and what went wrong.

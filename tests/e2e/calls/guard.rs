@@ -8,11 +8,18 @@ use serde_json::json;
 use super::{ADMIN, call_as, guarded_broker};
 
 /// Every call, by the methods it takes.
-const CALLS: [(&str, &str); 4] = [
+const CALLS: [(&str, &str); 11] = [
     ("GET", "/sessions"),
     ("GET", "/sessions/{connection}"),
     ("POST", "/sessions/{connection}/disconnect"),
+    ("POST", "/sessions/{connection}/send"),
+    ("POST", "/sessions/{connection}/subscribe"),
+    ("POST", "/sessions/{connection}/unsubscribe"),
     ("POST", "/users/{user}/disconnect"),
+    ("POST", "/users/{user}/send"),
+    ("POST", "/users/{user}/subscribe"),
+    ("POST", "/users/{user}/unsubscribe"),
+    ("DELETE", "/topics/{topic}/history"),
 ];
 
 #[test]
@@ -41,12 +48,22 @@ fn every_call_is_for_the_administrator() {
     ];
     let unknown = [("GET", "/nothing"), ("PUT", "/sessions")];
     for (method, path) in CALLS.into_iter().chain(unknown) {
-        let path = path.replace("{connection}", "zz").replace("{user}", "ann");
+        let path = path.replace("{connection}", "zz").replace("{user}", "ann").replace("{topic}", "a");
         for (credential, status, code) in identities {
             call_as(credential, address, method, &path, "").check_problem(status, code);
         }
         let answer = call_as(Some(ADMIN), address, method, &path, "");
         assert!(![401, 403].contains(&answer.status), "{method} {path}: {}", answer.text());
+    }
+    let counted = |name: &str| {
+        let header = format!("Authorization: Bearer {ADMIN}\r\n");
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n");
+        let page = fanwire_tests::request(address, &request).text();
+        page.lines().find_map(|line| line.strip_prefix(name)).map(|count| count.trim().to_owned())
+    };
+    for (call, outcome) in [("disconnect", "refused"), ("clear_history", "done"), ("send", "refused")] {
+        let name = format!("fanwire_api_calls_total{{call=\"{call}\",outcome=\"{outcome}\"}}");
+        assert!(counted(&name).is_some_and(|count| count != "0"), "{name}");
     }
     assert!(!broker.log().contains(ADMIN), "a key is in the log");
 }

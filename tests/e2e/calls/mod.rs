@@ -1,8 +1,11 @@
 //! `/api/v1` over the real binary: who may call, and what the calls do to sessions on every transport.
 
+mod clearing;
+mod direct;
 mod disconnect;
 mod guard;
 mod listing;
+mod subscribing;
 
 use std::net::SocketAddr;
 

@@ -22,14 +22,19 @@
 
 mod disconnect;
 mod fields;
+mod history;
 mod name;
+mod send;
 mod sessions;
+mod subscribe;
+
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::Serialize;
 
 use fields::Fields;
@@ -38,17 +43,26 @@ use name::{SessionName, UserName};
 use super::{HttpState, unknown_method, unknown_path};
 use crate::auth::Admission;
 use crate::problem::Problem;
+use crate::telemetry::{ApiCall, WorkerCounters};
 
 /// Everything under `/api/v1`.
-pub(super) fn router() -> Router<HttpState> {
+pub(super) fn router(counters: Arc<WorkerCounters>) -> Router<HttpState> {
     Router::new()
         .route("/sessions", get(sessions::list))
         .route("/sessions/{connection}", get(sessions::one))
         .route("/sessions/{connection}/disconnect", post(disconnect::session))
+        .route("/sessions/{connection}/send", post(send::session))
+        .route("/sessions/{connection}/subscribe", post(subscribe::subscribe_session))
+        .route("/sessions/{connection}/unsubscribe", post(subscribe::unsubscribe_session))
         .route("/users/{user}/disconnect", post(disconnect::user))
+        .route("/users/{user}/send", post(send::user))
+        .route("/users/{user}/subscribe", post(subscribe::subscribe_user))
+        .route("/users/{user}/unsubscribe", post(subscribe::unsubscribe_user))
+        .route("/topics/{topic}/history", delete(history::clear))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(admin_only))
+        .layer(middleware::from_fn_with_state(counters, counted))
 }
 
 /// Lets nobody pass who may not see and change what is the administrator's.
@@ -59,6 +73,14 @@ async fn admin_only(
 ) -> Result<Response, Problem> {
     admission.check_admin()?;
     Ok(next.run(request).await)
+}
+
+/// Counts every call, whatever becomes of it.
+async fn counted(State(counters): State<Arc<WorkerCounters>>, request: Request, next: Next) -> Response {
+    let call = ApiCall::of(request.method(), request.uri().path());
+    let response = next.run(request).await;
+    counters.calls.answered(call, response.status());
+    response
 }
 
 /// How many sessions a call has had its effect on.

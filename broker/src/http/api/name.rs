@@ -1,7 +1,7 @@
 //! Names in the paths of calls: of sessions and of users.
 
 use axum::extract::{FromRequestParts, Path};
-use fanwire_protocol::ErrorCode;
+use fanwire_protocol::{ErrorCode, Topic};
 use http::StatusCode;
 use http::request::Parts;
 
@@ -12,6 +12,9 @@ pub(super) struct SessionName(pub(super) u64);
 
 /// The user that a path names.
 pub(super) struct UserName(pub(super) String);
+
+/// The topic that a path names.
+pub(super) struct TopicName(pub(super) Topic);
 
 impl SessionName {
     /// The answer to whoever names a session that is not there.
@@ -45,6 +48,15 @@ impl<S: Send + Sync> FromRequestParts<S> for UserName {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         segment(parts, state).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TopicName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let name = segment(parts, state).await?;
+        Topic::new(&name).map(Self).map_err(|error| Problem::bad_topic(&name, error))
     }
 }
 

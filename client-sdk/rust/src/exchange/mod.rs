@@ -220,6 +220,8 @@ impl Exchange {
                 None => debug!(id, "a reply to a request nobody waits for"),
             },
             ServerFrame::Error { id, code, message } => self.failed(id, code, message),
+            // A subscription that the application began; nobody here has asked for what comes of it.
+            ServerFrame::Subscribed { pattern, .. } => debug!(%pattern, "subscribed by the application"),
             ServerFrame::Unsubscribed { pattern, code, reason } => {
                 self.end_subscription(&pattern, Error::Rejected { code, message: reason });
             }

@@ -1,0 +1,29 @@
+//! Clearing what a topic holds of its past.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::name::TopicName;
+use crate::http::HttpState;
+use crate::http::body::json_response;
+use crate::problem::Problem;
+
+/// Up to where a topic's history is gone.
+#[derive(Serialize)]
+struct Cleared {
+    topic: String,
+    epoch: String,
+    offset: u64,
+}
+
+/// `DELETE /api/v1/topics/{topic}/history`: lets go of everything a topic holds.
+pub(super) async fn clear(
+    State(state): State<HttpState>,
+    TopicName(topic): TopicName,
+) -> Result<Response, Problem> {
+    let position = state.engine.clear_history(&topic).await?;
+    tracing::info!(%topic, "history cleared by the API");
+    let (epoch, offset) = (position.epoch.to_string(), position.offset);
+    Ok(json_response(&Cleared { topic: topic.to_string(), epoch, offset }))
+}

@@ -1,0 +1,203 @@
+//! Beginning and ending subscriptions of sessions that have not asked for it.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use fanwire_core::{Refusal, Start};
+use fanwire_protocol::{ErrorCode, Pattern, Request, json};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::fields::BODY_BYTES_MAX;
+use super::{Fields, SessionName, UserName};
+use crate::http::HttpState;
+use crate::http::body::json_response;
+use crate::problem::Problem;
+use crate::sessions::{Order, Profile};
+
+/// How long the sessions have to do it.
+const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest reason, in bytes.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// What all sessions of a user made of it.
+#[derive(Serialize)]
+struct Outcome {
+    sessions: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failure>,
+}
+
+/// A session that did not.
+#[derive(Serialize)]
+struct Failure {
+    connection: String,
+    code: &'static str,
+    message: String,
+}
+
+/// What is told of an order later.
+type Told = oneshot::Receiver<Result<(), Refusal>>;
+
+/// `POST /api/v1/sessions/{connection}/subscribe`.
+pub(super) async fn subscribe_session(
+    State(state): State<HttpState>,
+    name: SessionName,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (pattern, start) = read_subscription(body, &state).await?;
+    order_session(&state, &name, move || Order::Subscribe { pattern: pattern.clone(), start: start.clone() })
+        .await
+}
+
+/// `POST /api/v1/sessions/{connection}/unsubscribe`.
+pub(super) async fn unsubscribe_session(
+    State(state): State<HttpState>,
+    name: SessionName,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (pattern, reason) = read_ending(body, &state).await?;
+    order_session(&state, &name, move || Order::Unsubscribe { pattern, reason }).await
+}
+
+/// `POST /api/v1/users/{user}/subscribe`.
+pub(super) async fn subscribe_user(
+    State(state): State<HttpState>,
+    UserName(user): UserName,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (pattern, start) = read_subscription(body, &state).await?;
+    order_user(
+        &state,
+        user,
+        |session| session.can_be_subscribed(),
+        move || Order::Subscribe { pattern: pattern.clone(), start: start.clone() },
+    )
+    .await
+}
+
+/// `POST /api/v1/users/{user}/unsubscribe`.
+pub(super) async fn unsubscribe_user(
+    State(state): State<HttpState>,
+    UserName(user): UserName,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (pattern, reason) = read_ending(body, &state).await?;
+    let subscribed = pattern.clone();
+    order_user(
+        &state,
+        user,
+        move |session| session.is_subscribed(&subscribed),
+        move || Order::Unsubscribe { pattern: pattern.clone(), reason: reason.clone() },
+    )
+    .await
+}
+
+async fn order_session(
+    state: &HttpState,
+    name: &SessionName,
+    order: impl FnOnce() -> Order + Send + 'static,
+) -> Result<Response, Problem> {
+    let connection = name.0;
+    let told = state
+        .calls
+        .ask_owner(connection, move |worker| {
+            worker.roster.session(connection).map(|session| session.order(order()))
+        })
+        .await?;
+    let told = told.ok_or_else(|| name.is_unknown())?;
+    match outcome(told, Instant::now() + SESSIONS_TIMEOUT).await {
+        None => Err(name.is_unknown()),
+        Some(Ok(())) => Ok(json_response(&Outcome { sessions: 1, failed: Vec::new() })),
+        Some(Err(refusal)) if refusal.code == ErrorCode::Unavailable => {
+            Err(Problem::new(StatusCode::CONFLICT, refusal.code, refusal.message))
+        }
+        Some(Err(refusal)) if refusal.code == ErrorCode::Unauthorized => {
+            // The session owes credentials, not whoever calls.
+            Err(Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, refusal.message))
+        }
+        Some(Err(refusal)) => Err(refusal.into()),
+    }
+}
+
+async fn order_user(
+    state: &HttpState,
+    user: String,
+    concerns: impl Fn(&Profile) -> bool + Clone + Send + 'static,
+    order: impl Fn() -> Order + Clone + Send + 'static,
+) -> Result<Response, Problem> {
+    let told = state
+        .calls
+        .ask_all(move |worker| {
+            let sessions = worker.roster.sessions_of(&user);
+            let concerned = sessions.iter().filter(|session| concerns(session));
+            concerned.map(|session| (session.connection(), session.order(order()))).collect::<Vec<_>>()
+        })
+        .await?;
+    let deadline = Instant::now() + SESSIONS_TIMEOUT;
+    let mut all = Outcome { sessions: 0, failed: Vec::new() };
+    for (connection, told) in told.into_iter().flatten() {
+        match outcome(told, deadline).await {
+            // It has ended meanwhile.
+            None => {}
+            Some(Ok(())) => all.sessions += 1,
+            Some(Err(Refusal { code, message })) => all.failed.push(Failure {
+                connection: format!("{connection:x}"),
+                code: code.as_str(),
+                message,
+            }),
+        }
+    }
+    Ok(json_response(&all))
+}
+
+/// What became of an order; `None` if the session has ended instead.
+async fn outcome(told: Told, deadline: Instant) -> Option<Result<(), Refusal>> {
+    match timeout_at(deadline, told).await {
+        Ok(told) => told.ok(),
+        Err(_) => {
+            let message = "the session has not done it in time; it may do so later".to_owned();
+            Some(Err(Refusal { code: ErrorCode::Unavailable, message }))
+        }
+    }
+}
+
+/// What is to be subscribed to and where to begin, read as in a `subscribe` frame.
+async fn read_subscription(body: Body, state: &HttpState) -> Result<(Pattern, Start), Problem> {
+    let mut fields = Fields::read(body, BODY_BYTES_MAX, state.limits.body_timeout).await?;
+    let mut frame = String::from("{\"type\":\"subscribe\"");
+    for name in ["topic", "since", "last"] {
+        if let Some(value) = fields.take::<Box<RawValue>>(name, "a JSON value")? {
+            frame.push_str(&format!(",\"{name}\":{}", value.get()));
+        }
+    }
+    fields.finish("'topic', 'since' and 'last'")?;
+    frame.push('}');
+    match json::decode_client(&frame).map(|frame| frame.request)? {
+        Request::Subscribe { pattern, options } => Ok((pattern, Start::of(options.since, options.last))),
+        _ => Err(Problem::bad_request("topic: expected a topic or pattern")),
+    }
+}
+
+/// Which subscription is to end, and why.
+async fn read_ending(body: Body, state: &HttpState) -> Result<(Pattern, String), Problem> {
+    let mut fields = Fields::read(body, BODY_BYTES_MAX, state.limits.body_timeout).await?;
+    let topic: Option<String> = fields.take("topic", "a topic or pattern")?;
+    let reason: Option<String> = fields.take("reason", "text")?;
+    fields.finish("'topic' and 'reason'")?;
+    let topic = topic.ok_or_else(|| Problem::bad_request("topic: expected a topic or pattern"))?;
+    let pattern = Pattern::new(&topic).map_err(|error| Problem::bad_topic(&topic, error))?;
+    let reason = reason.unwrap_or_else(|| "the application has ended this subscription".to_owned());
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(Problem::bad_request(format!(
+            "reason: expected a text of 1 to {REASON_BYTES_MAX} bytes"
+        )));
+    }
+    Ok((pattern, reason))
+}

@@ -1,0 +1,226 @@
+//! What the application orders a session to do: begin a subscription, end one, or hear something said to it alone.
+//!
+//! A session's task owns it, so orders wait until the task comes by. Grants are not asked, for the application decides; limits
+//! hold as for every other subscription.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanwire_core::{
+    Close, DIRECT, Delivery, Departure, Encoding, Grants, Holder, MessageFormat, Publication, Refusal, Start,
+    sse_event,
+};
+use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
+use tokio::sync::oneshot;
+
+use super::profile::Profile;
+use super::work::Reading as Work;
+use super::{LiveSession, Opened};
+use crate::clock;
+use crate::telemetry::{Transport, WorkerCounters};
+
+/// How many orders may wait for one session.
+const ORDERS_MAX: usize = 64;
+
+/// Something that a session is to do.
+pub(crate) enum Order {
+    /// Begin a subscription, unless there is one.
+    Subscribe {
+        /// To what.
+        pattern: Pattern,
+        /// Where it begins.
+        start: Start,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// To what.
+        pattern: Pattern,
+        /// Why, for the client.
+        reason: String,
+    },
+}
+
+/// Told what became of an order; dropped unused if the session ended before.
+type Told = oneshot::Sender<Result<(), Refusal>>;
+
+/// What waits to be done by one session.
+#[derive(Default)]
+pub(crate) struct Orders(RefCell<VecDeque<(Order, Told)>>);
+
+/// For whom a subscription is begun, who is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Initiator {
+    /// The client, by the request of this `id`.
+    Client(Option<u32>),
+    /// The application.
+    Application,
+}
+
+impl Orders {
+    fn push(&self, order: Order, told: Told) -> Result<(), Refusal> {
+        let mut waiting = self.0.borrow_mut();
+        if waiting.len() >= ORDERS_MAX {
+            let message = format!("{ORDERS_MAX} calls wait for this session already: try again later");
+            return Err(Refusal { code: ErrorCode::Unavailable, message });
+        }
+        waiting.push_back((order, told));
+        Ok(())
+    }
+
+    fn pop(&self) -> Option<(Order, Told)> {
+        self.0.borrow_mut().pop_front()
+    }
+}
+
+impl Profile {
+    /// Gives the session an order, and returns where the outcome is told.
+    ///
+    /// What a session hears that has no frames is named by its URL: it can be given no other subscription, and if the one it
+    /// has is to end, so does the session.
+    pub(crate) fn order(self: &Rc<Self>, order: Order) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (told, outcome) = oneshot::channel();
+        let refused = match order {
+            order if self.transport() == Transport::WebSocket => match self.orders().push(order, told) {
+                Ok(()) => {
+                    self.outlet().wake();
+                    return outcome;
+                }
+                // The sender went with the order.
+                Err(refusal) => Err(refusal),
+            },
+            Order::Subscribe { .. } => Err(Refusal {
+                code: ErrorCode::Unavailable,
+                message: format!(
+                    "this session is connected over {}, and hears what its URL names: only sessions at /ws can be \
+                     subscribed to something else",
+                    self.transport().label()
+                ),
+            }),
+            Order::Unsubscribe { pattern, .. } if !self.is_subscribed(&pattern) => {
+                Err(not_subscribed(&pattern))
+            }
+            Order::Unsubscribe { reason, .. } => {
+                self.disconnect(&Close::new(CloseCode::Forbidden, reason));
+                Ok(())
+            }
+        };
+        let (told, outcome) = oneshot::channel();
+        // The other end is right here.
+        let _heard = told.send(refused);
+        outcome
+    }
+
+    /// Says something to this session alone, as a message of [`DIRECT`]. `false` if it cannot be told apart from a publication
+    /// there, or would be lost between two polls, or the session is about to end.
+    pub(crate) fn send_direct(&self, message: &Arc<Publication>, counters: &WorkerCounters) -> bool {
+        let frame = ServerFrame::Message(message.message.clone());
+        let mut bytes = Vec::new();
+        let delivery = match (self.transport(), self.outlet().encoding()) {
+            (Transport::WebSocket, encoding) => {
+                encoding.encode_server(&frame, &mut bytes);
+                Delivery::Chunk(Bytes::from(bytes), 1)
+            }
+            (Transport::Sse, Encoding::Sse) => {
+                // In the middle of bare payloads it has to say what it is.
+                bytes.extend_from_slice(b"event: direct\n");
+                sse_event(&mut bytes, &message.message, None, MessageFormat::Envelope);
+                Delivery::Chunk(Bytes::from(bytes), 1)
+            }
+            (Transport::Sse, _) => Delivery::Publications(vec![message.clone()]),
+            (Transport::Bare | Transport::Poll | Transport::Http, _) => return false,
+        };
+        self.outlet().push_direct(delivery, counters)
+    }
+}
+
+/// What is said to sessions alone, as the publication that it is for them. It has no position: it is held nowhere.
+pub(crate) fn direct_message(payload: Payload) -> Arc<Publication> {
+    let topic: Topic = DIRECT.parse().expect("it keeps the rules of names");
+    let message = Message { topic, payload, position: None, ts: None, from: None };
+    Arc::new(Publication { message, offset: 0, accepted_us: clock::monotonic_us() })
+}
+
+fn not_subscribed(pattern: &Pattern) -> Refusal {
+    let message = format!("this session is not subscribed to '{pattern}'");
+    Refusal { code: ErrorCode::NotSubscribed, message }
+}
+
+impl LiveSession {
+    /// Does what the application has ordered meanwhile. Not while something is being decided, which may be the same.
+    pub(super) fn follow_orders(&mut self) {
+        while !self.awaits_decision()
+            && let Some((order, told)) = self.profile.orders().pop()
+        {
+            let outcome = match order {
+                Order::Subscribe { pattern, start } => self.subscribe_by_order(pattern, start),
+                Order::Unsubscribe { pattern, reason } => self.unsubscribe_by_order(pattern, &reason),
+            };
+            // Whoever ordered it may have given up waiting.
+            let _gone = told.send(outcome);
+            self.flush_replies();
+        }
+    }
+
+    fn subscribe_by_order(&mut self, pattern: Pattern, start: Start) -> Result<(), Refusal> {
+        if self.session.owes_credentials() {
+            let message = "this session has not said who it is yet".to_owned();
+            return Err(Refusal { code: ErrorCode::Unauthorized, message });
+        }
+        if self.session.is_subscribed(&pattern) {
+            return Ok(());
+        }
+        {
+            let rules = self.worker.engine.rules();
+            self.session.check_start(&pattern, &start, self.worker.terms(&rules))?;
+        }
+        match self.join(&pattern, &start) {
+            Some(opened) => self.announce(Initiator::Application, pattern.clone(), opened),
+            None => {
+                let topic = self.hold_place(&pattern);
+                let engine = self.worker.engine.clone();
+                self.read(Work::resume(engine, Initiator::Application, topic, start));
+            }
+        }
+        // As if a token for this one subscription had been shown, so that it outlives the session's own next token.
+        let grants = Grants { publish: Vec::new(), subscribe: vec![pattern.clone()] };
+        self.note_permit(&pattern, Some(Arc::new(Holder { grants, ..Holder::default() })));
+        Ok(())
+    }
+
+    fn unsubscribe_by_order(&mut self, pattern: Pattern, reason: &str) -> Result<(), Refusal> {
+        let Some(key) = self.session.unsubscribed(&pattern) else { return Err(not_subscribed(&pattern)) };
+        self.leave(&pattern, key, Departure::Left);
+        self.send(&ServerFrame::Unsubscribed {
+            pattern,
+            code: ErrorCode::Forbidden,
+            reason: reason.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Tells whoever asked for a subscription that there is one.
+    pub(super) fn announce(&mut self, initiator: Initiator, pattern: Pattern, opened: Opened) {
+        let Opened { head: position, recovered, missed } = opened;
+        match initiator {
+            Initiator::Client(id) => self.reply_subscribed(id, pattern, position, recovered),
+            Initiator::Application => {
+                self.send(&ServerFrame::Subscribed { pattern, position, recovered });
+            }
+        }
+        self.replay(missed);
+    }
+
+    /// Tells whoever asked for a subscription that there is none after all.
+    pub(super) fn refuse_subscription(&mut self, initiator: Initiator, pattern: Pattern, refusal: Refusal) {
+        let Refusal { code, message } = refusal;
+        match initiator {
+            Initiator::Client(id) => self.send(&ServerFrame::Error { id, code, message }),
+            Initiator::Application => {
+                self.send(&ServerFrame::Unsubscribed { pattern, code, reason: message });
+            }
+        }
+    }
+}
