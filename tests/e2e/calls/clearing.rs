@@ -72,6 +72,7 @@ fn history_on_disk_is_cleared_for_good() {
     let since = json!({"epoch": lost["epoch"], "offset": lost["offset"]});
     let reply = back.ask(&json!({"type": "subscribe", "id": 1, "topic": "a", "since": since}));
     assert_eq!(reply["recovered"], false, "{reply}");
+    drop(back);
     // A topic that only the disk knows can be cleared, too.
     broker.terminate();
     assert!(broker.wait().success(), "{}", broker.log());
