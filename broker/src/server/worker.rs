@@ -166,16 +166,18 @@ async fn run(
     }
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
     send_away(&hub);
-    let all_gone = async {
-        while !population.is_empty() || hub.len() > 0 {
-            tokio::select! {
-                () = population.emptied() => {}
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-            }
-        }
-    };
-    if tokio::time::timeout_at(deadline, all_gone).await.is_err() {
+    if tokio::time::timeout_at(deadline, all_gone(&population, &hub)).await.is_err() {
         tracing::warn!(sessions = hub.len(), "the time to drain is up: the rest are cut off");
+    }
+}
+
+/// Waits until no connection is served and no session is open.
+async fn all_gone(population: &Population, hub: &Hub) {
+    while !population.is_empty() || hub.len() > 0 {
+        tokio::select! {
+            () = population.emptied() => {}
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
     }
 }
 
