@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 use rustls::ServerConnection;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// How much may be encrypted ahead of what the socket has taken.
@@ -97,6 +98,9 @@ impl Link {
     }
 }
 
+/// Reads once. What leaves room in the buffer was all there was, so the socket is then taken for empty, as tokio's own streams
+/// take it: asking once more only to hear so would be one more system call for every read. Whatever comes in the meantime, the end of the
+/// connection too, rings again (epoll(7), edge-triggered).
 fn poll_read_plain(
     socket: &TcpStream,
     context: &mut Context<'_>,
@@ -104,9 +108,19 @@ fn poll_read_plain(
 ) -> Poll<io::Result<usize>> {
     loop {
         ready!(socket.poll_read_ready(context))?;
-        match socket.try_read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
+        let mut last = None;
+        let result = socket.try_io(Interest::READABLE, || {
+            let count = rustix::io::read(socket, &mut *buffer)?;
+            if cfg!(target_os = "linux") && (1..buffer.len()).contains(&count) {
+                last = Some(count);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        });
+        match (last, result) {
+            (Some(count), _) => return Poll::Ready(Ok(count)),
+            (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            (None, result) => return Poll::Ready(result),
         }
     }
 }
