@@ -36,9 +36,9 @@ final class RunningBroker
         file_put_contents($file, $configuration);
         $command = [self::binary(), 'serve', '--listen', "127.0.0.1:$port", '--config', $file];
         $this->process = new Process($command, $environment);
-        $this->port = (int) $this->process->await('~http://127\.0\.0\.1:(\d+)~')[1];
+        [$this->url, $port] = $this->process->await('~https?://127\.0\.0\.1:(\d+)~');
+        $this->port = (int) $port;
         unlink($file);
-        $this->url = "http://127.0.0.1:{$this->port}";
     }
 
     /** A configuration in which tokens and one API key, which may do everything, are asked for. */

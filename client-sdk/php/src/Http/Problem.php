@@ -96,11 +96,19 @@ final class Problem
         }
         $what = $status >= 300 && $status < 400 ? 'a redirect, which is not followed' : 'no answer of a fanwire broker';
         return new UnexpectedAnswer(
-            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it.",
+            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it." . self::sentence($answer),
             'unexpected_answer',
             $status,
             $retryAfter,
         );
+    }
+
+    /** A sentence for people in plain text, such as the broker's own to whoever speaks plain HTTP to its TLS port. */
+    private static function sentence(Answer $answer): string
+    {
+        $isPlain = str_starts_with($answer->headers['content-type'] ?? '', 'text/plain');
+        $isSentence = preg_match('/^[\x20-\x7e]{1,200}$/D', trim($answer->body)) === 1;
+        return $isPlain && $isSentence ? ' It says: ' . trim($answer->body) : '';
     }
 
     /** In seconds. The other form of the header, a date, the broker does not use. */
