@@ -148,6 +148,16 @@ final class Broker
     }
 
     /**
+     * Who is present in a topic whose rule says `presence = true`.
+     *
+     * @throws FanwireException Unavailable where presence is not kept
+     */
+    public function presence(string $topic): Presence
+    {
+        return Presence::read($this->caller->call('GET', Address::topic($topic) . '/presence'));
+    }
+
+    /**
      * Listens for as long as you let it: in a worker, on the command line. It comes back by itself when the connection
      * breaks and goes on right after the last message; what cannot be had any more is told, by `$onGap` and by `gap` of
      * the next message. The first connection must succeed.

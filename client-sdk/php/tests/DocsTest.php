@@ -60,7 +60,7 @@ final class DocsTest extends TestCase
 
     public function testWhatThePageWritesItselfRuns(): void
     {
-        $running = new RunningBroker(RunningBroker::secured());
+        $running = new RunningBroker(RunningBroker::secured("[[topic]]\nmatch = \"room.*\"\npresence = true\n"));
         $ran = 0;
         foreach ($this->blocks() as $place => [$language, $origin, $text]) {
             if ($language !== 'php' || $origin !== null) {

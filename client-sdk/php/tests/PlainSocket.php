@@ -75,6 +75,13 @@ final class PlainSocket
         }
     }
 
+    /** Ends a subscription and waits until that is done. */
+    public function leave(string $topic): void
+    {
+        $this->say(['type' => 'unsubscribe', 'id' => 4_000_000_000, 'topic' => $topic]);
+        $this->await('unsubscribed');
+    }
+
     /** Ends it as a browser does whose tab is closed. */
     public function close(): void
     {

@@ -11,6 +11,7 @@ namespace Fanwire\Tests;
 use Fanwire\Binary;
 use Fanwire\Message;
 use Fanwire\Payload;
+use Fanwire\Presence;
 use PHPUnit\Framework\TestCase;
 
 final class VectorsTest extends TestCase
@@ -70,9 +71,32 @@ final class VectorsTest extends TestCase
         self::assertStringContainsString(trim($written, '{}'), $json . '}');
     }
 
+    /** @return array<string, array{string}> */
+    public function presences(): array
+    {
+        return self::frames('server', 'presence');
+    }
+
+    /** @dataProvider presences */
+    public function testMembersAreRead(string $json): void
+    {
+        $fields = json_decode($json, true, 512, JSON_THROW_ON_ERROR);
+        $presence = Presence::read($fields);
+        self::assertCount(count($fields['members']), $presence);
+        self::assertSame($fields['more'] ?? false, $presence->more);
+        foreach ($presence as $place => $member) {
+            $expected = $fields['members'][$place];
+            self::assertSame($expected['user'], $member->user ?? '');
+            self::assertSame($expected['connection'], $member->connection);
+            $info = $member->info instanceof Binary ? base64_encode($member->info->bytes) : $member->info;
+            self::assertSame($expected['info_base64'] ?? $expected['info'] ?? null, $info);
+        }
+    }
+
     public function testThereAreVectors(): void
     {
         self::assertGreaterThan(3, count($this->messages()));
         self::assertGreaterThan(3, count($this->publishes()));
+        self::assertGreaterThan(0, count($this->presences()));
     }
 }
