@@ -212,6 +212,7 @@ final class ListeningTest extends TestCase
         }
         self::assertSame([['before', false], ['after', true]], $heard);
         self::assertSame(1, $gaps);
+        self::assertStringContainsString('shutting down', $troubles[0]);
         self::assertStringContainsString('Is it running', $troubles[1]);
     }
 

@@ -88,7 +88,11 @@ final class Process
     {
         if (is_resource($this->process)) {
             $this->signal($signal);
-            $this->said();
+            // Until the end, because a program that logs into a closed pipe may not end as it should.
+            stream_set_blocking($this->output, true);
+            while (!feof($this->output)) {
+                $this->said .= (string) fread($this->output, 65_536);
+            }
             fclose($this->output);
             proc_close($this->process);
         }
