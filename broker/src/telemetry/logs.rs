@@ -23,7 +23,11 @@ pub enum LogError {
 pub fn start_logs(filter: &str, json: Option<bool>) -> Result<(), LogError> {
     let parsed = EnvFilter::try_new(filter).map_err(|_| LogError::BadFilter(filter.to_owned()))?;
     let is_terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    // Where standard error cannot be written to, saying so there would panic, and end the broker for want of a reader.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let started = if json.unwrap_or(!is_terminal) {
         builder.json().flatten_event(true).try_init()
     } else {

@@ -1,9 +1,11 @@
 //! What operators see and do: metrics, health, starting, stopping.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fanwire_tests::{Broker, Events, Http, WebSocket, binary, get};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{publish, subscribe};
@@ -101,6 +103,29 @@ fn stopping_lets_everybody_finish() {
     session.check_closing(1001);
     assert!(broker.wait().success());
     assert!(started.elapsed() < Duration::from_secs(10), "stopped after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let mut broker = Command::new(binary())
+        .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.filter=debug"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the broker's binary starts");
+    drop(broker.stderr.take());
+    let banner = BufReader::new(broker.stdout.take().expect("standard output is piped"));
+    let address = banner
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("http://")?.1.split_whitespace().next()?.parse().ok())
+        .expect("the broker says where it listens");
+    // Asking for a session is logged, and so is that the broker drains.
+    let mut events = Events::open(address, "/topics/unread", "");
+    kill_process(Pid::from_child(&broker), Signal::TERM).expect("the broker is there to be told");
+    assert_eq!(events.next_event().map(|event| event.kind).as_deref(), Some("closing"));
+    assert!(broker.wait().expect("the broker is our child").success());
 }
 
 #[test]
