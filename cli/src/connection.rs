@@ -12,12 +12,15 @@ const TOKEN_VARIABLE: &str = "FANWIRE_TOKEN";
 /// Where the broker is and who asks.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Connection {
-    /// The broker: http://host:port, ws://host:port/ws or host:port
+    /// The broker: http://host:port, ws://host:port/ws or host:port; https:// and wss:// under TLS
     #[arg(long, env = "FANWIRE_URL", default_value = "http://127.0.0.1:7400", value_name = "URL")]
     url: String,
     /// A file with the token to show; without it, the token is taken from FANWIRE_TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A file with the certificates (PEM) of those to trust under TLS, in place of those whom browsers trust
+    #[arg(long, env = "FANWIRE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Speak MessagePack with the broker; without it, JSON
     #[arg(long)]
     msgpack: bool,
@@ -45,6 +48,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let hint = match &error {
             Error::Unreachable { .. } => "; start a broker with 'fanwire serve', or name another with --url",
+            Error::Untrusted { .. } | Error::InvalidAuthorities { .. } => {
+                "; name whom to trust with --ca-file"
+            }
             Error::Refused { status: Some(401 | 403), .. } => {
                 "; show a token with FANWIRE_TOKEN or --token-file"
             }
@@ -59,6 +65,11 @@ impl Connection {
     /// Connects, as the subcommand `name`.
     pub(crate) async fn open(&self, name: &str) -> Result<Client, Failure> {
         let mut builder = self.builder().name(format!("fanwire-{name}/{}", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &self.ca_file {
+            let authorities = std::fs::read(path)
+                .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
+            builder = builder.authorities(authorities);
+        }
         if let Some(token) = self.token()? {
             builder = builder.token(token);
         }

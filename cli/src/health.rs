@@ -3,10 +3,15 @@
 //! This file owns one plain HTTP/1.1 request over the standard library's socket, so that the check works in an image
 //! that holds nothing but this binary. It does not know what makes a broker ready.
 
+mod tls;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+
+use tls::Trusted;
 
 /// The longest status line that is read; what is longer is no answer of a broker.
 const STATUS_BYTES_MAX: u64 = 1024;
@@ -16,12 +21,19 @@ const STATUS_BYTES_MAX: u64 = 1024;
 #[command(
     about = "Ask a running broker whether it is ready",
     after_help = "Exits with 0 if the answer is 200, and with 1 and one line on standard error otherwise.\n\n\
-                  Examples:\n  fanwire health\n  fanwire health --url http://10.0.0.7:7400/healthz --timeout 1"
+                  Examples:\n  fanwire health\n  fanwire health --url http://10.0.0.7:7400/healthz --timeout 1\n  \
+                  fanwire health --url https://localhost:7400/readyz --insecure"
 )]
 pub(crate) struct Args {
-    /// The address to ask; only http:// is spoken
+    /// The address to ask, http:// or https://
     #[arg(long, default_value = "http://127.0.0.1:7400/readyz")]
     url: String,
+    /// A file with the certificates (PEM) of those to trust under TLS, in place of those whom browsers trust
+    #[arg(long, env = "FANWIRE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Take whoever answers under TLS for the broker; for a broker on this machine only
+    #[arg(long, conflicts_with = "ca_file")]
+    insecure: bool,
     /// Seconds the whole check may take
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
@@ -29,7 +41,12 @@ pub(crate) struct Args {
 
 /// Asks once, and reports by the exit code: 0 if and only if the answer is 200.
 pub(crate) fn run(args: Args) -> ExitCode {
-    match ask(&args.url, Instant::now() + Duration::from_secs(args.timeout)) {
+    let trusted = match &args.ca_file {
+        _ if args.insecure => Trusted::Anybody,
+        Some(path) => Trusted::AuthoritiesIn(path),
+        None => Trusted::Public,
+    };
+    match ask(&args.url, trusted, Instant::now() + Duration::from_secs(args.timeout)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fanwire: {} is not ready: {error}", args.url);
@@ -45,6 +62,7 @@ enum HealthError {
     Socket(io::Error),
     TimedOut,
     Status(String),
+    Tls(String),
 }
 
 impl std::fmt::Display for HealthError {
@@ -54,12 +72,21 @@ impl std::fmt::Display for HealthError {
             Self::Socket(error) => write!(formatter, "{error}"),
             Self::TimedOut => formatter.write_str("no answer in time"),
             Self::Status(line) => write!(formatter, "it answered '{line}'"),
+            Self::Tls(reason) => formatter.write_str(reason),
         }
     }
 }
 
 impl From<io::Error> for HealthError {
     fn from(error: io::Error) -> Self {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            let hint = if matches!(tls, rustls::Error::InvalidCertificate(_)) {
+                "; name whom to trust with --ca-file"
+            } else {
+                ""
+            };
+            return Self::Tls(format!("it cannot be trusted: {tls}{hint}"));
+        }
         // A socket with a time-out reports it as either kind, depending on the platform.
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::TimedOut,
@@ -68,12 +95,22 @@ impl From<io::Error> for HealthError {
     }
 }
 
-fn ask(url: &str, deadline: Instant) -> Result<(), HealthError> {
-    let (authority, path) = split(url)?;
-    let mut stream = connect(authority, deadline)?;
-    stream.set_write_timeout(Some(remaining(deadline)?))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
-    let line = status_line(stream, deadline)?;
+fn ask(url: &str, trusted: Trusted<'_>, deadline: Instant) -> Result<(), HealthError> {
+    let Target { has_tls, authority, path } = split(url)?;
+    let socket = connect(authority, if has_tls { 443 } else { 80 }, deadline)?;
+    let is_here = socket.peer_addr()?.ip().is_loopback();
+    let patient = Patient { socket, deadline };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    let line = if has_tls {
+        if matches!(trusted, Trusted::Anybody) && !is_here {
+            return Err(HealthError::Tls("--insecure is for a broker on this machine".to_owned()));
+        }
+        let host = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+        let host = host.map_or(authority, |(host, _)| host);
+        exchange(tls::wrap(patient, host, trusted).map_err(HealthError::Tls)?, &request)?
+    } else {
+        exchange(patient, &request)?
+    };
     let mut words = line.split(' ');
     match (words.next(), words.next()) {
         (Some("HTTP/1.1" | "HTTP/1.0"), Some("200")) => Ok(()),
@@ -81,23 +118,73 @@ fn ask(url: &str, deadline: Instant) -> Result<(), HealthError> {
     }
 }
 
-/// Splits `http://host[:port][/path]` into the authority and the path.
-fn split(url: &str) -> Result<(&str, &str), HealthError> {
+/// Sends the request and reads the first line of the answer.
+fn exchange(mut stream: impl Read + Write, request: &str) -> Result<String, HealthError> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    status_line(stream)
+}
+
+/// A socket whose time-out is set anew before every use, so that a peer that sends one byte at a time cannot hold the check up
+/// beyond its deadline.
+struct Patient {
+    socket: TcpStream,
+    deadline: Instant,
+}
+
+impl Patient {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        remaining(self.deadline).map(Some).map_err(|_| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+/// What a URL asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Target<'u> {
+    has_tls: bool,
+    authority: &'u str,
+    path: &'u str,
+}
+
+/// Takes `http://host[:port][/path]` or `https://…` apart.
+fn split(url: &str) -> Result<Target<'_>, HealthError> {
     if url.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err(HealthError::Url("a URL has no white space and no control characters"));
     }
-    let rest = url.strip_prefix("http://").ok_or(HealthError::Url("the URL must begin with http://"))?;
+    let (has_tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (false, rest),
+        (None, Some(rest)) => (true, rest),
+        (None, None) => return Err(HealthError::Url("the URL must begin with http:// or https://")),
+    };
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     if authority.is_empty() {
         return Err(HealthError::Url("the URL names no host"));
     }
-    Ok((authority, path))
+    Ok(Target { has_tls, authority, path })
 }
 
 /// Tries every address of the host in turn and reports the last failure.
-fn connect(authority: &str, deadline: Instant) -> Result<TcpStream, HealthError> {
+fn connect(authority: &str, port_default: u16, deadline: Instant) -> Result<TcpStream, HealthError> {
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-    let target = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let target = if has_port { authority.to_owned() } else { format!("{authority}:{port_default}") };
     let mut failure = HealthError::Url("the host has no address");
     for address in target.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, remaining(deadline)?) {
@@ -108,13 +195,11 @@ fn connect(authority: &str, deadline: Instant) -> Result<TcpStream, HealthError>
     Err(failure)
 }
 
-/// Reads the first line of the answer. The time-out is set anew before every read, so that a peer that sends one byte
-/// at a time cannot hold the check up beyond its deadline.
-fn status_line(stream: TcpStream, deadline: Instant) -> Result<String, HealthError> {
-    let mut reader = BufReader::new(stream.try_clone()?.take(STATUS_BYTES_MAX));
+/// Reads the first line of the answer.
+fn status_line(stream: impl Read) -> Result<String, HealthError> {
+    let mut reader = BufReader::new(stream.take(STATUS_BYTES_MAX));
     let mut line = Vec::new();
     loop {
-        stream.set_read_timeout(Some(remaining(deadline)?))?;
         let read = reader.fill_buf()?;
         let end = read.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(read.len(), |at| at + 1);
@@ -158,7 +243,7 @@ mod tests {
             let _ = io::copy(&mut reader, &mut io::sink());
             head
         });
-        let outcome = ask(&url, Instant::now() + timeout).map_err(|error| error.to_string());
+        let outcome = ask(&url, Trusted::Public, Instant::now() + timeout).map_err(|error| error.to_string());
         (server.join().unwrap(), outcome)
     }
 
@@ -197,19 +282,22 @@ mod tests {
     #[test]
     fn absent_broker_is_not_ready() {
         let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let outcome = ask(&format!("http://{unused}"), Instant::now() + Duration::from_secs(10));
+        let outcome =
+            ask(&format!("http://{unused}"), Trusted::Public, Instant::now() + Duration::from_secs(10));
         assert!(matches!(outcome, Err(HealthError::Socket(_))), "{outcome:?}");
     }
 
     #[test]
     fn urls_are_taken_apart() {
         for (url, expected) in [
-            ("http://localhost", Some(("localhost", "/"))),
-            ("http://[::1]:7400/readyz?x=1", Some(("[::1]:7400", "/readyz?x=1"))),
-            ("https://localhost", None),
+            ("http://localhost", Some((false, "localhost", "/"))),
+            ("http://[::1]:7400/readyz?x=1", Some((false, "[::1]:7400", "/readyz?x=1"))),
+            ("https://localhost", Some((true, "localhost", "/"))),
+            ("ftp://localhost", None),
             ("http:///readyz", None),
             ("http://localhost/\r\nX: y", None),
         ] {
+            let expected = expected.map(|(has_tls, authority, path)| Target { has_tls, authority, path });
             assert_eq!(split(url).ok(), expected, "{url}");
         }
     }

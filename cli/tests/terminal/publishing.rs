@@ -115,7 +115,7 @@ async fn what_cannot_be_published_is_said_before_a_broker_is_asked() {
     for (arguments, expected) in [
         (&["pub", "a", "--json", "{oops"][..], "not valid JSON"),
         (&["pub", "--lines", "a", "x"], "--lines reads standard input"),
-        (&["pub", "--url", "wss://broker", "a", "x"], "TLS"),
+        (&["pub", "--ca-file", "/nonexistent/ca.pem", "a", "x"], "/nonexistent/ca.pem"),
         (&["pub", "--token-file", "/nonexistent/token", "a", "x"], "/nonexistent/token"),
     ] {
         let end = Process::start("127.0.0.1:1", arguments).end().await;

@@ -1,4 +1,4 @@
-//! Where a broker is: reads what people write (`ws://host:port/ws`, `http://host:port`, `host:port`) into one form.
+//! Where a broker is: reads what people write (`wss://host:port/ws`, `http://host:port`, `host:port`) into one form.
 //!
 //! This file knows nothing of sockets; resolving the host is the business of [`crate::dial`].
 
@@ -12,8 +12,9 @@ use crate::Error;
 /// The port of an address that names neither a scheme nor a port: the broker's own default.
 const PORT_DEFAULT: u16 = 7400;
 
-/// The port of a URL with a scheme and no port (RFC 6455 §3).
-const PORT_OF_SCHEME: u16 = 80;
+/// The ports of URLs with a scheme and no port, in the clear and under TLS (RFC 6455 §3).
+const PORT_PLAIN: u16 = 80;
+const PORT_TLS: u16 = 443;
 
 /// The path of the broker's WebSocket protocol.
 const PATH: &str = "/ws";
@@ -21,22 +22,34 @@ const PATH: &str = "/ws";
 /// A broker's address, ready to connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
+    has_tls: bool,
     host: String,
     port: u16,
     path: String,
 }
 
 impl Address {
+    /// Whether the broker is to be spoken to under TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.has_tls
+    }
+
+    /// What to resolve, and what a certificate must be for.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        host.unwrap_or(&self.host)
+    }
+
     /// What to resolve and connect to.
     pub(crate) fn socket(&self) -> (&str, u16) {
-        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        (host.unwrap_or(&self.host), self.port)
+        (self.host(), self.port)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "ws://{}:{}{}", self.host, self.port, self.path)
+        let scheme = if self.has_tls { "wss" } else { "ws" };
+        write!(formatter, "{scheme}://{}:{}{}", self.host, self.port, self.path)
     }
 }
 
@@ -49,11 +62,11 @@ impl FromStr for Address {
             Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
             None => (None, text),
         };
-        match scheme.as_deref() {
-            None | Some("ws" | "http") => {}
-            Some("wss" | "https") => return Err(Error::TlsUnsupported),
-            Some(_) => return Err(invalid("its scheme is neither ws:// nor http://")),
-        }
+        let has_tls = match scheme.as_deref() {
+            None | Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            Some(_) => return Err(invalid("its scheme is none of ws, wss, http and https")),
+        };
         // Neither message repeats the address: what was put there may be a secret.
         if rest.contains(['?', '#']) {
             return Err(invalid("it has a query; a token belongs into Builder::token, never into a URL"));
@@ -61,23 +74,24 @@ impl FromStr for Address {
         if rest.contains('@') {
             return Err(invalid("it has a user name or password; use Builder::token"));
         }
-        let uri: Uri = format!("http://{rest}")
-            .parse()
-            .map_err(|_| invalid("expected ws://host:port/ws, http://host:port or host:port"))?;
+        let uri: Uri = format!("http://{rest}").parse().map_err(|_| {
+            invalid("expected wss://host:port/ws, https://host:port, the same without TLS, or host:port")
+        })?;
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid("it has no host"))?;
         let names_port = uri.authority().is_some_and(|authority| authority.as_str() != host);
         let port = match uri.port_u16() {
             None | Some(0) if names_port => return Err(invalid("a port is a number from 1 to 65535")),
             Some(port) => port,
-            None if scheme.is_some() => PORT_OF_SCHEME,
+            None if has_tls => PORT_TLS,
+            None if scheme.is_some() => PORT_PLAIN,
             None => PORT_DEFAULT,
         };
-        let path = path_of(uri.path(), scheme.as_deref() == Some("ws"));
-        Ok(Self { host: host.to_owned(), port, path })
+        let path = path_of(uri.path(), matches!(scheme.as_deref(), Some("ws" | "wss")));
+        Ok(Self { has_tls, host: host.to_owned(), port, path })
     }
 }
 
-/// A `ws://` URL with a path means exactly that path; anything else is a base, under which the protocol lives at `/ws`.
+/// A `ws://` or `wss://` URL with a path means exactly that path; anything else is a base, under which the protocol lives at `/ws`.
 fn path_of(path: &str, exact: bool) -> String {
     let base = path.trim_end_matches('/');
     if base.is_empty() {
@@ -113,6 +127,9 @@ mod tests {
         check("[::1]:9000", "ws://[::1]:9000/ws");
         check("http://proxy/live", "ws://proxy:80/live/ws");
         check("ws://proxy/live", "ws://proxy:80/live");
+        check("wss://proxy/live", "wss://proxy:443/live");
+        check("https://broker:7400", "wss://broker:7400/ws");
+        check("HTTPS://proxy/live", "wss://proxy:443/live/ws");
     }
 
     #[test]
@@ -123,9 +140,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_connected_to_is_refused() {
-        for text in ["wss://broker", "https://broker:7400"] {
-            assert!(matches!(text.parse::<Address>(), Err(Error::TlsUnsupported)), "{text}");
-        }
         for text in [
             "",
             "ftp://broker",

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
+use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::client::{Link, REQUEST_BUFFER_BYTES};
 use crate::dial::Dialer;
 use crate::driver::{Controls, Driver};
 use crate::exchange::Exchange;
 use crate::publish::KeyMaker;
+use crate::tls::Trust;
 use crate::token::TokenSource;
 use crate::{Client, Encoding, Error, Reconnect, Status};
 
@@ -24,6 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Builder {
     encoding: Encoding,
+    authorities: Option<Vec<u8>>,
     token: TokenSource,
     name: String,
     reconnect: Reconnect,
@@ -35,6 +38,7 @@ impl Default for Builder {
     fn default() -> Self {
         Self {
             encoding: Encoding::default(),
+            authorities: None,
             token: TokenSource::default(),
             name: concat!("fanwire-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             reconnect: Reconnect::default(),
@@ -48,6 +52,14 @@ impl Builder {
     /// How frames are written; JSON if not set.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
+        self
+    }
+
+    /// Whom to trust under `wss://` and `https://`: whoever shows a certificate signed by one of these (PEM), or one of these itself,
+    /// and nobody else. For a private authority, or a certificate that is signed by nobody. Without them it is whom browsers
+    /// trust.
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
         self
     }
 
@@ -98,14 +110,18 @@ impl Builder {
     }
 
     /// Connects, once: only a connection that was there is made again. `url` is `ws://host:port/ws`,
-    /// `http://host:port` or `host:port`.
+    /// `http://host:port` or `host:port`; with `wss` or `https` in place of `ws` or `http` under TLS.
     ///
     /// # Errors
     /// If the address is none, no broker can be reached there, or it refuses the token.
     pub async fn connect(self, url: &str) -> Result<Client, Error> {
         let token = Arc::new(self.token);
+        let address: Address = url.parse()?;
+        let authorities = self.authorities.as_deref();
+        let trust = address.has_tls().then(|| Trust::of(authorities)).transpose()?;
         let dialer = Arc::new(Dialer {
-            address: url.parse()?,
+            address,
+            trust,
             encoding: self.encoding,
             token: token.clone(),
             name: self.name,

@@ -1,4 +1,4 @@
-//! Making a connection: TCP, the WebSocket handshake, and the greeting.
+//! Making a connection: TCP, TLS, the WebSocket handshake, and the greeting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder};
 use crate::address::Address;
 use crate::close::{Closing, Verdict, verdict_of_error};
 use crate::socket::{Heard, Reading, Socket};
+use crate::tls::{Carrier, Trust};
 use crate::token::TokenSource;
 use crate::{Encoding, Error};
 
@@ -32,6 +33,8 @@ const REASON_BYTES_MAX: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) address: Address,
+    /// Whom to trust, where the address asks for TLS.
+    pub(crate) trust: Option<Trust>,
     pub(crate) encoding: Encoding,
     pub(crate) token: Arc<TokenSource>,
     pub(crate) name: String,
@@ -81,6 +84,7 @@ impl Dialer {
         let stream = TcpStream::connect(self.address.socket()).await.map_err(unreachable)?;
         // Small frames are the rule here; Nagle's algorithm would hold each back for the last one's acknowledgement.
         stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = self.secure(stream).await?;
         let url = self.address.to_string();
         let uri: Uri = url.parse().map_err(|_| self.refused(None, "its URL cannot be asked for"))?;
         let request = ClientRequestBuilder::new(uri).with_sub_protocol(self.encoding.subprotocol());
@@ -91,6 +95,17 @@ impl Dialer {
             .await
             .map_err(|error| self.handshake_error(error))?;
         self.greet(Socket::new(stream, self.encoding), token).await
+    }
+
+    /// Puts the connection under TLS, if that is asked for.
+    async fn secure(&self, stream: TcpStream) -> Result<Carrier, Error> {
+        let Some(trust) = &self.trust else { return Ok(Carrier::Plain(stream)) };
+        let url = || self.address.to_string();
+        match trust.shake_hands(self.address.host(), stream).await {
+            Ok(Ok(stream)) => Ok(Carrier::Tls(Box::new(stream))),
+            Ok(Err(reason)) => Err(Error::Untrusted { url: url(), reason }),
+            Err(error) => Err(Error::Unreachable { url: url(), source: Arc::new(error) }),
+        }
     }
 
     /// Says who this is and waits to be told the connection's name. The token goes here and not into the URL, because

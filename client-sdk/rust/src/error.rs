@@ -17,10 +17,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The address asks for TLS, which this client does not speak yet: use `ws://` or `http://`, for instance to a
-    /// proxy on the same machine that speaks TLS to the outside.
-    #[error("TLS (wss:// and https://) is not supported by this client yet: use ws:// or http://")]
-    TlsUnsupported,
+    /// What was given to [`Builder::authorities`](crate::Builder::authorities) will not do: correct it.
+    #[error("these are no certificates (PEM) of authorities: {reason}")]
+    InvalidAuthorities {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Whoever answers under TLS does not prove to be the broker, or does not speak TLS.
+    #[error("whoever answers at {url} cannot be trusted: {reason}")]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
     /// The topic or pattern breaks a rule of names: correct it.
     #[error("'{name}' cannot be used here: {source}")]
     InvalidTopic {

@@ -24,6 +24,7 @@ mod queue;
 mod socket;
 mod status;
 mod subscription;
+mod tls;
 mod token;
 mod wire;
 

@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use fanwire_protocol::{ClientFrame, DecodeError, ServerFrame};
 use futures_core::Stream;
 use futures_sink::Sink;
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::debug;
 
 use crate::Encoding;
+use crate::tls::Carrier;
 
 /// Whether to take in what the broker sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) enum Heard {
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Carrier>,
     encoding: Encoding,
     unflushed: bool,
     /// Writing failed. Reading goes on until it fails too: the broker's last words may say why.
@@ -48,7 +48,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: WebSocketStream<TcpStream>, encoding: Encoding) -> Self {
+    pub(crate) fn new(stream: WebSocketStream<Carrier>, encoding: Encoding) -> Self {
         Self { stream, encoding, unflushed: false, write_error: None }
     }
 

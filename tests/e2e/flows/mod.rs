@@ -21,6 +21,7 @@ mod sdk;
 mod slow;
 mod starting;
 mod tls;
+mod tls_clients;
 
 use std::net::SocketAddr;
 
