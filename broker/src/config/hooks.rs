@@ -157,9 +157,18 @@ pub(super) fn read_url(raw: Raw<'_>) -> Result<Option<String>, String> {
     let Some(text) = raw.optional_word()? else { return Ok(None) };
     let uri = text.parse::<http::Uri>().ok();
     match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?))) {
+        Some(("http" | "https", _)) if has_user(uri.as_ref()) => {
+            // The text is not repeated: it holds a password.
+            Err("there must be no user or password in it: calls are signed with hooks.secret instead"
+                .to_owned())
+        }
         Some(("http" | "https", host)) if !host.is_empty() => Ok(Some(text.to_owned())),
         _ => Err(format!("'{text}' is not a URL like 'http://localhost:8000/hook.php'")),
     }
+}
+
+fn has_user(uri: Option<&http::Uri>) -> bool {
+    uri.and_then(http::Uri::authority).is_some_and(|authority| authority.as_str().contains('@'))
 }
 
 /// Reads the secret, which errors must not repeat.

@@ -161,7 +161,7 @@ impl BackEnd {
         if let Some(unsaid) = self.complaints.may_be_said(clock::monotonic_ms()) {
             tracing::warn!(
                 hook = wish.ask().name(),
-                url = %self.uri,
+                url = self.place,
                 %error,
                 unsaid,
                 "the application could not be asked, so the answer was no"

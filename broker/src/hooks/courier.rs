@@ -18,6 +18,8 @@ use crate::clock;
 pub(crate) struct Courier {
     pub(super) teller: Arc<Teller>,
     pub(super) uri: Uri,
+    /// Where that is, for the log.
+    pub(super) place: String,
     pub(super) client: HttpClient,
     pub(super) signer: Arc<SharedSigner>,
     pub(super) timeout: Duration,
@@ -135,14 +137,22 @@ impl Courier {
         if condition == before {
             return condition;
         }
-        let (url, error) = (&self.uri, error.map(|error| error.to_string()).unwrap_or_default());
+        let (url, error) = (&self.place, error.map(|error| error.to_string()).unwrap_or_default());
         match condition {
-            Condition::Fine => tracing::info!(%url, "the application is told what happens again"),
+            Condition::Fine => tracing::info!(url, "the application is told what happens again"),
             Condition::Failing => {
-                tracing::warn!(%url, error, "the application could not be told what happens: it is tried again and again");
+                tracing::warn!(
+                    url,
+                    error,
+                    "the application could not be told what happens: it is tried again and again"
+                );
             }
             Condition::Refusing => {
-                tracing::warn!(%url, error, "the application refuses what it is told: that is dropped and counted");
+                tracing::warn!(
+                    url,
+                    error,
+                    "the application refuses what it is told: that is dropped and counted"
+                );
             }
         }
         condition

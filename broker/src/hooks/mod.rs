@@ -41,14 +41,16 @@ pub(crate) struct Hooks {
 
 /// How the broker and the application know each other.
 pub(crate) struct Trust {
-    /// What every call is signed with.
-    pub(crate) secret: Secret,
+    /// What every call is signed with; `None` if there are none.
+    pub(crate) secret: Option<Secret>,
     /// Certificates (PEM) of authorities to trust, besides those that browsers do.
     pub(crate) authorities: Option<Vec<u8>>,
 }
 
 struct BackEnd {
     uri: Uri,
+    /// Where that is, for the log.
+    place: String,
     client: HttpClient,
     signer: Arc<SharedSigner>,
     asks: Vec<Ask>,
@@ -83,14 +85,17 @@ impl Hooks {
         message_bytes_max: usize,
         counters: Arc<Shared>,
     ) -> std::io::Result<(Self, Option<Courier>)> {
-        let Some(url) = &config.url else { return Ok((Self::default(), None)) };
+        let (Some(url), Some(secret)) = (&config.url, &trust.secret) else {
+            return Ok((Self::default(), None));
+        };
         let uri: Uri = url.parse().map_err(std::io::Error::other)?;
-        let signer = Arc::new(SharedSigner::new(&trust.secret));
+        let signer = Arc::new(SharedSigner::new(secret));
         let client = || HttpClient::new(trust.authorities.as_deref());
         let teller = (!config.tell.is_empty()).then(|| Arc::new(Teller::new(config, counters.clone())));
         let courier = match &teller {
             Some(teller) => Some(Courier {
                 teller: teller.clone(),
+                place: place_of(&uri),
                 uri: uri.clone(),
                 client: client()?,
                 signer: signer.clone(),
@@ -100,6 +105,7 @@ impl Hooks {
             None => None,
         };
         let back_end = BackEnd {
+            place: place_of(&uri),
             uri,
             client: client()?,
             signer,
@@ -153,4 +159,11 @@ impl Hooks {
         };
         !identity.is_admin() && self.back_end.as_ref().is_some_and(concerns)
     }
+}
+
+/// A URL as the log may show it: without a query, which may hold a secret of the application.
+fn place_of(uri: &Uri) -> String {
+    let (scheme, authority) =
+        (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |at| at.as_str()));
+    format!("{scheme}://{authority}{}", uri.path())
 }

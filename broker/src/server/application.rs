@@ -41,13 +41,13 @@ pub(super) fn trust_of(config: &HooksConfig) -> Result<Trust, ServeError> {
     Ok(Trust { secret: secret_of(config)?, authorities })
 }
 
-/// What calls are signed with; an empty text where there are none.
+/// What calls are signed with, if the configuration says.
 ///
 /// # Errors
 /// If the file cannot be read, or what it holds is no good secret.
-pub(super) fn secret_of(config: &HooksConfig) -> Result<Secret, ServeError> {
+pub(super) fn secret_of(config: &HooksConfig) -> Result<Option<Secret>, ServeError> {
     let Some(path) = &config.secret_file else {
-        return Ok(config.secret.clone().unwrap_or_else(|| Secret::new("")));
+        return Ok(config.secret.clone());
     };
     let wrong =
         |reason: String| ServeError::Hooks(format!("hooks.secret_file: {}: {reason}", path.display()));
@@ -59,7 +59,7 @@ pub(super) fn secret_of(config: &HooksConfig) -> Result<Secret, ServeError> {
             "the secret is too short: take at least {SECRET_BYTES_MIN} random characters"
         )));
     }
-    Ok(Secret::new(text))
+    Ok(Some(Secret::new(text)))
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, ServeError> {

@@ -63,7 +63,10 @@ impl Reloader {
             Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
         };
         self.engine.change_rules(rules);
-        self.hooks.change_secret(&secret);
+        // A configuration without hooks leaves those that there are until the restart, and their secret with them.
+        if let Some(secret) = secret {
+            self.hooks.change_secret(&secret);
+        }
         self.origins.change(config.origins.clone());
         self.authenticator.change(authenticator);
         self.current.auth.clone_from(&config.auth);

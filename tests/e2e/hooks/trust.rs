@@ -75,6 +75,34 @@ fn the_secret_is_read_from_a_file_and_again_on_reload() {
         assert!(call.is_signed_with(OTHER_SECRET), "{call:?}");
         assert!(!call.is_signed_with(HOOKS_SECRET), "{call:?}");
     }
+    // Hooks that the configuration has no more go on until the restart, as what they were.
+    file.write("");
+    broker.reload();
+    fanwire_tests::eventually("the reload is done", || {
+        broker.log().contains("the other changes take a restart").then_some(())
+    });
+    happen(&broker, "d");
+    let calls = application.await_calls(8);
+    assert!(calls[6..].iter().all(|call| call.is_signed_with(OTHER_SECRET)), "{calls:?}");
+}
+
+#[test]
+fn the_log_does_not_show_what_may_be_a_secret_of_the_application() {
+    let url = "http://127.0.0.1:1/hook.php?key=a-key-of-the-application";
+    let keys = "ask = ['subscribe']\ntell = ['disconnect']\ntell_delay = '1ms'";
+    let broker =
+        Broker::with_file(&format!("[hooks]\nurl = '{url}'\nsecret = '{HOOKS_SECRET}'\n{keys}\n"), &[]);
+    let mut socket = WebSocket::open(broker.address(), "/ws");
+    assert_eq!(socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "a"}))["type"], "error");
+    drop(socket);
+    fanwire_tests::eventually("both are complained about", || {
+        let log = broker.log();
+        let complaints = ["could not be asked", "could not be told"];
+        complaints.iter().all(|complaint| log.contains(complaint)).then_some(())
+    });
+    let log = broker.log();
+    assert!(log.contains("http://127.0.0.1:1/hook.php"), "{log}");
+    assert!(!log.contains("a-key-of-the-application"), "{log}");
 }
 
 #[test]

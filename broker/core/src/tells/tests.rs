@@ -181,6 +181,20 @@ fn a_broker_that_stops_waits_for_nothing_and_gives_up_in_the_end() {
     assert_eq!(queue.counts().stopped, 3);
 }
 
+#[test]
+fn a_broker_that_stops_does_not_wait_for_the_back_off_to_end() {
+    let mut queue = queue_of(&["a"]);
+    for _ in 0..5 {
+        send(&mut queue, 100);
+        queue.finish(FAILED, 100, 0);
+    }
+    send(&mut queue, 100);
+    queue.finish(FAILED, 100, 999);
+    assert_eq!(queue.next(100), TellStep::WaitUntil(1099));
+    queue.hurry(100);
+    assert_eq!(texts(&send(&mut queue, 100)), ["a"]);
+}
+
 /// What happens to a queue.
 #[derive(Debug, Clone)]
 enum Happening {

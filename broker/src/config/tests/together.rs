@@ -79,6 +79,11 @@ fn what_is_told_and_by_whom_is_checked() {
         "fanwire.toml:4: bad value for 'hooks.ca_file': there is no https:// in hooks.url whose certificate it could vouch for",
     );
     check_file_refused(
+        "[hooks]\nurl = 'https://ann:password@a.example/'\n",
+        "fanwire.toml:2: bad value for 'hooks.url': there must be no user or password in it: calls are signed with \
+         hooks.secret instead",
+    );
+    check_file_refused(
         "[hooks]\ntell = ['join', 'disconect']\n",
         "fanwire.toml:2: bad value for 'hooks.tell': 'disconect' cannot be told; did you mean 'disconnect'? There are \
          'disconnect', 'occupied', 'vacated', 'join' and 'leave'",
