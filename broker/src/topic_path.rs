@@ -7,6 +7,14 @@ use crate::problem::Problem;
 /// What stands before the topic in its URL.
 pub(crate) const PREFIX: &str = "/topics/";
 
+/// What stands after the topic in the URL of its presence. A topic that ends so has its slash percent-encoded.
+const PRESENCE: &str = "/presence";
+
+/// The topic, still encoded, whose presence this path is.
+pub(crate) fn of_presence(path: &str) -> Option<&str> {
+    path.strip_prefix(PREFIX)?.strip_suffix(PRESENCE).filter(|topic| !topic.is_empty())
+}
+
 /// Reads a topic or pattern from the rest of the path, percent-encoding undone (RFC 3986 §2.1). A `+` stays a `+`.
 ///
 /// # Errors
@@ -35,6 +43,15 @@ fn decoded(encoded: &str) -> Result<String, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_slash_as_it_stands_makes_it_the_presence_of_a_topic() {
+        assert_eq!(of_presence("/topics/a.b/presence"), Some("a.b"));
+        assert_eq!(of_presence("/topics/a/b/presence"), Some("a/b"));
+        for path in ["/topics/a%2Fpresence", "/topics/presence", "/topics//presence", "/stream/presence"] {
+            assert_eq!(of_presence(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn a_topic_is_read_as_it_was_meant() {

@@ -5,7 +5,7 @@
 
 use crate::{
     ClientFrame, Epoch, Member, Message, Pattern, Payload, Position, Receipt, Reply, Request, ServerFrame,
-    Since, SubscribeOptions,
+    Since, SubscribeOptions, Topic,
 };
 
 /// What the layout of frames asks of an encoding. Names are plain ASCII letters and `_`, so no encoding has to
@@ -72,6 +72,19 @@ pub(crate) fn message_frame<E: FrameEncoder>(encoder: &mut E, message: &Message)
 /// Writes a message as it stands in a page of history: without `type`.
 pub(crate) fn message_entry<E: FrameEncoder>(encoder: &mut E, message: &Message) {
     encoder.root(|encoder| message_fields(encoder, message));
+}
+
+/// Writes who is present as an HTTP answer has it: the `presence` frame without `type` and `id`.
+pub(crate) fn presence_page<E: FrameEncoder>(encoder: &mut E, topic: &Topic, members: &[Member], more: bool) {
+    encoder.root(|encoder| presence_fields(encoder, topic, members, more));
+}
+
+fn presence_fields<E: FrameEncoder>(encoder: &mut E, topic: &Topic, members: &[Member], more: bool) {
+    encoder.string("topic", topic.as_str());
+    encoder.objects("members", members, member_fields);
+    if more {
+        encoder.boolean("more", true);
+    }
 }
 
 fn message_fields<E: FrameEncoder>(encoder: &mut E, message: &Message) {
@@ -186,13 +199,7 @@ fn reply_fields<E: FrameEncoder>(encoder: &mut E, reply: &Reply) {
                 encoder.boolean("gap", true);
             }
         }
-        Reply::Presence { topic, members, more } => {
-            encoder.string("topic", topic.as_str());
-            encoder.objects("members", members, member_fields);
-            if *more {
-                encoder.boolean("more", true);
-            }
-        }
+        Reply::Presence { topic, members, more } => presence_fields(encoder, topic, members, *more),
         Reply::Refreshed { expires } => optional_number(encoder, "expires", *expires),
         Reply::Response { data } => encoder.payload("data", "data_base64", data),
         Reply::Pong => {}

@@ -1,6 +1,10 @@
 // The JavaScript client in a real browser against the real broker: every method over every transport, and each way of falling
 // back when something in between breaks the transport above.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from '../../client-sdk/js/dist/fanwire.mjs';
 import { msgpack } from '../../client-sdk/js/dist/fanwire-msgpack.mjs';
 import { tabs } from '../../client-sdk/js/dist/fanwire-tabs.mjs';
@@ -87,6 +91,45 @@ for (const transport of ['websocket', 'sse', 'polling']) {
     await page.close();
   });
 }
+
+test('presence and requests to the application work over every transport', async () => {
+  const application = createServer(async (request, response) => {
+    let body = '';
+    for await (const piece of request) body += piece;
+    const { method, data, data_base64: bytes } = JSON.parse(body);
+    const answers = { add: { data: data?.[0] + data?.[1] }, echo: bytes === undefined ? { data } : { data_base64: bytes } };
+    response.end(JSON.stringify(method in answers ? { allow: true, ...answers[method] } : { allow: false, message: 'no such method' }));
+  });
+  await new Promise((resolve) => { application.listen(0, '127.0.0.1', resolve); });
+  const directory = await mkdtemp(join(tmpdir(), 'fanwire-sdk-'));
+  const file = join(directory, 'fanwire.toml');
+  await writeFile(file, `[hooks]\nurl = "http://127.0.0.1:${application.address().port}/"\nsecret = "a secret of this test"\nask = ["request"]\n`
+    + '[[topic]]\nmatch = "room.*"\npresence = true\n');
+  const asked = await startBroker({}, ['--config', file]);
+  const there = await openClient(browser, asked.url, { transports: ['websocket'] });
+  await there.evaluate(() => broker.subscribe('room.1').ready.then(() => 'subscribed'));
+  for (const transport of ['websocket', 'sse', 'polling']) {
+    const page = await openClient(browser, asked.url, { transports: [transport] });
+    const seen = await page.evaluate(async () => {
+      const codeOf = (promise) => promise.then(() => 'done', ({ code, message }) => [code, message]);
+      const bytes = await broker.request('echo', new Uint8Array([0, 255]));
+      return {
+        members: (await broker.presence('room.1')).length,
+        none: await broker.presence('room.2'),
+        sum: await broker.request('add', [3, 4]),
+        text: await broker.request('echo', 'text ü'),
+        bytes: [bytes instanceof Uint8Array, ...bytes],
+        refused: await codeOf(broker.request('what?', 1)),
+      };
+    });
+    assert.deepEqual(seen, { members: 1, none: [], sum: 7, text: 'text ü', bytes: [true, 0, 255], refused: ['forbidden', 'no such method'] }, transport);
+    await page.close();
+  }
+  await there.close();
+  await asked.stop();
+  application.close();
+  await rm(directory, { recursive: true });
+});
 
 test('MessagePack brings what JSON brings, and numbers that JSON cannot', async () => {
   const page = await openTab(browser, `${broker.url}/`);

@@ -1,10 +1,12 @@
-//! The HTTP interface beside the transports: publishing, health, metrics, pages.
+//! The HTTP interface beside the transports: publishing, presence, requests, health, metrics, pages.
 
 mod api;
 mod body;
 mod operations;
 mod pages;
+mod presence;
 mod publish;
+mod request;
 
 use std::sync::Arc;
 
@@ -21,13 +23,14 @@ pub(crate) use operations::Readiness;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::sessions::{Calls, Publisher};
+use crate::sessions::{Calls, Inquiry, Publisher};
 use crate::telemetry::{Metrics, WorkerCounters};
 
 /// What the handlers of one worker need.
 #[derive(Clone)]
 pub(crate) struct HttpState {
     pub(crate) publisher: Publisher,
+    pub(crate) inquiry: Inquiry,
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,
@@ -39,9 +42,10 @@ pub(crate) struct HttpState {
 /// Every URL that is not a transport's.
 pub(crate) fn router(state: HttpState) -> Router {
     Router::new()
-        .route("/topics/{*topic}", post(publish::publish_one).fallback(topic_only))
+        .route("/topics/{*topic}", get(presence::members).post(publish::publish_one).fallback(topic_only))
         .route("/stream", any(transport_only))
         .route("/publish", post(publish::publish_many))
+        .route("/request/{method}", post(request::ask))
         .route("/healthz", get(operations::health))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))

@@ -135,7 +135,7 @@ fn receipt(topic: &Topic, accepted: &Accepted) -> Outcome {
 }
 
 /// What the body is, by its `Content-Type`.
-fn payload_of(headers: &HeaderMap, body: &Bytes) -> Result<Payload, Problem> {
+pub(super) fn payload_of(headers: &HeaderMap, body: &Bytes) -> Result<Payload, Problem> {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
         if body.is_empty() {
             return Err(Problem::bad_request(

@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
-use crate::sessions::{Calls, ConnectionTicket, IncomingCalls, Permit, Worker};
+use crate::sessions::{Calls, ConnectionTicket, IncomingCalls, Inquiry, Permit, Publisher, Worker};
 use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
@@ -112,22 +112,8 @@ async fn run(
     mut incoming: mpsc::Receiver<NewConnection>,
     mut draining: watch::Receiver<Option<Instant>>,
 ) {
+    let http = http_state(&parts);
     let hub = Rc::new(Hub::new(parts.number, parts.inbox, parts.counters.clone()));
-    let http = HttpState {
-        publisher: crate::sessions::Publisher::new(
-            parts.engine.clone(),
-            Worker::session_limits(&parts.limits),
-            &parts.limits,
-            parts.hooks.clone(),
-            parts.counters.clone(),
-        ),
-        limits: Arc::new(parts.limits.clone()),
-        counters: parts.counters.clone(),
-        metrics: parts.metrics,
-        engine: parts.engine.clone(),
-        readiness: parts.readiness,
-        calls: parts.calls,
-    };
     let authenticator = parts.authenticator.clone();
     let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
     let worker = Rc::new(Worker::new(
@@ -178,6 +164,26 @@ async fn all_gone(population: &Population, hub: &Hub) {
             () = population.emptied() => {}
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
+    }
+}
+
+/// What the HTTP handlers of this worker need.
+fn http_state(parts: &WorkerParts) -> HttpState {
+    HttpState {
+        publisher: Publisher::new(
+            parts.engine.clone(),
+            Worker::session_limits(&parts.limits),
+            &parts.limits,
+            parts.hooks.clone(),
+            parts.counters.clone(),
+        ),
+        inquiry: Inquiry::new(parts.engine.clone(), parts.hooks.clone(), parts.limits.presence_members_max),
+        limits: Arc::new(parts.limits.clone()),
+        counters: parts.counters.clone(),
+        metrics: parts.metrics.clone(),
+        engine: parts.engine.clone(),
+        readiness: parts.readiness.clone(),
+        calls: parts.calls.clone(),
     }
 }
 

@@ -366,10 +366,8 @@ impl LiveSession {
         match self.worker.engine.members(&topic, self.worker.limits.presence_members_max) {
             Some((members, more)) => self.reply(id, || Reply::Presence { topic, members, more }),
             None => {
-                let message = format!(
-                    "'{topic}' keeps no presence: a [[topic]] rule with presence = true changes that"
-                );
-                self.send(&ServerFrame::Error { id, code: ErrorCode::Unavailable, message });
+                let Refusal { code, message } = super::no_presence(&topic);
+                self.send(&ServerFrame::Error { id, code, message });
             }
         }
     }

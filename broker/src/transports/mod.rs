@@ -95,7 +95,8 @@ impl Transports {
     pub(crate) fn serves<B>(request: &Request<B>) -> bool {
         let path = request.uri().path();
         let is_reading = request.method() == Method::GET;
-        path == "/ws" || (is_reading && (path == "/stream" || path.starts_with("/topics/")))
+        let is_topic = path.starts_with(topic_path::PREFIX) && topic_path::of_presence(path).is_none();
+        path == "/ws" || (is_reading && (path == "/stream" || is_topic))
     }
 
     /// Serves one request.

@@ -14,9 +14,11 @@ function start(transport, answers) {
   const fake = new FakeBroker();
   const clock = new FakeClock();
   const asked = [];
-  fake.answer = (url, { headers = {}, signal }) => {
+  const sent = [];
+  fake.answer = (url, { headers = {}, signal, body }) => {
     const path = url.slice('http://broker.test'.length);
     if (path === '/healthz') return undefined;
+    if (body !== undefined) sent.push([headers['Content-Type'], body]);
     asked.push(headers['Last-Event-ID'] ? `${path} after ${headers['Last-Event-ID']}` : path);
     const found = answers.findIndex(([start]) => path.startsWith(start));
     if (found < 0) return new Promise((_, reject) => { signal?.addEventListener('abort', () => reject(signal.reason)); });
@@ -25,7 +27,7 @@ function start(transport, answers) {
   const client = connect('http://broker.test', { fetch: fake.fetch, clock, log: false, transports: [transport] });
   const seen = [];
   client.subscribe('t', (message) => seen.push(message.data), { onLost: () => seen.push('lost') });
-  return { client, clock, asked, seen };
+  return { client, clock, asked, sent, seen };
 }
 
 test('a poll that says gap and brings messages tells the loss first, once', async () => {
@@ -71,3 +73,30 @@ test('an event stream that says gap tells the loss where it stands, once, and go
   assert.deepEqual(asked.slice(1), ['/stream?envelope=true&topic=t after 1:5', '/topics/t?limit=1000&since=1%3A6', '/stream?envelope=true&topic=t after 2:1']);
   client.close();
 });
+
+for (const transport of ['sse', 'polling']) {
+  test(`presence and requests are calls over ${transport}`, async () => {
+    const problem = (status, code, detail) => new Response(JSON.stringify({ code, detail }), { status, headers: { 'Content-Type': 'application/problem+json' } });
+    const { client, asked, sent } = start(transport, [
+      ['/topics/room%20/presence', () => problem(400, 'bad_topic', 'no white space')],
+      ['/topics/room/presence', () => answer({ topic: 'room', members: [{ user: 'ann', connection: '1', info_base64: 'AQI=' }, { user: 'bob', connection: '2', info: { n: 1 } }] })],
+      ['/request/total', () => answer([7])],
+      ['/request/name', () => new Response('ü', { headers: { 'Content-Type': 'text/plain; charset=utf-8' } })],
+      ['/request/picture', () => new Response(new Uint8Array([1, 2]), { headers: { 'Content-Type': 'application/octet-stream' } })],
+      ['/request/a%2Fb', () => problem(403, 'forbidden', 'no such method')],
+    ]);
+    await settle();
+    const members = await client.presence('room');
+    assert.deepEqual(members, [{ topic: 'room', user: 'ann', connection: '1', info: new Uint8Array([1, 2]) }, { topic: 'room', user: 'bob', connection: '2', info: { n: 1 } }]);
+    await assert.rejects(client.presence('room '), { code: 'bad_topic' });
+    assert.deepEqual(await client.request('total', { customer: 17 }), [7]);
+    assert.equal(await client.request('name'), 'ü');
+    assert.deepEqual(await client.request('picture', new Uint8Array([3])), new Uint8Array([1, 2]));
+    await assert.rejects(client.request('a/b', 'text'), { code: 'forbidden', message: 'no such method' });
+    assert.deepEqual(sent, [
+      ['application/json', '{"customer":17}'], ['application/json', 'null'], [undefined, new Uint8Array([3])], ['application/json', '"text"'],
+    ]);
+    assert.ok(asked.includes('/topics/room/presence'));
+    client.close();
+  });
+}

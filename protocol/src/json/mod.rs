@@ -14,7 +14,7 @@ mod write;
 pub use batch::{BatchEntry, decode_batch};
 pub(crate) use scan::payload_from_json;
 
-use crate::{ClientFrame, DecodeError, Message, ServerFrame, decode, encode};
+use crate::{ClientFrame, DecodeError, Member, Message, ServerFrame, Topic, decode, encode};
 use write::JsonEncoder;
 pub use write::write_string;
 
@@ -57,6 +57,11 @@ pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
 pub fn encode_message_entry(message: &Message, out: &mut Vec<u8>) {
     reserve(message, out);
     encode::message_entry(&mut JsonEncoder::new(out), message);
+}
+
+/// Appends who is present in `topic` to `out`, as the HTTP interface answers it: the `presence` frame without `type` and `id`.
+pub fn encode_presence(topic: &Topic, members: &[Member], more: bool, out: &mut Vec<u8>) {
+    encode::presence_page(&mut JsonEncoder::new(out), topic, members, more);
 }
 
 /// The value that the checked MessagePack payload `bytes` is in JSON.

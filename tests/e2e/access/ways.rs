@@ -39,6 +39,8 @@ pub(super) enum Way {
     Post,
     /// `POST /publish`.
     Batch,
+    /// `GET /topics/{topic}/presence`.
+    PresenceUrl,
 }
 
 /// What came of it.
@@ -51,7 +53,7 @@ pub(super) enum Outcome {
 
 /// All ways, each with the URL and the transport it uses in the broker's source. A way in [`Way`] that is missing here is never
 /// made, which the compiler warns of.
-pub(super) const WAYS: [(Way, &str, &str); 8] = [
+pub(super) const WAYS: [(Way, &str, &str); 9] = [
     (Way::Frames, "/ws", "Protocol"),
     (Way::Bare, "/topics/{*topic}", "Bare"),
     (Way::Events, "/topics/{*topic}", "Events"),
@@ -60,10 +62,16 @@ pub(super) const WAYS: [(Way, &str, &str); 8] = [
     (Way::StreamPoll, "/stream", "Poll"),
     (Way::Post, "/topics/{*topic}", ""),
     (Way::Batch, "/publish", ""),
+    (Way::PresenceUrl, "/topics/{*topic}", ""),
 ];
 
 /// URLs that have nothing to do with topics, and that other tests look after.
-pub(super) const OTHER_URLS: [&str; 9] = [
+pub(super) const OTHER_URLS: [&str; 14] = [
+    "/request/{method}",
+    "/examples/room.html",
+    "/examples/notifications.html",
+    "/examples/chart.html",
+    "/examples/board.html",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -86,6 +94,7 @@ impl Way {
             Way::Events | Way::StreamEvents => &[Action::Subscribe, Action::Replay],
             Way::Poll | Way::StreamPoll => &[Action::Subscribe, Action::Replay, Action::History],
             Way::Post | Way::Batch => &[Action::Publish],
+            Way::PresenceUrl => &[Action::Presence],
         }
     }
 
@@ -116,6 +125,11 @@ impl Way {
                 outcome_of(&get(address, &format!("/stream{query}topic=public.else&topic={topic}")))
             }
             Way::Post => outcome_of(&post(address, &format!("/topics/{topic}"), token, "text/plain", "x")),
+            Way::PresenceUrl => {
+                let answer = get(address, &format!("/topics/{topic}/presence{query}"));
+                // That a topic keeps no presence is told only to those who might see it.
+                if answer.status == 404 { Outcome::Allowed } else { outcome_of(&answer) }
+            }
             Way::Batch => {
                 let body = json!({"messages": [{"topic": asked, "data": "x"}]}).to_string();
                 let answer = post(address, "/publish", token, "application/json", &body);

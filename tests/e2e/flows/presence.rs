@@ -2,7 +2,7 @@
 
 use std::net::{Shutdown, SocketAddr};
 
-use fanwire_tests::{Broker, Events, Opcode, SECRET, WebSocket, eventually, signed_with, token_for};
+use fanwire_tests::{Broker, Events, Opcode, SECRET, WebSocket, eventually, get, signed_with, token_for};
 use serde_json::{Value, json};
 
 use super::publish;
@@ -56,6 +56,29 @@ fn check_moved(socket: &mut WebSocket, kind: &str, user: &str) -> Value {
     assert!(frame["topic"].as_str().is_some_and(|topic| topic.starts_with("room.")), "{frame}");
     assert!(frame["connection"].as_str().is_some_and(|connection| !connection.is_empty()), "{frame}");
     frame
+}
+
+#[test]
+fn who_is_there_can_be_asked_by_url() {
+    let broker = broker("1h");
+    let _ann = enter(broker.address(), "ann", "room.url");
+    let _bob = enter(broker.address(), "bob", "room.url");
+    let answer = get(broker.address(), "/topics/room.url/presence");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let page = answer.json();
+    let mut users: Vec<&str> = page["members"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|member| member["user"].as_str().expect("text"))
+        .collect();
+    users.sort_unstable();
+    assert_eq!((&page["topic"], users), (&json!("room.url"), vec!["ann", "bob"]), "{page}");
+    assert_eq!(get(broker.address(), "/topics/room.empty/presence").json()["members"], json!([]));
+    get(broker.address(), "/topics/hall/presence").check_problem(404, "unavailable");
+    get(broker.address(), "/topics/room.*/presence").check_problem(400, "bad_topic");
+    // A topic whose own name ends so has its slash encoded, and is a topic like any other.
+    assert_eq!(get(broker.address(), "/topics/hall%2Fpresence").json()["messages"], json!([]));
 }
 
 #[test]

@@ -175,6 +175,47 @@ fn clients_ask_the_application_and_go_on_meanwhile() {
 }
 
 #[test]
+fn a_request_by_url_is_answered_by_the_application() {
+    let application = Application::start(|call| {
+        let call = call.json();
+        match call["method"].as_str() {
+            Some("echo") if call.get("data_base64").is_some() => {
+                HookAnswer::Json(json!({"allow": true, "data_base64": call["data_base64"]}))
+            }
+            Some("echo") => HookAnswer::Json(json!({"allow": true, "data": call["data"]})),
+            Some("who is it?") => HookAnswer::Json(json!({"allow": true, "data": {"user": call["user"]}})),
+            _ => HookAnswer::Json(json!({"allow": false, "message": "no such method"})),
+        }
+    });
+    let config =
+        format!("{AUTH}{}[limits]\nmessage_bytes_max = '1KiB'\n", application.config("ask = ['request']"));
+    let broker = Broker::with_file(&config, &[]);
+    let token = token_for("ann", &[], &[]);
+    let ask = |method: &str, content_type: &str, body: &[u8]| {
+        post(broker.address(), &format!("/request/{method}?token={token}"), content_type, body)
+    };
+    for (content_type, body) in [
+        ("application/json", br#"{"n":[1,null]}"#.as_slice()),
+        ("text/plain; charset=utf-8", "ü".as_bytes()),
+        ("application/octet-stream", &[0, 255]),
+    ] {
+        let answer = ask("echo", content_type, body);
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)));
+        assert_eq!(answer.body, body, "{content_type}");
+    }
+    assert_eq!(ask("who%20is%20it%3F", "application/json", b"null").json(), json!({"user": "ann"}));
+    ask("nonsense", "application/json", b"1").check_problem(403, "forbidden");
+    ask("echo", "application/json", b"{").check_problem(400, "bad_frame");
+    ask("echo", "text/plain", &[b'x'; 2000]).check_problem(413, "too_large");
+    let asked = application.calls().len();
+    post(broker.address(), "/request/echo", "text/plain", b"x").check_problem(401, "unauthorized");
+    get(broker.address(), "/request/echo").check_problem(405, "bad_frame");
+    assert_eq!(application.calls().len(), asked, "whoever is not let in is not asked about");
+    let without = Broker::start(&[]);
+    post(without.address(), "/request/echo", "text/plain", b"x").check_problem(503, "unavailable");
+}
+
+#[test]
 fn the_application_says_who_connects_and_what_they_may_do() {
     let application = Application::start(|call| {
         let call = call.json();

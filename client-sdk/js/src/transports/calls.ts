@@ -26,7 +26,16 @@ export class Calls {
 
   /** Sends JSON and reads the answer. */
   async post<T>(path: string, body: unknown, signal: AbortSignal): Promise<T> {
-    const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body), signal };
-    return await (await this.send(path, init)).json() as T;
+    return await this.ask(path, body, signal) as T;
+  }
+
+  /** Sends a payload, bytes as they are and all else as JSON; the payload that is the answer. */
+  async ask(path: string, data: unknown, signal: AbortSignal): Promise<unknown> {
+    const isBytes = data instanceof Uint8Array;
+    const headers: Record<string, string> = isBytes ? {} : { 'Content-Type': 'application/json' };
+    const response = await this.send(path, { method: 'POST', headers, body: isBytes ? data as BodyInit : JSON.stringify(data), signal });
+    const type = response.headers.get('Content-Type') ?? '';
+    if (type.startsWith('text')) return response.text();
+    return type.endsWith('json') ? response.json() : new Uint8Array(await response.arrayBuffer());
   }
 }

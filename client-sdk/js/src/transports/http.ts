@@ -70,6 +70,8 @@ export class HttpLink implements Link {
         return void this.publish();
       }
       case 'history': return this.attempt(frame, this.history(frame, topic));
+      case 'presence': return this.attempt(frame, this.presence(frame, topic));
+      case 'request': return this.attempt(frame, this.request(frame));
       // The next call has the new token with it already.
       case 'refresh': return this.reply(frame, 'refreshed', { expires: 0 });
       case 'ping': return this.reply(frame, 'pong', {});
@@ -173,6 +175,17 @@ export class HttpLink implements Link {
     const page = await this.page(topic, `${limit}${reverse ? '&reverse=true' : ''}`, since ?? (reverse ? undefined : 'earliest'));
     page.messages.forEach((entry) => unpack(entry as never));
     this.reply(frame, 'history', { ...page, ...(page.more || reverse ? {} : placeOf(page.cursor)), topic });
+  }
+
+  private async presence(frame: ClientFrame, topic: string): Promise<void> {
+    const page = await this.calls.read<{ members: Record<string, unknown>[] }>(`/topics/${encodeURIComponent(topic)}/presence`, this.aborts.signal);
+    page.members.forEach(unpack);
+    this.reply(frame, 'presence', page);
+  }
+
+  private async request(frame: ClientFrame): Promise<void> {
+    const data = await this.calls.ask(`/request/${encodeURIComponent(String(frame['method']))}`, frame['data'], this.aborts.signal);
+    this.reply(frame, 'response', { data });
   }
 
   private page(topic: string, limit: string, since: FramePlace | undefined): Promise<Page> {
