@@ -49,13 +49,13 @@ measure() {
 } | tee "$out/machine.txt"
 
 flow=(--seconds "$seconds")
-all=--driver=fanwire,nats,nchan,mosquitto,floor
-measure fanout-64 fanout "${flow[@]}" $all
+all=--driver=fanwire,nats,nchan,floor
+measure fanout-64 fanout "${flow[@]}" --driver=fanwire,nats,nchan,mosquitto,floor
 measure fanout-256 fanout "${flow[@]}" --window 256 --frames-per-send 256 $all
 measure fanout-1000 fanout "${flow[@]}" --subscribers 1000 $all
 measure rate-1000 fanout "${flow[@]}" --rate 1000 $all
-measure topics topics "${flow[@]}" --driver fanwire,nats,mosquitto,floor
-measure publishers fanout "${flow[@]}" --publishers 100 --window 8 --driver fanwire,nats,mosquitto
+measure topics topics "${flow[@]}" --driver fanwire,nats,floor
+measure publishers fanout "${flow[@]}" --publishers 100 --window 8 --driver fanwire,nats
 measure payload-16 fanout "${flow[@]}" --payload 16 $all
 measure payload-1024 fanout "${flow[@]}" --payload 1024 $all
 measure payload-65536 fanout "${flow[@]}" --payload 65536 --window 16 --frames-per-send 8 --driver fanwire,nats,nchan,floor
