@@ -154,7 +154,11 @@ final class Broker
      */
     public function presence(string $topic): Presence
     {
-        return Presence::read($this->caller->call('GET', Address::topic($topic) . '/presence'));
+        $fields = $this->caller->call('GET', Address::topic($topic) . '/presence');
+        if (!is_array($fields['members'] ?? null)) {
+            throw new UnexpectedAnswer('The broker does not name who is present: it is too old.', 'unexpected_answer');
+        }
+        return Presence::read($fields);
     }
 
     /**

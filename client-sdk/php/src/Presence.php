@@ -1,7 +1,8 @@
 <?php
 
 /**
- * Owns who is present in a topic at one moment. It does not follow who comes and goes; hooks and pages are told of that.
+ * Owns who is present in a topic at one moment. It does not follow who comes and goes; hooks and pages are told of
+ * that.
  */
 
 declare(strict_types=1);
