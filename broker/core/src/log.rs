@@ -86,6 +86,11 @@ impl TopicLog {
         Position { epoch: self.epoch, offset: self.head }
     }
 
+    /// When the newest publication was accepted, in milliseconds since 1970; `None` if there was none in this epoch.
+    pub fn newest_ts(&self) -> Option<u64> {
+        (self.head > 0).then_some(self.newest_ts)
+    }
+
     /// How many publications are held.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -1,5 +1,6 @@
 //! The pattern of a rule, in which `{user}` stands for the user's own id.
 
+use std::fmt;
 use std::str::FromStr;
 
 use fanwire_protocol::{Pattern, Topic, TopicError};
@@ -48,6 +49,17 @@ impl RulePattern {
     }
 }
 
+/// As it was written.
+impl fmt::Display for RulePattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, level) in self.every_user.levels().enumerate() {
+            let level = if self.user_levels.contains(&index) { USER } else { level };
+            write!(formatter, "{}{level}", if index > 0 { "." } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for RulePattern {
     type Err = RulePatternError;
 
@@ -75,6 +87,8 @@ mod tests {
         assert!(matches!("users..{user}".parse::<RulePattern>(), Err(RulePatternError::Name(_))));
         let pattern: RulePattern = "{user}.to.{user}".parse().unwrap();
         assert_eq!(pattern.every_user().as_str(), "*.to.*");
+        assert_eq!(pattern.to_string(), "{user}.to.{user}");
+        assert_eq!("a.*.{user}.>".parse::<RulePattern>().unwrap().to_string(), "a.*.{user}.>");
         assert!(pattern.names_user());
         assert!(!"users.*".parse::<RulePattern>().unwrap().names_user());
     }

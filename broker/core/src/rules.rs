@@ -96,6 +96,11 @@ impl Rules {
         &self.policies[rule.unwrap_or(self.rules.len())]
     }
 
+    /// The rule that holds for `topic`, which is the first that matches.
+    pub fn rule_of(&self, topic: &Topic) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.pattern.every_user().matches(topic))
+    }
+
     /// The rules in the order in which they are asked.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()

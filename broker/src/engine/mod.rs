@@ -5,7 +5,9 @@
 //!
 //! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what is to be told. No lock is held across an await.
 
+mod catalog;
 mod clearing;
+mod describing;
 mod index;
 mod interest;
 mod occupied;
@@ -30,11 +32,14 @@ use crate::hooks::Teller;
 use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::Shared;
+use catalog::Catalog;
 use index::TopicIndex;
 use interest::PatternInterest;
 use present::Expected;
 use topic::{Appended, TopicState};
 
+pub(crate) use catalog::{TopicOrder, TopicQuery, TopicRow};
+pub(crate) use describing::TopicDetails;
 pub(crate) use stored::Resumed;
 
 /// All topics of the broker, shared by all workers.
@@ -58,6 +63,8 @@ pub(crate) struct Engine {
     readings: Semaphore,
     /// Up to which topic the store has been tidied up in this round.
     tidied_until: Mutex<Option<Topic>>,
+    /// All topics as they were shown to operators last.
+    catalog: Catalog,
 }
 
 /// Called with what became of a publish that had to wait for the disk, on a thread that must not be held up.
@@ -146,6 +153,7 @@ impl Engine {
             teller: None,
             readings: Semaphore::new(stored::READINGS_MAX),
             tidied_until: Mutex::default(),
+            catalog: Catalog::default(),
         }
     }
 
@@ -288,6 +296,7 @@ impl Engine {
     /// Drops history whose time is up, and topics that nobody listens to and that hold nothing.
     pub(crate) fn tidy(&self) {
         let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
+        self.catalog.forget_stale(now_us);
         let mut idle = Vec::new();
         self.topics.for_each(|state| {
             let mut topic = state.lock();

@@ -202,6 +202,19 @@ impl Engine {
         .await
     }
 
+    /// Whether there is a disk for durable topics.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Takes over from the disk where a durable topic stands.
+    ///
+    /// # Errors
+    /// If the disk cannot be read.
+    pub(super) async fn load_head(self: &Arc<Self>, topic: &Topic) -> Result<(), Refusal> {
+        self.read_disk(topic, |engine, store, topic, keep| engine.load(store, topic, keep).map(drop)).await
+    }
+
     /// Reads the piece after `at` of what somebody missed.
     ///
     /// # Errors

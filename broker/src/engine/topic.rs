@@ -192,6 +192,11 @@ impl Locked<'_> {
         inboxes.iter().enumerate().filter(listens).map(|(_, inbox)| inbox)
     }
 
+    /// How many members are there.
+    pub(super) fn member_count(&self) -> usize {
+        self.0.rare.as_ref().and_then(|rare| rare.presence.as_ref()).map_or(0, |presence| presence.len())
+    }
+
     /// Who is there.
     pub(super) fn presence(&mut self) -> &mut Option<Box<Presence>> {
         &mut self.rare().presence
@@ -238,9 +243,16 @@ impl Locked<'_> {
         }
     }
 
-    fn subscribers(&self) -> u64 {
+    /// How many subscriptions there are, as of the last [`Locked::refresh_patterns`].
+    pub(super) fn subscribers(&self) -> u64 {
         let Some(listening) = &self.0.listening else { return 0 };
         listening.exactly.iter().chain(&listening.by_pattern).map(|count| u64::from(*count)).sum()
+    }
+
+    /// How many of these are to patterns.
+    pub(super) fn pattern_subscribers(&self) -> u64 {
+        let Some(listening) = &self.0.listening else { return 0 };
+        listening.by_pattern.iter().map(|count| u64::from(*count)).sum()
     }
 
     /// Notes that `worker`, one of `workers`, has one more subscription. Returns whether nobody had one before.

@@ -24,7 +24,7 @@ use crate::config::Limits;
 use crate::engine::Engine;
 use crate::problem::Problem;
 use crate::sessions::{Calls, Inquiry, Publisher};
-use crate::telemetry::{Metrics, WorkerCounters};
+use crate::telemetry::{Metrics, Overview, WorkerCounters};
 
 /// What the handlers of one worker need.
 #[derive(Clone)]
@@ -35,6 +35,7 @@ pub(crate) struct HttpState {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) overview: Arc<Overview>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) calls: Calls,
 }

@@ -36,13 +36,17 @@ impl Readiness {
         self.is_draining.load(Ordering::Acquire)
     }
 
+    /// Why durable topics cannot be used, while they cannot.
+    pub(crate) fn store_failure(&self) -> Option<Arc<str>> {
+        self.store_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What stands in the way of accepting and delivering everything.
     fn obstacle(&self) -> Option<Problem> {
         if self.is_draining() {
             return Some(Self::draining());
         }
-        let failure = self.store_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = failure.as_ref()?;
+        let reason = self.store_failure()?;
         let detail = format!("durable topics cannot be used: {reason}");
         Some(
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)

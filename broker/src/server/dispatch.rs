@@ -1,5 +1,6 @@
 //! From a request to the part that answers it.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, Worker};
+use crate::sessions::{Arrival, ConnectionTicket, Worker};
 use crate::transports::{ResponseBody, TransportRequest, Transports};
 
 /// What pages of another origin may send, once they are let in.
@@ -76,13 +77,13 @@ impl Dispatch {
             // A session opened now would have to be sent away at once.
             answer_problem(Readiness::draining())
         } else if Transports::serves(&request) {
-            let ticket = match self.ticket_of(&request, ticket) {
-                Ok(ticket) => ticket,
+            let (ticket, client) = match self.ticket_of(&request, ticket) {
+                Ok(found) => found,
                 Err(problem) => return self.counted(answer_problem(problem)),
             };
             let admission = self.admit(&request, may_use_cookies).await;
-            let connection = self.worker.next_connection();
-            let asked = TransportRequest { request, ticket, admission, connection, farewell: None };
+            let arrival = Arrival { connection: self.worker.next_connection(), client };
+            let asked = TransportRequest { request, ticket, admission, arrival, farewell: None };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
             self.route(request, &ticket, may_use_cookies).await
@@ -105,13 +106,13 @@ impl Dispatch {
         authenticator.admit(request.headers(), query, may_use_cookies).await
     }
 
-    /// The ticket of a request to a transport: that of its connection, which serves nothing else meanwhile; or, where many
+    /// The ticket of a request to a transport, and whose request it is. The ticket is that of its connection, which serves nothing else meanwhile; or, where many
     /// requests share a connection, one of its own.
     fn ticket_of<B>(
         &self,
         request: &Request<B>,
         ticket: Rc<ConnectionTicket>,
-    ) -> Result<Rc<ConnectionTicket>, Problem> {
+    ) -> Result<(Rc<ConnectionTicket>, IpAddr), Problem> {
         let ticket = if request.version() < Version::HTTP_2 {
             ticket
         } else {
@@ -122,7 +123,7 @@ impl Dispatch {
         let network = (!proxies.trusts(client)).then(|| client.into());
         ticket.count_for(network).map_err(problem_of)?;
         tracing::debug!(%client, path = request.uri().path(), "a session is asked for");
-        Ok(ticket)
+        Ok((ticket, client))
     }
 
     /// Asks the router. Handlers that need to know who asks find the [`Admission`] among the extensions.

@@ -40,7 +40,7 @@ use crate::hub::{Inbox, Pressure};
 use crate::proxy::Proxies;
 use crate::sessions::Calls;
 use crate::store::Store;
-use crate::telemetry::{Metrics, Shared, WorkerCounters};
+use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 use accept::Acceptor;
 use credentials::{authenticator_of, reach_of, unruled_access};
@@ -133,6 +133,13 @@ pub struct Server {
     store: Option<Store>,
 }
 
+/// A broker whose workers serve.
+struct Running {
+    engine: Arc<Engine>,
+    overview: Arc<Overview>,
+    workers: Vec<WorkerHandle>,
+}
+
 impl Server {
     /// Whether a broker would start with this configuration, as far as that can be told without starting it: the files that it
     /// names are read.
@@ -213,7 +220,8 @@ impl Server {
         let authenticator = Arc::new(SharedAuthenticator::new(authenticator));
         let (hooks, courier) = application::hooks_of(&self.config, self.shared.clone())?;
         let telling = telling::start(courier).map_err(|error| start(&error))?;
-        let (engine, workers) = self.start_workers(rules, &origins, &authenticator, &hooks)?;
+        let Running { engine, overview, workers } =
+            self.start_workers(rules, &origins, &authenticator, &hooks)?;
         let mut reloader = Reloader::new(
             self.config.clone(),
             engine.clone(),
@@ -232,7 +240,7 @@ impl Server {
         );
         {
             let mut accepting = pin!(acceptor.run(&workers));
-            let mut tidying = pin!(keep_tidy(&engine));
+            let mut tidying = pin!(keep_tidy(&engine, &overview));
             let mut watching = pin!(watch_certificates(self.certificates.as_deref(), &self.shared));
             let mut keeping = pin!(async {
                 match &keeper {
@@ -268,7 +276,7 @@ impl Server {
         origins: &Arc<SharedOrigins>,
         authenticator: &Arc<SharedAuthenticator>,
         hooks: &Arc<Hooks>,
-    ) -> Result<(Arc<Engine>, Vec<WorkerHandle>), ServeError> {
+    ) -> Result<Running, ServeError> {
         let (limits, shared, pressure) = (&self.config.limits, &self.shared, &self.pressure);
         let inboxes: Vec<_> = (0..self.workers()).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
         let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
@@ -286,6 +294,13 @@ impl Server {
         let engine = Arc::new(engine.with_teller(hooks.teller().cloned()));
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
+        let facts = Facts {
+            history_bytes_max,
+            outbox_bytes_max: limits.outbox_bytes_max as u64,
+            has_hooks: self.config.hooks.url.is_some(),
+            has_store: engine.has_store(),
+        };
+        let overview = Arc::new(Overview::new(counters.clone(), shared.clone(), facts));
         let beginning =
             Beginning { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
         let (calls, incoming_calls) = Calls::new(self.workers());
@@ -303,6 +318,7 @@ impl Server {
                 authenticator: authenticator.clone(),
                 hooks: hooks.clone(),
                 metrics: metrics.clone(),
+                overview: overview.clone(),
                 readiness: self.readiness.clone(),
                 beginning: beginning.clone(),
                 calls: calls.clone(),
@@ -310,7 +326,7 @@ impl Server {
             };
             workers.push(worker::start(parts).map_err(|error| ServeError::Start(error.to_string()))?);
         }
-        Ok((engine, workers))
+        Ok(Running { engine, overview, workers })
     }
 }
 
@@ -364,8 +380,8 @@ fn history_limits(rule: &HistoryRule) -> HistoryLimits {
     }
 }
 
-/// Trims history and drops idle topics, now and then and whenever memory runs short.
-async fn keep_tidy(engine: &Arc<Engine>) {
+/// Trims history and drops idle topics, now and then and whenever memory runs short, and works out how fast things go.
+async fn keep_tidy(engine: &Arc<Engine>, overview: &Overview) {
     let ticks_of = |interval| {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -385,6 +401,7 @@ async fn keep_tidy(engine: &Arc<Engine>) {
             }
             _ = measuring.tick() => {
                 engine.measure_store();
+                overview.measure_pace(clock::monotonic_us());
                 engine.expire_presence(clock::monotonic_ms());
             }
             () = engine.outgrown() => engine.evict(),

@@ -25,7 +25,7 @@ use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{Calls, ConnectionTicket, IncomingCalls, Inquiry, Permit, Publisher, Worker};
-use crate::telemetry::{HandshakeFailure, Metrics, WorkerCounters};
+use crate::telemetry::{HandshakeFailure, Metrics, Overview, WorkerCounters};
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
 const NEW_CONNECTIONS_MAX: usize = 1024;
@@ -48,6 +48,7 @@ pub(super) struct WorkerParts {
     pub(super) authenticator: Arc<SharedAuthenticator>,
     pub(super) hooks: Arc<Hooks>,
     pub(super) metrics: Metrics,
+    pub(super) overview: Arc<Overview>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) beginning: Beginning,
     pub(super) calls: Calls,
@@ -182,6 +183,7 @@ fn http_state(parts: &WorkerParts) -> HttpState {
         counters: parts.counters.clone(),
         metrics: parts.metrics.clone(),
         engine: parts.engine.clone(),
+        overview: parts.overview.clone(),
         readiness: parts.readiness.clone(),
         calls: parts.calls.clone(),
     }

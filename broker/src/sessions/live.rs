@@ -1,5 +1,6 @@
 //! A session at work: the core's state machine, run against the engine and the hub.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -59,12 +60,21 @@ pub(crate) struct LiveSession {
 pub(crate) struct Guest {
     /// Who.
     pub(crate) identity: Identity,
-    /// The number of the connection, from [`Worker::next_connection`].
-    pub(crate) connection: u64,
+    /// Its connection.
+    pub(crate) arrival: Arrival,
     /// What it is connected over.
     pub(crate) transport: Transport,
     /// What the application is to be told when the session is over.
     pub(crate) farewell: Option<Box<Farewell>>,
+}
+
+/// A connection over which a session is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// Its number, from [`Worker::next_connection`].
+    pub(crate) connection: u64,
+    /// Whose it is: the address on its other side, or whom a trusted proxy speaks for.
+    pub(crate) client: IpAddr,
 }
 
 /// What a subscription that was just opened begins with.
@@ -83,11 +93,11 @@ impl LiveSession {
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        Guest { identity, connection, transport, farewell }: Guest,
+        Guest { identity, arrival, transport, farewell }: Guest,
     ) -> Self {
         outlet.end_session_at(identity.expires_ms());
-        let session = Session::new(connection, identity);
-        Self::begin(worker, outlet, encoding, (session, transport), farewell)
+        let session = Session::new(arrival.connection, identity);
+        Self::begin(worker, outlet, encoding, (session, transport, arrival.client), farewell)
     }
 
     /// Opens a session that has yet to say who it is.
@@ -95,26 +105,27 @@ impl LiveSession {
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        connection: u64,
+        arrival: Arrival,
         farewell: Option<Box<Farewell>>,
     ) -> Self {
         let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
         outlet.await_credentials_until(clock::unix_ms() + patience_ms);
-        let session = Session::awaiting_credentials(connection);
-        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket), farewell)
+        let session = Session::awaiting_credentials(arrival.connection);
+        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket, arrival.client), farewell)
     }
 
     fn begin(
         worker: Rc<Worker>,
         outlet: Rc<Outlet>,
         encoding: Encoding,
-        (session, transport): (Session, Transport),
+        (session, transport, client): (Session, Transport, IpAddr),
         farewell: Option<Box<Farewell>>,
     ) -> Self {
         worker.release_keys();
         let key = worker.hub.open(outlet.clone());
-        let (connection, user) = (session.connection_number(), session.identity().user().cloned());
-        let profile = Rc::new(Profile::new(connection, transport, user, outlet.clone()));
+        let arrival = Arrival { connection: session.connection_number(), client };
+        let user = session.identity().user().cloned();
+        let profile = Rc::new(Profile::new(arrival, transport, user, outlet.clone()));
         worker.roster.enter(profile.clone());
         let (meter, departure) = (PublishMeter::default(), Departure::Broken);
         Self {

@@ -4,12 +4,14 @@
 //! application are shown, and the way to reach the session.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use fanwire_core::Close;
-use fanwire_protocol::Pattern;
+use fanwire_protocol::{Pattern, Topic};
 
+use super::Arrival;
 use super::orders::Orders;
 use crate::clock;
 use crate::hub::Outlet;
@@ -18,6 +20,7 @@ use crate::telemetry::Transport;
 /// One session as its worker sees it.
 pub(crate) struct Profile {
     connection: u64,
+    client: IpAddr,
     transport: Transport,
     opened_ms: u64,
     user: RefCell<Option<Arc<str>>>,
@@ -30,13 +33,14 @@ pub(crate) struct Profile {
 impl Profile {
     /// A session that begins now, without subscriptions.
     pub(super) fn new(
-        connection: u64,
+        Arrival { connection, client }: Arrival,
         transport: Transport,
         user: Option<Arc<str>>,
         outlet: Rc<Outlet>,
     ) -> Self {
         Self {
             connection,
+            client,
             transport,
             opened_ms: clock::unix_ms(),
             user: RefCell::new(user),
@@ -50,6 +54,11 @@ impl Profile {
     /// The broker's number for the connection.
     pub(crate) fn connection(&self) -> u64 {
         self.connection
+    }
+
+    /// Whose connection it is, by its address.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
     }
 
     /// What it is connected over.
@@ -75,6 +84,11 @@ impl Profile {
     /// What it is subscribed to, in no order.
     pub(crate) fn subscriptions(&self) -> Vec<Pattern> {
         self.subscriptions.borrow().clone()
+    }
+
+    /// Whether it is subscribed to `topic` itself or by a pattern.
+    pub(crate) fn listens_to(&self, topic: &Topic) -> bool {
+        self.subscriptions.borrow().iter().any(|pattern| pattern.matches(topic))
     }
 
     /// How many subscriptions it holds.

@@ -80,13 +80,15 @@ mod tests {
 
     use super::*;
     use crate::hub::{Keepalive, Outlet, Sink};
+    use crate::sessions::Arrival;
     use crate::telemetry::Transport;
 
     fn profile(connection: u64, user: Option<&str>) -> Rc<Profile> {
         let keepalive =
             Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
         let outlet = Outlet::new(Sink::Task(Rc::default()), Encoding::Json, 1024, keepalive);
-        Rc::new(Profile::new(connection, Transport::WebSocket, user.map(Arc::from), Rc::new(outlet)))
+        let arrival = Arrival { connection, client: std::net::Ipv4Addr::LOCALHOST.into() };
+        Rc::new(Profile::new(arrival, Transport::WebSocket, user.map(Arc::from), Rc::new(outlet)))
     }
 
     fn connections(profiles: &[Rc<Profile>]) -> Vec<u64> {

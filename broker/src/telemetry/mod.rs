@@ -6,6 +6,7 @@ mod calls;
 mod counters;
 mod logs;
 mod metrics;
+mod overview;
 
 pub use logs::{LogError, start_logs};
 
@@ -14,3 +15,4 @@ pub(crate) use counters::{
     Counter, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
 };
 pub(crate) use metrics::Metrics;
+pub(crate) use overview::{Facts, Overview};

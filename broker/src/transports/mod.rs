@@ -22,7 +22,7 @@ use crate::auth::Admission;
 use crate::config::Ask;
 use crate::hooks::{Asker, Farewell};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, Guest, Worker};
+use crate::sessions::{Arrival, ConnectionTicket, Guest, Worker};
 use crate::telemetry::Transport;
 use crate::topic_path;
 use query::Query;
@@ -39,7 +39,7 @@ pub(crate) struct TransportRequest {
     pub(crate) ticket: Rc<ConnectionTicket>,
     pub(crate) admission: Admission,
     /// The broker's number for whatever becomes of it.
-    pub(crate) connection: u64,
+    pub(crate) arrival: Arrival,
     /// What the application is to be told when that is over.
     pub(crate) farewell: Option<Box<Farewell>>,
 }
@@ -55,8 +55,8 @@ impl TransportRequest {
     /// # Errors
     /// If credentials are missing or were refused.
     fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
-        let Self { request, ticket, admission, connection, farewell } = self;
-        let guest = Guest { identity: admission.into_identity()?, connection, transport, farewell };
+        let Self { request, ticket, admission, arrival, farewell } = self;
+        let guest = Guest { identity: admission.into_identity()?, arrival, transport, farewell };
         Ok(KnownRequest { request, ticket, guest })
     }
 }
@@ -110,7 +110,7 @@ impl Transports {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
         let transport = wanted.transport();
-        asked.admission = self.welcome(asked.admission, asked.connection, transport.label()).await;
+        asked.admission = self.welcome(asked.admission, asked.arrival.connection, transport.label()).await;
         asked.farewell = self.farewell(&asked, transport);
         match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None).await,
@@ -135,7 +135,8 @@ impl Transports {
             Admission::Missing => None,
             Admission::Refused(_) => return None,
         };
-        let mut farewell = self.worker.hooks.farewell(identity, asked.connection, transport.label())?;
+        let mut farewell =
+            self.worker.hooks.farewell(identity, asked.arrival.connection, transport.label())?;
         if transport == Transport::Poll {
             farewell.ends_otherwise_by(CloseCode::Normal.number(), "the poll is over");
         }

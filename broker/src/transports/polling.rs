@@ -44,8 +44,10 @@ pub(super) async fn poll(
         decide(&rules, &asked.guest.identity, Action::Subscribe, pattern)?;
     }
     for pattern in &patterns {
-        let asker =
-            Asker { identity: asked.guest.identity.clone(), connection: Some(asked.guest.connection) };
+        let asker = Asker {
+            identity: asked.guest.identity.clone(),
+            connection: Some(asked.guest.arrival.connection),
+        };
         worker.hooks.subscribe(asker, pattern).await?;
     }
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(worker.limits.history_limit_max);

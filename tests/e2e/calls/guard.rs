@@ -8,7 +8,10 @@ use serde_json::json;
 use super::{ADMIN, call_as, guarded_broker};
 
 /// Every call, by the methods it takes.
-const CALLS: [(&str, &str); 11] = [
+const CALLS: [(&str, &str); 14] = [
+    ("GET", "/stats"),
+    ("GET", "/topics"),
+    ("GET", "/topics/{topic}"),
     ("GET", "/sessions"),
     ("GET", "/sessions/{connection}"),
     ("POST", "/sessions/{connection}/disconnect"),

@@ -5,7 +5,9 @@ mod direct;
 mod disconnect;
 mod guard;
 mod listing;
+mod stats;
 mod subscribing;
+mod topics;
 
 use std::net::SocketAddr;
 

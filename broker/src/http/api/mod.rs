@@ -8,7 +8,7 @@
 //! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add it to the table in
 //!    `tests/e2e/calls/guard.rs`, which holds that nobody but an administrator gets through.
 //! 2. Take names out of the path with [`SessionName`] or [`UserName`], which undo percent-encoding and answer by themselves
-//!    what cannot be one. Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
+//!    what cannot be one; out of the query with [`Parameters`](query::Parameters). Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
 //! 3. Reach sessions through `state.calls`. A session lives on its worker's thread and nothing of it can be sent away, so what
 //!    is sent is a closure, which is given the [`Worker`](crate::sessions::Worker) there and returns what can be sent back:
 //!    - [`Calls::ask_owner`](crate::sessions::Calls::ask_owner) asks the one worker that a connection belongs to.
@@ -24,9 +24,12 @@ mod disconnect;
 mod fields;
 mod history;
 mod name;
+mod query;
 mod send;
 mod sessions;
+mod stats;
 mod subscribe;
+mod topics;
 
 use std::sync::Arc;
 
@@ -38,7 +41,7 @@ use axum::routing::{delete, get, post};
 use serde::Serialize;
 
 use fields::Fields;
-use name::{SessionName, UserName};
+use name::{SessionName, TopicName, UserName};
 
 use super::{HttpState, unknown_method, unknown_path};
 use crate::auth::Admission;
@@ -48,6 +51,9 @@ use crate::telemetry::{ApiCall, WorkerCounters};
 /// Everything under `/api/v1`.
 pub(super) fn router(counters: Arc<WorkerCounters>) -> Router<HttpState> {
     Router::new()
+        .route("/stats", get(stats::stats))
+        .route("/topics", get(topics::list))
+        .route("/topics/{topic}", get(topics::one))
         .route("/sessions", get(sessions::list))
         .route("/sessions/{connection}", get(sessions::one))
         .route("/sessions/{connection}/disconnect", post(disconnect::session))

@@ -1,4 +1,4 @@
-//! Names in the paths of calls: of sessions and of users.
+//! Names in the paths of calls: of sessions, users and topics.
 
 use axum::extract::{FromRequestParts, Path};
 use fanwire_protocol::{ErrorCode, Topic};

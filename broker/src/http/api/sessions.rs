@@ -1,21 +1,30 @@
-//! Who is connected: a page of sessions, or one of them with all it is subscribed to.
+//! Who is connected: a page of sessions, or one of them with what it is subscribed to.
+
+use std::rc::Rc;
 
 use axum::extract::State;
 use axum::response::Response;
+use fanwire_protocol::Topic;
 use http::Uri;
 use serde::Serialize;
 
 use super::SessionName;
+use super::query::Parameters;
 use crate::http::HttpState;
 use crate::http::body::json_response;
 use crate::problem::Problem;
-use crate::sessions::Profile;
+use crate::sessions::{Profile, Worker};
+use crate::telemetry::Transport;
 
-/// How many sessions a page has if nothing else is asked for.
-const LIMIT_DEFAULT: usize = 100;
+/// How much one request has one worker look at, counted in sessions and, where they are looked at too, their subscriptions: so
+/// that searching holds up nobody. A page that ends for this has fewer entries, and a `next`.
+const LOOKED_AT_MAX: usize = 20_000;
 
-/// How many it has at most.
-const LIMIT_MAX: usize = 1000;
+/// How many sessions are taken from the roster at once.
+const LOOKED_AT_ONCE: usize = 1024;
+
+/// How many subscriptions of one session are shown.
+const TOPICS_MAX: usize = 1000;
 
 /// One session in a list.
 #[derive(Serialize)]
@@ -26,27 +35,38 @@ struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     transport: &'static str,
+    address: String,
     /// When it began, in milliseconds since 1970.
     opened: u64,
     subscriptions: usize,
     outbox_bytes: usize,
+    outbox_bytes_max: usize,
+    /// Whether half of its outbox is full or more.
+    slow: bool,
     #[serde(skip)]
     number: u64,
 }
 
 impl Summary {
-    fn of(session: &Profile) -> Self {
+    fn of(session: &Profile, outbox_bytes_max: usize) -> Self {
         Self {
             connection: format!("{:x}", session.connection()),
             user: session.user().map(|user| user.to_string()),
             name: session.name(),
             transport: session.transport().label(),
+            address: session.client().to_string(),
             opened: session.opened_ms(),
             subscriptions: session.subscription_count(),
             outbox_bytes: session.outlet().waiting_bytes(),
+            outbox_bytes_max,
+            slow: is_slow(session, outbox_bytes_max),
             number: session.connection(),
         }
     }
+}
+
+fn is_slow(session: &Profile, outbox_bytes_max: usize) -> bool {
+    session.outlet().waiting_bytes() >= outbox_bytes_max / 2
 }
 
 /// A page of sessions.
@@ -60,7 +80,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// One session with all it is subscribed to.
+/// One session with what it is subscribed to.
 #[derive(Serialize)]
 struct Details {
     #[serde(flatten)]
@@ -68,24 +88,31 @@ struct Details {
     topics: Vec<String>,
 }
 
+/// Which sessions are asked for.
+#[derive(Clone)]
+struct Filter {
+    user: Option<String>,
+    transport: Option<Transport>,
+    topic: Option<Topic>,
+    is_slow: bool,
+    after: Option<u64>,
+    limit: usize,
+}
+
+/// What one worker has found.
+struct Found {
+    sessions: Vec<Summary>,
+    total: usize,
+    /// The last session looked at, if there are more that were not.
+    stopped_at: Option<u64>,
+}
+
 /// `GET /api/v1/sessions`: a page of sessions in the order in which each worker got them.
 pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Response, Problem> {
-    let (after, limit) = read_query(uri.query().unwrap_or(""))?;
-    let pages = state
-        .calls
-        .ask_all(move |worker| {
-            let page = worker.roster.page(after, limit + 1);
-            let sessions: Vec<Summary> = page.iter().map(|session| Summary::of(session)).collect();
-            (sessions, worker.roster.len())
-        })
-        .await?;
-    let total = pages.iter().map(|(_, len)| len).sum();
-    let mut sessions: Vec<Summary> = pages.into_iter().flat_map(|(sessions, _)| sessions).collect();
-    sessions.sort_unstable_by_key(|session| session.number);
-    let has_more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| has_more).map(|session| session.connection.clone());
-    Ok(json_response(&Page { sessions, total, next }))
+    let filter = read_query(&Parameters::parse(uri.query()))?;
+    let limit = filter.limit;
+    let found = state.calls.ask_all(move |worker| filter.find(worker)).await?;
+    Ok(json_response(&Page::of(found, limit)))
 }
 
 /// `GET /api/v1/sessions/{connection}`: one session.
@@ -97,30 +124,116 @@ pub(super) async fn one(State(state): State<HttpState>, name: SessionName) -> Re
             let session = worker.roster.session(connection)?;
             let mut topics: Vec<String> = session.subscriptions().iter().map(ToString::to_string).collect();
             topics.sort_unstable();
-            Some(Details { summary: Summary::of(&session), topics })
+            topics.truncate(TOPICS_MAX);
+            Some(Details { summary: Summary::of(&session, worker.limits.outbox_bytes_max), topics })
         })
         .await?;
     details.map(|details| json_response(&details)).ok_or_else(|| name.is_unknown())
 }
 
-/// After which session a page begins, and how many it has.
-fn read_query(query: &str) -> Result<(Option<u64>, usize), Problem> {
-    let (mut after, mut limit) = (None, LIMIT_DEFAULT);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            "after" => {
-                let number = u64::from_str_radix(&value, 16);
-                let expected = "after: expected the 'next' of the page before";
-                after = Some(number.map_err(|_| Problem::bad_request(expected))?);
+impl Filter {
+    /// What of it is on this worker, or on as many of its sessions as may be looked at.
+    fn find(&self, worker: &Rc<Worker>) -> Found {
+        let outbox_bytes_max = worker.limits.outbox_bytes_max;
+        let mut found = Found { sessions: Vec::new(), total: worker.roster.len(), stopped_at: None };
+        let mut budget = LOOKED_AT_MAX;
+        let mut after = self.after;
+        loop {
+            let sessions = self.candidates(worker, after);
+            let is_last = sessions.len() < LOOKED_AT_ONCE || self.user.is_some();
+            for session in &sessions {
+                if budget == 0 || found.sessions.len() > self.limit {
+                    found.stopped_at = after;
+                    return found;
+                }
+                let effort = if self.topic.is_some() { 1 + session.subscription_count() } else { 1 };
+                budget = budget.saturating_sub(effort);
+                after = Some(session.connection());
+                if self.matches(session, outbox_bytes_max) {
+                    found.sessions.push(Summary::of(session, outbox_bytes_max));
+                }
             }
-            "limit" => {
-                let number = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                let expected = || Problem::bad_request(format!("limit: expected 1 to {LIMIT_MAX}"));
-                limit = number.ok_or_else(expected)?;
+            if is_last {
+                return found;
             }
-            // Credentials may be here; what else there is means nothing.
-            _ => {}
         }
     }
-    Ok((after, limit))
+
+    fn candidates(&self, worker: &Worker, after: Option<u64>) -> Vec<Rc<Profile>> {
+        let Some(user) = &self.user else { return worker.roster.page(after, LOOKED_AT_ONCE) };
+        let mut sessions = worker.roster.sessions_of(user);
+        sessions.retain(|session| after.is_none_or(|after| session.connection() > after));
+        sessions
+    }
+
+    fn matches(&self, session: &Profile, outbox_bytes_max: usize) -> bool {
+        self.transport.is_none_or(|transport| session.transport() == transport)
+            && self.topic.as_ref().is_none_or(|topic| session.listens_to(topic))
+            && (!self.is_slow || is_slow(session, outbox_bytes_max))
+    }
+}
+
+impl Page {
+    /// The first `limit` of what all workers have found. Beyond the session at which the first of them stopped, it is not known what
+    /// there is; that is for the next page.
+    fn of(found: Vec<Found>, limit: usize) -> Self {
+        let total = found.iter().map(|found| found.total).sum();
+        let known_to = found.iter().filter_map(|found| found.stopped_at).min();
+        let mut sessions: Vec<Summary> = found.into_iter().flat_map(|found| found.sessions).collect();
+        sessions.retain(|session| known_to.is_none_or(|known_to| session.number <= known_to));
+        sessions.sort_unstable_by_key(|session| session.number);
+        let has_more = sessions.len() > limit;
+        sessions.truncate(limit);
+        let last = if has_more { sessions.last().map(|session| session.number) } else { known_to };
+        Self { sessions, total, next: last.map(|number| format!("{number:x}")) }
+    }
+}
+
+fn read_query(parameters: &Parameters) -> Result<Filter, Problem> {
+    let transport = |text: &str| Transport::ALL.into_iter().find(|transport| transport.label() == text);
+    let number = |text: &str| u64::from_str_radix(text, 16).ok();
+    let topic = |text: &str| Topic::new(text).ok();
+    Ok(Filter {
+        user: parameters.text("user").map(str::to_owned),
+        transport: parameters.read("transport", "ws, bare, sse or poll", transport)?,
+        topic: parameters.read("topic", "a topic without wildcards", topic)?,
+        is_slow: parameters.read("slow", "true or false", |text| text.parse().ok())?.unwrap_or(false),
+        after: parameters.read("after", "the 'next' of the page before", number)?,
+        limit: parameters.limit()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(numbers: &[u64], stopped_at: Option<u64>) -> Found {
+        let summary = |number: &u64| Summary {
+            connection: format!("{number:x}"),
+            user: None,
+            name: None,
+            transport: "ws",
+            address: String::new(),
+            opened: 0,
+            subscriptions: 0,
+            outbox_bytes: 0,
+            outbox_bytes_max: 0,
+            slow: false,
+            number: *number,
+        };
+        Found { sessions: numbers.iter().map(summary).collect(), total: 9, stopped_at }
+    }
+
+    #[test]
+    fn pages_neither_repeat_nor_leave_out_what_a_worker_has_not_looked_at() {
+        let check = |all: Vec<Found>, limit, expected: &[u64], next: Option<&str>| {
+            let page = Page::of(all, limit);
+            let numbers: Vec<u64> = page.sessions.iter().map(|session| session.number).collect();
+            assert_eq!((numbers.as_slice(), page.next.as_deref(), page.total), (expected, next, 18));
+        };
+        check(vec![found(&[2, 4], None), found(&[3, 5], None)], 9, &[2, 3, 4, 5], None);
+        check(vec![found(&[2, 4], None), found(&[3, 5], None)], 3, &[2, 3, 4], Some("4"));
+        check(vec![found(&[2, 40], None), found(&[3], Some(17))], 9, &[2, 3], Some("11"));
+        check(vec![found(&[], Some(40)), found(&[], Some(31))], 9, &[], Some("1f"));
+    }
 }

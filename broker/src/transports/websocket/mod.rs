@@ -24,7 +24,7 @@ use crate::auth::Admission;
 use crate::hooks::Farewell;
 use crate::hub::{Keepalive, Link, Outlet, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, Guest, LiveSession, Worker};
+use crate::sessions::{Arrival, ConnectionTicket, Guest, LiveSession, Worker};
 use connection::Connection;
 use dialect::Dialect;
 
@@ -52,7 +52,7 @@ pub(super) async fn upgrade(
     asked: TransportRequest,
     bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, ticket, admission, connection, farewell } = asked;
+    let TransportRequest { mut request, ticket, admission, arrival, farewell } = asked;
     let accept = handshake::check(&request)?;
     let (dialect, subprotocol) = match &bare {
         Some(Bare { pattern, has_echo, .. }) => {
@@ -60,10 +60,10 @@ pub(super) async fn upgrade(
         }
         None => choose_encoding(request.headers())?,
     };
-    let comer = Comer { admission, connection, farewell };
+    let comer = Comer { admission, arrival, farewell };
     let session = match begin(&transports.worker, &dialect, comer, bare).await? {
         Ok(session) => session,
-        Err(refusal) => refused_session(&transports.worker, &dialect, refusal),
+        Err(refusal) => refused_session(&transports.worker, &dialect, arrival, refusal),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::task::spawn_local(start_when_upgraded(
@@ -113,7 +113,7 @@ fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
 /// Who opens a session.
 struct Comer {
     admission: Admission,
-    connection: u64,
+    arrival: Arrival,
     farewell: Option<Box<Farewell>>,
 }
 
@@ -122,7 +122,7 @@ struct Comer {
 async fn begin(
     worker: &Rc<Worker>,
     dialect: &Dialect,
-    Comer { admission, connection, farewell }: Comer,
+    Comer { admission, arrival, farewell }: Comer,
     bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
     let (encoding, transport) = (dialect.encoding(), dialect.transport());
@@ -130,20 +130,20 @@ async fn begin(
         return Ok(match admission {
             Admission::Missing => {
                 let outlet = outlet(worker, encoding);
-                Ok(LiveSession::open_unknown(worker.clone(), outlet, encoding, connection, farewell))
+                Ok(LiveSession::open_unknown(worker.clone(), outlet, encoding, arrival, farewell))
             }
             Admission::Open => {
-                let guest = Guest { identity: Identity::Anonymous, connection, transport, farewell };
+                let guest = Guest { identity: Identity::Anonymous, arrival, transport, farewell };
                 Ok(open(worker, encoding, guest))
             }
             Admission::Admitted(identity) => {
-                Ok(open(worker, encoding, Guest { identity, connection, transport, farewell }))
+                Ok(open(worker, encoding, Guest { identity, arrival, transport, farewell }))
             }
             Admission::Refused(refusal) => Err(refusal),
         });
     };
     let mut session = match admission.into_identity() {
-        Ok(identity) => open(worker, encoding, Guest { identity, connection, transport, farewell }),
+        Ok(identity) => open(worker, encoding, Guest { identity, arrival, transport, farewell }),
         Err(refusal) => return Ok(Err(refusal)),
     };
     let begun = begin_bare(&mut session, bare).await;
@@ -163,10 +163,15 @@ fn is_about_access(refusal: &Refusal) -> bool {
 }
 
 /// A session that may do nothing and is told why at once.
-fn refused_session(worker: &Rc<Worker>, dialect: &Dialect, refusal: Refusal) -> LiveSession {
+fn refused_session(
+    worker: &Rc<Worker>,
+    dialect: &Dialect,
+    arrival: Arrival,
+    refusal: Refusal,
+) -> LiveSession {
     worker.counters.error(refusal.code);
-    let (connection, transport) = (worker.next_connection(), dialect.transport());
-    let guest = Guest { identity: Identity::Anonymous, connection, transport, farewell: None };
+    let guest =
+        Guest { identity: Identity::Anonymous, arrival, transport: dialect.transport(), farewell: None };
     let session = open(worker, dialect.encoding(), guest);
     let close = dialect::close_for(&refusal);
     session.outlet().want_close(Close { error: Some(refusal.code), ..close });

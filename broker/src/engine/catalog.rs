@@ -1,0 +1,289 @@
+//! The catalog: all topics as operators are shown them, a page at a time.
+//!
+//! A catalog of a hundred thousand topics is made on a thread of its own, never on a worker's: the index is held shard by shard
+//! just long enough to note who is in it, and each topic's lock for a few reads. One catalog serves whoever asks within
+//! [`FRESH_US`], and one request is worked on at a time; the others wait for their turn. What a page costs does not depend
+//! on how far into the catalog it lies.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanwire_core::Refusal;
+use fanwire_protocol::{ErrorCode, Topic};
+use tokio::sync::Semaphore;
+
+use super::Engine;
+use super::topic::TopicState;
+use crate::clock;
+
+/// How long a catalog is shown before a new one is made, in microseconds.
+const FRESH_US: u64 = 1_000_000;
+
+/// How long a catalog that nobody asks for is kept, in microseconds.
+const KEPT_US: u64 = 15_000_000;
+
+/// How long a request waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The last catalog, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    last: Mutex<Option<Arc<Snapshot>>>,
+    turns: Semaphore,
+}
+
+/// All topics as they were at one time, in no order.
+#[derive(Debug)]
+struct Snapshot {
+    rows: Vec<TopicRow>,
+    made_us: u64,
+}
+
+/// One topic in a list.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicRow {
+    /// Its name.
+    pub(crate) name: Topic,
+    /// How many subscriptions there are to it, by patterns too.
+    pub(crate) subscribers: u64,
+    /// How many publications are held in memory.
+    pub(crate) messages: u64,
+    /// The memory accounted for them.
+    pub(crate) bytes: u64,
+    /// When the newest publication was accepted, in milliseconds since 1970.
+    pub(crate) newest_ts: Option<u64>,
+    /// How many members are present.
+    pub(crate) members: u64,
+    /// Whether it is kept on disk.
+    pub(crate) durable: bool,
+}
+
+/// By what a list of topics is sorted. Topics that are equal in it follow in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TopicOrder {
+    Name,
+    Subscribers,
+    Messages,
+    Bytes,
+    Newest,
+}
+
+/// Which topics are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicQuery {
+    /// Those whose name has this in it, whatever the case of its ASCII letters; empty for all.
+    pub(crate) search: String,
+    /// Those whose name begins with this; empty for all.
+    pub(crate) prefix: String,
+    pub(crate) order: TopicOrder,
+    /// Largest first, and names from the end of the alphabet on.
+    pub(crate) is_descending: bool,
+    /// Those that come after this value of the order, and this name.
+    pub(crate) after: Option<(u64, String)>,
+    pub(crate) limit: usize,
+}
+
+/// Some of the topics that were asked for.
+#[derive(Debug)]
+pub(crate) struct TopicPage {
+    pub(crate) rows: Vec<TopicRow>,
+    /// How many topics there are.
+    pub(crate) total: usize,
+    /// How many of them have the name that was searched for.
+    pub(crate) matching: usize,
+    /// Whether there are more after these.
+    pub(crate) more: bool,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self { last: Mutex::default(), turns: Semaphore::new(1) }
+    }
+}
+
+impl Catalog {
+    fn last(&self) -> Option<Arc<Snapshot>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the memory back of a catalog that nobody has asked for in a while.
+    pub(super) fn forget_stale(&self, now_us: u64) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.take_if(|snapshot| snapshot.made_us + KEPT_US <= now_us);
+    }
+}
+
+impl TopicOrder {
+    /// What a topic has of it; nothing where only the name counts.
+    pub(crate) fn value_of(self, row: &TopicRow) -> u64 {
+        match self {
+            TopicOrder::Name => 0,
+            TopicOrder::Subscribers => row.subscribers,
+            TopicOrder::Messages => row.messages,
+            TopicOrder::Bytes => row.bytes,
+            TopicOrder::Newest => row.newest_ts.unwrap_or(0),
+        }
+    }
+}
+
+impl TopicQuery {
+    /// How a topic stands to a place in the list.
+    fn compare(&self, row: &TopicRow, value: u64, name: &str) -> Ordering {
+        let by_name = row.name.as_str().cmp(name);
+        match (self.order, self.is_descending) {
+            (TopicOrder::Name, false) => by_name,
+            (TopicOrder::Name, true) => by_name.reverse(),
+            (order, false) => order.value_of(row).cmp(&value).then(by_name),
+            (order, true) => value.cmp(&order.value_of(row)).then(by_name),
+        }
+    }
+
+    fn matches(&self, row: &TopicRow) -> bool {
+        row.name.as_str().starts_with(&self.prefix) && contains(row.name.as_str(), &self.search)
+    }
+
+    fn page(&self, rows: &[TopicRow]) -> TopicPage {
+        let matching = || rows.iter().filter(|row| self.matches(row));
+        let is_after = |row: &&TopicRow| match &self.after {
+            Some((value, name)) => self.compare(row, *value, name) == Ordering::Greater,
+            None => true,
+        };
+        let in_order = |one: &&TopicRow, other: &&TopicRow| {
+            self.compare(one, self.order.value_of(other), other.name.as_str())
+        };
+        let mut found: Vec<&TopicRow> = matching().filter(is_after).collect();
+        let more = found.len() > self.limit;
+        if more {
+            found.select_nth_unstable_by(self.limit, in_order);
+            found.truncate(self.limit);
+        }
+        found.sort_unstable_by(in_order);
+        let rows_found = found.into_iter().cloned().collect();
+        TopicPage { rows: rows_found, total: rows.len(), matching: matching().count(), more }
+    }
+}
+
+fn contains(name: &str, search: &str) -> bool {
+    let search = search.as_bytes();
+    search.is_empty() || name.as_bytes().windows(search.len()).any(|part| part.eq_ignore_ascii_case(search))
+}
+
+impl Engine {
+    /// A page of the topics that are in memory: those that have subscribers or history, or were used in the last minutes.
+    ///
+    /// # Errors
+    /// If too many ask at once.
+    pub(crate) async fn list_topics(self: &Arc<Self>, query: TopicQuery) -> Result<TopicPage, Refusal> {
+        let refusal = || Refusal {
+            code: ErrorCode::Unavailable,
+            message: "too many ask for the list of topics at once: ask again in a moment".to_owned(),
+        };
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.catalog.turns.acquire()).await;
+        let _turn = turn.map_err(|_| refusal())?;
+        let engine = self.clone();
+        let page = tokio::task::spawn_blocking(move || query.page(&engine.snapshot().rows)).await;
+        page.map_err(|error| {
+            tracing::error!(%error, "listing topics broke off");
+            refusal()
+        })
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let made_us = clock::monotonic_us();
+        if let Some(last) = self.catalog.last().filter(|last| last.made_us + FRESH_US > made_us) {
+            return last;
+        }
+        let mut states: Vec<Arc<TopicState>> = Vec::new();
+        self.topics.for_each(|state| states.push(state.clone()));
+        let rows = states.iter().filter_map(|state| self.row_of(state)).collect();
+        let snapshot = Arc::new(Snapshot { rows, made_us });
+        *self.catalog.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+        snapshot
+    }
+
+    /// The topic as it is now; `None` if it has just been retired.
+    fn row_of(&self, state: &TopicState) -> Option<TopicRow> {
+        let mut topic = state.lock();
+        if topic.is_retired() {
+            return None;
+        }
+        topic.refresh_patterns(state.name(), &self.patterns);
+        let (bytes, messages) = topic.held();
+        Some(TopicRow {
+            name: state.name().clone(),
+            subscribers: topic.subscribers(),
+            messages: messages as u64,
+            bytes: bytes as u64,
+            newest_ts: topic.log().newest_ts(),
+            members: topic.member_count() as u64,
+            durable: topic.policy().durable,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<TopicRow> {
+        let row = |name: &str, subscribers| TopicRow {
+            name: name.parse().unwrap(),
+            subscribers,
+            messages: 0,
+            bytes: 0,
+            newest_ts: None,
+            members: 0,
+            durable: false,
+        };
+        vec![row("chat.c", 1), row("chat.a", 5), row("news", 5), row("Chat.b", 0), row("chat.d", 1)]
+    }
+
+    fn query(order: TopicOrder, is_descending: bool) -> TopicQuery {
+        let (search, prefix) = (String::new(), String::new());
+        TopicQuery { search, prefix, order, is_descending, after: None, limit: 2 }
+    }
+
+    /// Pages through everything and returns the names.
+    fn all(mut query: TopicQuery) -> Vec<String> {
+        let rows = rows();
+        let mut names = Vec::new();
+        loop {
+            let page = query.page(&rows);
+            assert!(page.rows.len() <= query.limit);
+            let last = page.rows.last();
+            query.after = last.map(|row| (query.order.value_of(row), row.name.as_str().to_owned()));
+            names.extend(page.rows.iter().map(|row| row.name.as_str().to_owned()));
+            if !page.more {
+                return names;
+            }
+        }
+    }
+
+    #[test]
+    fn pages_show_every_topic_once_and_in_order() {
+        let by_name = ["Chat.b", "chat.a", "chat.c", "chat.d", "news"];
+        assert_eq!(all(query(TopicOrder::Name, false)), by_name);
+        let backward: Vec<&str> = by_name.iter().rev().copied().collect();
+        assert_eq!(all(query(TopicOrder::Name, true)), backward);
+        let by_subscribers = ["chat.a", "news", "chat.c", "chat.d", "Chat.b"];
+        assert_eq!(all(query(TopicOrder::Subscribers, true)), by_subscribers);
+        let fewest_first = ["Chat.b", "chat.c", "chat.d", "chat.a", "news"];
+        assert_eq!(all(query(TopicOrder::Subscribers, false)), fewest_first);
+    }
+
+    #[test]
+    fn topics_are_found_by_what_is_in_their_name_or_by_how_it_begins() {
+        let named = |search: &str, prefix: &str| {
+            let (search, prefix) = (search.to_owned(), prefix.to_owned());
+            all(TopicQuery { search, prefix, ..query(TopicOrder::Name, false) })
+        };
+        assert_eq!(named("CHAT.", ""), ["Chat.b", "chat.a", "chat.c", "chat.d"]);
+        assert_eq!(named("", "chat."), ["chat.a", "chat.c", "chat.d"]);
+        assert_eq!(named("d", "chat."), ["chat.d"]);
+        assert!(named("nobody", "").is_empty());
+        let counts =
+            TopicQuery { prefix: "chat.".to_owned(), ..query(TopicOrder::Name, false) }.page(&rows());
+        assert_eq!((counts.total, counts.matching, counts.more), (5, 3, true));
+    }
+}
