@@ -71,6 +71,7 @@ test-php: build ## Run the PHP client and the PHP examples by a real php against
 
 test-js: ## Check, build and test the JavaScript client in Node
 	cd client-sdk/js && npm ci --no-audit --no-fund && npm test
+	cd console && npm ci --no-audit --no-fund && npm test
 
 test-browser: build ## Run the pages and the JavaScript client in a real headless Chromium
 	cd tests/browser && npm ci --no-audit --no-fund && npm test
@@ -111,4 +112,4 @@ compose: image ## Start the broker, Prometheus and Grafana on loopback
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf build fuzz/target tests/browser/node_modules client-sdk/js/node_modules client-sdk/php/vendor
+	rm -rf build fuzz/target tests/browser/node_modules client-sdk/js/node_modules console/node_modules client-sdk/php/vendor

@@ -181,6 +181,7 @@ fn greet(server: &Server, asks_for_credentials: bool) {
          \n  WebSocket   {websocket}://{address}/ws\
          \n  start page  {scheme}://{address}/\
          \n  chat        {scheme}://{address}/examples/chat.html\
+         \n  console     {scheme}://{address}/console\
          \n  metrics     {scheme}://{address}/metrics\
          \n\nTry it, in two terminals:\
          \n  curl -N -H 'Accept: text/event-stream' {scheme}://{address}/topics/chat.lobby\

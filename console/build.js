@@ -1,0 +1,52 @@
+// Builds what the broker embeds: one script, one style sheet, the page that loads them, and the licences of what is inside. The
+// results in dist/ are committed, so that building the broker needs no Node; a test builds them anew and compares.
+import { build } from 'esbuild';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const BANNER = '/* The console of fanwire. MIT OR Apache-2.0. With Preact and uPlot (MIT): see licences.txt beside this file. */';
+
+/** The libraries inside, each with the file of its licence. */
+const LIBRARIES = ['preact', 'uplot'];
+
+/** The broker's own JavaScript client is not built in: the broker serves it beside the console. */
+const ownClient = {
+  name: 'own client',
+  setup: (building) => building.onResolve({ filter: /^fanwire$/ }, () => ({ path: '../fanwire.mjs', external: true })),
+};
+
+/** Builds everything; the text of each file by its name. */
+export async function buildAll() {
+  const { outputFiles } = await build({
+    absWorkingDir: HERE,
+    entryPoints: { console: 'src/main.tsx' },
+    outdir: 'dist',
+    bundle: true,
+    minify: true,
+    write: false,
+    legalComments: 'none',
+    charset: 'utf8',
+    target: 'es2022',
+    format: 'esm',
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    plugins: [ownClient],
+    logLevel: 'warning',
+  });
+  const built = new Map(outputFiles.map(({ path, text }) => [path.split('/').at(-1), `${BANNER}\n${text}`]));
+  built.set('console.html', readFileSync(`${HERE}src/console.html`, 'utf8'));
+  built.set('licences.txt', LIBRARIES.map(licence).join('\n\n'));
+  return built;
+}
+
+function licence(name) {
+  const folder = `${HERE}node_modules/${name}/`;
+  const { version } = JSON.parse(readFileSync(`${folder}package.json`, 'utf8'));
+  return `${name} ${version}\n\n${readFileSync(`${folder}LICENSE`, 'utf8').trim()}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  mkdirSync(`${HERE}dist`, { recursive: true });
+  for (const [file, text] of await buildAll()) writeFileSync(`${HERE}dist/${file}`, text);
+}

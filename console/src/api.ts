@@ -1,0 +1,159 @@
+//! The broker's /api/v1 as the console uses it: what it answers, and how it is asked. Knows no page.
+
+import { adminKey } from './key.ts';
+
+/** Counts by their names. */
+export type Counts = Record<string, number>;
+
+/** What went in and out so far. */
+export interface Traffic {
+  publications: number;
+  publication_bytes: number;
+  deliveries: number;
+  received_bytes: number;
+  sent_bytes: number;
+}
+
+/** `GET /api/v1/stats`. */
+export interface Stats {
+  version: string;
+  started: number;
+  now: number;
+  totals: Traffic;
+  connections: Counts;
+  connections_refused: Counts;
+  handshakes: number;
+  handshakes_failed: Counts;
+  subscriptions: number;
+  topics: number;
+  history: { publications: number; bytes: number; bytes_max: number; evictions: number };
+  outbox_bytes: number;
+  outbox_bytes_max: number;
+  inbox_bytes: number;
+  errors: Counts;
+  closes: Counts;
+  dropped_deliveries: Counts;
+  publishes_refused: Counts;
+  latency: { count: number; sum_us: number; buckets: { at_most_us?: number; count: number }[] };
+  hooks: { configured: boolean; asks: Counts; ask_us: number; asks_active: number; asks_waiting: number; tells: Counts; tell_retries: number; tells_waiting: number; tells_oldest_ms: number };
+  store: { configured: boolean; failure?: string; queue_bytes: number; commits: number; publications: number; commit_us: number; failures: number };
+  key_set: Counts;
+  certificate_expires?: number;
+  process: Counts;
+  workers: (Traffic & { connections: number; subscriptions: number; outbox_bytes: number })[];
+}
+
+/** One topic in a list. */
+export interface TopicRow {
+  topic: string;
+  subscribers: number;
+  messages: number;
+  bytes: number;
+  ts?: number;
+  members: number;
+  durable: boolean;
+}
+
+/** `GET /api/v1/topics`. */
+export interface TopicList {
+  topics: TopicRow[];
+  total: number;
+  matching: number;
+  next?: string;
+}
+
+/** `GET /api/v1/topics/{topic}`. */
+export interface TopicDetails {
+  topic: string;
+  exists: boolean;
+  rule?: string;
+  durable: boolean;
+  presence: boolean;
+  slow: string;
+  rate?: { per_second: number; burst: number };
+  history?: { messages?: number; bytes?: number; ttl_ms?: number };
+  epoch?: string;
+  offset?: number;
+  ts?: number;
+  messages: number;
+  bytes: number;
+  subscribers: number;
+  pattern_subscribers: number;
+  members: number;
+}
+
+/** One session in a list. */
+export interface SessionRow {
+  connection: string;
+  user?: string;
+  name?: string;
+  transport: string;
+  address: string;
+  opened: number;
+  subscriptions: number;
+  outbox_bytes: number;
+  outbox_bytes_max: number;
+  slow: boolean;
+}
+
+/** `GET /api/v1/sessions`. */
+export interface SessionList {
+  sessions: SessionRow[];
+  total: number;
+  next?: string;
+}
+
+/** `GET /api/v1/sessions/{connection}`. */
+export interface SessionDetails extends SessionRow {
+  topics: string[];
+}
+
+/** What the broker has refused, in its own words. */
+export class ApiError extends Error {
+  constructor(readonly status: number, readonly code: string, message: string) {
+    super(message);
+  }
+
+  /** Whether another key might be let in. */
+  get wantsKey(): boolean {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+/** Asks `path` below the broker's own address. `key` is tried in place of the one that is kept. */
+export async function ask<T>(path: string, init: RequestInit = {}, key = adminKey()): Promise<T> {
+  const headers = { ...init.headers, ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }) };
+  let response: Response;
+  try {
+    response = await fetch(path, { cache: 'no-store', ...init, headers });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(0, 'unreachable', 'The broker does not answer.');
+  }
+  if (response.ok) return await response.json() as T;
+  const problem = await response.json().catch(() => ({})) as { code?: string; detail?: string };
+  throw new ApiError(response.status, problem.code ?? 'internal', problem.detail ?? `The broker answered ${response.status}.`);
+}
+
+/** Sends a call that changes something. */
+export function call<T>(path: string, body: unknown = {}, method = 'POST'): Promise<T> {
+  return ask<T>(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+}
+
+/** Writes a query string; what is empty is left out. */
+export function queryOf(parameters: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== '') query.set(name, String(value));
+  return `?${query}`;
+}
+
+/** The paths of the API. */
+export const paths = {
+  stats: 'api/v1/stats',
+  topics: 'api/v1/topics',
+  topic: (topic: string) => `api/v1/topics/${encodeURIComponent(topic)}`,
+  history: (topic: string) => `api/v1/topics/${encodeURIComponent(topic)}/history`,
+  sessions: 'api/v1/sessions',
+  session: (connection: string) => `api/v1/sessions/${encodeURIComponent(connection)}`,
+  disconnect: (connection: string) => `api/v1/sessions/${encodeURIComponent(connection)}/disconnect`,
+};

@@ -1,0 +1,45 @@
+//! Asks before something is done that cannot be taken back. The browser's own dialog keeps the focus inside, gives it back
+//! afterwards, and closes on Escape.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Trouble } from './notices.tsx';
+
+interface Question {
+  title: string;
+  children: ComponentChildren;
+  /** What the button says that does it. */
+  verb: string;
+  /** Does it. */
+  act(): Promise<void>;
+  /** The question is answered, either way. */
+  onClose(): void;
+}
+
+export function Confirm({ title, children, verb, act, onClose }: Question) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [error, setError] = useState<Error>();
+  const [isActing, setActing] = useState(false);
+  useEffect(() => dialog.current!.showModal(), []);
+  const confirmed = async () => {
+    setActing(true);
+    try {
+      await act();
+      dialog.current?.close();
+    } catch (thrown) {
+      setError(thrown as Error);
+      setActing(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="question" onClose={onClose}>
+      <h2 id="question">{title}</h2>
+      {children}
+      <Trouble error={error} />
+      <div class="buttons">
+        <button type="button" autofocus onClick={() => dialog.current!.close()}>Cancel</button>
+        <button type="button" class="danger" disabled={isActing} onClick={confirmed}>{verb}</button>
+      </div>
+    </dialog>
+  );
+}
