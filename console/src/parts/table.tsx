@@ -5,7 +5,7 @@ import type { ComponentChildren } from 'preact';
 /** A table with a caption, in a frame that scrolls sideways where it must and can be reached by keyboard for that. */
 export function Table({ caption, children }: { caption: string; children: ComponentChildren }) {
   return (
-    <div class="scroll card" tabIndex={0} role="region" aria-label={caption}>
+    <div class="scroll card" tabIndex={0} role="region" aria-label={`${caption}, table`}>
       <table>
         <caption class="hidden">{caption}</caption>
         {children}

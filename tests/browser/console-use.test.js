@@ -1,0 +1,206 @@
+// How the console is to use: who is let in, what it may load, by keyboard, in both themes, on a narrow screen, and by axe-core.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { startBroker } from './broker.js';
+import { openTab, startBrowser } from './browser.js';
+
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+/** An admin key, and its hash as the configuration has it. */
+const KEY = 'fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt';
+const HASH = 'sha256:lJZqVN6QLtsOvKUiIkiQgTeP6TtzzDEK3FpW1SUsShM';
+
+let open;
+let guarded;
+let browser;
+let folder;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'fanwire-console-'));
+  const file = join(folder, 'fanwire.toml');
+  writeFileSync(file, `[auth]\nsecret = 'a secret of these tests, long enough'\n[[key]]\nname = 'operator'\nhash = '${HASH}'\nadmin = true\npublish = ['>']\nsubscribe = ['>']\n`);
+  [open, guarded, browser] = await Promise.all([startBroker(), startBroker({}, ['--config', file]), startBrowser()]);
+  for (let number = 0; number < 30; number += 1) await open.publish(`pages.${number}`, { number });
+});
+after(async () => {
+  await browser?.close();
+  await open?.stop();
+  await guarded?.stop();
+  rmSync(folder, { recursive: true });
+});
+
+const PAGES = ['', '#/topics', '#/topics/pages.1', '#/sessions', '#/sessions/SESSION', '#/nothing'];
+
+/** The addresses of every page; one of a session needs one. */
+async function pages() {
+  const listener = await openTab(browser, open.url);
+  await listener.evaluate(() => new Promise((resolve) => { new EventSource('/topics/pages.1').onopen = resolve; }));
+  const { sessions: [session] } = await (await fetch(`${open.url}/api/v1/sessions`)).json();
+  return { listener, hashes: PAGES.map((hash) => hash.replace('SESSION', session.connection)) };
+}
+
+/** Waits until a page shows what it has to show. */
+const settled = (page) => page.waitForFunction(() => document.querySelector('main h1') && !document.querySelector('.loading, .starting'));
+
+async function violations(page) {
+  await page.evaluate(axe);
+  const { violations: found } = await page.evaluate(() => globalThis.axe.run(document));
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} (${node.failureSummary})`).join('; ')}`);
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`axe-core finds nothing on any page, ${colorScheme}, and no page is wider than a narrow screen`, async () => {
+    const { listener, hashes } = await pages();
+    const page = await openTab(browser, `${open.url}/console`);
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const hash of hashes) {
+      await page.evaluate((hash) => { location.hash = hash || '#/'; }, hash);
+      await settled(page);
+      for (const width of [1300, 360]) {
+        await page.setViewportSize({ width, height: 800 });
+        assert.deepEqual(await violations(page), [], `${hash} at ${width}`);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.ok(overflow <= 0, `${hash} is ${overflow} px wider than ${width}`);
+      }
+    }
+    await page.evaluate(() => { location.hash = '#/topics/pages.1'; });
+    await page.click('text=Clear history …');
+    assert.deepEqual(await violations(page), [], 'the question');
+    assert.deepEqual(page.complaints, []);
+    await page.close();
+    await listener.close();
+  });
+}
+
+test('the form to sign in has no violation either', async () => {
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await openTab(browser, `${guarded.url}/console`);
+    await page.emulateMedia({ colorScheme });
+    await page.waitForSelector('form');
+    assert.deepEqual(await violations(page), []);
+    await page.close();
+  }
+});
+
+test('with credentials switched on, the admin key opens the console and nothing else does', async () => {
+  const page = await openTab(browser, `${guarded.url}/console#/topics`);
+  const addresses = [];
+  page.on('request', (request) => addresses.push(request.url()));
+  page.on('websocket', (socket) => addresses.push(socket.url()));
+  await page.waitForSelector('form');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'key');
+  await page.fill('#key', 'fwk_wrong');
+  await page.click('button[type=submit]');
+  await page.waitForSelector('[role=alert]');
+  assert.match(await page.$eval('[role=alert]', (alert) => alert.textContent), /not let in/);
+  assert.deepEqual(await page.evaluate(() => [sessionStorage.length, localStorage.length]), [0, 0]);
+  await page.fill('#key', KEY);
+  await page.click('button[type=submit]');
+  await page.waitForFunction(() => document.querySelector('h1')?.textContent === 'Topics');
+  assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), [KEY]);
+  assert.ok(!(await page.evaluate(() => Object.values(localStorage).join())).includes(KEY));
+  await page.evaluate(() => { location.hash = '#/topics/secret.room'; });
+  await page.waitForFunction(() => document.querySelector('.state')?.textContent === 'live');
+  await page.fill('#payload', 'said with the key');
+  await page.click('button:text-is("Publish")');
+  await page.waitForFunction(() => document.querySelector('.messages').textContent.includes('said with the key'));
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector('h1')?.textContent === 'secret.room');
+  assert.ok(addresses.length > 5 && !addresses.some((address) => address.includes('fwk_')), addresses.join('\n'));
+  await page.click('text=Sign out');
+  await page.waitForSelector('#key');
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  // A browser reports every 401 by itself; there is nothing else.
+  assert.deepEqual(page.complaints.filter((complaint) => !/status of 401/.test(complaint)), []);
+  await page.close();
+});
+
+test('the page runs nothing but its own script and cannot be shown inside another', async () => {
+  const policy = (await fetch(`${open.url}/console`)).headers.get('content-security-policy');
+  for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]) {
+    assert.ok(policy.split(/;\s*/).includes(part), `${part} in ${policy}`);
+  }
+  assert.ok(!policy.includes('unsafe'), policy);
+  const page = await openTab(browser, `${open.url}/console`);
+  await settled(page);
+  assert.deepEqual(page.complaints, [], 'nothing of its own is refused');
+  const refused = await page.evaluate(() => new Promise((resolve) => {
+    addEventListener('securitypolicyviolation', (event) => resolve([event.effectiveDirective, globalThis.hasRun]));
+    const script = document.createElement('script');
+    script.textContent = 'globalThis.hasRun = true';
+    document.body.append(script);
+  }));
+  assert.deepEqual(refused, ['script-src-elem', undefined].map((value) => value));
+  await page.close();
+  const response = await fetch(`${open.url}/console/`, { redirect: 'manual' });
+  assert.deepEqual([response.status, response.headers.get('location')], [308, '../console']);
+});
+
+test('everything is reached by keyboard, and the focus goes where the page goes', async () => {
+  const page = await openTab(browser, `${open.url}/console`);
+  await settled(page);
+  const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.getAttribute('aria-label'));
+  await page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Skip to the content');
+  await page.keyboard.press('Enter');
+  assert.equal(await focused(), 'Overview');
+  await page.focus('header a[href="#/topics"]');
+  assert.notEqual(await page.$eval('header a[href="#/topics"]', (link) => getComputedStyle(link).outlineStyle), 'none', 'the focus can be seen');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.activeElement.textContent === 'Topics' && document.activeElement.matches('h1'));
+  assert.equal(await page.title(), 'Topics · fanwire console');
+  await page.evaluate(() => { location.hash = '#/topics/pages.1'; });
+  await page.waitForSelector('button:text-is("Clear history …")');
+  await page.focus('button:text-is("Clear history …")');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('dialog[open]');
+  assert.equal(await focused(), 'Cancel', 'what is harmless has the focus');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('dialog', { state: 'detached' });
+  assert.equal(await focused(), 'Clear history …', 'the focus comes back');
+  assert.deepEqual(page.complaints, []);
+  await page.close();
+});
+
+test('the theme follows the system, or what was chosen, also after a reload', async () => {
+  const page = await openTab(browser, `${open.url}/console`);
+  await settled(page);
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.emulateMedia({ colorScheme: 'light' });
+  const light = await background();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await background();
+  assert.notEqual(light, dark);
+  await page.selectOption('header select', 'light');
+  assert.equal(await background(), light);
+  await page.reload();
+  await settled(page);
+  assert.equal(await background(), light);
+  await page.selectOption('header select', 'system');
+  assert.equal(await background(), dark);
+  await page.close();
+});
+
+test('a page that nobody looks at asks for nothing', async () => {
+  const page = await openTab(browser, `${open.url}/console`);
+  await settled(page);
+  let asked = 0;
+  page.on('request', () => { asked += 1; });
+  const hide = (isHidden) => page.evaluate((isHidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, isHidden);
+  await page.waitForRequest(/stats/);
+  await page.waitForResponse(/stats/);
+  await hide(true);
+  const before = asked;
+  // Two rounds of the two seconds between questions: nothing else says that none comes.
+  await page.waitForTimeout(4500);
+  assert.ok(asked <= before + 1, `${asked - before} requests`);
+  const next = page.waitForRequest(/stats/);
+  await hide(false);
+  await next;
+  await page.close();
+});
