@@ -17,7 +17,7 @@ use fanwire_protocol::{
 use super::admission::Checking;
 use super::asking::Asking;
 use super::orders::Initiator;
-use super::profile::Profile;
+use super::profile::{Arrival, Profile};
 use super::waiting::Waiting;
 use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
@@ -66,15 +66,6 @@ pub(crate) struct Guest {
     pub(crate) transport: Transport,
     /// What the application is to be told when the session is over.
     pub(crate) farewell: Option<Box<Farewell>>,
-}
-
-/// A connection over which a session is to be opened.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
-    /// Its number, from [`Worker::next_connection`].
-    pub(crate) connection: u64,
-    /// Whose it is: the address on its other side, or whom a trusted proxy speaks for.
-    pub(crate) client: IpAddr,
 }
 
 /// What a subscription that was just opened begins with.

@@ -29,11 +29,11 @@ pub(crate) use asking::Ending;
 pub(crate) use calls::{Calls, IncomingCalls};
 pub(crate) use gate::{Gate, GateLimits, Permit};
 pub(crate) use inquiry::{Inquiry, no_presence};
-pub(crate) use live::{Arrival, Guest, LiveSession, Opened};
+pub(crate) use live::{Guest, LiveSession, Opened};
 pub(crate) use meter::PublishMeter;
 pub(crate) use network::Network;
 pub(crate) use orders::{Order, direct_message};
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Arrival, Profile};
 pub(crate) use publisher::Publisher;
 pub(crate) use ticket::ConnectionTicket;
 

@@ -11,11 +11,19 @@ use std::sync::Arc;
 use fanwire_core::Close;
 use fanwire_protocol::{Pattern, Topic};
 
-use super::Arrival;
 use super::orders::Orders;
 use crate::clock;
 use crate::hub::Outlet;
 use crate::telemetry::Transport;
+
+/// A connection over which a session is to be opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// Its number, from [`Worker::next_connection`](super::Worker::next_connection).
+    pub(crate) connection: u64,
+    /// Whose it is: the address on its other side, or whom a trusted proxy speaks for.
+    pub(crate) client: IpAddr,
+}
 
 /// One session as its worker sees it.
 pub(crate) struct Profile {
