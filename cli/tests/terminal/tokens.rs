@@ -125,7 +125,7 @@ fn a_key_that_was_made_is_a_configuration() {
     let checked = run(&["check", "--config", file.path()], &[], "");
     assert!(checked.status.success(), "{}", text(&checked.stderr));
     assert!(
-        text(&checked.stdout).contains("asks for keys; 0 topic rules, 1 API keys"),
+        text(&checked.stdout).contains("asks for keys; 1 topic rules, 1 API keys"),
         "{}",
         text(&checked.stdout)
     );
