@@ -252,9 +252,9 @@ fn the_table_knows_every_url_and_transport_of_the_broker() {
             continue;
         }
         let text = std::fs::read_to_string(path).expect("it can be read");
-        urls.extend(
-            text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned),
-        );
+        // The URL may stand on the next line.
+        let routes = text.split(".route(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+        urls.extend(routes.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
     }
     // The one URL that no router knows, because only a transport serves it.
     urls.insert("/ws".to_owned());

@@ -66,21 +66,31 @@ pub(super) const WAYS: [(Way, &str, &str); 9] = [
 ];
 
 /// URLs that have nothing to do with topics, and that other tests look after.
-pub(super) const OTHER_URLS: [&str; 14] = [
+pub(super) const OTHER_URLS: [&str; 24] = [
     "/request/{method}",
-    "/examples/room.html",
-    "/examples/notifications.html",
-    "/examples/chart.html",
-    "/examples/board.html",
     "/healthz",
     "/readyz",
     "/metrics",
     "/",
     "/examples/chat.html",
     "/examples/chat-sse.html",
+    "/examples/room.html",
+    "/examples/notifications.html",
+    "/examples/chart.html",
+    "/examples/board.html",
+    "/openapi.json",
     "/favicon.svg",
     "/fanwire.js",
     "/fanwire.mjs",
+    "/fanwire-msgpack.js",
+    "/fanwire-msgpack.mjs",
+    "/fanwire-tabs.js",
+    "/fanwire-tabs.mjs",
+    "/console",
+    "/console/",
+    "/console/console.js",
+    "/console/console.css",
+    "/console/licences.txt",
 ];
 
 impl Way {
