@@ -59,6 +59,8 @@ measure publishers fanout "${flow[@]}" --publishers 100 --window 8 --driver fanw
 measure payload-16 fanout "${flow[@]}" --payload 16 $all
 measure payload-1024 fanout "${flow[@]}" --payload 1024 $all
 measure payload-65536 fanout "${flow[@]}" --payload 65536 --window 16 --frames-per-send 8 --driver fanwire,nats,nchan,floor
+measure tls fanout "${flow[@]}" --payload 1024 --driver fanwire,fanwire-tls
+measure tls-idle idle --seconds 2 --driver fanwire,fanwire-tls
 measure encodings fanout "${flow[@]}" --driver fanwire,fanwire-msgpack,fanwire-bare,fanwire-sse
 measure workers workers "${flow[@]}"
 measure stuck stuck "${flow[@]}" --rate 50 --payload 4096 --driver fanwire,nats

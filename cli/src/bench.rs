@@ -22,6 +22,8 @@ Examples:
     fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
   1000 topics with a subscriber each:
     fanwire bench topics --topics 1000 --driver fanwire,nats
+  What TLS costs, by a certificate made for the run:
+    fanwire bench fanout --payload 1024 --driver fanwire,fanwire-tls
   Memory of each of 10,000 idle connections, as JSON:
     fanwire bench idle --connections 10000 --json
   Ten publishers with a hundred publications each on their way to the disk:
@@ -231,8 +233,8 @@ struct FlowArgs {
 
 #[derive(Debug, clap::Args)]
 struct CommonArgs {
-    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-bare, fanwire-sse, nats, nchan, mosquitto,
-    /// centrifugo (by --url only), floor. One that is not installed is left out.
+    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-tls, fanwire-bare, fanwire-sse, nats, nchan,
+    /// mosquitto, centrifugo (by --url only), floor. One that is not installed is left out.
     #[arg(long, value_delimiter = ',', default_value = "fanwire")]
     driver: Vec<Peer>,
     /// Start each server on a free port and stop it afterwards; this is what happens without --url.

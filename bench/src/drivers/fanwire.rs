@@ -12,7 +12,7 @@ use fanwire_protocol::{
 use super::{Driver, Programs};
 use crate::error::BenchError;
 use crate::load::{Answer, Opening};
-use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
+use crate::server::{Certificate, Cores, Endpoint, Owned, Probe, Process, ProcessPlan, Server};
 use crate::wire::websocket::{BINARY, TEXT, client_frame};
 use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 
@@ -40,12 +40,20 @@ pub(crate) struct Fanwire {
     settings: String,
     /// What holds for every topic, as lines of a rule; empty for what holds without.
     rule: String,
+    security: Security,
+}
+
+/// Whether the server speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Security {
+    Plain,
+    Tls,
 }
 
 impl Fanwire {
     /// A driver whose subscribers listen over `transport`.
     pub(crate) fn new(transport: Transport) -> Self {
-        Self { transport, settings: String::new(), rule: String::new() }
+        Self { transport, settings: String::new(), rule: String::new(), security: Security::Plain }
     }
 
     /// The same, with a server that holds so many publications of every topic, for an hour.
@@ -70,14 +78,24 @@ impl Fanwire {
         self
     }
 
-    /// The server's configuration as a file; empty for its defaults.
-    fn configuration(&self) -> String {
+    /// The same, with a server that speaks TLS by a certificate of its own.
+    pub(crate) fn over_tls(mut self) -> Self {
+        self.security = Security::Tls;
+        self
+    }
+
+    /// The server's configuration as a file, `certificate` in it; empty for its defaults.
+    fn configuration(&self, certificate: Option<&Certificate>) -> String {
+        let tls = certificate.map_or_else(String::new, |certificate| {
+            let (path, key) = (toml_string(&certificate.path()), toml_string(&certificate.key_path()));
+            format!("tls.certificate = {path}\ntls.key = {key}\n")
+        });
         let rule = if self.rule.is_empty() {
             String::new()
         } else {
             format!("[[topic]]\nmatch = \">\"\n{}", self.rule)
         };
-        format!("{}{rule}", self.settings)
+        format!("{tls}{}{rule}", self.settings)
     }
 
     /// MessagePack sessions publish in MessagePack; for all others the publisher speaks JSON.
@@ -127,7 +145,8 @@ impl Fanwire {
 
 impl Driver for Fanwire {
     fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError> {
-        let configuration = self.configuration();
+        let certificate = (self.security == Security::Tls).then(Certificate::make).transpose()?;
+        let configuration = self.configuration(certificate.as_ref());
         let plan = ProcessPlan {
             program: &programs.fanwire,
             arguments: if configuration.is_empty() { DEFAULTS } else { CONFIGURED },
@@ -136,7 +155,12 @@ impl Driver for Fanwire {
         };
         let (process, address) = Process::start(plan, cores)?;
         let probe = Some(Probe::of_process(process.id()));
-        Ok(Server { address, probe, _owned: Owned::Process(process) })
+        let Some(certificate) = certificate else {
+            let endpoint = Endpoint::plain(address);
+            return Ok(Server { endpoint, probe, _owned: Owned::Process(process) });
+        };
+        let endpoint = Endpoint { address, tls: Some(certificate.client()?) };
+        Ok(Server { endpoint, probe, _owned: Owned::Configured(process, certificate.into_directory()) })
     }
 
     fn subscriber(&self, host: &str, patterns: &[String]) -> Result<Opening, BenchError> {

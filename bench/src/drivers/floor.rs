@@ -14,7 +14,7 @@ use fanwire_protocol::{Epoch, Message, Payload, Position, json};
 use super::{Driver, Programs};
 use crate::error::BenchError;
 use crate::load::{Answer, Opening};
-use crate::server::{Cores, Owned, Probe, Server, pin_this_thread};
+use crate::server::{Cores, Endpoint, Owned, Probe, Server, pin_this_thread};
 use crate::wire::websocket::{TEXT, server_frame};
 use crate::wire::{AcknowledgementBytes, Decoder, Frames, Masked, Template, Vocabulary};
 
@@ -81,7 +81,7 @@ impl Driver for Floor {
         }
         let probe =
             receiver.recv().map_err(|_| failed(io::Error::other("its thread ended at once"))).flatten()?;
-        Ok(Server { address, probe: Some(probe), _owned: Owned::Floor(server) })
+        Ok(Server { endpoint: Endpoint::plain(address), probe: Some(probe), _owned: Owned::Floor(server) })
     }
 
     fn subscriber(&self, _host: &str, patterns: &[String]) -> Result<Opening, BenchError> {

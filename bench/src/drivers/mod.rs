@@ -31,6 +31,8 @@ pub enum Peer {
     Fanwire,
     /// fanwire, subscribers and publishers on `/ws` in MessagePack.
     FanwireMessagePack,
+    /// fanwire, subscribers and publishers on `/ws` in JSON under TLS.
+    FanwireTls,
     /// fanwire, subscribers on bare WebSockets.
     FanwireBare,
     /// fanwire, subscribers on Server-Sent Events.
@@ -49,9 +51,10 @@ pub enum Peer {
 
 impl Peer {
     /// Every peer, with its name for command lines and reports.
-    pub const ALL: [(Peer, &'static str); 9] = [
+    pub const ALL: [(Peer, &'static str); 10] = [
         (Peer::Fanwire, "fanwire"),
         (Peer::FanwireMessagePack, "fanwire-msgpack"),
+        (Peer::FanwireTls, "fanwire-tls"),
         (Peer::FanwireBare, "fanwire-bare"),
         (Peer::FanwireEvents, "fanwire-sse"),
         (Peer::Nats, "nats"),

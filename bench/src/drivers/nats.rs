@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use super::{Driver, Programs};
 use crate::error::BenchError;
 use crate::load::{Answer, Opening};
-use crate::server::{Cores, Owned, Probe, Process, ProcessPlan, Server};
+use crate::server::{Cores, Endpoint, Owned, Probe, Process, ProcessPlan, Server};
 use crate::wire::websocket::{BINARY, client_frame};
 use crate::wire::{Decoder, Masked, NatsStream, Template};
 
@@ -33,7 +33,7 @@ impl Driver for Nats {
         };
         let (process, address) = Process::start(plan, cores)?;
         let probe = Some(Probe::of_process(process.id()));
-        Ok(Server { address, probe, _owned: Owned::Process(process) })
+        Ok(Server { endpoint: Endpoint::plain(address), probe, _owned: Owned::Process(process) })
     }
 
     fn subscriber(&self, host: &str, patterns: &[String]) -> Result<Opening, BenchError> {

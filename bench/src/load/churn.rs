@@ -38,7 +38,7 @@ impl Churning {
             let gate = Gate::Window(Window::answered(window, answers));
             let mut session = Publisher::new(index as u16, connection, gate, rounds.clone(), u64::MAX);
             let interest = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut session.stream, Token(index), interest).map_err(failed)?;
+            session.socket.watch(poll.registry(), Token(index), interest).map_err(failed)?;
             sessions.push(session);
         }
         Ok(Self { poll, sessions, buffer: vec![0; 64 << 10] })

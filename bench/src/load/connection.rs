@@ -4,11 +4,15 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect as connect_socket, ipproto, socket, socket_with,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::Socket;
 use super::opening::{Opening, Progress};
 use crate::error::BenchError;
+use crate::server::Endpoint;
 use crate::wire::Decoder;
 
 /// How long a server may take to answer one step of opening a connection.
@@ -22,7 +26,7 @@ const CONNECTIONS_PER_SOURCE: usize = 20_000;
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// The socket, non-blocking.
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     /// Reads what the server sends from now on.
     pub(crate) decoder: Decoder,
     /// What was read beyond the last reply, to be decoded first.
@@ -30,29 +34,28 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to `address` and goes through all steps of `opening`. `number` counts the run's connections: every 20,000
+    /// Connects to `endpoint` and goes through all steps of `opening`. `number` counts the run's connections: every 20,000
     /// leave from another address of 127.0.0.0/8, because one address has ports for 28,000.
-    pub(crate) fn open(address: SocketAddr, number: usize, mut opening: Opening) -> Result<Self, BenchError> {
-        let mut stream =
-            connect_from(address, number).map_err(|error| BenchError::Connect { address, error })?;
+    pub(crate) fn open(endpoint: &Endpoint, number: usize, mut opening: Opening) -> Result<Self, BenchError> {
+        let mut socket = connect(endpoint, number)?;
         let mut unread = Vec::new();
-        stream.write_all(&opening.begin()).map_err(BenchError::Handshake)?;
+        socket.write_all(&opening.begin()).map_err(BenchError::Handshake)?;
         loop {
             match opening.advance(&mut unread)? {
-                Progress::Waiting => read_more(&mut stream, &mut unread)?,
-                Progress::Send(bytes) => stream.write_all(&bytes).map_err(BenchError::Handshake)?,
+                Progress::Waiting => read_more(&mut socket, &mut unread)?,
+                Progress::Send(bytes) => socket.write_all(&bytes).map_err(BenchError::Handshake)?,
                 Progress::Open => break,
             }
         }
-        stream.set_nonblocking(true).map_err(BenchError::Handshake)?;
-        Ok(Self { stream, decoder: opening.into_decoder(), unread })
+        socket.stop_blocking().map_err(BenchError::Handshake)?;
+        Ok(Self { socket, decoder: opening.into_decoder(), unread })
     }
 
     /// Whether the server has ended the connection, which nobody has read: reads what it sent, and throws it away.
     pub(crate) fn is_cut_off(&mut self) -> bool {
         let mut piece = [0; 65_536];
         loop {
-            match self.stream.read(&mut piece) {
+            match self.socket.read(&mut piece) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -62,14 +65,20 @@ impl Connection {
     }
 }
 
-fn read_more(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<(), BenchError> {
-    let mut piece = [0; 4096];
-    match stream.read(&mut piece) {
+/// Connects to `endpoint`, and shakes hands where TLS is spoken. Reading and writing block, for 10 seconds at most.
+pub(crate) fn connect(endpoint: &Endpoint, number: usize) -> Result<Socket, BenchError> {
+    let address = endpoint.address;
+    let mut socket = connect_from(address, number)
+        .and_then(|stream| Socket::new(stream, endpoint))
+        .map_err(|error| BenchError::Connect { address, error })?;
+    socket.shake_hands().map_err(BenchError::Handshake)?;
+    Ok(socket)
+}
+
+fn read_more(socket: &mut Socket, received: &mut Vec<u8>) -> Result<(), BenchError> {
+    match socket.read_onto(received) {
         Ok(0) => Err(BenchError::Refused("the server closed the connection while opening".into())),
-        Ok(length) => {
-            received.extend_from_slice(&piece[..length]);
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(error) => Err(BenchError::Handshake(error)),
     }
 }
@@ -89,7 +98,7 @@ fn connect_from(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
         Some(source) => {
             let socket = socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP))?;
             bind(&socket, &source)?;
-            connect(&socket, &address)?;
+            connect_socket(&socket, &address)?;
             TcpStream::from(socket)
         }
         None => TcpStream::connect_timeout(&address, STEP_TIMEOUT)?,
@@ -108,7 +117,7 @@ pub(super) fn begin_connect(address: SocketAddr, number: usize) -> io::Result<Tc
     if let Some(source) = source(address, number)? {
         bind(&socket, &source)?;
     }
-    match connect(&socket, &address) {
+    match connect_socket(&socket, &address) {
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
@@ -152,12 +161,13 @@ mod tests {
     fn connections_leave_from_another_address_when_one_has_no_ports_left() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let endpoint = Endpoint::plain(address);
         for (number, source) in [(0, 1), (19_999, 1), (20_000, 2), (249_999, 13)] {
             for begun in [false, true] {
-                let _connection: TcpStream = if begun {
-                    begin_connect(address, number).unwrap()
+                let _connection: Socket = if begun {
+                    Socket::new(begin_connect(address, number).unwrap(), &endpoint).unwrap()
                 } else {
-                    Connection::open(address, number, opening()).unwrap().stream
+                    Connection::open(&endpoint, number, opening()).unwrap().socket
                 };
                 let (_, from) = listener.accept().unwrap();
                 assert_eq!(from.ip(), Ipv4Addr::new(127, 0, 0, source), "connection {number}");
@@ -168,7 +178,8 @@ mod tests {
     #[test]
     fn a_connection_that_the_server_ended_is_cut_off_and_a_silent_one_is_not() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut connection = Connection::open(listener.local_addr().unwrap(), 0, opening()).unwrap();
+        let endpoint = Endpoint::plain(listener.local_addr().unwrap());
+        let mut connection = Connection::open(&endpoint, 0, opening()).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
         assert!(!connection.is_cut_off());
         let ending = thread::spawn(move || stream.write_all(b"the last word"));

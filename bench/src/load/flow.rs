@@ -112,15 +112,12 @@ impl<'a> Flow<'a> {
         let failed = |error| BenchError::System("watching sockets", error);
         let poll = Poll::new().map_err(failed)?;
         for (index, subscriber) in subscribers.iter_mut().enumerate() {
-            poll.registry()
-                .register(&mut subscriber.stream, Token(index), Interest::READABLE)
-                .map_err(failed)?;
+            subscriber.socket.watch(poll.registry(), Token(index), Interest::READABLE).map_err(failed)?;
         }
         for (index, publisher) in publishers.iter_mut().enumerate() {
             let token = Token(subscribers.len() + index);
-            poll.registry()
-                .register(&mut publisher.stream, token, Interest::READABLE | Interest::WRITABLE)
-                .map_err(failed)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            publisher.socket.watch(poll.registry(), token, interest).map_err(failed)?;
         }
         Ok(Self {
             poll,

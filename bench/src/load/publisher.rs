@@ -3,9 +3,7 @@
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use mio::net::TcpStream;
-
-use super::{Connection, Gate};
+use super::{Connection, Gate, Socket};
 use crate::error::BenchError;
 use crate::stamp::Stamp;
 use crate::wire::{Decoder, Event, Template};
@@ -18,7 +16,7 @@ const PENDING_BYTES_MAX: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Publisher {
     /// The socket.
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     /// How many publications went out.
     pub(crate) published: u64,
     number: u16,
@@ -41,7 +39,7 @@ impl Publisher {
         publications_max: u64,
     ) -> Self {
         let mut publisher = Self {
-            stream: TcpStream::from_std(connection.stream),
+            socket: connection.socket,
             published: 0,
             number,
             decoder: connection.decoder,
@@ -111,7 +109,7 @@ impl Publisher {
     pub(crate) fn flush(&mut self) -> Result<(), BenchError> {
         let mut written = 0;
         while written < self.pending.len() {
-            match self.stream.write(&self.pending[written..]) {
+            match self.socket.write(&self.pending[written..]) {
                 Ok(length) => written += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -119,20 +117,23 @@ impl Publisher {
             }
         }
         self.pending.drain(..written);
-        Ok(())
+        match self.socket.flush() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.lost(error.to_string())),
+            _ => Ok(()),
+        }
     }
 
     /// Reads all acknowledgements there are.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<(), BenchError> {
         loop {
-            match self.stream.read(buffer) {
+            match self.socket.read(buffer) {
                 Ok(0) => return Err(self.lost("the server closed the connection".into())),
                 Ok(length) => {
                     self.take(&buffer[..length]);
                     if let Some(reason) = self.ended.take() {
                         return Err(self.lost(reason));
                     }
-                    if length < buffer.len() {
+                    if self.socket.is_emptied_by(length, buffer.len()) {
                         return Ok(());
                     }
                 }

@@ -1,16 +1,17 @@
 //! Ten thousand connections at once: all are begun before any is answered, and each goes on as soon as it can.
 
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::Socket;
 use super::connection::begin_connect;
 use super::opening::{Opening, Progress};
+use super::socket::is_early;
 use crate::error::BenchError;
+use crate::server::Endpoint;
 
 /// How long the last of them may take. A connection that the kernel turns away at first tries again after 1, 3 and 7 s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ pub(crate) struct Weathered {
 /// A connection on its way.
 #[derive(Debug)]
 struct Arriving {
-    stream: TcpStream,
+    socket: Socket,
     opening: Opening,
     began: Instant,
     to_send: Vec<u8>,
@@ -45,7 +46,7 @@ struct Arriving {
 
 /// Opens `count` connections at once, each as `opening` says.
 pub(crate) fn weather(
-    address: SocketAddr,
+    endpoint: &Endpoint,
     count: usize,
     opening: impl Fn() -> Result<Opening, BenchError>,
 ) -> Result<Weathered, BenchError> {
@@ -62,17 +63,18 @@ pub(crate) fn weather(
     };
     let mut refused = 0;
     for number in 0..count {
-        let stream =
-            begin_connect(address, number).map_err(|error| BenchError::Connect { address, error })?;
+        let address = endpoint.address;
+        let mut socket = begin_connect(address, number)
+            .and_then(|stream| Socket::new(stream, endpoint))
+            .map_err(|error| BenchError::Connect { address, error })?;
         let mut opening = opening()?;
         let to_send = opening.begin();
-        let mut stream = TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut stream, Token(number), interest).map_err(failed)?;
+        socket.watch(poll.registry(), Token(number), interest).map_err(failed)?;
         let began = Instant::now();
         let received = Vec::new();
         storm._connections.push(Some(Arriving {
-            stream,
+            socket,
             opening,
             began,
             to_send,
@@ -134,28 +136,28 @@ impl Arriving {
     /// Sends what waits; `false` if it cannot all be sent yet.
     fn send(&mut self) -> Result<bool, BenchError> {
         while !self.to_send.is_empty() {
-            match self.stream.write(&self.to_send) {
+            match self.socket.write(&self.to_send) {
                 Ok(length) => drop(self.to_send.drain(..length)),
                 Err(error) if is_early(&error) => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(BenchError::Handshake(error)),
             }
         }
-        Ok(true)
+        match self.socket.flush() {
+            Ok(()) => Ok(true),
+            Err(error) if is_early(&error) => Ok(false),
+            Err(error) => Err(BenchError::Handshake(error)),
+        }
     }
 
     /// Receives more; `false` if there is nothing yet.
     fn receive(&mut self) -> Result<bool, BenchError> {
-        let mut piece = [0; 4096];
         loop {
-            match self.stream.read(&mut piece) {
+            match self.socket.read_onto(&mut self.received) {
                 Ok(0) => {
                     return Err(BenchError::Refused("the server closed the connection while opening".into()));
                 }
-                Ok(length) => {
-                    self.received.extend_from_slice(&piece[..length]);
-                    return Ok(true);
-                }
+                Ok(_) => return Ok(true),
                 Err(error) if is_early(&error) => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(BenchError::Handshake(error)),
@@ -164,13 +166,9 @@ impl Arriving {
     }
 }
 
-/// Whether the socket is not connected, or not ready, yet.
-fn is_early(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::TcpListener;
     use std::thread;
 
@@ -203,9 +201,9 @@ mod tests {
     fn all_are_served_and_those_turned_away_are_counted() {
         for (greeted, count) in [(50, 50), (30, 50)] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = listener.local_addr().unwrap();
+            let endpoint = Endpoint::plain(listener.local_addr().unwrap());
             let server = thread::spawn(move || greet(&listener, greeted, count));
-            let weathered = weather(address, count, opening).unwrap();
+            let weathered = weather(&endpoint, count, opening).unwrap();
             server.join().unwrap();
             assert_eq!(weathered.served, greeted);
             assert_eq!(weathered.refusal.is_some(), greeted < count, "{:?}", weathered.refusal);

@@ -2,9 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use mio::net::TcpStream;
-
-use super::{Connection, Tally};
+use super::{Connection, Socket, Tally};
 use crate::wire::{Decoder, Event};
 
 /// What a subscriber listens to.
@@ -20,7 +18,7 @@ pub(crate) enum Listening {
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     /// The socket.
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     /// What it is subscribed to.
     pub(crate) listening: Listening,
     /// Messages received.
@@ -42,7 +40,7 @@ impl Subscriber {
         tally: &mut Tally,
     ) -> Self {
         let mut subscriber = Self {
-            stream: TcpStream::from_std(connection.stream),
+            socket: connection.socket,
             listening,
             received: 0,
             ended: None,
@@ -56,12 +54,11 @@ impl Subscriber {
     /// Reads all there is. `now_nanos` gives the age of the run.
     pub(crate) fn read(&mut self, buffer: &mut [u8], now_nanos: &impl Fn() -> u64, tally: &mut Tally) {
         while self.ended.is_none() {
-            match self.stream.read(buffer) {
+            match self.socket.read(buffer) {
                 Ok(0) => self.ended = Some("the server closed the connection".into()),
                 Ok(length) => {
                     self.take(&buffer[..length], now_nanos(), tally);
-                    // Readiness is edge-triggered; a read that came back short has emptied the socket (epoll(7)).
-                    if length < buffer.len() {
+                    if self.socket.is_emptied_by(length, buffer.len()) {
                         return;
                     }
                 }
@@ -73,7 +70,7 @@ impl Subscriber {
     }
 
     fn take(&mut self, bytes: &[u8], now_nanos: u64, tally: &mut Tally) {
-        let Self { stream, received, ended, decoder, expected, .. } = self;
+        let Self { socket, received, ended, decoder, expected, .. } = self;
         let before = *received;
         decoder.feed(bytes, &mut |event| match event {
             Event::Message(message) => {
@@ -85,7 +82,7 @@ impl Subscriber {
             Event::Acknowledged(_) => {}
             // A few bytes on a socket that sends nothing else: it has room for them.
             Event::Answer(answer) => {
-                if let Err(error) = stream.write_all(&answer) {
+                if let Err(error) = socket.write_all(&answer) {
                     *ended = Some(format!("a ping could not be answered: {error}"));
                 }
             }

@@ -33,6 +33,11 @@ impl Plan {
                     .into()
             })?;
         }
+        if self.peers.contains(&Peer::FanwireTls) {
+            self.require_own_server(
+                "fanwire-tls trusts a certificate that is made for the run and no other",
+            )?;
+        }
         self.check_scenario()?;
         if self.peers.contains(&Peer::Floor) {
             let Scenario::Flow(flow) = &self.scenario else {
@@ -294,6 +299,7 @@ mod tests {
         };
         assert!(running("127.0.0.1:1", vec![Peer::Nats]).check().is_ok());
         assert!(refusal(&running("127.0.0.1:1", vec![Peer::Floor])).contains("exactly one driver"));
+        assert!(refusal(&running("127.0.0.1:1", vec![Peer::FanwireTls])).contains("let the bench start it"));
         assert!(
             refusal(&running("127.0.0.1:1", vec![Peer::Nats, Peer::Fanwire])).contains("exactly one driver")
         );

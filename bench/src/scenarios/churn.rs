@@ -24,7 +24,7 @@ pub(super) fn measure(
     let answers = rounds.first().map_or(1, |(_, answers)| *answers);
     let rounds: Rc<[Template]> = rounds.into_iter().map(|(round, _)| round).collect();
     let connections = (0..churn.sessions)
-        .map(|number| Connection::open(server.address, number, driver.publisher(&server.host(), None)?))
+        .map(|number| Connection::open(&server.endpoint, number, driver.publisher(&server.host(), None)?))
         .collect::<Result<Vec<_>, BenchError>>()?;
     let mut churning = Churning::new(connections, &rounds, answers, churn.window)?;
     churning.run(churn.duration / 4)?;

@@ -1,20 +1,15 @@
 //! Publications that are on disk before they are acknowledged: a flow to few subscribers, and what the disk did for it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::{Measurement, flow};
 use crate::drivers::Driver;
 use crate::error::BenchError;
-use crate::load::Waiting;
+use crate::load::{Waiting, connect};
 use crate::plan::Flow;
 use crate::report::Figure;
 use crate::server::Server;
-
-/// How long the server may take to say what it has counted.
-const METRICS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A data directory that is removed with all that is in it.
 pub(super) struct Scratch(PathBuf);
@@ -52,9 +47,9 @@ pub(super) fn measure(
     server: &Server,
     waiting: Waiting,
 ) -> Result<Measurement, BenchError> {
-    let before = written(server.address)?;
+    let before = written(server)?;
     let mut measured = flow::measure(plan, driver, server, waiting)?;
-    let after = written(server.address)?;
+    let after = written(server)?;
     measured.figures.extend(figures(&before, &after));
     Ok(measured)
 }
@@ -73,8 +68,8 @@ fn figures(before: &Written, after: &Written) -> Vec<Figure> {
     ]
 }
 
-fn written(address: SocketAddr) -> Result<Written, BenchError> {
-    let page = metrics(address).map_err(|error| BenchError::System("reading the server's metrics", error))?;
+fn written(server: &Server) -> Result<Written, BenchError> {
+    let page = metrics(server)?;
     let value = |name: &str| {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|value| value.trim().parse().ok())
@@ -87,13 +82,14 @@ fn written(address: SocketAddr) -> Result<Written, BenchError> {
     })
 }
 
-fn metrics(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, METRICS_TIMEOUT)?;
-    stream.set_read_timeout(Some(METRICS_TIMEOUT))?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
+fn metrics(server: &Server) -> Result<String, BenchError> {
+    let failed = |error| BenchError::System("reading the server's metrics", error);
+    let mut socket = connect(&server.endpoint, 0)?;
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.host());
+    socket.write_all(request.as_bytes()).map_err(failed)?;
+    let mut page = Vec::new();
+    while socket.read_onto(&mut page).map_err(failed)? > 0 {}
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn open_publishers(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<
     (0..flow.publishers)
         .map(|index| {
             let opening = driver.publisher(&server.host(), alone_in)?;
-            let connection = Connection::open(server.address, flow.subscribers + index, opening)?;
+            let connection = Connection::open(&server.endpoint, flow.subscribers + index, opening)?;
             let gate = match flow.pacing {
                 Pacing::Window(size) => Gate::Window(Window::new(size, driver.group())),
                 Pacing::Rate(rate) => Gate::Pace(Pace::shared(rate, index, flow.publishers, 0)),

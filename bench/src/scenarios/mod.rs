@@ -19,7 +19,7 @@ use crate::error::BenchError;
 use crate::load::{Connection, Waiting};
 use crate::plan::{Pacing, Plan, Scenario, Target};
 use crate::report::Figure;
-use crate::server::{Cores, Owned, Probe, Server, pin_this_thread};
+use crate::server::{Cores, Endpoint, Owned, Probe, Server, pin_this_thread};
 use crate::wire::Template;
 
 /// What one run of one peer gave.
@@ -72,7 +72,8 @@ fn serve(target: &Target, driver: &dyn Driver, cores: Option<Cores>) -> Result<S
             if let Some(cores) = cores {
                 pin_this_thread(cores.load)?;
             }
-            Ok(Server { address: *address, probe: pid.map(Probe::of_process), _owned: Owned::Nothing })
+            let endpoint = Endpoint::plain(*address);
+            Ok(Server { endpoint, probe: pid.map(Probe::of_process), _owned: Owned::Nothing })
         }
     }
 }
@@ -83,8 +84,7 @@ fn driver(
     scratch: Option<&durable::Scratch>,
     workers: Option<usize>,
 ) -> Result<Box<dyn Driver>, BenchError> {
-    let fanwire = |transport| -> Box<dyn Driver> {
-        let mut driver = Fanwire::new(transport);
+    let fanwire = |mut driver: Fanwire| -> Box<dyn Driver> {
         match &plan.scenario {
             Scenario::Replay(replay) => driver = driver.holding(replay.publications),
             Scenario::Retained(_) => driver = driver.holding(1),
@@ -97,10 +97,11 @@ fn driver(
     };
     let is_ours_alone = scratch.is_some() || workers.is_some();
     Ok(match peer {
-        Peer::Fanwire => fanwire(Transport::Json),
-        Peer::FanwireMessagePack => fanwire(Transport::MessagePack),
-        Peer::FanwireBare => fanwire(Transport::Bare),
-        Peer::FanwireEvents => fanwire(Transport::Events),
+        Peer::Fanwire => fanwire(Fanwire::new(Transport::Json)),
+        Peer::FanwireTls => fanwire(Fanwire::new(Transport::Json).over_tls()),
+        Peer::FanwireMessagePack => fanwire(Fanwire::new(Transport::MessagePack)),
+        Peer::FanwireBare => fanwire(Fanwire::new(Transport::Bare)),
+        Peer::FanwireEvents => fanwire(Fanwire::new(Transport::Events)),
         _ if is_ours_alone => {
             return Err(BenchError::LeftOut("only fanwire's drivers know this scenario".into()));
         }
@@ -136,7 +137,7 @@ fn open_subscriber(
     number: usize,
     pattern: String,
 ) -> Result<Connection, BenchError> {
-    Connection::open(server.address, number, driver.subscriber(&server.host(), &[pattern])?)
+    Connection::open(&server.endpoint, number, driver.subscriber(&server.host(), &[pattern])?)
 }
 
 /// The server's use of the machine at one moment.

@@ -50,7 +50,7 @@ fn open(
         .chunks(Patterns::IN_SESSION)
         .map(|numbers| {
             let names: Vec<String> = numbers.iter().map(|number| pattern(*number)).collect();
-            Connection::open(server.address, begin, driver.subscriber(&server.host(), &names)?)
+            Connection::open(&server.endpoint, begin, driver.subscriber(&server.host(), &names)?)
         })
         .collect()
 }

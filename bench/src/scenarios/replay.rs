@@ -74,7 +74,7 @@ pub(super) fn measure(
 fn fill(replay: &Replay, driver: &dyn Driver, server: &Server, waiting: Waiting) -> Result<(), BenchError> {
     let topic = topic_name(0);
     let template = driver.publication(&topic, &Template::payload(replay.payload_bytes));
-    let connection = Connection::open(server.address, 0, driver.publisher(&server.host(), Some(&topic))?)?;
+    let connection = Connection::open(&server.endpoint, 0, driver.publisher(&server.host(), Some(&topic))?)?;
     let gate = Gate::Window(Window::new(FILL_WINDOW, driver.group()));
     let publisher = Publisher::new(0, connection, gate, Rc::from([template]), replay.publications);
     let load = Load::new(Vec::new(), vec![publisher], Tally::new(), None, waiting)?;
@@ -90,7 +90,7 @@ fn read_all(
 ) -> Result<(Tally, Option<String>), BenchError> {
     let mut tally = Tally::new();
     let connection =
-        Connection::open(server.address, number, driver.replay(&server.host(), &topic_name(0))?)?;
+        Connection::open(&server.endpoint, number, driver.replay(&server.host(), &topic_name(0))?)?;
     let subscriber = Subscriber::new(connection, Listening::Topic(0), 1, &mut tally);
     Load::new(vec![subscriber], Vec::new(), tally, None, Waiting::Asleep)?.receive(replay.publications)
 }

@@ -61,7 +61,7 @@ fn fill(
     let publications = topics.len() as u64;
     let templates: Rc<[Template]> =
         topics.map(|topic| driver.publication(&topic_name(topic), &payload)).collect();
-    let connection = Connection::open(server.address, 0, driver.publisher(&server.host(), None)?)?;
+    let connection = Connection::open(&server.endpoint, 0, driver.publisher(&server.host(), None)?)?;
     let gate = Gate::Window(Window::new(WINDOW, driver.group()));
     let publisher = Publisher::new(0, connection, gate, templates, publications);
     let load = Load::new(Vec::new(), vec![publisher], Tally::new(), None, waiting)?;
@@ -74,7 +74,8 @@ fn fill(
 
 fn is_held(topic: usize, driver: &dyn Driver, server: &Server) -> Result<bool, BenchError> {
     let mut tally = Tally::new();
-    let connection = Connection::open(server.address, 1, driver.replay(&server.host(), &topic_name(topic))?)?;
+    let connection =
+        Connection::open(&server.endpoint, 1, driver.replay(&server.host(), &topic_name(topic))?)?;
     let subscriber = Subscriber::new(connection, Listening::Topic(0), 1, &mut tally);
     let (tally, _) = Load::new(vec![subscriber], Vec::new(), tally, None, Waiting::Asleep)?.receive(1)?;
     Ok(tally.deliveries == 1)

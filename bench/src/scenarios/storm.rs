@@ -17,7 +17,7 @@ pub(super) fn measure(
     let probe = server.probe.as_ref();
     let (host, topic) = (server.host(), [topic_name(0)]);
     let before = Reading::of(probe)?;
-    let weathered = weather(server.address, storm.connections, || driver.subscriber(&host, &topic))?;
+    let weathered = weather(&server.endpoint, storm.connections, || driver.subscriber(&host, &topic))?;
     let after = Reading::of(probe)?;
     let unserved = storm.connections - weathered.served;
     let notes = weathered

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Cores, Owned, Probe, Process, ProcessPlan, Server};
+use super::{Cores, Endpoint, Owned, Probe, Process, ProcessPlan, Server};
 use crate::error::BenchError;
 
 /// How such a server is started.
@@ -42,17 +42,24 @@ impl Configured<'_> {
         };
         let (process, address) = Process::start(plan, cores)?;
         let probe = Some(Probe::of_process(process.id()));
-        Ok(Server { address, probe, _owned: Owned::Configured(process, directory) })
+        let endpoint = Endpoint::plain(address);
+        Ok(Server { endpoint, probe, _owned: Owned::Configured(process, directory) })
     }
 }
 
 impl Directory {
-    fn make() -> std::io::Result<Self> {
+    /// A new, empty one among the temporary files.
+    pub(super) fn make() -> std::io::Result<Self> {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("fanwire-bench-server-{}-{number}", std::process::id()));
         fs::create_dir(&path)?;
         Ok(Self(path))
+    }
+
+    /// Where.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -79,7 +86,7 @@ mod tests {
         }
         .start(None)
         .unwrap();
-        assert_ne!(server.address.port(), 0);
+        assert_ne!(server.endpoint.address.port(), 0);
         let Owned::Configured(process, directory) = &server._owned else { panic!("{server:?}") };
         let (path, entry) = (directory.0.clone(), format!("/proc/{}", process.id()));
         assert!(path.is_dir() && Path::new(&entry).exists());

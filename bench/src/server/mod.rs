@@ -1,26 +1,28 @@
 //! The server under measurement: started and stopped by the bench, or one that runs already.
 
+mod certificate;
 mod configured;
 mod cores;
+mod endpoint;
 mod probe;
 mod process;
 
-use std::net::SocketAddr;
-
+pub(crate) use certificate::Certificate;
 pub(crate) use configured::Configured;
 use configured::Directory;
 pub use cores::Cores;
 pub(crate) use cores::pin_this_thread;
+pub(crate) use endpoint::Endpoint;
 pub(crate) use probe::{Probe, Threads};
 pub(crate) use process::{Process, ProcessPlan};
 
 use crate::drivers::FloorServer;
 
-/// A server that accepts connections at `address`.
+/// A server that accepts connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// Where.
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     /// How to ask for its processor time and memory, when it is known which process it is.
     pub(crate) probe: Option<Probe>,
     /// What ends with the measurement. Never read: it is kept to be dropped.
@@ -30,7 +32,7 @@ pub(crate) struct Server {
 impl Server {
     /// Its address as a `Host` header names it.
     pub(crate) fn host(&self) -> String {
-        self.address.to_string()
+        self.endpoint.address.to_string()
     }
 }
 

@@ -7,6 +7,7 @@ mod everywhere;
 mod gaps;
 mod keys;
 mod listeners;
+mod measuring;
 mod moments;
 pub(crate) mod numbers;
 mod operating;

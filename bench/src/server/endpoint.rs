@@ -1,0 +1,22 @@
+//! Where a server is spoken to, and whether in the clear.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+/// Where connections go.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// How a client speaks TLS there; `None` is in the clear.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+impl Endpoint {
+    /// An address that is spoken to in the clear.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
