@@ -18,7 +18,8 @@ const INTERNAL = `
   isLossy catchUp pending attempts knows forget answered isHeard unwatch onThrown planRenewal resumeLoop cancelRenewal wasConnected isSuspended
   isClosed isJoined progress muted publishing isPublishing held joins receiver calls credentials backoff exchange channels complain received
   concerned refused readLast joinedBefore subscriptions streams keeper waiting dropped kept lastId nextId isUnfit afterMs isRefused isComplaining
-  deliver restart choice dials dialMs`.trim().split(/\s+/);
+  deliver restart choice dials dialMs isPattern hasLink era unfit aborts demote judge suspend intervalMs dial mute current source
+  seen start listener settle base dead finish pause member report ask best who page`.trim().split(/\s+/);
 
 /** What is built: modules end with .mjs, plain scripts with .js. */
 export const OUTPUTS = [

@@ -16,7 +16,7 @@ export interface Address {
  */
 export function parseAddress(text: string, page?: string): Address {
   const bad = (why: string) =>
-    new FanwireError('bad_url', `connect() needs an address such as 'http://localhost:7400' or 'wss://example.org/ws': ${why}`);
+    new FanwireError('bad_url', `connect() needs an address such as 'https://example.org': ${why}`);
   let url: URL;
   try {
     url = new URL(/^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text || '/', page);

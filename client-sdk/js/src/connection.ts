@@ -251,5 +251,5 @@ export class Connection {
 
 /** The error of everything that was under way when `close()` was called. */
 export function closed(): FanwireError {
-  return new FanwireError('closed', 'close() was called on this connection');
+  return new FanwireError('closed', 'close() was called');
 }

@@ -32,7 +32,7 @@ export class Credentials {
     try {
       this.current = await this.source(reason);
     } catch (thrown) {
-      throw asError(thrown, 'unavailable', 'the token function given to connect() failed');
+      throw asError(thrown, 'unavailable', 'the token function failed');
     }
     return this.current;
   }

@@ -107,7 +107,7 @@ export function toWire(frame: { [field: string]: unknown }): object {
 export function fromWire(value: unknown): ServerFrame {
   const frame = value as Fields | null;
   if (typeof frame !== 'object' || frame === null || typeof frame['type'] !== 'string') {
-    throw new FanwireError('bad_frame', 'the broker sent something that is no frame');
+    throw new FanwireError('bad_frame', 'the broker sent what is no frame');
   }
   for (const list of [frame['messages'], frame['members']]) {
     if (Array.isArray(list)) list.forEach((entry: Fields) => unpack(entry));

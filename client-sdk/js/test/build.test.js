@@ -9,7 +9,7 @@ const dist = (file) => readFileSync(new URL(`../dist/${file}`, import.meta.url),
 
 /** The most bytes of each file, compressed as a server would (gzip, level 9). */
 const BOUNDS = {
-  'fanwire.js': 12 * 1024, 'fanwire.mjs': 12 * 1024, 'fanwire-tabs.js': 3000, 'fanwire-tabs.mjs': 3000, 'fanwire-msgpack.js': 2000, 'fanwire-msgpack.mjs': 2000,
+  'fanwire.js': 12_000, 'fanwire.mjs': 12_000, 'fanwire-tabs.js': 3000, 'fanwire-tabs.mjs': 3000, 'fanwire-msgpack.js': 2000, 'fanwire-msgpack.mjs': 2000,
 };
 
 test('the committed files are what the sources build', async () => {

@@ -125,7 +125,7 @@ export class HttpLink implements Link {
 
   private async join(frame: ClientFrame, topic: string): Promise<void> {
     if (this.places.size >= TOPICS_MAX && !this.places.has(topic)) {
-      throw new FanwireError('limit_exceeded', `without WebSocket, ${TOPICS_MAX} topics are the most`);
+      throw new FanwireError('limit_exceeded', `without WebSocket, ${TOPICS_MAX} topics at most`);
     }
     const { since, last } = frame as { since?: FramePlace; last?: number };
     const livesOnly = since === undefined && last === undefined;
