@@ -21,7 +21,7 @@ mod server;
 mod stamp;
 mod wire;
 
-pub use drivers::{Peer, Programs};
+pub use drivers::{Peer, Programs, PusherApp};
 pub use error::BenchError;
 pub use plan::{
     Churn, Flow, Idle, Listeners, Pacing, Patterns, Plan, Replay, Retained, Scenario, Storm, Target,

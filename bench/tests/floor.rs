@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fanwire_bench::{Flow, Listeners, Pacing, Peer, Plan, Programs, Report, Scenario, Target};
+use fanwire_bench::{Flow, Listeners, Pacing, Peer, Plan, Programs, PusherApp, Report, Scenario, Target};
 
 fn run(flow: Flow, frames_per_send: usize) -> Report {
     let plan = Plan {
@@ -18,6 +18,7 @@ fn run(flow: Flow, frames_per_send: usize) -> Report {
         repeat: 1,
         cores: None,
         frames_per_send,
+        pusher_app: PusherApp::default(),
     };
     fanwire_bench::run(&plan, |_| {}).expect("the floor needs nothing but loopback")
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use fanwire_bench::{
-    BenchError, Churn, Cores, Flow, Idle, Listeners, Pacing, Patterns, Peer, Plan, Programs, Replay,
-    Retained, Scenario, Storm, Target, loopback_address,
+    BenchError, Churn, Cores, Flow, Idle, Listeners, Pacing, Patterns, Peer, Plan, Programs, PusherApp,
+    Replay, Retained, Scenario, Storm, Target, loopback_address,
 };
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,8 @@ Examples:
     fanwire bench fanout --subscribers 1000 --rate 100
   A broker that runs already:
     fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
+  A soketi, or another server of the Pusher protocol, that runs already:
+    fanwire bench fanout --driver pusher --url ws://127.0.0.1:6001 --pid 4711
   1000 topics with a subscriber each:
     fanwire bench topics --topics 1000 --driver fanwire,nats
   What TLS costs, by a certificate made for the run:
@@ -43,7 +45,9 @@ The server runs on one core and the load on another: see --server-core,
 --load-core and --no-pin. CPU is the server's own time, user and system, over
 all its threads. What lets a publisher send its next publication is fanwire's
 receipt; with nats-server its own publication coming back, or +OK where it is
-not alone in one topic; and the floor's own answer.";
+not alone in one topic; and the floor's own answer. With pusher it is the HTTP
+answer, and a publisher has one request on its way at most: for more at a time,
+take more --publishers.";
 
 /// Measure the broker, its peers and the machine's own limit.
 #[derive(Debug, clap::Args)]
@@ -234,7 +238,7 @@ struct FlowArgs {
 #[derive(Debug, clap::Args)]
 struct CommonArgs {
     /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-tls, fanwire-bare, fanwire-sse, nats, nchan,
-    /// mosquitto, centrifugo (by --url only), floor. One that is not installed is left out.
+    /// mosquitto, centrifugo and pusher (by --url only), floor. One that is not installed is left out.
     #[arg(long, value_delimiter = ',', default_value = "fanwire")]
     driver: Vec<Peer>,
     /// Start each server on a free port and stop it afterwards; this is what happens without --url.
@@ -246,6 +250,10 @@ struct CommonArgs {
     /// The process id of that server, for its processor time and memory.
     #[arg(long, requires = "url")]
     pid: Option<u32>,
+    /// The application that the driver pusher speaks for. Others on this machine see the arguments of a program:
+    /// a secret that matters belongs into the environment [default: app-id:app-key:app-secret, as soketi has it].
+    #[arg(long, value_name = "ID:KEY:SECRET", env = "FANWIRE_PUSHER_APP", hide_env_values = true)]
+    pusher_app: Option<String>,
     /// The fanwire binary to start [default: this one].
     #[arg(long, value_name = "PROGRAM")]
     fanwire: Option<PathBuf>,
@@ -311,6 +319,8 @@ fn measure(args: Args) -> Result<(), BenchError> {
         repeat: common.repeat,
         cores: (!common.no_pin).then_some(cores),
         frames_per_send,
+        // Read here and not by clap, whose complaints would show the secret.
+        pusher_app: common.pusher_app.map_or_else(|| Ok(PusherApp::default()), |app| app.parse())?,
     };
     let report = fanwire_bench::run(&plan, |line| eprintln!("{line}"))?;
     let write = |file: PathBuf, text: String| {

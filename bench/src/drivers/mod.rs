@@ -7,6 +7,7 @@ mod floor;
 mod mosquitto;
 mod nats;
 mod nchan;
+mod pusher;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub(crate) use floor::{Floor, FloorServer};
 pub(crate) use mosquitto::Mosquitto;
 pub(crate) use nats::Nats;
 pub(crate) use nchan::Nchan;
+pub(crate) use pusher::Pusher;
+pub use pusher::PusherApp;
 
 use crate::error::BenchError;
 use crate::load::Opening;
@@ -45,13 +48,15 @@ pub enum Peer {
     Mosquitto,
     /// A Centrifugo that runs already, over WebSocket.
     Centrifugo,
+    /// A server of the Pusher protocol that runs already, over WebSocket and its HTTP API.
+    Pusher,
     /// A bare loop of `send`.
     Floor,
 }
 
 impl Peer {
     /// Every peer, with its name for command lines and reports.
-    pub const ALL: [(Peer, &'static str); 10] = [
+    pub const ALL: [(Peer, &'static str); 11] = [
         (Peer::Fanwire, "fanwire"),
         (Peer::FanwireMessagePack, "fanwire-msgpack"),
         (Peer::FanwireTls, "fanwire-tls"),
@@ -61,6 +66,7 @@ impl Peer {
         (Peer::Nchan, "nchan"),
         (Peer::Mosquitto, "mosquitto"),
         (Peer::Centrifugo, "centrifugo"),
+        (Peer::Pusher, "pusher"),
         (Peer::Floor, "floor"),
     ];
 
@@ -133,6 +139,11 @@ pub(crate) trait Driver {
     /// If a connection of this server cannot change what it is subscribed to.
     fn churn(&self, _topic: &str) -> Result<(Template, u64), BenchError> {
         Err(BenchError::LeftOut("a connection to this server is one subscription for good".into()))
+    }
+
+    /// How many publications of one connection the server lets be unanswered, whatever the plan says.
+    fn outstanding_max(&self) -> u64 {
+        u64::MAX
     }
 
     /// The server serves only whole groups of so many publications.

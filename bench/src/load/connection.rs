@@ -31,6 +31,10 @@ pub(crate) struct Connection {
     pub(crate) decoder: Decoder,
     /// What was read beyond the last reply, to be decoded first.
     pub(crate) unread: Vec<u8>,
+    /// Where it goes.
+    pub(super) endpoint: Endpoint,
+    /// Its number in the run.
+    pub(super) number: usize,
 }
 
 impl Connection {
@@ -48,7 +52,7 @@ impl Connection {
             }
         }
         socket.stop_blocking().map_err(BenchError::Handshake)?;
-        Ok(Self { socket, decoder: opening.into_decoder(), unread })
+        Ok(Self { socket, decoder: opening.into_decoder(), unread, endpoint: endpoint.clone(), number })
     }
 
     /// Whether the server has ended the connection, which nobody has read: reads what it sent, and throws it away.

@@ -21,6 +21,9 @@ const SLEEP_MAX: Duration = Duration::from_millis(20);
 /// The poll sleeps whole milliseconds, so a publication due sooner than this is waited for awake.
 const SLEEP_GRAIN: Duration = Duration::from_millis(2);
 
+/// What is to be known of a publisher's socket.
+const PUBLISHER_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// How long each part of a run lasts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowPlan {
@@ -116,8 +119,7 @@ impl<'a> Flow<'a> {
         }
         for (index, publisher) in publishers.iter_mut().enumerate() {
             let token = Token(subscribers.len() + index);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            publisher.socket.watch(poll.registry(), token, interest).map_err(failed)?;
+            publisher.socket.watch(poll.registry(), token, PUBLISHER_INTEREST).map_err(failed)?;
         }
         Ok(Self {
             poll,
@@ -242,12 +244,22 @@ impl<'a> Flow<'a> {
         if !sleep.is_zero() || events.is_empty() {
             self.waited += began.elapsed();
         }
-        let Self { subscribers, publishers, tally, origin, buffer, .. } = self;
+        let Self { poll, subscribers, publishers, tally, origin, buffer, .. } = self;
         let now_nanos = || origin.elapsed().as_nanos() as u64;
         for event in events.iter() {
             match event.token().0.checked_sub(subscribers.len()) {
                 None => subscribers[event.token().0].read(buffer, &now_nanos, tally),
-                Some(index) => serve_publisher(&mut publishers[index], event, buffer)?,
+                Some(index) => {
+                    let publisher = &mut publishers[index];
+                    serve_publisher(publisher, event, buffer)?;
+                    if publisher.is_hung_up() {
+                        publisher.reconnect()?;
+                        publisher
+                            .socket
+                            .watch(poll.registry(), event.token(), PUBLISHER_INTEREST)
+                            .map_err(|error| BenchError::System("watching sockets", error))?;
+                    }
+                }
             }
         }
         Ok(())

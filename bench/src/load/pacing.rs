@@ -7,6 +7,8 @@ pub(crate) enum Gate {
     Window(Window),
     /// At a fixed rate.
     Pace(Pace),
+    /// At a fixed rate, as far as a bounded number on the way allows it.
+    PaceWithin(Pace, Window),
 }
 
 impl Gate {
@@ -15,6 +17,9 @@ impl Gate {
         match self {
             Self::Window(window) => window.room(),
             Self::Pace(pace) => pace.due_count(now_nanos).saturating_sub(published),
+            Self::PaceWithin(pace, window) => {
+                pace.due_count(now_nanos).saturating_sub(published).min(window.room())
+            }
         }
     }
 
@@ -22,13 +27,22 @@ impl Gate {
     pub(crate) fn due_nanos(&self, number: u64, now_nanos: u64) -> u64 {
         match self {
             Self::Window(_) => now_nanos,
-            Self::Pace(pace) => pace.due_nanos(number),
+            Self::Pace(pace) | Self::PaceWithin(pace, _) => pace.due_nanos(number),
+        }
+    }
+
+    /// When publication `number` is due at a fixed rate; `None` when it waits for an acknowledgement instead.
+    pub(crate) fn next_due_nanos(&self, number: u64) -> Option<u64> {
+        match self {
+            Self::Window(_) => None,
+            Self::PaceWithin(_, window) if window.room() == 0 => None,
+            Self::Pace(pace) | Self::PaceWithin(pace, _) => Some(pace.due_nanos(number)),
         }
     }
 
     /// Notes that `count` publications went out.
     pub(crate) fn published(&mut self, count: u64) {
-        if let Self::Window(window) = self {
+        if let Self::Window(window) | Self::PaceWithin(_, window) = self {
             window.outstanding += count * window.weight;
         }
     }
@@ -36,14 +50,14 @@ impl Gate {
     /// How much of what went out is not acknowledged yet, as far as that is followed.
     pub(crate) fn waiting(&self) -> u64 {
         match self {
-            Self::Window(window) => window.outstanding.div_ceil(window.weight),
+            Self::Window(window) | Self::PaceWithin(_, window) => window.outstanding.div_ceil(window.weight),
             Self::Pace(_) => 0,
         }
     }
 
     /// Notes that `count` publications were acknowledged.
     pub(crate) fn acknowledged(&mut self, count: u64) {
-        if let Self::Window(window) = self {
+        if let Self::Window(window) | Self::PaceWithin(_, window) = self {
             window.outstanding = window.outstanding.saturating_sub(count);
         }
     }
@@ -162,6 +176,16 @@ mod tests {
         assert_eq!(gate.room(1, 5_500_000), 0);
         assert_eq!(gate.room(1, 9_000_000), 4);
         assert_eq!(gate.due_nanos(1, 9_000_000), 6_000_000);
+    }
+
+    #[test]
+    fn what_is_due_waits_for_what_is_not_acknowledged() {
+        let mut gate = Gate::PaceWithin(Pace::shared(1000.0, 0, 1, 0), Window::new(1, 1));
+        assert_eq!((gate.room(0, 3_500_000), gate.next_due_nanos(0)), (1, Some(0)));
+        gate.published(1);
+        assert_eq!((gate.room(1, 3_500_000), gate.next_due_nanos(1), gate.waiting()), (0, None, 1));
+        gate.acknowledged(1);
+        assert_eq!((gate.room(1, 3_500_000), gate.due_nanos(1, 3_500_000)), (1, 1_000_000));
     }
 
     proptest! {

@@ -3,8 +3,9 @@
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use super::{Connection, Gate, Socket};
+use super::{Connection, Gate, Socket, connect};
 use crate::error::BenchError;
+use crate::server::Endpoint;
 use crate::stamp::Stamp;
 use crate::wire::{Decoder, Event, Template};
 
@@ -27,6 +28,10 @@ pub(crate) struct Publisher {
     publications_max: u64,
     pending: Vec<u8>,
     ended: Option<String>,
+    /// Whether the server wants the next publication on another connection.
+    is_hung_up: bool,
+    endpoint: Endpoint,
+    connection_number: usize,
 }
 
 impl Publisher {
@@ -48,6 +53,9 @@ impl Publisher {
             publications_max,
             pending: Vec::new(),
             ended: None,
+            is_hung_up: false,
+            endpoint: connection.endpoint,
+            connection_number: connection.number,
         };
         publisher.take(&connection.unread);
         publisher
@@ -77,10 +85,7 @@ impl Publisher {
 
     /// When the next publication is due, at a fixed rate; `None` when it waits for an acknowledgement instead.
     pub(crate) fn next_due_nanos(&self) -> Option<u64> {
-        match &self.gate {
-            Gate::Pace(_) => Some(self.gate.due_nanos(self.published, 0)),
-            Gate::Window(_) => None,
-        }
+        self.gate.next_due_nanos(self.published)
     }
 
     /// Sends what the gate lets out now.
@@ -145,15 +150,29 @@ impl Publisher {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let Self { decoder, gate, pending, ended, .. } = self;
+        let Self { decoder, gate, pending, ended, is_hung_up, .. } = self;
         decoder.feed(bytes, &mut |event| match event {
             Event::Acknowledged(count) => gate.acknowledged(count),
             // A publisher that is subscribed is so to its own topic, in which it is alone.
             Event::Message(_) => gate.acknowledged(1),
             // Its turn comes with the next flush, between two whole publications.
             Event::Answer(answer) => pending.extend_from_slice(&answer),
+            Event::HungUp => *is_hung_up = true,
             Event::Ended(reason) => *ended = Some(reason),
         });
+    }
+
+    /// Whether the server has hung up, to be connected to again by [`Publisher::reconnect`].
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.is_hung_up
+    }
+
+    /// Connects anew where the last answer said that nothing more is taken. There are no steps to go through: a server that hangs
+    /// up after an answer takes its requests at once.
+    pub(crate) fn reconnect(&mut self) -> Result<(), BenchError> {
+        self.is_hung_up = false;
+        self.socket = connect(&self.endpoint, self.connection_number)?;
+        self.socket.stop_blocking().map_err(BenchError::Handshake)
     }
 
     fn lost(&self, reason: String) -> BenchError {

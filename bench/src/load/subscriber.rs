@@ -86,6 +86,7 @@ impl Subscriber {
                     *ended = Some(format!("a ping could not be answered: {error}"));
                 }
             }
+            Event::HungUp => *ended = Some("the server hung up".into()),
             Event::Ended(reason) => *ended = Some(reason),
         });
         tally.reads += 1;

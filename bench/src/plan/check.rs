@@ -187,7 +187,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::drivers::Programs;
+    use crate::drivers::{Programs, PusherApp};
     use crate::plan::{Listeners, Retained, Storm, loopback_address};
 
     fn fanout() -> Flow {
@@ -220,6 +220,7 @@ mod tests {
             repeat: 1,
             cores: None,
             frames_per_send: 64,
+            pusher_app: PusherApp::default(),
         }
     }
 

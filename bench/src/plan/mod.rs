@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use crate::drivers::{Peer, Programs};
+use crate::drivers::{Peer, Programs, PusherApp};
 use crate::error::BenchError;
 use crate::server::Cores;
 use check::check_loopback;
@@ -29,6 +29,8 @@ pub struct Plan {
     pub cores: Option<Cores>,
     /// How many frames the floor sends in one call; ignored by all other peers.
     pub frames_per_send: usize,
+    /// Whose clients those of a Pusher server are; ignored by all other peers.
+    pub pusher_app: PusherApp,
 }
 
 /// Where servers come from.

@@ -73,8 +73,16 @@ fn open_publishers(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<
             let opening = driver.publisher(&server.host(), alone_in)?;
             let connection = Connection::open(&server.endpoint, flow.subscribers + index, opening)?;
             let gate = match flow.pacing {
-                Pacing::Window(size) => Gate::Window(Window::new(size, driver.group())),
-                Pacing::Rate(rate) => Gate::Pace(Pace::shared(rate, index, flow.publishers, 0)),
+                Pacing::Window(size) => {
+                    Gate::Window(Window::new(size.min(driver.outstanding_max()), driver.group()))
+                }
+                Pacing::Rate(rate) => {
+                    let pace = Pace::shared(rate, index, flow.publishers, 0);
+                    match driver.outstanding_max() {
+                        u64::MAX => Gate::Pace(pace),
+                        most => Gate::PaceWithin(pace, Window::new(most, driver.group())),
+                    }
+                }
             };
             let share = share(flow.publications, index, flow.publishers, driver.group());
             Ok(Publisher::new(index as u16, connection, gate, Rc::clone(&templates), share))

@@ -14,7 +14,7 @@ mod workers;
 
 use std::time::Duration;
 
-use crate::drivers::{Centrifugo, Driver, Fanwire, Floor, Mosquitto, Nats, Nchan, Peer, Transport};
+use crate::drivers::{Centrifugo, Driver, Fanwire, Floor, Mosquitto, Nats, Nchan, Peer, Pusher, Transport};
 use crate::error::BenchError;
 use crate::load::{Connection, Waiting};
 use crate::plan::{Pacing, Plan, Scenario, Target};
@@ -113,6 +113,7 @@ fn driver(
         }),
         Peer::Nchan => Box::new(Nchan),
         Peer::Centrifugo => Box::new(Centrifugo),
+        Peer::Pusher => Box::new(Pusher::new(plan.pusher_app.clone())),
         Peer::Floor => Box::new(floor(plan)),
     })
 }

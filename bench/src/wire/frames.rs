@@ -15,6 +15,8 @@ pub(crate) enum Vocabulary {
     Acknowledgements,
     /// Centrifugo's protocol in JSON, several lines to a frame.
     Centrifugo,
+    /// Events of the Pusher protocol.
+    Pusher,
     /// Frames of the session protocol in JSON.
     Json,
     /// Frames of the session protocol in MessagePack.
@@ -67,6 +69,7 @@ fn read_frame(vocabulary: Vocabulary, frame: &[u8], on_event: &mut impl FnMut(Ev
         Vocabulary::Centrifugo => {
             payload.split(|byte| *byte == b'\n').for_each(|line| read_centrifugo(line, on_event));
         }
+        Vocabulary::Pusher => read_pusher(payload, on_event),
         Vocabulary::Json if payload.starts_with(br#"{"type":"message""#) => on_event(Event::Message(payload)),
         Vocabulary::Json if payload.starts_with(br#"{"type":"published""#) => {
             on_event(Event::Acknowledged(1))
@@ -108,6 +111,22 @@ fn read_centrifugo(line: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
         on_event(Event::Answer(client_frame(websocket::TEXT, b"{}").0));
     } else if holds(br#""error":"#) {
         on_event(Event::Ended(format!("the server says {}", String::from_utf8_lossy(line))));
+    }
+}
+
+/// One event (<https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/>). Those of the protocol itself
+/// begin with `pusher:` or `pusher_internal:`; where in the object the name stands is up to the server.
+#[inline]
+fn read_pusher(event: &[u8], on_event: &mut impl FnMut(Event<'_>)) {
+    let holds = |part: &[u8]| memchr::memmem::find(event, part).is_some();
+    let names_another = event.starts_with(br#"{"event":""#) && !event[10..].starts_with(b"pusher");
+    if names_another || !(holds(br#""pusher:"#) || holds(br#""pusher_internal:"#)) {
+        on_event(Event::Message(event));
+    } else if holds(br#""pusher:ping""#) {
+        let pong = br#"{"event":"pusher:pong","data":{}}"#;
+        on_event(Event::Answer(client_frame(websocket::TEXT, pong).0));
+    } else if holds(br#""pusher:error""#) || holds(br#""pusher:subscription_error""#) {
+        on_event(Event::Ended(format!("the server says {}", String::from_utf8_lossy(event))));
     }
 }
 
@@ -228,6 +247,25 @@ mod tests {
             "{events:?}"
         );
         assert_eq!(frames(Vocabulary::Acknowledgements, &[(TEXT, b"queued")], 3), ["acknowledged 1"]);
+    }
+
+    #[test]
+    fn events_of_pusher_are_told_apart_wherever_their_name_stands() {
+        let first = br#"{"event":"bench","channel":"a","data":"x"}"#;
+        let last = br#"{"channel":"a","data":"x", "event": "bench"}"#;
+        let count = br#"{"event":"pusher_internal:subscription_count","channel":"a","data":"{}"}"#;
+        let ping = br#"{"data":{},"event":"pusher:ping"}"#;
+        let error = br#"{"event":"pusher:error","data":{"code":4201,"message":"gone"}}"#;
+        let payloads = [&first[..], last, count, ping, error].map(|payload| (TEXT, payload));
+        let events = frames(Vocabulary::Pusher, &payloads, 9);
+        let pong = client_frame(TEXT, br#"{"event":"pusher:pong","data":{}}"#).0;
+        let expected = [
+            format!("message {}", String::from_utf8_lossy(first)),
+            format!("message {}", String::from_utf8_lossy(last)),
+            format!("answer {pong:?}"),
+            format!("ended the server says {}", String::from_utf8_lossy(error)),
+        ];
+        assert_eq!(events, expected);
     }
 
     #[test]

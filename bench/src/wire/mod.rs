@@ -7,6 +7,7 @@ mod acknowledgements;
 mod carry;
 mod event_stream;
 mod frames;
+mod http_answers;
 mod inner;
 pub(crate) mod mqtt;
 mod nats;
@@ -16,9 +17,10 @@ pub(crate) mod websocket;
 pub(crate) use acknowledgements::AcknowledgementBytes;
 pub(crate) use event_stream::{EventStream, Framing};
 pub(crate) use frames::{Frames, Vocabulary};
+pub(crate) use http_answers::HttpAnswers;
 pub(crate) use mqtt::MqttStream;
 pub(crate) use nats::NatsStream;
-pub(crate) use template::{Masked, Template};
+pub(crate) use template::{Finish, Masked, Template};
 
 /// What a stream of bytes turned out to say.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) enum Event<'a> {
     Acknowledged(u64),
     /// The server wants these bytes back, as a sign of life.
     Answer(Vec<u8>),
+    /// The server takes nothing more on this connection, and the next publication on another.
+    HungUp,
     /// The server ended the connection or broke its protocol; nothing after this is read.
     Ended(String),
 }
@@ -44,6 +48,8 @@ pub(crate) enum Decoder {
     Mqtt(MqttStream),
     /// Server-Sent Events.
     EventStream(EventStream),
+    /// Answers of an HTTP API.
+    HttpAnswers(HttpAnswers),
     /// One byte for each publication.
     AcknowledgementBytes(AcknowledgementBytes),
 }
@@ -56,6 +62,7 @@ impl Decoder {
             Self::Nats(decoder) => decoder.feed(input, on_event),
             Self::Mqtt(decoder) => decoder.feed(input, on_event),
             Self::EventStream(decoder) => decoder.feed(input, on_event),
+            Self::HttpAnswers(decoder) => decoder.feed(input, on_event),
             Self::AcknowledgementBytes(decoder) => decoder.feed(input, on_event),
         }
     }
@@ -71,6 +78,7 @@ fn transcript(decoder: &mut Decoder, stream: &[u8], step: usize) -> Vec<String> 
                 Event::Message(message) => format!("message {}", String::from_utf8_lossy(message)),
                 Event::Acknowledged(count) => format!("acknowledged {count}"),
                 Event::Answer(answer) => format!("answer {answer:?}"),
+                Event::HungUp => "hung up".into(),
                 Event::Ended(reason) => format!("ended {reason}"),
             });
         });

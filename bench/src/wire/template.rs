@@ -1,5 +1,8 @@
 //! A publication made ahead of time: only the stamp differs from one to the next, so publishing is a copy.
 
+use std::fmt;
+use std::rc::Rc;
+
 use super::websocket::MASKING_KEY;
 use crate::stamp::{STAMP_BYTES, Stamp};
 
@@ -10,6 +13,28 @@ pub(crate) struct Template {
     /// `None` if it goes out as it is.
     stamp_at: Option<usize>,
     mask: [u8; STAMP_BYTES],
+    /// What is left to be done to each one, if anything is.
+    finish: Option<Finish>,
+}
+
+/// Changes the bytes of a publication.
+type Change = dyn Fn(&mut [u8]);
+
+/// What changes a publication that has its stamp, such as a signature of all of it.
+#[derive(Clone)]
+pub(crate) struct Finish(Rc<Change>);
+
+impl Finish {
+    /// Calls `finish` with the bytes of every publication.
+    pub(crate) fn new(finish: impl Fn(&mut [u8]) + 'static) -> Self {
+        Self(Rc::new(finish))
+    }
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Finish")
+    }
 }
 
 impl Template {
@@ -36,12 +61,19 @@ impl Template {
             Masked::Yes => std::array::from_fn(|index| MASKING_KEY[(at + index) % MASKING_KEY.len()]),
             Masked::No => [0; STAMP_BYTES],
         };
-        Self { bytes, stamp_at: Some(start + at), mask }
+        Self { bytes, stamp_at: Some(start + at), mask, finish: None }
+    }
+
+    /// The same, and `finish` has the last word on every publication.
+    #[must_use]
+    pub(crate) fn finished_by(mut self, finish: Finish) -> Self {
+        self.finish = Some(finish);
+        self
     }
 
     /// Something that is no publication and goes out as it is.
     pub(crate) fn unstamped(bytes: Vec<u8>) -> Self {
-        Self { bytes, stamp_at: None, mask: [0; STAMP_BYTES] }
+        Self { bytes, stamp_at: None, mask: [0; STAMP_BYTES], finish: None }
     }
 
     /// Appends the publication with `stamp` to `out`.
@@ -51,6 +83,9 @@ impl Template {
         let Some(at) = self.stamp_at.map(|at| start + at) else { return };
         for ((byte, plain), key) in out[at..].iter_mut().zip(stamp.to_bytes()).zip(self.mask) {
             *byte = plain ^ key;
+        }
+        if let Some(Finish(finish)) = &self.finish {
+            finish(&mut out[start..]);
         }
     }
 

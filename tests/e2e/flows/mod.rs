@@ -16,6 +16,7 @@ mod patterns;
 mod polling;
 mod presence;
 pub(crate) mod proxy;
+mod pusher;
 mod real_proxies;
 mod resuming;
 mod sdk;
