@@ -62,8 +62,10 @@ measure payload-65536 fanout "${flow[@]}" --payload 65536 --window 16 --frames-p
 measure tls fanout "${flow[@]}" --payload 1024 --driver fanwire,fanwire-tls
 measure tls-idle idle --seconds 2 --driver fanwire,fanwire-tls
 measure encodings fanout "${flow[@]}" --driver fanwire,fanwire-msgpack,fanwire-bare,fanwire-sse
-measure workers workers "${flow[@]}"
-measure stuck stuck "${flow[@]}" --rate 50 --payload 4096 --driver fanwire,nats
+measure workers workers "${flow[@]}" --subscribers 1000 --publishers 2 --window 256
+measure workers-rate workers "${flow[@]}" --subscribers 1000 --rate 100
+# Long enough that those who do not read are cut off while it is measured.
+measure stuck stuck --seconds 16 --rate 50 --payload 8192 --driver fanwire,nats
 measure patterns patterns --driver fanwire,nats
 measure storm storm --driver fanwire,nats,nchan,mosquitto
 measure churn churn "${flow[@]}" --driver fanwire,nats,mosquitto

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// How much may be encrypted ahead of what the socket has taken.
-const TLS_BUFFER_BYTES_MAX: usize = 64 * 1024;
+const TLS_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// The socket of a session.
 pub(crate) enum Link {
