@@ -16,6 +16,9 @@ use super::topic::TopicState;
 /// Shards of the index. Many, so that walking over one to tidy it up is short.
 const SHARDS: usize = 256;
 
+/// Places of a shard that are kept even if all are empty.
+const SPARE_PLACES: usize = 32;
+
 /// All topics of the broker.
 pub(super) struct TopicIndex(DashMap<Indexed, (), RandomState>);
 
@@ -52,6 +55,19 @@ impl TopicIndex {
         for indexed in self.0.iter() {
             visit(&indexed.key().0);
         }
+    }
+
+    /// Gives back the room of topics that are gone, once most of it is empty. Locks one shard after the other.
+    pub(super) fn shrink(&self) {
+        if self.0.capacity() / 4 > self.0.len() + SHARDS * SPARE_PLACES {
+            self.0.shrink_to_fit();
+        }
+    }
+
+    /// How many topics there is room for.
+    #[cfg(test)]
+    fn room(&self) -> usize {
+        self.0.capacity()
     }
 
     /// Forgets every topic, as if the broker had just begun.
@@ -115,5 +131,23 @@ mod tests {
         assert!(!index.remove_if(&name, |_| false));
         assert!(index.remove_if(&name, |_| true));
         assert!(index.find(&name).is_none());
+    }
+
+    #[test]
+    fn the_room_of_many_topics_that_are_gone_is_given_back() {
+        let index = TopicIndex::new();
+        let names: Vec<Topic> = (0..50_000).map(|number| format!("t.{number}").parse().unwrap()).collect();
+        for name in &names {
+            index.find_or_add(topic(name.as_str(), 1), |_| ());
+        }
+        let full = index.room();
+        index.shrink();
+        assert_eq!(index.room(), full, "a full index keeps its room");
+        for name in &names[10..] {
+            assert!(index.remove_if(name, |_| true));
+        }
+        index.shrink();
+        assert!(index.room() < full / 4, "{} of {full}", index.room());
+        assert!(names[..10].iter().all(|name| index.find(name).is_some()));
     }
 }

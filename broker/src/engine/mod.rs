@@ -319,6 +319,7 @@ impl Engine {
                 self.counters.topics.fetch_sub(1, Ordering::Relaxed);
             }
         }
+        self.topics.shrink();
     }
 
     /// Drops the history of the topics longest unused until it fits into its memory with an eighth to spare.
