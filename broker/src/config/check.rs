@@ -3,7 +3,7 @@
 //! Most compare two sizes of which one must hold the other. The blame goes to the setting that was made last,
 //! because that is the one the operator has just touched.
 
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::settings::Loader;
 
 /// A size that must be at least another size, and why.
@@ -13,6 +13,19 @@ struct AtLeast {
     smaller: &'static str,
     smaller_bytes: usize,
     because: &'static str,
+}
+
+/// How many of the longest messages fit into an inbox at least, unless somebody has said how large it is.
+const MESSAGES_PER_INBOX: usize = 4;
+
+/// Lets what nobody has set follow the settings it must go with.
+pub(super) fn fit_defaults(loader: &mut Loader) {
+    let (place, _) = loader.place("limits.inbox_bytes_max");
+    if matches!(place, Place::Default) {
+        let limits = &mut loader.config.limits;
+        let least = limits.message_bytes_max.saturating_mul(MESSAGES_PER_INBOX);
+        limits.inbox_bytes_max = limits.inbox_bytes_max.max(least);
+    }
 }
 
 /// Checks everything that more than one setting has a say in.

@@ -30,7 +30,8 @@ pub struct Limits {
     pub publish_rate_per_session: Option<RateLimit>,
     /// What may wait to be written to one session before it counts as too slow.
     pub outbox_bytes_max: usize,
-    /// Publications that may wait for one worker before publishers are slowed down.
+    /// Publications that may wait for one worker before publishers are slowed down. Where nobody sets it, it is four of the
+    /// longest messages at least.
     pub inbox_bytes_max: usize,
     /// Subscriptions of one session.
     pub subscriptions_per_session_max: usize,
@@ -78,7 +79,7 @@ impl Default for Limits {
             fragments_per_message_max: 16_384,
             publish_rate_per_session: None,
             outbox_bytes_max: 4 * MIB,
-            inbox_bytes_max: 64 * MIB,
+            inbox_bytes_max: 4 * MIB,
             subscriptions_per_session_max: 1_000,
             stream_topics_max: 64,
             streams_per_connection_max: 100,

@@ -211,6 +211,7 @@ fn assemble(
     file::read(source, &mut loader)?;
     environment::read(environment, &mut loader)?;
     read_flags(flags, &mut loader)?;
+    check::fit_defaults(&mut loader);
     check::check(&loader)?;
     Ok(loader.config)
 }

@@ -228,6 +228,11 @@ fn queues_must_hold_the_largest_message() {
         let error = load_from(&format!("limits.{key} = 1"), &[], &[]).unwrap_err().to_string();
         assert!(error.starts_with("fanwire.toml:1: ") && error.contains(word), "{error}");
     }
+    // An inbox that nobody has set grows with the longest message.
+    let inbox = |text: &str| load_from(text, &[], &[]).unwrap().limits.inbox_bytes_max;
+    assert_eq!(inbox(""), 4 << 20);
+    assert_eq!(inbox("[limits]\nmessage_bytes_max = '3MiB'"), 12 << 20);
+    assert_eq!(inbox("[limits]\nmessage_bytes_max = '3MiB'\ninbox_bytes_max = '5MiB'"), 5 << 20);
 }
 
 #[test]
