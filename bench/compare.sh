@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures fanwire beside its peers: every scenario of docs/benchmarks.md, several times in alternation, medians shown. The
-# server has one core and the load another. Tables, JSON and pictures go into target/bench. Takes about twenty minutes;
+# server has one core and the load another. Tables, JSON and pictures go into target/bench. Takes about twenty-five minutes;
 # REPEAT and SECONDS_EACH make that more or less, and names of scenarios as arguments choose some.
 #
 # Nothing that was started here is left running: each scenario has a time limit, and ends with all its servers.
@@ -62,10 +62,12 @@ measure payload-65536 fanout "${flow[@]}" --payload 65536 --window 16 --frames-p
 measure tls fanout "${flow[@]}" --payload 1024 --driver fanwire,fanwire-tls
 measure tls-idle idle --seconds 2 --driver fanwire,fanwire-tls
 measure encodings fanout "${flow[@]}" --driver fanwire,fanwire-msgpack,fanwire-bare,fanwire-sse
-measure workers workers "${flow[@]}" --subscribers 1000 --publishers 2 --window 256
+measure workers workers "${flow[@]}"
+measure workers-1000 workers "${flow[@]}" --subscribers 1000 --publishers 2 --window 256
 measure workers-rate workers "${flow[@]}" --subscribers 1000 --rate 100
-# Long enough that those who do not read are cut off while it is measured.
 measure stuck stuck --seconds 16 --rate 50 --payload 8192 --driver fanwire,nats
+# Long enough that fanwire cuts off those who do not read while it is measured.
+measure stuck-cut-off stuck --seconds 40 --rate 50 --payload 8192 --driver fanwire
 measure patterns patterns --driver fanwire,nats
 measure storm storm --driver fanwire,nats,nchan,mosquitto
 measure churn churn "${flow[@]}" --driver fanwire,nats,mosquitto
