@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanwire_core::{Grants, Voucher};
+use fanwire_core::{GrantHolder, Grants};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -46,9 +46,9 @@ impl KeyHash {
     }
 
     /// What vouches for whoever shows the key, as long as it gives these grants.
-    pub(crate) fn voucher(&self, grants: &Grants, is_admin: bool) -> Voucher {
+    pub(crate) fn voucher(&self, grants: &Grants, is_admin: bool) -> GrantHolder {
         let terms = number_for(format!("{grants:?} {is_admin}").as_bytes());
-        Voucher { key: number_for(&self.0), terms }
+        GrantHolder { key: number_for(&self.0), terms }
     }
 
     /// Whether both are the same, found out in a time that does not depend on where they differ.

@@ -33,7 +33,7 @@ pub use encode::FrameEncoder;
 pub use frame::{ClientFrame, Member, Message, Receipt, Reply, Request, ServerFrame, SubscribeOptions};
 pub use payload::{PAYLOAD_DEPTH_MAX, Payload, PayloadError, PayloadView};
 pub use position::{Epoch, Position};
-pub use since::{Place, Since, SinceError};
+pub use since::{Since, SinceError, StartPoint};
 pub use topic::{Pattern, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, Topic, TopicError};
 
 /// WebSocket subprotocol of the JSON encoding: one frame is one text message.

@@ -20,7 +20,7 @@ pub enum Since {
 
 /// What a [`Since`] means for one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum StartPoint {
     /// Before the oldest publication still held.
     Earliest,
     /// After this position.
@@ -52,12 +52,12 @@ pub enum SinceError {
 impl Since {
     /// What is meant for `topic`. A cursor that says nothing of the topic gives a position of no topic's epoch, so that
     /// nobody is told they missed nothing.
-    pub fn place_in(&self, topic: &Topic) -> Place {
+    pub fn place_in(&self, topic: &Topic) -> StartPoint {
         match self {
-            Since::Earliest => Place::Earliest,
-            Since::Position(position) => Place::After(*position),
-            Since::Cursor(cursor) => Place::After(cursor.position_in(topic)),
-            Since::Time(moment) => Place::Moment(*moment),
+            Since::Earliest => StartPoint::Earliest,
+            Since::Position(position) => StartPoint::After(*position),
+            Since::Cursor(cursor) => StartPoint::After(cursor.position_in(topic)),
+            Since::Time(moment) => StartPoint::Moment(*moment),
         }
     }
 
@@ -261,9 +261,12 @@ mod tests {
     fn a_place_in_a_topic_is_what_the_cursor_says_of_it() {
         let topic: Topic = "a".parse().unwrap();
         let cursor: Cursor = "5f3a:17".parse().unwrap();
-        assert_eq!(Since::Cursor(cursor.clone()).place_in(&topic), Place::After(cursor.position_in(&topic)));
-        assert_eq!(Since::Time(7).place_in(&topic), Place::Moment(7));
-        assert_eq!(Since::Earliest.place_in(&topic), Place::Earliest);
+        assert_eq!(
+            Since::Cursor(cursor.clone()).place_in(&topic),
+            StartPoint::After(cursor.position_in(&topic))
+        );
+        assert_eq!(Since::Time(7).place_in(&topic), StartPoint::Moment(7));
+        assert_eq!(Since::Earliest.place_in(&topic), StartPoint::Earliest);
     }
 
     proptest! {

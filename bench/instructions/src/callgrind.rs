@@ -42,9 +42,9 @@ fn count_into(program: &Path, name: &str, file: &Path) -> Result<u64, String> {
 }
 
 /// The total of a callgrind profile (<https://valgrind.org/docs/manual/cl-format.html>).
-fn total(profile: &str) -> Option<u64> {
+fn total(handle: &str) -> Option<u64> {
     let line =
-        profile.lines().find_map(|line| line.strip_prefix("totals:").or(line.strip_prefix("summary:")))?;
+        handle.lines().find_map(|line| line.strip_prefix("totals:").or(line.strip_prefix("summary:")))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn the_total_is_read_from_a_profile() {
-        let profile =
+        let handle =
             "# callgrind format\nversion: 1\nevents: Ir\nsummary: 4711\n\nfn=(1) f\n1 4711\n\ntotals: 4711\n";
-        assert_eq!(total(profile), Some(4711));
+        assert_eq!(total(handle), Some(4711));
         assert_eq!(total("events: Ir\n"), None);
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
-use crate::{Audience, Broadcast, Encoding, Listener, Publication, SessionKey};
+use crate::{Broadcast, Encoding, Publication, SessionKey, Subscriber, Subscribers};
 
 /// About how large a chunk may grow, in bytes of payload, before the next one is begun: large enough to make a send
 /// worth its while, small enough not to fill an outbox at one stroke.
@@ -64,12 +64,12 @@ pub struct Fanout {
 }
 
 impl Fanout {
-    /// Gives every listener in `audience` its share of `batch`, each topic's publications in their order, and with each
+    /// Gives every listener in `subscribers` its share of `batch`, each topic's publications in their order, and with each
     /// share the newest broadcast in it. `worker` is this worker's number, by which senders that want no echo are known.
     pub fn run(
         &mut self,
         worker: usize,
-        audience: &Audience,
+        subscribers: &Subscribers,
         batch: &[Arc<Broadcast>],
         mut deliver: impl FnMut(SessionKey, Delivery, &Broadcast),
     ) {
@@ -77,7 +77,7 @@ impl Fanout {
         for index in 0..count {
             let mut group = std::mem::take(&mut self.groups[index]);
             for segment in segments(&group) {
-                self.serve(worker, audience, segment, &mut deliver);
+                self.serve(worker, subscribers, segment, &mut deliver);
             }
             group.clear();
             self.groups[index] = group;
@@ -107,15 +107,15 @@ impl Fanout {
     fn serve(
         &mut self,
         worker: usize,
-        audience: &Audience,
+        subscribers: &Subscribers,
         segment: &[Arc<Broadcast>],
         deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast),
     ) {
         let mut share = Share::new(worker, segment);
         let topic = &segment[0].publication.message.topic;
-        let plain = audience.of_topic(topic);
-        let mut wild: Vec<&Listener> = Vec::new();
-        audience.of_patterns(topic, |matching| wild.extend(matching));
+        let plain = subscribers.of_topic(topic);
+        let mut wild: Vec<&Subscriber> = Vec::new();
+        subscribers.of_patterns(topic, |matching| wild.extend(matching));
         if wild.is_empty() {
             return plain.iter().for_each(|listener| share.give(listener, deliver));
         }
@@ -134,11 +134,16 @@ impl Fanout {
     }
 
     /// Calls `visit` once for every session that listens to `topic`, by name or by a pattern.
-    pub fn visit_once(&mut self, audience: &Audience, topic: &Topic, mut visit: impl FnMut(&Listener)) {
-        let mut wild: Vec<&Listener> = Vec::new();
-        audience.of_patterns(topic, |matching| wild.extend(matching));
+    pub fn visit_once(
+        &mut self,
+        subscribers: &Subscribers,
+        topic: &Topic,
+        mut visit: impl FnMut(&Subscriber),
+    ) {
+        let mut wild: Vec<&Subscriber> = Vec::new();
+        subscribers.of_patterns(topic, |matching| wild.extend(matching));
         self.serial += 1;
-        for listener in audience.of_topic(topic).iter().chain(wild) {
+        for listener in subscribers.of_topic(topic).iter().chain(wild) {
             if self.mark(listener.session) {
                 visit(listener);
             }
@@ -190,7 +195,7 @@ impl<'a> Share<'a> {
         Self { worker, segment, first_offset, has_exception, chunks: Default::default() }
     }
 
-    fn give(&mut self, listener: &Listener, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
+    fn give(&mut self, listener: &Subscriber, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
         let wants_all = self.first_offset > listener.after && !self.has_exception;
         if let Some(index) = listener.encoding.index().filter(|_| wants_all) {
             let chunk =
@@ -209,7 +214,7 @@ impl<'a> Share<'a> {
         deliver(listener.session, delivery, newest);
     }
 
-    fn wanted_by(&self, listener: &Listener) -> impl Iterator<Item = &'a Arc<Broadcast>> {
+    fn wanted_by(&self, listener: &Subscriber) -> impl Iterator<Item = &'a Arc<Broadcast>> {
         let (after, sender) = (listener.after, Some((self.worker, listener.session)));
         self.segment
             .iter()
@@ -241,20 +246,20 @@ mod tests {
     use super::*;
 
     struct Bench {
-        audience: Audience,
+        subscribers: Subscribers,
         fanout: Fanout,
         topics: Vec<Topic>,
     }
 
     fn bench() -> Bench {
         let topics = ["a.1", "a.2"].map(|name| name.parse().unwrap()).to_vec();
-        Bench { audience: Audience::default(), fanout: Fanout::default(), topics }
+        Bench { subscribers: Subscribers::default(), fanout: Fanout::default(), topics }
     }
 
     impl Bench {
         fn join(&mut self, pattern: &str, session: u32, encoding: Encoding, after: u64) {
             let pattern: Pattern = pattern.parse().unwrap();
-            self.audience.join(&pattern, SessionKey(session), encoding, after);
+            self.subscribers.join(&pattern, SessionKey(session), encoding, after);
         }
 
         fn broadcast(
@@ -277,7 +282,7 @@ mod tests {
         /// What each session got, with WebSocket headers taken off, and how often it was given something.
         fn run(&mut self, batch: &[Arc<Broadcast>]) -> Vec<(u32, String, usize)> {
             let mut given: Vec<(u32, String, usize)> = Vec::new();
-            self.fanout.run(0, &self.audience, batch, |session, delivery, _| {
+            self.fanout.run(0, &self.subscribers, batch, |session, delivery, _| {
                 let text = match delivery {
                     Delivery::Chunk(bytes, _) => bytes
                         .iter()
@@ -368,14 +373,14 @@ mod tests {
         let mut bench = bench();
         bench.join(">", 1, Encoding::Bare, 0);
         let topic: Pattern = "a.1".parse().unwrap();
-        let key = bench.audience.hold_place(&topic, SessionKey(1), Encoding::Bare);
+        let key = bench.subscribers.hold_place(&topic, SessionKey(1), Encoding::Bare);
         let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
         let mut both = batch.clone();
         both.push(bench.broadcast(1, 1, None));
         assert_eq!(bench.run(&both), [given(1, "1/1 ", 1)], "what was missed is on its way");
-        bench.audience.resume(&topic, key, 2);
+        bench.subscribers.resume(&topic, key, 2);
         assert_eq!(bench.run(&batch), [given(1, "0/3 ", 1)]);
-        bench.audience.leave(&topic, key);
+        bench.subscribers.leave(&topic, key);
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1)]);
     }
 

@@ -31,20 +31,20 @@ pub struct Holder {
     /// When the credentials end, in milliseconds since 1970; `None` for never.
     pub expires_ms: Option<u64>,
     /// What vouches for the credentials; `None` where that is not the broker's own configuration.
-    pub voucher: Option<Voucher>,
+    pub voucher: Option<GrantHolder>,
 }
 
 /// What vouches for a holder: the key of the broker's that accepted the credentials, and what that key gives. It says nothing of
 /// either, but whether they are still the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Voucher {
+pub struct GrantHolder {
     /// A number for the key.
     pub key: u64,
     /// A number for what the key gives by itself; 0 where that is up to the token.
     pub terms: u64,
 }
 
-impl fmt::Debug for Voucher {
+impl fmt::Debug for GrantHolder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Voucher")
     }
@@ -72,7 +72,7 @@ impl Identity {
 
     /// The same identity, vouched for.
     #[must_use]
-    pub fn vouched_for(self, voucher: Voucher) -> Self {
+    pub fn vouched_for(self, voucher: GrantHolder) -> Self {
         match self {
             Identity::Anonymous => self,
             Identity::Holder(holder) => {

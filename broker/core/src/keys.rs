@@ -14,13 +14,13 @@ pub const KEYS_MAX: usize = 10_000;
 
 /// The idempotency keys of one topic and the positions their first publish was given.
 #[derive(Debug, Default)]
-pub struct RecentKeys {
+pub struct IdempotencyKeys {
     positions: HashMap<Arc<str>, Position, RandomState>,
     /// When each key came, oldest first, in milliseconds of the monotonic clock.
     order: VecDeque<(u64, Arc<str>)>,
 }
 
-impl RecentKeys {
+impl IdempotencyKeys {
     /// The position that the first publish with `key` was given, if it is still remembered.
     pub fn position_of(&mut self, key: &str, now_ms: u64) -> Option<Position> {
         self.forget_old(now_ms);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_key_is_remembered_for_its_time_and_no_longer() {
-        let mut keys = RecentKeys::default();
+        let mut keys = IdempotencyKeys::default();
         keys.remember("a", at(1), 0);
         assert_eq!(keys.position_of("a", KEY_TTL_MS - 1), Some(at(1)));
         assert_eq!(keys.position_of("b", 0), None);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_number_of_keys_is_bounded() {
-        let mut keys = RecentKeys::default();
+        let mut keys = IdempotencyKeys::default();
         for number in 0..=KEYS_MAX as u64 {
             keys.remember(&number.to_string(), at(number), 0);
         }

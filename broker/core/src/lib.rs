@@ -5,7 +5,6 @@
 //! come in as arguments, so that whole swarms of sessions can be run in one test under one seed.
 
 mod access;
-mod audience;
 mod broadcast;
 mod encoding;
 mod fanout;
@@ -24,15 +23,15 @@ mod rate;
 mod rule_pattern;
 mod rules;
 mod session;
-mod tells;
+mod subscribers;
+mod webhook_queue;
 
 pub use access::{Access, Action, DIRECT, Refusal, decide};
-pub use audience::{Audience, Listener, SessionKey, SubscriptionKey};
 pub use broadcast::Broadcast;
 pub use encoding::{Encoding, MessageFormat, sse_event, sse_gap};
 pub use fanout::{CHUNK_BYTES_MAX, Delivery, Fanout};
-pub use identity::{Grants, Holder, Identity, Voucher};
-pub use keys::{KEY_TTL_MS, KEYS_MAX, RecentKeys};
+pub use identity::{GrantHolder, Grants, Holder, Identity};
+pub use keys::{IdempotencyKeys, KEY_TTL_MS, KEYS_MAX};
 pub use limits::{HistoryLimits, SessionLimits, Terms};
 pub use liveness::{Liveness, Pulse};
 pub use log::{Missed, Page, TopicLog};
@@ -40,7 +39,7 @@ pub use notice::Notice;
 pub use occupancy::Occupancy;
 pub use outbox::{Outbox, OutboxFull, SLICES_MAX, Written};
 pub use pattern_tree::PatternTree;
-pub use presence::{Departure, Movement, Presence, Presentee};
+pub use presence::{Departure, MemberSession, Presence, PresenceEvent};
 pub use publication::{Publication, Publish};
 pub use rate::{Meter, Rate};
 pub use rule_pattern::{RulePattern, RulePatternError};
@@ -48,7 +47,8 @@ pub use rules::{Rule, Rules, SlowPolicy, TopicPolicy};
 pub use session::{
     Admitted, Close, CustomClose, Effect, PublishRequest, Purpose, Session, Start, check_publish,
 };
-pub use tells::{
-    TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, TellBatch, TellCounts, TellLimits, TellOutcome, TellQueue,
-    TellStep,
+pub use subscribers::{SessionKey, Subscriber, Subscribers, SubscriptionKey};
+pub use webhook_queue::{
+    TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, WebhookBatch, WebhookCounts, WebhookLimits,
+    WebhookOutcome, WebhookQueue, WebhookStep,
 };

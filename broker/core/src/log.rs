@@ -4,7 +4,7 @@ mod entries;
 
 use std::sync::Arc;
 
-use fanwire_protocol::{Epoch, Message, Place, Position, Topic};
+use fanwire_protocol::{Epoch, Message, Position, StartPoint, Topic};
 
 use crate::{HistoryLimits, Publication, Publish};
 use entries::Entries;
@@ -230,11 +230,11 @@ impl TopicLog {
     }
 
     /// Whether everything from `place` on is still held, as far as this log can know.
-    pub fn holds_all_from(&self, place: Place) -> bool {
+    pub fn holds_all_from(&self, place: StartPoint) -> bool {
         match place {
-            Place::Earliest => false,
-            Place::After(position) => self.holds_all_after(position),
-            Place::Moment(moment) => self.whole_from_ts <= moment,
+            StartPoint::Earliest => false,
+            StartPoint::After(position) => self.holds_all_after(position),
+            StartPoint::Moment(moment) => self.whole_from_ts <= moment,
         }
     }
 
@@ -253,14 +253,14 @@ impl TopicLog {
     /// A position that is not of this log, or from its future, recovers nothing, and gives all that is held. A moment
     /// recovers if nothing that was accepted since has been let go of, and the log was there at that moment already: what
     /// was published before it began cannot be known.
-    pub fn since(&self, place: Place) -> Missed {
+    pub fn since(&self, place: StartPoint) -> Missed {
         let (start, recovered) = match place {
-            Place::Earliest => (0, true),
-            Place::After(position) if self.holds_all_after(position) => {
+            StartPoint::Earliest => (0, true),
+            StartPoint::After(position) if self.holds_all_after(position) => {
                 (self.index_after(position.offset), true)
             }
-            Place::After(_) => (0, false),
-            Place::Moment(moment) => (self.index_at(moment), self.holds_all_from(place)),
+            StartPoint::After(_) => (0, false),
+            StartPoint::Moment(moment) => (self.index_at(moment), self.holds_all_from(place)),
         };
         Missed { publications: self.entries.range(start, self.len()).cloned().collect(), recovered }
     }
@@ -272,25 +272,25 @@ impl TopicLog {
     }
 
     /// At most `limit` publications after `since`, oldest first.
-    pub fn page_forward(&self, since: Place, limit: usize) -> Page {
+    pub fn page_forward(&self, since: StartPoint, limit: usize) -> Page {
         let Missed { mut publications, recovered } = self.since(since);
         let more = publications.len() > limit;
         publications.truncate(limit);
         Page { publications, gap: !recovered, more }
     }
 
-    /// At most `limit` publications before `until`, newest first; [`Place::Earliest`] begins with the newest held and
+    /// At most `limit` publications before `until`, newest first; [`StartPoint::Earliest`] begins with the newest held and
     /// reads down to the earliest.
-    pub fn page_backward(&self, until: Place, limit: usize) -> Page {
+    pub fn page_backward(&self, until: StartPoint, limit: usize) -> Page {
         let (end, gap) = match until {
-            Place::Earliest => (self.entries.len(), false),
-            Place::After(position) if position.epoch == self.epoch => {
+            StartPoint::Earliest => (self.entries.len(), false),
+            StartPoint::After(position) if position.epoch == self.epoch => {
                 // Nothing was ever published before an epoch's first offset, so nothing of it can be missing.
                 let is_lost = (2..=self.floor).contains(&position.offset);
                 (self.index_after(position.offset.saturating_sub(1)), is_lost)
             }
-            Place::After(_) => (self.entries.len(), true),
-            Place::Moment(moment) => (self.index_at(moment), moment < self.whole_from_ts),
+            StartPoint::After(_) => (self.entries.len(), true),
+            StartPoint::Moment(moment) => (self.index_at(moment), moment < self.whole_from_ts),
         };
         let publications: Vec<_> = self.entries.range(0, end).rev().take(limit).cloned().collect();
         Page { more: end > publications.len(), publications, gap }

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use fanwire_protocol::{ServerFrame, Topic};
 
-use crate::{Encoding, Movement, SessionKey, SlowPolicy};
+use crate::{Encoding, PresenceEvent, SessionKey, SlowPolicy};
 
 /// One movement being told. All workers share it, and each encoding is made once.
 #[derive(Debug)]
 pub struct Notice {
     topic: Topic,
-    movement: Movement,
+    movement: PresenceEvent,
     /// The worker and session that must not be told: the one that has just come.
     pub except: Option<(usize, SessionKey)>,
     /// What happens to sessions that cannot take it.
@@ -23,7 +23,7 @@ impl Notice {
     /// Begins to tell everybody in `topic` but `except`.
     pub fn new(
         topic: Topic,
-        movement: Movement,
+        movement: PresenceEvent,
         except: Option<(usize, SessionKey)>,
         slow: SlowPolicy,
     ) -> Self {
@@ -41,8 +41,8 @@ impl Notice {
         let frame = self.frames[index].get_or_init(|| {
             let topic = self.topic.clone();
             let frame = match self.movement.clone() {
-                Movement::Join(member) => ServerFrame::Join { topic, member },
-                Movement::Leave(member) => ServerFrame::Leave { topic, member },
+                PresenceEvent::Join(member) => ServerFrame::Join { topic, member },
+                PresenceEvent::Leave(member) => ServerFrame::Leave { topic, member },
             };
             let mut out = Vec::new();
             encoding.encode_notice(&frame, &mut out);

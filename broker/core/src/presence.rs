@@ -21,7 +21,7 @@ pub enum Departure {
 
 /// One session, as others are shown it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Presentee {
+pub struct MemberSession {
     /// The user's id, if it has one.
     pub user: Option<Arc<str>>,
     /// The number of the connection.
@@ -32,7 +32,7 @@ pub struct Presentee {
 
 /// What all others are told.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Movement {
+pub enum PresenceEvent {
     /// A user has come.
     Join(Member),
     /// A user has gone.
@@ -42,19 +42,19 @@ pub enum Movement {
 /// The members of one topic.
 #[derive(Debug, Default)]
 pub struct Presence {
-    stays: HashMap<Who, Stay, RandomState>,
+    members: HashMap<MemberId, MemberState, RandomState>,
 }
 
 /// What a member is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Who {
+enum MemberId {
     User(Arc<str>),
     /// A session without a user id.
     Connection(u64),
 }
 
 #[derive(Debug)]
-struct Stay {
+struct MemberState {
     /// As it was told when the user came.
     member: Member,
     connections: BTreeSet<u64>,
@@ -62,20 +62,20 @@ struct Stay {
     gone_at_ms: Option<u64>,
 }
 
-impl Who {
+impl MemberId {
     fn of(user: Option<&Arc<str>>, connection: u64) -> Self {
-        user.map_or(Who::Connection(connection), |user| Who::User(user.clone()))
+        user.map_or(MemberId::Connection(connection), |user| MemberId::User(user.clone()))
     }
 }
 
 impl Presence {
     /// Notes that a session has come. Tells of it if its user was not there.
-    pub fn enter(&mut self, presentee: &Presentee) -> Option<Movement> {
-        let Presentee { user, connection, info } = presentee;
-        let who = Who::of(user.as_ref(), *connection);
-        if let Some(stay) = self.stays.get_mut(&who) {
-            stay.connections.insert(*connection);
-            stay.gone_at_ms = None;
+    pub fn enter(&mut self, member_session: &MemberSession) -> Option<PresenceEvent> {
+        let MemberSession { user, connection, info } = member_session;
+        let who = MemberId::of(user.as_ref(), *connection);
+        if let Some(state) = self.members.get_mut(&who) {
+            state.connections.insert(*connection);
+            state.gone_at_ms = None;
             return None;
         }
         let member = Member {
@@ -84,8 +84,8 @@ impl Presence {
             info: info.clone(),
         };
         let connections = BTreeSet::from([*connection]);
-        self.stays.insert(who, Stay { member: member.clone(), connections, gone_at_ms: None });
-        Some(Movement::Join(member))
+        self.members.insert(who, MemberState { member: member.clone(), connections, gone_at_ms: None });
+        Some(PresenceEvent::Join(member))
     }
 
     /// Notes that a session has gone. Tells of it if it was its user's last and left on purpose; if it broke, the user is
@@ -96,44 +96,45 @@ impl Presence {
         connection: u64,
         departure: Departure,
         gone_at_ms: u64,
-    ) -> Option<Movement> {
-        let who = Who::of(user, connection);
-        let stay = self.stays.get_mut(&who)?;
-        if !stay.connections.remove(&connection) || !stay.connections.is_empty() {
+    ) -> Option<PresenceEvent> {
+        let who = MemberId::of(user, connection);
+        let state = self.members.get_mut(&who)?;
+        if !state.connections.remove(&connection) || !state.connections.is_empty() {
             return None;
         }
         match departure {
-            Departure::Left => self.stays.remove(&who).map(|stay| Movement::Leave(stay.member)),
+            Departure::Left => self.members.remove(&who).map(|state| PresenceEvent::Leave(state.member)),
             Departure::Broken => {
-                stay.gone_at_ms = Some(gone_at_ms);
+                state.gone_at_ms = Some(gone_at_ms);
                 None
             }
         }
     }
 
     /// Takes those for gone whose time to come back is up at `now_ms`, and tells of them.
-    pub fn expire(&mut self, now_ms: u64) -> Vec<Movement> {
-        let is_gone =
-            |_: &Who, stay: &mut Stay| stay.gone_at_ms.is_some_and(|gone_at_ms| gone_at_ms <= now_ms);
-        let mut gone: Vec<Member> = self.stays.extract_if(is_gone).map(|(_, stay)| stay.member).collect();
+    pub fn expire(&mut self, now_ms: u64) -> Vec<PresenceEvent> {
+        let is_gone = |_: &MemberId, state: &mut MemberState| {
+            state.gone_at_ms.is_some_and(|gone_at_ms| gone_at_ms <= now_ms)
+        };
+        let mut gone: Vec<Member> = self.members.extract_if(is_gone).map(|(_, state)| state.member).collect();
         gone.sort_by(|one, other| (&one.user, &one.connection).cmp(&(&other.user, &other.connection)));
-        gone.into_iter().map(Movement::Leave).collect()
+        gone.into_iter().map(PresenceEvent::Leave).collect()
     }
 
     /// At most `limit` members, and whether there are more.
     pub fn members(&self, limit: usize) -> (Vec<Member>, bool) {
-        let members = self.stays.values().take(limit).map(|stay| stay.member.clone()).collect();
-        (members, self.stays.len() > limit)
+        let members = self.members.values().take(limit).map(|state| state.member.clone()).collect();
+        (members, self.members.len() > limit)
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.stays.len()
+        self.members.len()
     }
 
     /// Whether nobody is there, nor expected back.
     pub fn is_empty(&self) -> bool {
-        self.stays.is_empty()
+        self.members.is_empty()
     }
 }
 
@@ -149,8 +150,8 @@ mod tests {
         Arc::from("ann")
     }
 
-    fn enter(presence: &mut Presence, user: Option<Arc<str>>, connection: u64) -> Option<Movement> {
-        presence.enter(&Presentee { user, connection, info: None })
+    fn enter(presence: &mut Presence, user: Option<Arc<str>>, connection: u64) -> Option<PresenceEvent> {
+        presence.enter(&MemberSession { user, connection, info: None })
     }
 
     fn member(user: &str, connection: u64) -> Member {
@@ -160,12 +161,12 @@ mod tests {
     #[test]
     fn several_tabs_are_one_user() {
         let mut presence = Presence::default();
-        assert_eq!(enter(&mut presence, Some(ann()), 1), Some(Movement::Join(member("ann", 1))));
+        assert_eq!(enter(&mut presence, Some(ann()), 1), Some(PresenceEvent::Join(member("ann", 1))));
         assert_eq!(enter(&mut presence, Some(ann()), 2), None);
         assert_eq!(presence.exit(Some(&ann()), 1, Departure::Left, 0), None);
         assert_eq!(presence.members(9), (vec![member("ann", 1)], false));
         let left = presence.exit(Some(&ann()), 2, Departure::Left, 0);
-        assert_eq!(left, Some(Movement::Leave(member("ann", 1))), "the same member that came");
+        assert_eq!(left, Some(PresenceEvent::Leave(member("ann", 1))), "the same member that came");
         assert!(presence.is_empty());
     }
 
@@ -178,16 +179,16 @@ mod tests {
         assert_eq!(enter(&mut presence, Some(ann()), 2), None);
         assert_eq!(presence.expire(1000), []);
         presence.exit(Some(&ann()), 2, Departure::Broken, 1100);
-        assert_eq!(presence.expire(1100), [Movement::Leave(member("ann", 1))]);
+        assert_eq!(presence.expire(1100), [PresenceEvent::Leave(member("ann", 1))]);
     }
 
     #[test]
     fn sessions_without_a_user_count_by_themselves() {
         let mut presence = Presence::default();
-        assert_eq!(enter(&mut presence, None, 1), Some(Movement::Join(member("", 1))));
-        assert_eq!(enter(&mut presence, None, 2), Some(Movement::Join(member("", 2))));
+        assert_eq!(enter(&mut presence, None, 1), Some(PresenceEvent::Join(member("", 1))));
+        assert_eq!(enter(&mut presence, None, 2), Some(PresenceEvent::Join(member("", 2))));
         assert!(presence.members(1).1, "one is not named");
-        assert_eq!(presence.exit(None, 1, Departure::Left, 0), Some(Movement::Leave(member("", 1))));
+        assert_eq!(presence.exit(None, 1, Departure::Left, 0), Some(PresenceEvent::Leave(member("", 1))));
     }
 
     #[test]
@@ -239,8 +240,8 @@ mod tests {
                 }
                 for movement in movements {
                     let (member, is_there) = match movement {
-                        Movement::Join(member) => (member, true),
-                        Movement::Leave(member) => (member, false),
+                        PresenceEvent::Join(member) => (member, true),
+                        PresenceEvent::Leave(member) => (member, false),
                     };
                     assert_ne!(told.insert(member.user, is_there).unwrap_or(false), is_there, "by turns");
                 }

@@ -12,7 +12,7 @@ use fanwire_protocol::{
 };
 use foldhash::fast::RandomState;
 
-use crate::{Action, Holder, Identity, Presentee, Publish, Refusal, SubscriptionKey, Terms, decide};
+use crate::{Action, Holder, Identity, MemberSession, Publish, Refusal, SubscriptionKey, Terms, decide};
 
 mod admission;
 
@@ -246,9 +246,9 @@ impl Session {
     }
 
     /// The session as others are shown it in presence.
-    pub fn presentee(&self) -> Presentee {
+    pub fn member_session(&self) -> MemberSession {
         let (user, info) = (self.identity.user().cloned(), self.identity.info().cloned());
-        Presentee { user, connection: self.connection, info }
+        MemberSession { user, connection: self.connection, info }
     }
 
     /// The name the client gave itself in `connect`.

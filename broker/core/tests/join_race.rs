@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Audience, Encoding, HistoryLimits, Publish, SessionKey, TopicLog};
-use fanwire_protocol::{Epoch, Pattern, Payload, Place, Topic};
+use fanwire_core::{Encoding, HistoryLimits, Publish, SessionKey, Subscribers, TopicLog};
+use fanwire_protocol::{Epoch, Pattern, Payload, StartPoint, Topic};
 use shuttle::sync::Mutex;
 
 const LIMITS: HistoryLimits = HistoryLimits { messages: 100, bytes: usize::MAX, ttl_ms: 1_000_000 };
@@ -57,7 +57,7 @@ fn publish(world: &World) {
 fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
     let lock = || world.topic.lock().expect("nobody panics under this lock");
     let missed = |topic: &TopicState| {
-        topic.log.since(Place::Earliest).publications.iter().map(|missed| missed.offset).collect()
+        topic.log.since(StartPoint::Earliest).publications.iter().map(|missed| missed.offset).collect()
     };
     match how {
         Join::Whole | Join::FromTheBeginning => {
@@ -102,12 +102,12 @@ fn race(how: Join) {
         })
         .collect();
     let (mut seen, after) = join(&world, how);
-    let mut audience = Audience::default();
-    audience.join(&Pattern::from(name()), SessionKey(0), Encoding::Json, after);
+    let mut subscribers = Subscribers::default();
+    subscribers.join(&Pattern::from(name()), SessionKey(0), Encoding::Json, after);
     for publisher in publishers {
         publisher.join().expect("publishers do not panic");
     }
-    let listener = audience.of_topic(&name())[0];
+    let listener = subscribers.of_topic(&name())[0];
     let inbox = world.inbox.lock().expect("nobody panics under this lock");
     seen.extend(inbox.iter().filter(|offset| **offset > listener.after));
     let all: Vec<u64> = (1..=(PUBLISHERS * EACH) as u64).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use fanwire_core::{Identity, Refusal, Voucher};
+use fanwire_core::{GrantHolder, Identity, Refusal};
 use fanwire_protocol::ErrorCode;
 use http::HeaderMap;
 
@@ -88,7 +88,7 @@ impl Admission {
 
 /// Whether what somebody was let in with is still good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Reauthorization {
     /// It is.
     Good,
     /// It is, but gives something else now: the sentence says so.
@@ -147,7 +147,7 @@ impl Authenticator {
             }
             (outcome, _) => {
                 let (claims, key) = outcome?;
-                (claims, Some(Voucher { key: key.voucher(token.algorithm()), terms: 0 }))
+                (claims, Some(GrantHolder { key: key.voucher(token.algorithm()), terms: 0 }))
             }
         };
         let identity = claims.check(&self.claims, clock::unix_ms())?;
@@ -159,10 +159,10 @@ impl Authenticator {
 
     /// Whether what `identity` was let in with, perhaps by another authenticator, is good for this one. The keys of an identity
     /// provider come and go while tokens signed with them live, so they count as good until they end.
-    pub(crate) fn standing(&self, identity: &Identity) -> Standing {
+    pub(crate) fn standing(&self, identity: &Identity) -> Reauthorization {
         let voucher = match identity {
-            _ if !self.is_on() => return Standing::Good,
-            Identity::Anonymous if self.allows_anonymous => return Standing::Good,
+            _ if !self.is_on() => return Reauthorization::Good,
+            Identity::Anonymous if self.allows_anonymous => return Reauthorization::Good,
             Identity::Anonymous => {
                 return gone(
                     "this broker lets nobody in without credentials any more: come back with a token",
@@ -170,17 +170,19 @@ impl Authenticator {
             }
             Identity::Holder(holder) => holder.voucher,
         };
-        let Some(voucher) = voucher else { return Standing::Good };
+        let Some(voucher) = voucher else { return Reauthorization::Good };
         if self.keys.iter().any(|key| key.vouchers().any(|number| number == voucher.key)) {
-            return Standing::Good;
+            return Reauthorization::Good;
         }
         let vouchers = self.api_keys.iter().filter_map(|key| match &key.identity {
             Identity::Holder(holder) => holder.voucher,
             Identity::Anonymous => None,
         });
         match vouchers.filter(|known| known.key == voucher.key).max_by_key(|known| *known == voucher) {
-            Some(known) if known == voucher => Standing::Good,
-            Some(_) => Standing::Changed("what this key may do has changed: come back with it".to_owned()),
+            Some(known) if known == voucher => Reauthorization::Good,
+            Some(_) => {
+                Reauthorization::Changed("what this key may do has changed: come back with it".to_owned())
+            }
             None => {
                 gone("what this session was let in with has been revoked: come back with new credentials")
             }
@@ -188,8 +190,8 @@ impl Authenticator {
     }
 }
 
-fn gone(message: &str) -> Standing {
-    Standing::Gone(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
+fn gone(message: &str) -> Reauthorization {
+    Reauthorization::Gone(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
 }
 
 /// The authenticator that all workers ask, and that may be replaced while they do.

@@ -10,7 +10,7 @@ mod key_set;
 mod origin;
 
 pub(crate) use api_key::ApiKey;
-pub(crate) use authenticator::{Admission, Authenticator, SharedAuthenticator, Standing};
+pub(crate) use authenticator::{Admission, Authenticator, Reauthorization, SharedAuthenticator};
 pub(crate) use key_set::{
     FETCH_INTERVAL_MIN, FETCH_TIMEOUT, KEY_SET_BYTES_MAX, KEYS_GOOD_FOR, KeySet, REFRESH_INTERVAL,
 };

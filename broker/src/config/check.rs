@@ -3,7 +3,7 @@
 //! Most compare two sizes of which one must hold the other. The blame goes to the setting that was made last,
 //! because that is the one the operator has just touched.
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, SourcePlace};
 use super::settings::Loader;
 
 /// A size that must be at least another size, and why.
@@ -21,7 +21,7 @@ const MESSAGES_PER_INBOX: usize = 4;
 /// Lets what nobody has set follow the settings it must go with.
 pub(super) fn fit_defaults(loader: &mut Loader) {
     let (place, _) = loader.place("limits.inbox_bytes_max");
-    if matches!(place, Place::Default) {
+    if matches!(place, SourcePlace::Default) {
         let limits = &mut loader.config.limits;
         let least = limits.message_bytes_max.saturating_mul(MESSAGES_PER_INBOX);
         limits.inbox_bytes_max = limits.inbox_bytes_max.max(least);
@@ -75,7 +75,7 @@ fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     }
     let tokens_only = [
         ("auth.algorithms", auth.algorithms.is_empty()),
-        ("auth.audience", auth.audience.is_empty()),
+        ("auth.audience", auth.subscribers.is_empty()),
         ("auth.issuer", auth.issuer.is_none()),
         ("auth.allow_endless", !auth.allow_endless),
     ];

@@ -3,7 +3,7 @@
 //! The variables are passed in, so this file never asks the operating system. A variable that means nothing is an error,
 //! because the alternative is a limit that was never in force.
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
 use super::settings::{Loader, SETTINGS};
 use super::value::Raw;
@@ -28,12 +28,12 @@ pub(super) fn read(
         if name == PORT {
             port = Some(text);
         } else if let Some(setting) = SETTINGS.iter().find(|setting| variable(setting.key) == name) {
-            loader.set(setting, Raw::Text(&text), Place::Environment, &name)?;
+            loader.set(setting, Raw::Text(&text), SourcePlace::Environment, &name)?;
         } else {
             return Err(unknown(name));
         }
     }
-    port.map_or(Ok(()), |text| loader.set_port(&text, Place::Environment, PORT))
+    port.map_or(Ok(()), |text| loader.set_port(&text, SourcePlace::Environment, PORT))
 }
 
 /// The variable of the setting with this dotted key.
@@ -54,5 +54,5 @@ fn is_service_link(name: &str, text: &str) -> bool {
 fn unknown(name: String) -> ConfigError {
     let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.key)).collect();
     let nearest = nearest(&name, known.iter().map(String::as_str).chain([PORT])).to_owned();
-    ConfigError::UnknownKey { place: Place::Environment, key: name, nearest }
+    ConfigError::UnknownKey { place: SourcePlace::Environment, key: name, nearest }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Where a setting was made. Later variants override earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SourcePlace {
     /// Nowhere: the setting has its default.
     Default,
     /// A line of the configuration file, counted from 1.
@@ -25,7 +25,7 @@ pub enum Place {
     Flags,
 }
 
-impl Place {
+impl SourcePlace {
     /// The order in which places override each other.
     pub(super) fn rank(&self) -> u8 {
         match self {
@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => formatter.write_str("defaults"),
@@ -70,7 +70,7 @@ pub enum ConfigError {
     #[error("{place}: not valid TOML: {message}")]
     Syntax {
         /// The line at which the parser gave up.
-        place: Place,
+        place: SourcePlace,
         /// What the parser said.
         message: String,
     },
@@ -78,7 +78,7 @@ pub enum ConfigError {
     #[error("{place}: unknown key '{key}'; did you mean '{nearest}'?")]
     UnknownKey {
         /// Where the key stands.
-        place: Place,
+        place: SourcePlace,
         /// The key as it is spelled there.
         key: String,
         /// The valid key that looks most like it.
@@ -88,7 +88,7 @@ pub enum ConfigError {
     #[error("{place}: bad value for '{key}': {reason}")]
     BadValue {
         /// Where the value stands.
-        place: Place,
+        place: SourcePlace,
         /// The key as it is spelled there.
         key: String,
         /// What is wrong and what would be right.
@@ -98,7 +98,7 @@ pub enum ConfigError {
     #[error("{place}: '{key}' is missing: {reason}")]
     MissingKey {
         /// Where the table begins.
-        place: Place,
+        place: SourcePlace,
         /// The key that is missing.
         key: String,
         /// What the key is for.

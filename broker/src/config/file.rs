@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::auth;
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
 use super::settings::{self, Loader, SETTINGS};
 use super::topic;
@@ -30,8 +30,8 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     /// The place of the byte at `offset`.
-    pub(super) fn place(&self, offset: usize) -> Place {
-        Place::in_file(self.path, self.text, offset)
+    pub(super) fn place(&self, offset: usize) -> SourcePlace {
+        SourcePlace::in_file(self.path, self.text, offset)
     }
 
     /// The error for a value that is not acceptable.

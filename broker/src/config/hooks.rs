@@ -29,7 +29,7 @@ pub struct HooksConfig {
     /// A file with certificates (PEM) of authorities to trust for `url`, besides those that browsers do.
     pub ca_file: Option<PathBuf>,
     /// What it is asked about.
-    pub ask: Vec<Ask>,
+    pub ask: Vec<Callout>,
     /// The topics it is asked about.
     pub ask_about: Vec<Pattern>,
     /// How long it may take to answer, the wait for a turn included.
@@ -41,7 +41,7 @@ pub struct HooksConfig {
     /// The largest answer that is read, in bytes.
     pub answer_bytes_max: usize,
     /// What it is told about.
-    pub tell: Vec<Tell>,
+    pub tell: Vec<WebhookEvent>,
     /// The topics it is told about.
     pub tell_about: Vec<Pattern>,
     /// For how long a topic must have been without subscribers before that is told.
@@ -95,7 +95,7 @@ fn everything() -> Pattern {
 
 /// What the application can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum Callout {
     /// Whether somebody may connect, and as whom.
     Connect,
     /// Whether somebody may subscribe to a topic or pattern and read it.
@@ -106,24 +106,24 @@ pub enum Ask {
     Request,
 }
 
-impl Ask {
+impl Callout {
     /// Everything that can be asked.
-    pub const ALL: [Ask; 4] = [Ask::Connect, Ask::Subscribe, Ask::Publish, Ask::Request];
+    pub const ALL: [Callout; 4] = [Callout::Connect, Callout::Subscribe, Callout::Publish, Callout::Request];
 
     /// Its name in the configuration and in calls.
     pub fn name(self) -> &'static str {
         match self {
-            Ask::Connect => "connect",
-            Ask::Subscribe => "subscribe",
-            Ask::Publish => "publish",
-            Ask::Request => "request",
+            Callout::Connect => "connect",
+            Callout::Subscribe => "subscribe",
+            Callout::Publish => "publish",
+            Callout::Request => "request",
         }
     }
 }
 
 /// What the application can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tell {
+pub enum WebhookEvent {
     /// That a connection is over.
     Disconnect,
     /// That a topic or pattern has got its first subscriber.
@@ -136,18 +136,24 @@ pub enum Tell {
     Leave,
 }
 
-impl Tell {
+impl WebhookEvent {
     /// Everything that can be told.
-    pub const ALL: [Tell; 5] = [Tell::Disconnect, Tell::Occupied, Tell::Vacated, Tell::Join, Tell::Leave];
+    pub const ALL: [WebhookEvent; 5] = [
+        WebhookEvent::Disconnect,
+        WebhookEvent::Occupied,
+        WebhookEvent::Vacated,
+        WebhookEvent::Join,
+        WebhookEvent::Leave,
+    ];
 
     /// Its name in the configuration and in calls.
     pub fn name(self) -> &'static str {
         match self {
-            Tell::Disconnect => "disconnect",
-            Tell::Occupied => "occupied",
-            Tell::Vacated => "vacated",
-            Tell::Join => "join",
-            Tell::Leave => "leave",
+            WebhookEvent::Disconnect => "disconnect",
+            WebhookEvent::Occupied => "occupied",
+            WebhookEvent::Vacated => "vacated",
+            WebhookEvent::Join => "join",
+            WebhookEvent::Leave => "leave",
         }
     }
 }
@@ -182,9 +188,9 @@ pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
 }
 
 /// Reads what is asked.
-pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Ask>, String> {
+pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Callout>, String> {
     let read = |name: &str| {
-        Ask::ALL.into_iter().find(|ask| ask.name() == name).ok_or_else(|| {
+        Callout::ALL.into_iter().find(|ask| ask.name() == name).ok_or_else(|| {
             format!("'{name}' cannot be asked; write 'connect', 'subscribe', 'publish' or 'request'")
         })
     };
@@ -192,10 +198,10 @@ pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Ask>, String> {
 }
 
 /// Reads what is told.
-pub(super) fn read_tells(raw: Raw<'_>) -> Result<Vec<Tell>, String> {
+pub(super) fn read_tells(raw: Raw<'_>) -> Result<Vec<WebhookEvent>, String> {
     let read = |name: &str| {
-        Tell::ALL.into_iter().find(|tell| tell.name() == name).ok_or_else(|| {
-            let nearest = nearest(name, Tell::ALL.into_iter().map(Tell::name));
+        WebhookEvent::ALL.into_iter().find(|tell| tell.name() == name).ok_or_else(|| {
+            let nearest = nearest(name, WebhookEvent::ALL.into_iter().map(WebhookEvent::name));
             format!(
                 "'{name}' cannot be told; did you mean '{nearest}'? There are 'disconnect', 'occupied', 'vacated', \
                  'join' and 'leave'"

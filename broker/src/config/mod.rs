@@ -25,9 +25,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use auth::{AuthConfig, KeyConfig};
-pub use error::{ConfigError, Place};
+pub use error::{ConfigError, SourcePlace};
 pub(crate) use hooks::SECRET_BYTES_MIN;
-pub use hooks::{Ask, HooksConfig, Tell};
+pub use hooks::{Callout, HooksConfig, WebhookEvent};
 pub use limits::Limits;
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
@@ -223,12 +223,12 @@ fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError>
         let Some(setting) = settings::find(key) else {
             let keys = SETTINGS.iter().map(|setting| setting.key).chain(["port"]);
             let nearest = nearest::nearest(key, keys).to_owned();
-            return Err(ConfigError::UnknownKey { place: Place::Flags, key: key.clone(), nearest });
+            return Err(ConfigError::UnknownKey { place: SourcePlace::Flags, key: key.clone(), nearest });
         };
-        loader.set(setting, Raw::Text(text), Place::Flags, key)?;
+        loader.set(setting, Raw::Text(text), SourcePlace::Flags, key)?;
     }
     for (key, text) in ports {
-        loader.set_port(text, Place::Flags, key)?;
+        loader.set_port(text, SourcePlace::Flags, key)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::auth;
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, SourcePlace};
 use super::hooks;
 use super::proxy;
 use super::rate;
@@ -74,7 +74,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(auth.jwks_url, auth::read_jwks_url),
     setting!(auth.jwks_ca_file, optional_path),
     setting!(auth.algorithms, auth::read_algorithms),
-    setting!(auth.audience, words),
+    setting!(auth.subscribers, words),
     setting!(auth.issuer, |raw: Raw<'_>| raw.optional_word().map(|word| word.map(str::to_owned))),
     setting!(auth.allow_endless, Raw::switch),
     setting!(auth.anonymous, Raw::switch),
@@ -146,9 +146,9 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
 #[derive(Default)]
 pub(super) struct Loader {
     pub(super) config: Config,
-    places: HashMap<&'static str, (Place, String)>,
+    places: HashMap<&'static str, (SourcePlace, String)>,
     /// Where the first durable topic rule stands.
-    pub(super) durable_at: Option<Place>,
+    pub(super) durable_at: Option<SourcePlace>,
 }
 
 impl Loader {
@@ -157,10 +157,10 @@ impl Loader {
         &mut self,
         setting: &'static Setting,
         raw: Raw<'_>,
-        place: Place,
+        place: SourcePlace,
         spelled: &str,
     ) -> Result<(), ConfigError> {
-        if place == Place::Flags && setting.is_secret() {
+        if place == SourcePlace::Flags && setting.is_secret() {
             let variable = format!("FANWIRE_{}", setting.key.replace('.', "_").to_uppercase());
             let way = match setting.key {
                 "auth.secret" => "write the secret into a file and name that in 'auth.secret_file'",
@@ -178,7 +178,12 @@ impl Loader {
     }
 
     /// Sets the port of `listen` and leaves its address alone.
-    pub(super) fn set_port(&mut self, text: &str, place: Place, spelled: &str) -> Result<(), ConfigError> {
+    pub(super) fn set_port(
+        &mut self,
+        text: &str,
+        place: SourcePlace,
+        spelled: &str,
+    ) -> Result<(), ConfigError> {
         let Ok(port) = text.parse() else {
             let reason = format!("'{text}' is not a port from 0 to 65535");
             return Err(ConfigError::BadValue { place, key: spelled.to_owned(), reason });
@@ -188,8 +193,8 @@ impl Loader {
     }
 
     /// Where the setting `key` was made last, and how the key is spelled there.
-    pub(super) fn place(&self, key: &str) -> (Place, String) {
-        self.places.get(key).cloned().unwrap_or_else(|| (Place::Default, key.to_owned()))
+    pub(super) fn place(&self, key: &str) -> (SourcePlace, String) {
+        self.places.get(key).cloned().unwrap_or_else(|| (SourcePlace::Default, key.to_owned()))
     }
 }
 

@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use fanwire_core::{
-    Departure, HistoryLimits, Missed, Page, Presentee, Publication, Publish, Rate, Refusal, Rules, Start,
+    Departure, HistoryLimits, MemberSession, Missed, Page, Publication, Publish, Rate, Refusal, Rules, Start,
     TopicPolicy,
 };
-use fanwire_protocol::{Epoch, Place, Position, Since, Topic};
+use fanwire_protocol::{Epoch, Position, Since, StartPoint, Topic};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
-use crate::hooks::Teller;
+use crate::hooks::Webhooks;
 use crate::hub::{Inbox, Pressure};
 use crate::store::Store;
 use crate::telemetry::Shared;
@@ -58,7 +58,7 @@ pub(crate) struct Engine {
     /// Where somebody may come back whose connection broke.
     expected: Expected,
     /// Who is told what happens to topics, if anybody is.
-    teller: Option<Arc<Teller>>,
+    webhooks: Option<Arc<Webhooks>>,
     /// Turns for those who read the disk.
     readings: Semaphore,
     /// Up to which topic the store has been tidied up in this round.
@@ -150,7 +150,7 @@ impl Engine {
             over_memory: Notify::new(),
             store,
             expected: Expected::new(presence_grace.as_millis() as u64),
-            teller: None,
+            webhooks: None,
             readings: Semaphore::new(stored::READINGS_MAX),
             tidied_until: Mutex::default(),
             catalog: Catalog::default(),
@@ -232,14 +232,14 @@ impl Engine {
         &self,
         topic: &Topic,
         worker: usize,
-        present: Option<&Presentee>,
+        present: Option<&MemberSession>,
         departure: Departure,
     ) {
         if let Some(state) = self.find(topic) {
             let mut locked = state.lock();
             self.end_listening(&mut locked, state.name(), worker);
-            if let Some(presentee) = present {
-                self.exit(&mut locked, state.name(), presentee, departure);
+            if let Some(member_session) = present {
+                self.exit(&mut locked, state.name(), member_session, departure);
             }
         }
     }
@@ -261,7 +261,7 @@ impl Engine {
             let log = topic.log();
             let place = match reading {
                 Reading::Forward { since: place, .. } | Reading::Backward { until: place, .. } => {
-                    place.as_ref().map_or(Place::Earliest, |place| place.place_in(state.name()))
+                    place.as_ref().map_or(StartPoint::Earliest, |place| place.place_in(state.name()))
                 }
             };
             let page = match reading {

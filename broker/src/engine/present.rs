@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanwire_core::{Departure, Movement, Notice, Presentee, SessionKey};
+use fanwire_core::{Departure, MemberSession, Notice, PresenceEvent, SessionKey};
 use fanwire_protocol::{Member, Topic};
 
 use super::Engine;
@@ -37,12 +37,12 @@ impl Expected {
 
 impl Engine {
     /// Notes that the session at `place` has come to a topic, if presence is kept there.
-    pub(crate) fn enter(&self, topic: &Topic, presentee: &Presentee, place: (usize, SessionKey)) {
+    pub(crate) fn enter(&self, topic: &Topic, member_session: &MemberSession, place: (usize, SessionKey)) {
         self.with_topic(topic, |locked, state| {
             if !locked.policy().presence {
                 return;
             }
-            let movement = locked.presence().get_or_insert_default().enter(presentee);
+            let movement = locked.presence().get_or_insert_default().enter(member_session);
             if let Some(movement) = movement {
                 self.tell(locked, state.name(), movement, Some(place));
             }
@@ -54,12 +54,13 @@ impl Engine {
         &self,
         locked: &mut Locked<'_>,
         topic: &Topic,
-        presentee: &Presentee,
+        member_session: &MemberSession,
         departure: Departure,
     ) {
         let Some(presence) = locked.presence() else { return };
         let gone_at_ms = clock::monotonic_ms() + self.expected.grace_ms;
-        let movement = presence.exit(presentee.user.as_ref(), presentee.connection, departure, gone_at_ms);
+        let movement =
+            presence.exit(member_session.user.as_ref(), member_session.connection, departure, gone_at_ms);
         match movement {
             Some(movement) => self.tell(locked, topic, movement, None),
             None if departure == Departure::Broken => self.expected.add(gone_at_ms, topic),
@@ -95,11 +96,11 @@ impl Engine {
         &self,
         locked: &mut Locked<'_>,
         topic: &Topic,
-        movement: Movement,
+        movement: PresenceEvent,
         except: Option<(usize, SessionKey)>,
     ) {
-        if let Some(teller) = &self.teller {
-            teller.moved(topic, &movement);
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.moved(topic, &movement);
         }
         let slow = locked.policy().slow;
         let notice = Arc::new(Notice::new(topic.clone(), movement, except, slow));

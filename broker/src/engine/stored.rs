@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fanwire_core::{HistoryLimits, Missed, Page, Publication, Publish, Refusal, Start};
-use fanwire_protocol::{Epoch, ErrorCode, Message, Place, Position, Since, Topic};
+use fanwire_protocol::{Epoch, ErrorCode, Message, Position, Since, StartPoint, Topic};
 
 use super::{Accepted, Engine, History, Joined, Reading, Told, topic};
 use crate::clock;
@@ -168,10 +168,10 @@ impl Engine {
             let head = log.head();
             // The disk may be ahead of what has been delivered: then all that is delivered later is known already.
             let is_ahead = head.epoch == at.epoch && at.offset > head.offset;
-            if !locked.is_loaded() || !(is_ahead || log.holds_all_from(Place::After(at))) {
+            if !locked.is_loaded() || !(is_ahead || log.holds_all_from(StartPoint::After(at))) {
                 return None;
             }
-            let missed = if is_ahead { Vec::new() } else { log.since(Place::After(at)).publications };
+            let missed = if is_ahead { Vec::new() } else { log.since(StartPoint::After(at)).publications };
             let head = Position { offset: head.offset.max(at.offset), ..head };
             self.begin_listening(locked, state.name(), worker);
             let has_presence = locked.policy().presence;
@@ -342,16 +342,18 @@ fn place_on_disk(
     store: &Store,
     topic: &Topic,
     record: &TopicRecord,
-    place: Place,
+    place: StartPoint,
     keep: &Keep,
 ) -> Result<(u64, bool), StoreError> {
     Ok(match place {
-        Place::Earliest => (record.floor, true),
-        Place::After(at) if at.epoch == record.epoch && (record.floor..=record.head).contains(&at.offset) => {
+        StartPoint::Earliest => (record.floor, true),
+        StartPoint::After(at)
+            if at.epoch == record.epoch && (record.floor..=record.head).contains(&at.offset) =>
+        {
             (at.offset, true)
         }
-        Place::After(_) => (record.floor, false),
-        Place::Moment(moment) => {
+        StartPoint::After(_) => (record.floor, false),
+        StartPoint::Moment(moment) => {
             let after = store.offset_before(topic, record.epoch, moment, keep)?.unwrap_or(record.head);
             (after, holds_all_from(record, moment, keep))
         }
@@ -387,20 +389,20 @@ fn read_page(
     let bounds = Bounds { through: u64::MAX, limit: *limit, bytes_max, keep: *keep };
     let (stretch, gap) = match reading {
         Reading::Forward { since, .. } => {
-            let place = since.as_ref().map_or(Place::Earliest, |since| since.place_in(topic));
+            let place = since.as_ref().map_or(StartPoint::Earliest, |since| since.place_in(topic));
             let (after, is_whole) = place_on_disk(store, topic, record, place, keep)?;
             (store.read_after(topic, record.epoch, after, &bounds)?, !is_whole)
         }
         Reading::Backward { until, .. } => {
-            let place = until.as_ref().map_or(Place::Earliest, |until| until.place_in(topic));
+            let place = until.as_ref().map_or(StartPoint::Earliest, |until| until.place_in(topic));
             let (before, gap) = match place {
-                Place::Earliest => (u64::MAX, false),
+                StartPoint::Earliest => (u64::MAX, false),
                 // Nothing was ever published before an epoch's first offset, so nothing of it can be missing.
-                Place::After(at) if at.epoch == record.epoch => {
+                StartPoint::After(at) if at.epoch == record.epoch => {
                     (at.offset, (2..=record.floor).contains(&at.offset))
                 }
-                Place::After(_) => (u64::MAX, true),
-                Place::Moment(_) => {
+                StartPoint::After(_) => (u64::MAX, true),
+                StartPoint::Moment(_) => {
                     let (after, is_whole) = place_on_disk(store, topic, record, place, keep)?;
                     (after + 1, !is_whole)
                 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanwire_core::{
-    Broadcast, HistoryLimits, Meter, Presence, Publication, Publish, Rate, RecentKeys, SessionKey, TopicLog,
-    TopicPolicy,
+    Broadcast, HistoryLimits, IdempotencyKeys, Meter, Presence, Publication, Publish, Rate, SessionKey,
+    TopicLog, TopicPolicy,
 };
 use fanwire_protocol::{Epoch, Position, Topic};
 
@@ -36,7 +36,7 @@ struct Inner {
     /// Shared by all topics of a rule.
     policy: Arc<TopicPolicy>,
     /// Who listens; nothing while nobody does.
-    listening: Option<Box<Listening>>,
+    subscribers: Option<Box<TopicSubscribers>>,
     patterns_as_of: u64,
     rare: Option<Box<Rare>>,
     used_us: u64,
@@ -47,7 +47,7 @@ struct Inner {
 
 /// Who listens to a topic, by worker.
 #[derive(Default)]
-struct Listening {
+struct TopicSubscribers {
     /// How many subscriptions each worker has to exactly this topic; empty until there is one.
     exactly: Vec<u32>,
     /// How many pattern subscriptions of each worker match, as of `patterns_as_of`; empty if none does.
@@ -57,7 +57,7 @@ struct Listening {
 /// What few topics have.
 #[derive(Default)]
 struct Rare {
-    keys: Option<Box<RecentKeys>>,
+    keys: Option<Box<IdempotencyKeys>>,
     /// What was taken of the policy's rate.
     meter: Meter,
     /// How many publications are on their way to the disk.
@@ -83,7 +83,7 @@ impl TopicState {
         let inner = Inner {
             log: TopicLog::new(epoch, clock::unix_ms()),
             policy,
-            listening: None,
+            subscribers: None,
             patterns_as_of: 0,
             rare: None,
             used_us: clock::monotonic_us(),
@@ -185,9 +185,9 @@ impl Locked<'_> {
         &self,
         inboxes: &'i [Arc<Inbox>],
     ) -> impl Iterator<Item = &'i Arc<Inbox>> {
-        let listening = self.0.listening.as_deref();
+        let subscribers = self.0.subscribers.as_deref();
         let listens = move |(worker, _): &(usize, &'i Arc<Inbox>)| {
-            listening.is_some_and(|listening| listening.of(*worker) > 0)
+            subscribers.is_some_and(|subscribers| subscribers.of(*worker) > 0)
         };
         inboxes.iter().enumerate().filter(listens).map(|(_, inbox)| inbox)
     }
@@ -237,27 +237,27 @@ impl Locked<'_> {
     pub(super) fn refresh_patterns(&mut self, name: &Topic, patterns: &PatternInterest) {
         let inner = &mut *self.0;
         let Some(by_pattern) = patterns.counts(name, &mut inner.patterns_as_of) else { return };
-        if !by_pattern.is_empty() || inner.listening.is_some() {
-            inner.listening.get_or_insert_default().by_pattern = by_pattern;
-            inner.listening.take_if(|listening| listening.is_over());
+        if !by_pattern.is_empty() || inner.subscribers.is_some() {
+            inner.subscribers.get_or_insert_default().by_pattern = by_pattern;
+            inner.subscribers.take_if(|subscribers| subscribers.is_over());
         }
     }
 
     /// How many subscriptions there are, as of the last [`Locked::refresh_patterns`].
     pub(super) fn subscribers(&self) -> u64 {
-        let Some(listening) = &self.0.listening else { return 0 };
-        listening.exactly.iter().chain(&listening.by_pattern).map(|count| u64::from(*count)).sum()
+        let Some(subscribers) = &self.0.subscribers else { return 0 };
+        subscribers.exactly.iter().chain(&subscribers.by_pattern).map(|count| u64::from(*count)).sum()
     }
 
     /// How many of these are to patterns.
     pub(super) fn pattern_subscribers(&self) -> u64 {
-        let Some(listening) = &self.0.listening else { return 0 };
-        listening.by_pattern.iter().map(|count| u64::from(*count)).sum()
+        let Some(subscribers) = &self.0.subscribers else { return 0 };
+        subscribers.by_pattern.iter().map(|count| u64::from(*count)).sum()
     }
 
     /// Notes that `worker`, one of `workers`, has one more subscription. Returns whether nobody had one before.
     pub(super) fn listen(&mut self, worker: usize, workers: usize) -> bool {
-        let exactly = &mut self.0.listening.get_or_insert_default().exactly;
+        let exactly = &mut self.0.subscribers.get_or_insert_default().exactly;
         let was_vacant = exactly.is_empty();
         if was_vacant {
             *exactly = vec![0; workers];
@@ -270,16 +270,16 @@ impl Locked<'_> {
     /// Notes that `worker` has one subscription less. Returns whether nobody has one any more.
     pub(super) fn stop_listening(&mut self, worker: usize) -> bool {
         let mut is_last = false;
-        if let Some(listening) = &mut self.0.listening {
-            if let Some(count) = listening.exactly.get_mut(worker) {
+        if let Some(subscribers) = &mut self.0.subscribers {
+            if let Some(count) = subscribers.exactly.get_mut(worker) {
                 *count = count.saturating_sub(1);
             }
-            if listening.exactly.iter().all(|count| *count == 0) {
-                is_last = !listening.exactly.is_empty();
-                listening.exactly = Vec::new();
+            if subscribers.exactly.iter().all(|count| *count == 0) {
+                is_last = !subscribers.exactly.is_empty();
+                subscribers.exactly = Vec::new();
             }
         }
-        self.0.listening.take_if(|listening| listening.is_over());
+        self.0.subscribers.take_if(|subscribers| subscribers.is_over());
         self.0.used_us = clock::monotonic_us();
         is_last
     }
@@ -361,7 +361,7 @@ impl Locked<'_> {
     /// Whether nobody needs the topic: no subscriber, nothing held that is not on
     /// disk too or on its way there, no key remembered, and unused for a while.
     pub(super) fn is_idle(&mut self, now_ms: u64) -> bool {
-        self.0.listening.as_ref().is_none_or(|listening| listening.exactly.is_empty())
+        self.0.subscribers.as_ref().is_none_or(|subscribers| subscribers.exactly.is_empty())
             && (self.0.log.is_empty() || self.0.policy.durable)
             && self.0.used_us / 1000 + LINGER_MS <= now_ms
             && self.0.rare.as_mut().is_none_or(|rare| rare.is_over(now_ms))
@@ -382,7 +382,7 @@ impl Locked<'_> {
     }
 }
 
-impl Listening {
+impl TopicSubscribers {
     /// How many subscriptions of `worker` there are.
     fn of(&self, worker: usize) -> u32 {
         let of = |counts: &[u32]| counts.get(worker).copied().unwrap_or(0);

@@ -1,13 +1,13 @@
 //! What the application is told, as JSON: single events, and the call that brings many of them.
 
 use bytes::Bytes;
-use fanwire_core::{Identity, Movement, TellBatch};
+use fanwire_core::{Identity, PresenceEvent, WebhookBatch};
 use fanwire_protocol::{Pattern, Payload, Topic};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::question::written;
-use crate::config::Tell;
+use super::callout_request::written;
+use crate::config::WebhookEvent;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub(super) enum Happening<'a> {
     /// It has none any more.
     Vacated(&'a Pattern),
     /// A user has come to a topic or left it.
-    Moved(&'a Topic, &'a Movement),
+    Moved(&'a Topic, &'a PresenceEvent),
 }
 
 /// A connection that is over.
@@ -37,13 +37,13 @@ pub(super) struct Departed<'a> {
 
 impl Happening<'_> {
     /// The hook it is told by.
-    pub(super) fn tell(&self) -> Tell {
+    pub(super) fn tell(&self) -> WebhookEvent {
         match self {
-            Happening::Disconnect(_) => Tell::Disconnect,
-            Happening::Occupied(_) => Tell::Occupied,
-            Happening::Vacated(_) => Tell::Vacated,
-            Happening::Moved(_, Movement::Join(_)) => Tell::Join,
-            Happening::Moved(_, Movement::Leave(_)) => Tell::Leave,
+            Happening::Disconnect(_) => WebhookEvent::Disconnect,
+            Happening::Occupied(_) => WebhookEvent::Occupied,
+            Happening::Vacated(_) => WebhookEvent::Vacated,
+            Happening::Moved(_, PresenceEvent::Join(_)) => WebhookEvent::Join,
+            Happening::Moved(_, PresenceEvent::Leave(_)) => WebhookEvent::Leave,
         }
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn event_of(id: String, ts: u64, happening: Happening<'_>) -> Bytes {
             event.info = info_of(departed.identity.info());
         }
         Happening::Occupied(pattern) | Happening::Vacated(pattern) => event.topic = Some(pattern.as_str()),
-        Happening::Moved(topic, Movement::Join(member) | Movement::Leave(member)) => {
+        Happening::Moved(topic, PresenceEvent::Join(member) | PresenceEvent::Leave(member)) => {
             event.topic = Some(topic.as_str());
             event.user = Some(&*member.user).filter(|user| !user.is_empty());
             event.connection = Some(member.connection.clone());
@@ -97,7 +97,7 @@ pub(super) fn event_of(id: String, ts: u64, happening: Happening<'_>) -> Bytes {
 }
 
 /// Writes the body of the call `id` that brings `batch`, from the run of the broker that is called `run`.
-pub(super) fn body_of(id: &str, run: &str, batch: &TellBatch) -> Vec<u8> {
+pub(super) fn body_of(id: &str, run: &str, batch: &WebhookBatch) -> Vec<u8> {
     let (attempt, lost) = (batch.attempt, batch.lost);
     let head = format!(
         "{{\"hook\":\"tell\",\"id\":\"{id}\",\"run\":\"{run}\",\"attempt\":{attempt},\"lost\":{lost},\"events\":["
@@ -151,10 +151,10 @@ mod tests {
         check(Happening::Vacated(&pattern), r#"{"hook":"vacated","id":"1","ts":17,"topic":"chat.>"}"#);
         let topic = Topic::new("a").unwrap();
         let member = |user: &str| Member { user: user.to_owned(), connection: "2a".to_owned(), info: None };
-        let join = Movement::Join(member("bob"));
+        let join = PresenceEvent::Join(member("bob"));
         let text = r#"{"hook":"join","id":"1","ts":17,"topic":"a","user":"bob","connection":"2a"}"#;
         check(Happening::Moved(&topic, &join), text);
-        let leave = Movement::Leave(member(""));
+        let leave = PresenceEvent::Leave(member(""));
         check(
             Happening::Moved(&topic, &leave),
             r#"{"hook":"leave","id":"1","ts":17,"topic":"a","connection":"2a"}"#,
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_call_brings_many_events() {
-        let batch = TellBatch { events: vec!["{\"a\":1}".into(), "{\"b\":2}".into()], lost: 3, attempt: 2 };
+        let batch =
+            WebhookBatch { events: vec!["{\"a\":1}".into(), "{\"b\":2}".into()], lost: 3, attempt: 2 };
         let expected =
             r#"{"hook":"tell","id":"x","run":"r","attempt":2,"lost":3,"events":[{"a":1},{"b":2}]}"#;
         assert_eq!(String::from_utf8(body_of("x", "r", &batch)).unwrap(), expected);

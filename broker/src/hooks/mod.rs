@@ -4,13 +4,13 @@
 //! Whoever cannot be asked about is refused; what cannot be told now is told later. It does not know sessions or topics; whoever asks says who wants what.
 
 mod answer;
-mod asking;
-mod courier;
+mod callout_request;
+mod callouts;
+mod disconnect_report;
 mod event;
-mod farewell;
-mod question;
 mod signature;
-mod telling;
+mod webhook_sender;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,22 +21,22 @@ use http::Uri;
 use tokio::sync::Semaphore;
 
 use crate::client::HttpClient;
-use crate::config::{Ask, HooksConfig, Tell};
+use crate::config::{Callout, HooksConfig, WebhookEvent};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
-use asking::Complaints;
+use callouts::Complaints;
 use signature::SharedSigner;
 
-pub(crate) use courier::Courier;
-pub(crate) use farewell::Farewell;
-pub(crate) use telling::Teller;
+pub(crate) use disconnect_report::DisconnectReport;
+pub(crate) use webhook_sender::WebhookSender;
+pub(crate) use webhooks::Webhooks;
 
 /// The application, as the broker asks and tells it. Without a configured URL nobody is asked or told, and everybody is allowed what
 /// they are allowed without.
 #[derive(Default)]
 pub(crate) struct Hooks {
     back_end: Option<BackEnd>,
-    teller: Option<Arc<Teller>>,
+    webhooks: Option<Arc<Webhooks>>,
 }
 
 /// How the broker and the application know each other.
@@ -53,7 +53,7 @@ struct BackEnd {
     place: String,
     client: HttpClient,
     signer: Arc<SharedSigner>,
-    asks: Vec<Ask>,
+    asks: Vec<Callout>,
     topics: Vec<Pattern>,
     timeout: Duration,
     turns: Semaphore,
@@ -66,7 +66,7 @@ struct BackEnd {
 
 /// Who wants something, and over which connection, if it is one that stays.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker {
+pub(crate) struct CalloutClient {
     /// Who.
     pub(crate) identity: Identity,
     /// The broker's number for the connection.
@@ -84,17 +84,17 @@ impl Hooks {
         trust: Trust,
         message_bytes_max: usize,
         counters: Arc<Shared>,
-    ) -> std::io::Result<(Self, Option<Courier>)> {
+    ) -> std::io::Result<(Self, Option<WebhookSender>)> {
         let (Some(url), Some(secret)) = (&config.url, &trust.secret) else {
             return Ok((Self::default(), None));
         };
         let uri: Uri = url.parse().map_err(std::io::Error::other)?;
         let signer = Arc::new(SharedSigner::new(secret));
         let client = || HttpClient::new(trust.authorities.as_deref());
-        let teller = (!config.tell.is_empty()).then(|| Arc::new(Teller::new(config, counters.clone())));
-        let courier = match &teller {
-            Some(teller) => Some(Courier {
-                teller: teller.clone(),
+        let webhooks = (!config.tell.is_empty()).then(|| Arc::new(Webhooks::new(config, counters.clone())));
+        let courier = match &webhooks {
+            Some(webhooks) => Some(WebhookSender {
+                webhooks: webhooks.clone(),
                 place: place_of(&uri),
                 uri: uri.clone(),
                 client: client()?,
@@ -119,7 +119,7 @@ impl Hooks {
             complaints: Complaints::default(),
             counters,
         };
-        Ok((Self { back_end: Some(back_end), teller }, courier))
+        Ok((Self { back_end: Some(back_end), webhooks }, courier))
     }
 
     /// Signs with another secret from now on.
@@ -130,30 +130,30 @@ impl Hooks {
     }
 
     /// Who is told what happens to topics, if anybody is.
-    pub(crate) fn teller(&self) -> Option<&Arc<Teller>> {
-        self.teller.as_ref()
+    pub(crate) fn webhooks(&self) -> Option<&Arc<Webhooks>> {
+        self.webhooks.as_ref()
     }
 
     /// What the application is to be told when the connection of `identity` that begins now is over; `None` if it is not told. Who has
     /// yet to say who it is has no identity.
-    pub(crate) fn farewell(
+    pub(crate) fn disconnect_report(
         &self,
         identity: Option<Identity>,
         connection: u64,
         transport: &'static str,
-    ) -> Option<Box<Farewell>> {
-        let teller = self.teller.as_ref().filter(|teller| teller.tells(Tell::Disconnect))?;
-        Some(Box::new(Farewell::new(teller.clone(), identity, connection, transport)))
+    ) -> Option<Box<DisconnectReport>> {
+        let webhooks = self.webhooks.as_ref().filter(|webhooks| webhooks.tells(WebhookEvent::Disconnect))?;
+        Some(Box::new(DisconnectReport::new(webhooks.clone(), identity, connection, transport)))
     }
 
     /// Whether the application is asked this.
-    pub(crate) fn asks(&self, ask: Ask) -> bool {
+    pub(crate) fn asks(&self, ask: Callout) -> bool {
         self.back_end.as_ref().is_some_and(|back_end| back_end.asks.contains(&ask))
     }
 
     /// Whether the application is asked this when `identity` wants something of `pattern`. It is not asked about what it does
     /// itself: keys with `admin = true` are its own.
-    pub(crate) fn asks_about(&self, ask: Ask, identity: &Identity, pattern: &Pattern) -> bool {
+    pub(crate) fn asks_about(&self, ask: Callout, identity: &Identity, pattern: &Pattern) -> bool {
         let concerns = |back_end: &BackEnd| {
             back_end.asks.contains(&ask) && back_end.topics.iter().any(|topics| topics.intersects(pattern))
         };

@@ -23,7 +23,7 @@ pub(crate) use operations::Readiness;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::sessions::{Calls, Inquiry, Publisher};
+use crate::sessions::{Inquiry, Publisher, WorkerMailboxes};
 use crate::telemetry::{Metrics, Overview, WorkerCounters};
 
 /// What the handlers of one worker need.
@@ -37,7 +37,7 @@ pub(crate) struct HttpState {
     pub(crate) engine: Arc<Engine>,
     pub(crate) overview: Arc<Overview>,
     pub(crate) readiness: Arc<Readiness>,
-    pub(crate) calls: Calls,
+    pub(crate) mailboxes: WorkerMailboxes,
 }
 
 /// Every URL that is not a transport's.

@@ -6,18 +6,18 @@
 mod expiry;
 mod inbox;
 mod link;
-mod outlet;
+mod session_writer;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::{Audience, Broadcast, Encoding, Fanout, Notice, SessionKey, SubscriptionKey};
+use fanwire_core::{Broadcast, Encoding, Fanout, Notice, SessionKey, Subscribers, SubscriptionKey};
 use fanwire_protocol::Pattern;
 
 pub(crate) use inbox::{Batch, Inbox, Pressure};
 pub(crate) use link::Link;
-pub(crate) use outlet::{Keepalive, Outlet, Sink};
+pub(crate) use session_writer::{Keepalive, SessionWriter, Sink};
 
 use crate::clock;
 use crate::telemetry::WorkerCounters;
@@ -33,10 +33,10 @@ pub(crate) struct Hub {
     worker: usize,
     inbox: Arc<Inbox>,
     counters: Arc<WorkerCounters>,
-    audience: RefCell<Audience>,
+    subscribers: RefCell<Subscribers>,
     fanout: RefCell<Fanout>,
     /// By session key.
-    outlets: RefCell<Vec<Option<Rc<Outlet>>>>,
+    writers: RefCell<Vec<Option<Rc<SessionWriter>>>>,
     vacant: RefCell<Vec<SessionKey>>,
     open: Cell<usize>,
 }
@@ -48,9 +48,9 @@ impl Hub {
             worker,
             inbox,
             counters,
-            audience: RefCell::default(),
+            subscribers: RefCell::default(),
             fanout: RefCell::default(),
-            outlets: RefCell::default(),
+            writers: RefCell::default(),
             vacant: RefCell::default(),
             open: Cell::new(0),
         }
@@ -66,21 +66,21 @@ impl Hub {
         self.open.get()
     }
 
-    /// Opens a session whose deliveries go to `outlet`.
-    pub(crate) fn open(&self, outlet: Rc<Outlet>) -> SessionKey {
-        let mut outlets = self.outlets.borrow_mut();
+    /// Opens a session whose deliveries go to `writer`.
+    pub(crate) fn open(&self, writer: Rc<SessionWriter>) -> SessionKey {
+        let mut writers = self.writers.borrow_mut();
         let key = self.vacant.borrow_mut().pop().unwrap_or_else(|| {
-            outlets.push(None);
-            SessionKey(u32::try_from(outlets.len() - 1).expect("a worker has fewer than 2^32 sessions"))
+            writers.push(None);
+            SessionKey(u32::try_from(writers.len() - 1).expect("a worker has fewer than 2^32 sessions"))
         });
-        outlets[key.0 as usize] = Some(outlet);
+        writers[key.0 as usize] = Some(writer);
         self.open.set(self.open.get() + 1);
         key
     }
 
     /// Ends the session. All its subscriptions must have been left before. Its key stays its own until [`Hub::release`].
     pub(crate) fn close(&self, key: SessionKey) {
-        if self.outlets.borrow_mut()[key.0 as usize].take().is_some() {
+        if self.writers.borrow_mut()[key.0 as usize].take().is_some() {
             self.open.set(self.open.get() - 1);
         }
     }
@@ -100,7 +100,7 @@ impl Hub {
         after: u64,
     ) -> SubscriptionKey {
         self.counters.subscriptions.add(1);
-        self.audience.borrow_mut().join(pattern, session, encoding, after)
+        self.subscribers.borrow_mut().join(pattern, session, encoding, after)
     }
 
     /// Notes a session that is being given what it missed of `topic`; it hears nothing else of it until [`Hub::resume`].
@@ -111,24 +111,24 @@ impl Hub {
         encoding: Encoding,
     ) -> SubscriptionKey {
         self.counters.subscriptions.add(1);
-        self.audience.borrow_mut().hold_place(topic, session, encoding)
+        self.subscribers.borrow_mut().hold_place(topic, session, encoding)
     }
 
     /// Begins to deliver what stands after offset `after` to a session that has been given everything up to there.
     pub(crate) fn resume(&self, topic: &Pattern, key: SubscriptionKey, after: u64) {
-        self.audience.borrow_mut().resume(topic, key, after);
+        self.subscribers.borrow_mut().resume(topic, key, after);
     }
 
     /// Ends what [`Hub::join`] or [`Hub::hold_place`] began.
     pub(crate) fn leave(&self, pattern: &Pattern, key: SubscriptionKey) {
         self.counters.subscriptions.subtract(1);
-        self.audience.borrow_mut().leave(pattern, key);
+        self.subscribers.borrow_mut().leave(pattern, key);
     }
 
     /// Calls `visit` with the outlet of every open session.
-    pub(crate) fn for_each_outlet(&self, mut visit: impl FnMut(&Rc<Outlet>)) {
-        for outlet in self.outlets.borrow().iter().flatten() {
-            visit(outlet);
+    pub(crate) fn for_each_writer(&self, mut visit: impl FnMut(&Rc<SessionWriter>)) {
+        for writer in self.writers.borrow().iter().flatten() {
+            visit(writer);
         }
     }
 
@@ -161,7 +161,7 @@ impl Hub {
     }
 
     /// One tick: every touched session is written to once, with all that has gathered for it.
-    fn tick(&self, batch: &Batch, touched: &mut Vec<Rc<Outlet>>) {
+    fn tick(&self, batch: &Batch, touched: &mut Vec<Rc<SessionWriter>>) {
         let mut begin = 0;
         for (end, notice) in &batch.notices {
             self.fan_out(&batch.broadcasts[begin..*end], touched);
@@ -169,8 +169,8 @@ impl Hub {
             begin = *end;
         }
         self.fan_out(&batch.broadcasts[begin..], touched);
-        for outlet in touched.drain(..) {
-            outlet.flush(&self.counters);
+        for writer in touched.drain(..) {
+            writer.flush(&self.counters);
         }
         let now_us = clock::monotonic_us();
         for broadcast in &batch.broadcasts {
@@ -179,30 +179,30 @@ impl Hub {
     }
 
     /// Puts publications into the outboxes of those who listen, and notes whose they are.
-    fn fan_out(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<Outlet>>) {
-        let outlets = self.outlets.borrow();
+    fn fan_out(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<SessionWriter>>) {
+        let writers = self.writers.borrow();
         self.fanout.borrow_mut().run(
             self.worker,
-            &self.audience.borrow(),
+            &self.subscribers.borrow(),
             batch,
             |session, delivery, newest| {
-                let Some(outlet) = &outlets[session.0 as usize] else { return };
-                if outlet.push(delivery, newest, &self.counters) {
-                    touched.push(outlet.clone());
+                let Some(writer) = &writers[session.0 as usize] else { return };
+                if writer.push(delivery, newest, &self.counters) {
+                    touched.push(writer.clone());
                 }
             },
         );
     }
 
     /// Puts word of who came or left into the outboxes of those who listen, once into each.
-    fn tell(&self, notice: &Notice, touched: &mut Vec<Rc<Outlet>>) {
-        let outlets = self.outlets.borrow();
-        self.fanout.borrow_mut().visit_once(&self.audience.borrow(), notice.topic(), |listener| {
+    fn tell(&self, notice: &Notice, touched: &mut Vec<Rc<SessionWriter>>) {
+        let writers = self.writers.borrow();
+        self.fanout.borrow_mut().visit_once(&self.subscribers.borrow(), notice.topic(), |listener| {
             let is_excepted = notice.except == Some((self.worker, listener.session));
-            let Some(outlet) = &outlets[listener.session.0 as usize] else { return };
+            let Some(writer) = &writers[listener.session.0 as usize] else { return };
             let frame = notice.frame(listener.encoding);
-            if !is_excepted && !frame.is_empty() && outlet.push_notice(notice, frame, &self.counters) {
-                touched.push(outlet.clone());
+            if !is_excepted && !frame.is_empty() && writer.push_notice(notice, frame, &self.counters) {
+                touched.push(writer.clone());
             }
         });
     }

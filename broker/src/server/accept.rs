@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::Limits;
 use crate::problem::Problem;
 use crate::proxy::Proxies;
-use crate::sessions::{Gate, GateLimits, Permit};
+use crate::sessions::{ConnectionLimiter, ConnectionLimits, Permit};
 use crate::telemetry::{RefusalReason, Shared};
 
 /// How many connections may wait to be accepted; the system may allow fewer.
@@ -50,7 +50,7 @@ pub(super) fn raise_open_files_limit() {
 /// Accepts connections within the limits and deals them out in turn.
 pub(super) struct Acceptor {
     listener: TcpListener,
-    gate: Arc<Gate>,
+    limiter: Arc<ConnectionLimiter>,
     proxies: Arc<Proxies>,
     counters: Arc<Shared>,
     has_tls: bool,
@@ -65,13 +65,20 @@ impl Acceptor {
         has_tls: bool,
         counters: Arc<Shared>,
     ) -> Self {
-        let limits = GateLimits {
+        let limits = ConnectionLimits {
             total_max: limits.connections_max,
             per_network_max: limits.connections_per_address_max,
             total_rate: limits.connection_rate.map(rate),
             arrival_rate: limits.connection_rate_per_address.map(rate),
         };
-        Self { listener, gate: Gate::new(limits, counters.clone()), proxies, counters, has_tls, next: 0 }
+        Self {
+            listener,
+            limiter: ConnectionLimiter::new(limits, counters.clone()),
+            proxies,
+            counters,
+            has_tls,
+            next: 0,
+        }
     }
 
     /// Accepts until it is dropped.
@@ -92,7 +99,7 @@ impl Acceptor {
     async fn admit(&mut self, stream: TcpStream, address: IpAddr, workers: &[WorkerHandle]) {
         // A proxy has as many connections as it has clients; it is they who are held to the limits of one address.
         let network = (!self.proxies.trusts(address)).then(|| address.into());
-        let permit = match Permit::take(&self.gate, network, clock::monotonic_us()) {
+        let permit = match Permit::take(&self.limiter, network, clock::monotonic_us()) {
             Ok(permit) => permit,
             Err(reason) => return self.refuse(&stream, reason),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ServeError;
 use crate::client::HttpClient;
 use crate::config::{Config, HooksConfig, SECRET_BYTES_MIN};
-use crate::hooks::{Courier, Hooks, Trust};
+use crate::hooks::{Hooks, Trust, WebhookSender};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
 
@@ -17,7 +17,7 @@ use crate::telemetry::Shared;
 pub(super) fn hooks_of(
     config: &Config,
     counters: Arc<Shared>,
-) -> Result<(Arc<Hooks>, Option<Courier>), ServeError> {
+) -> Result<(Arc<Hooks>, Option<WebhookSender>), ServeError> {
     let trust = trust_of(&config.hooks)?;
     let (hooks, courier) = Hooks::new(&config.hooks, trust, config.limits.message_bytes_max, counters)
         .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;

@@ -17,11 +17,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dispatch::Dispatch;
-use super::greeting;
 use super::handshakes::Handshake;
-use super::population::Inhabitant;
+use super::open_connections::OpenConnection;
+use super::preamble;
 use crate::config::Limits;
-use crate::sessions::ConnectionTicket;
+use crate::sessions::ConnectionGuard;
 use crate::telemetry::HandshakeFailure;
 use crate::transports::ResponseBody;
 
@@ -31,14 +31,14 @@ const STREAM_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// What a connection counts as while it is there.
 pub(super) struct Presence {
     /// Held for its drop: the worker waits for it when it drains.
-    pub(super) inhabitant: Inhabitant,
+    pub(super) inhabitant: OpenConnection,
     /// Dropped with the first request.
     pub(super) handshake: Handshake,
 }
 
 /// One connection on its way through HTTP.
 struct Visit {
-    ticket: Rc<ConnectionTicket>,
+    guard: Rc<ConnectionGuard>,
     dispatch: Rc<Dispatch>,
     draining: watch::Receiver<Option<Instant>>,
     /// There until the first request.
@@ -52,7 +52,7 @@ struct Visit {
 /// Serves one connection. WebSockets that it becomes go on in a task of their own.
 pub(super) async fn serve(
     stream: std::net::TcpStream,
-    ticket: Rc<ConnectionTicket>,
+    guard: Rc<ConnectionGuard>,
     dispatch: Rc<Dispatch>,
     draining: watch::Receiver<Option<Instant>>,
     presence: Presence,
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     };
     let Presence { inhabitant: _inhabitant, handshake } = presence;
     let visit = Rc::new(Visit {
-        ticket,
+        guard,
         dispatch,
         draining,
         handshake: RefCell::new(Some(handshake)),
@@ -71,7 +71,7 @@ pub(super) async fn serve(
         answering: Cell::new(0),
     });
     if let Err(failure) = visit.clone().serve(stream).await {
-        visit.ticket.counters().handshake_failed(failure);
+        visit.guard.counters().handshake_failed(failure);
         tracing::debug!(?failure, "a connection ended before its first request");
     }
 }
@@ -79,18 +79,18 @@ pub(super) async fn serve(
 impl Visit {
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> Result<(), HandshakeFailure> {
         let beginning = self.dispatch.beginning();
-        if beginning.proxies.sends_header(self.ticket.peer())
-            && let Some(client) = self.in_time(greeting::begin_proxied(&mut stream)).await?
+        if beginning.proxies.sends_header(self.guard.peer())
+            && let Some(client) = self.in_time(preamble::begin_proxied(&mut stream)).await?
         {
             // There are no words for a refusal at this point, only for a request.
-            self.ticket.introduce(client).map_err(|_| HandshakeFailure::Refused)?;
+            self.guard.introduce(client).map_err(|_| HandshakeFailure::Refused)?;
         }
         let Some(certificates) = &beginning.certificates else {
-            self.in_time(greeting::begin_plain(&stream)).await?;
+            self.in_time(preamble::begin_plain(&stream)).await?;
             return self.serve_http1(TokioIo::new(stream)).await;
         };
         // Boxed, so that connections in the clear do not carry the size of those that are not.
-        let stream = Box::pin(self.in_time(greeting::begin_tls(stream, certificates))).await?;
+        let stream = Box::pin(self.in_time(preamble::begin_tls(stream, certificates))).await?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             Box::pin(self.serve_http2(TokioIo::new(stream))).await
         } else {
@@ -112,7 +112,7 @@ impl Visit {
             result = tokio::time::timeout(self.limits().handshake_timeout, beginning) => {
                 result.unwrap_or(Err(HandshakeFailure::TimedOut))
             }
-            () = self.ticket.abort().notified() => Err(HandshakeFailure::CrowdedOut),
+            () = self.guard.abort().notified() => Err(HandshakeFailure::CrowdedOut),
             _ = draining.wait_for(Option::is_some) => Err(HandshakeFailure::Left),
         }
     }
@@ -122,7 +122,7 @@ impl Visit {
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let Answering(visit) = &answering;
-        Ok(visit.dispatch.answer(request, visit.ticket.clone()).await)
+        Ok(visit.dispatch.answer(request, visit.guard.clone()).await)
     }
 
     async fn serve_http1<S>(self: Rc<Self>, stream: S) -> Result<(), HandshakeFailure>
@@ -171,7 +171,7 @@ impl Visit {
         loop {
             tokio::select! {
                 result = connection.as_mut() => return result.or_else(|error| self.judge(&error)),
-                () = self.ticket.abort().notified() => {
+                () = self.guard.abort().notified() => {
                     tracing::debug!("HTTP connection given up: its client neither sends a request nor reads an answer");
                     // Whoever crowded it out has counted it.
                     return Ok(());
@@ -194,7 +194,7 @@ impl Visit {
     async fn idle(&self, period: Duration) {
         let mut requests = u64::MAX;
         loop {
-            let is_idle = self.answering.get() == 0 && self.ticket.streams() == 0;
+            let is_idle = self.answering.get() == 0 && self.guard.streams() == 0;
             if is_idle && requests == self.requests.get() {
                 return;
             }

@@ -51,7 +51,7 @@ pub(super) fn authenticator_of(
         }
     }
     let claims = ClaimRules {
-        audiences: auth.audience.clone(),
+        audiences: auth.subscribers.clone(),
         issuer: auth.issuer.clone(),
         allow_endless: auth.allow_endless,
     };

@@ -11,12 +11,12 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use super::accept::problem_of;
-use super::greeting::Beginning;
+use super::preamble::Preamble;
 use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};
 use crate::problem::Problem;
-use crate::sessions::{Arrival, ConnectionTicket, Worker};
+use crate::sessions::{ConnectionGuard, ConnectionInfo, Worker};
 use crate::transports::{ResponseBody, TransportRequest, Transports};
 
 /// What pages of another origin may send, once they are let in.
@@ -29,7 +29,7 @@ pub(super) struct Dispatch {
     router: Router,
     origins: Arc<SharedOrigins>,
     readiness: Arc<Readiness>,
-    beginning: Beginning,
+    beginning: Preamble,
 }
 
 impl Dispatch {
@@ -37,7 +37,7 @@ impl Dispatch {
         worker: Rc<Worker>,
         http: HttpState,
         origins: Arc<SharedOrigins>,
-        beginning: Beginning,
+        beginning: Preamble,
     ) -> Self {
         let transports = Transports::new(worker.clone());
         let readiness = http.readiness.clone();
@@ -49,7 +49,7 @@ impl Dispatch {
     }
 
     /// How connections begin before HTTP.
-    pub(super) fn beginning(&self) -> &Beginning {
+    pub(super) fn beginning(&self) -> &Preamble {
         &self.beginning
     }
 
@@ -57,7 +57,7 @@ impl Dispatch {
     pub(super) async fn answer(
         &self,
         mut request: Request<Incoming>,
-        ticket: Rc<ConnectionTicket>,
+        guard: Rc<ConnectionGuard>,
     ) -> Response<ResponseBody> {
         if !settle_host(&mut request) {
             let detail = "a request must have one Host header, which says whom it is for (RFC 9112 §3.2)";
@@ -77,16 +77,17 @@ impl Dispatch {
             // A session opened now would have to be sent away at once.
             answer_problem(Readiness::draining())
         } else if Transports::serves(&request) {
-            let (ticket, client) = match self.ticket_of(&request, ticket) {
+            let (guard, client) = match self.guard_of(&request, guard) {
                 Ok(found) => found,
                 Err(problem) => return self.counted(answer_problem(problem)),
             };
             let admission = self.admit(&request, may_use_cookies).await;
-            let arrival = Arrival { connection: self.worker.next_connection(), client };
-            let asked = TransportRequest { request, ticket, admission, arrival, farewell: None };
+            let connection_info = ConnectionInfo { connection: self.worker.next_connection(), client };
+            let asked =
+                TransportRequest { request, guard, admission, connection_info, disconnect_report: None };
             self.transports.serve(asked).await.unwrap_or_else(answer_problem)
         } else {
-            self.route(request, &ticket, may_use_cookies).await
+            self.route(request, &guard, may_use_cookies).await
         };
         if let Some(origin) = origin {
             let headers = response.headers_mut();
@@ -108,32 +109,32 @@ impl Dispatch {
 
     /// The ticket of a request to a transport, and whose request it is. The ticket is that of its connection, which serves nothing else meanwhile; or, where many
     /// requests share a connection, one of its own.
-    fn ticket_of<B>(
+    fn guard_of<B>(
         &self,
         request: &Request<B>,
-        ticket: Rc<ConnectionTicket>,
-    ) -> Result<(Rc<ConnectionTicket>, IpAddr), Problem> {
-        let ticket = if request.version() < Version::HTTP_2 {
-            ticket
+        guard: Rc<ConnectionGuard>,
+    ) -> Result<(Rc<ConnectionGuard>, IpAddr), Problem> {
+        let guard = if request.version() < Version::HTTP_2 {
+            guard
         } else {
-            ticket.for_stream().map_err(problem_of)?
+            guard.for_stream().map_err(problem_of)?
         };
         let proxies = &self.beginning.proxies;
-        let client = proxies.client_of(request.headers(), ticket.peer());
+        let client = proxies.client_of(request.headers(), guard.peer());
         let network = (!proxies.trusts(client)).then(|| client.into());
-        ticket.count_for(network).map_err(problem_of)?;
+        guard.count_for(network).map_err(problem_of)?;
         tracing::debug!(%client, path = request.uri().path(), "a session is asked for");
-        Ok((ticket, client))
+        Ok((guard, client))
     }
 
     /// Asks the router. Handlers that need to know who asks find the [`Admission`] among the extensions.
     async fn route(
         &self,
         mut request: Request<Incoming>,
-        ticket: &ConnectionTicket,
+        guard: &ConnectionGuard,
         may_use_cookies: bool,
     ) -> Response<ResponseBody> {
-        request.extensions_mut().insert(ticket.publish_meter());
+        request.extensions_mut().insert(guard.publish_meter());
         let admission = self.admit(&request, may_use_cookies).await;
         request.extensions_mut().insert(admission);
         let Ok(response) = self.router.clone().call(request.map(axum::body::Body::new)).await;

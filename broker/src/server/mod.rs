@@ -8,13 +8,13 @@ mod application;
 mod connection;
 mod credentials;
 mod dispatch;
-mod greeting;
 mod handshakes;
 mod key_keeper;
-mod population;
+mod open_connections;
+mod preamble;
 mod reload;
 mod storage;
-mod telling;
+mod webhook_thread;
 mod worker;
 
 use std::io;
@@ -38,14 +38,14 @@ use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::proxy::Proxies;
-use crate::sessions::Calls;
+use crate::sessions::WorkerMailboxes;
 use crate::store::Store;
 use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
 use crate::tls::{CertificateFiles, Certificates, TlsError};
 use accept::Acceptor;
 use credentials::{authenticator_of, reach_of, unruled_access};
-use greeting::Beginning;
 use key_keeper::{KeyKeeper, client_of};
+use preamble::Preamble;
 use reload::Reloader;
 use worker::{WorkerHandle, WorkerParts};
 
@@ -219,7 +219,7 @@ impl Server {
         let authenticator = authenticator_of(&self.config, key_set.clone())?;
         let authenticator = Arc::new(SharedAuthenticator::new(authenticator));
         let (hooks, courier) = application::hooks_of(&self.config, self.shared.clone())?;
-        let telling = telling::start(courier).map_err(|error| start(&error))?;
+        let telling = webhook_thread::start(courier).map_err(|error| start(&error))?;
         let Running { engine, overview, workers } =
             self.start_workers(rules, &origins, &authenticator, &hooks)?;
         let mut reloader = Reloader::new(
@@ -291,7 +291,7 @@ impl Server {
             store,
             limits.presence_grace,
         );
-        let engine = Arc::new(engine.with_teller(hooks.teller().cloned()));
+        let engine = Arc::new(engine.with_webhooks(hooks.webhooks().cloned()));
         let metrics = Metrics::new(counters.clone(), shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))?;
         let facts = Facts {
@@ -302,8 +302,8 @@ impl Server {
         };
         let overview = Arc::new(Overview::new(counters.clone(), shared.clone(), facts));
         let beginning =
-            Beginning { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
-        let (calls, incoming_calls) = Calls::new(self.workers());
+            Preamble { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
+        let (calls, incoming_calls) = WorkerMailboxes::new(self.workers());
         let mut workers = Vec::new();
         let each = inboxes.into_iter().zip(counters).zip(incoming_calls).enumerate();
         for (number, ((inbox, counters), incoming_calls)) in each {

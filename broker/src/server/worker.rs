@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::connection::{self, Presence};
 use super::dispatch::Dispatch;
-use super::greeting::Beginning;
 use super::handshakes::Handshakes;
-use super::population::{Inhabitant, Population};
+use super::open_connections::{OpenConnection, OpenConnections};
+use super::preamble::Preamble;
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::clock;
 use crate::config::Limits;
@@ -24,7 +24,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
-use crate::sessions::{Calls, ConnectionTicket, IncomingCalls, Inquiry, Permit, Publisher, Worker};
+use crate::sessions::{ConnectionGuard, Inquiry, Permit, Publisher, Worker, WorkerMailbox, WorkerMailboxes};
 use crate::telemetry::{HandshakeFailure, Metrics, Overview, WorkerCounters};
 
 /// How many new connections may wait for a worker; while they do, no more are accepted.
@@ -50,9 +50,9 @@ pub(super) struct WorkerParts {
     pub(super) metrics: Metrics,
     pub(super) overview: Arc<Overview>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) beginning: Beginning,
-    pub(super) calls: Calls,
-    pub(super) incoming_calls: IncomingCalls,
+    pub(super) beginning: Preamble,
+    pub(super) calls: WorkerMailboxes,
+    pub(super) incoming_calls: WorkerMailbox,
 }
 
 /// A connection on its way to a worker.
@@ -129,7 +129,7 @@ async fn run(
     tokio::task::spawn_local(parts.incoming_calls.answer(worker.clone()));
     let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
-    let population: Rc<Population> = Rc::default();
+    let open_connections: Rc<OpenConnections> = Rc::default();
     let look_after = look_after(hub.clone(), handshakes.clone(), parts.counters.clone(), authenticator);
     tokio::task::spawn_local(look_after);
     // These tasks end with the runtime, which this function's caller drops.
@@ -140,12 +140,12 @@ async fn run(
             () = handshakes.room(), if !has_room => {}
             connection = incoming.recv(), if has_room => {
                 let Some(NewConnection { stream, peer, permit }) = connection else { break };
-                let ticket = ConnectionTicket::new(permit, peer, parts.counters.clone());
+                let guard = ConnectionGuard::new(permit, peer, parts.counters.clone());
                 let presence = Presence {
-                    inhabitant: Inhabitant::new(&population),
-                    handshake: handshakes.begin(ticket.abort().clone()),
+                    inhabitant: OpenConnection::new(&open_connections),
+                    handshake: handshakes.begin(guard.abort().clone()),
                 };
-                let served = connection::serve(stream, ticket, dispatch.clone(), draining.clone(), presence);
+                let served = connection::serve(stream, guard, dispatch.clone(), draining.clone(), presence);
                 tokio::task::spawn_local(served);
             }
             _ = draining.changed() => break,
@@ -153,16 +153,16 @@ async fn run(
     }
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
     send_away(&hub);
-    if tokio::time::timeout_at(deadline, all_gone(&population, &hub)).await.is_err() {
+    if tokio::time::timeout_at(deadline, all_gone(&open_connections, &hub)).await.is_err() {
         tracing::warn!(sessions = hub.len(), "the time to drain is up: the rest are cut off");
     }
 }
 
 /// Waits until no connection is served and no session is open.
-async fn all_gone(population: &Population, hub: &Hub) {
-    while !population.is_empty() || hub.len() > 0 {
+async fn all_gone(open_connections: &OpenConnections, hub: &Hub) {
+    while !open_connections.is_empty() || hub.len() > 0 {
         tokio::select! {
-            () = population.emptied() => {}
+            () = open_connections.emptied() => {}
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
     }
@@ -185,15 +185,15 @@ fn http_state(parts: &WorkerParts) -> HttpState {
         engine: parts.engine.clone(),
         overview: parts.overview.clone(),
         readiness: parts.readiness.clone(),
-        calls: parts.calls.clone(),
+        mailboxes: parts.calls.clone(),
     }
 }
 
 /// Asks every session to come back elsewhere, spread over a while.
 fn send_away(hub: &Hub) {
-    hub.for_each_outlet(|outlet| {
+    hub.for_each_writer(|writer| {
         let after_ms = Some(fastrand::u64(0..RETURN_SPREAD_MS));
-        outlet.want_close(Close {
+        writer.want_close(Close {
             after_ms,
             ..Close::new(CloseCode::GoingAway, "the broker is shutting down")
         });
@@ -217,13 +217,13 @@ async fn look_after(
         let mut waiting_bytes = 0;
         let seen = authenticator.changes();
         let has_changed = std::mem::replace(&mut changes, seen) != seen;
-        hub.for_each_outlet(|outlet| {
-            outlet.look_for_end(unix_ms);
+        hub.for_each_writer(|writer| {
+            writer.look_for_end(unix_ms);
             if has_changed {
-                outlet.question();
+                writer.question();
             }
-            outlet.look_after(now_ms, &counters);
-            waiting_bytes += outlet.waiting_bytes() as u64;
+            writer.look_after(now_ms, &counters);
+            waiting_bytes += writer.waiting_bytes() as u64;
         });
         counters.outbox_bytes.set(waiting_bytes);
         counters.handshakes.set(handshakes.len() as u64);

@@ -9,9 +9,9 @@ use fanwire_core::{Admitted, Close, Departure, Holder, Identity, Purpose, Refusa
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, ServerFrame};
 
 use super::LiveSession;
-use crate::auth::Standing;
+use crate::auth::Reauthorization;
 use crate::clock;
-use crate::hooks::Asker;
+use crate::hooks::CalloutClient;
 
 /// The transport of whoever can show a token in a frame, as the application is told.
 const FRAMES: &str = "ws";
@@ -35,7 +35,7 @@ impl LiveSession {
             if !is_for_session {
                 return Ok(identity);
             }
-            hooks.connect(Asker { identity, connection: Some(connection) }, FRAMES).await
+            hooks.connect(CalloutClient { identity, connection: Some(connection) }, FRAMES).await
         });
         self.checking = Some(Checking { id, purpose, outcome });
         match self.poll_authentication(&mut Context::from_waker(Waker::noop())) {
@@ -54,10 +54,10 @@ impl LiveSession {
         drop(rules);
         let close = self.run(effect);
         if !self.session.owes_credentials() {
-            self.outlet().end_session_at(self.session.identity().expires_ms());
-            self.worker.roster.identify(&self.profile, self.session.identity().user());
+            self.writer().end_session_at(self.session.identity().expires_ms());
+            self.worker.registry.identify(&self.handle, self.session.identity().user());
             // The check may have begun before the configuration changed.
-            self.outlet().question();
+            self.writer().question();
         }
         Poll::Ready(close)
     }
@@ -66,38 +66,38 @@ impl LiveSession {
     pub(super) fn note_permit(&mut self, pattern: &Pattern, permit: Option<Arc<Holder>>) {
         if permit.is_some() {
             self.session.permit(pattern, permit);
-            self.outlet().end_subscription_at(self.session.next_expiry_ms());
+            self.writer().end_subscription_at(self.session.next_expiry_ms());
         }
     }
 
     /// Ends the subscriptions whose own token has ended, if the sweep has found that there are any.
     pub(crate) fn end_expired(&mut self) {
-        if !self.outlet().take_subscription_end() {
+        if !self.writer().take_subscription_end() {
             return;
         }
         let expired = self.session.take_expired(clock::unix_ms());
         let reason = "the token of this subscription is over: subscribe again with a new one";
         self.end_subscriptions(expired, ErrorCode::TokenExpired, reason);
-        self.outlet().end_subscription_at(self.session.next_expiry_ms());
+        self.writer().end_subscription_at(self.session.next_expiry_ms());
         self.flush_replies();
     }
 
     /// Sees whether the session may still be there and have what it has, if the configuration has changed since that was decided.
     pub(crate) fn answer_question(&mut self) {
-        if !self.outlet().take_question() || self.session.owes_credentials() {
+        if !self.writer().take_question() || self.session.owes_credentials() {
             return;
         }
         let worker = self.worker.clone();
         let authenticator = worker.authenticator.current();
         match authenticator.standing(self.session.identity()) {
-            Standing::Good => {}
-            Standing::Changed(reason) => {
-                return self.outlet().want_close(Close::new(CloseCode::GoingAway, reason));
+            Reauthorization::Good => {}
+            Reauthorization::Changed(reason) => {
+                return self.writer().want_close(Close::new(CloseCode::GoingAway, reason));
             }
-            Standing::Gone(refusal) => return self.outlet().want_close(Close::unauthorized(refusal)),
+            Reauthorization::Gone(refusal) => return self.writer().want_close(Close::unauthorized(refusal)),
         }
         self.session.withdraw_permits(|permit| {
-            authenticator.standing(&Identity::Holder(permit.clone())) == Standing::Good
+            authenticator.standing(&Identity::Holder(permit.clone())) == Reauthorization::Good
         });
         let revoked = self.session.take_revoked(worker.terms(&worker.engine.rules()));
         if revoked.is_empty() {
@@ -107,7 +107,7 @@ impl LiveSession {
         self.end_subscriptions(revoked, ErrorCode::Forbidden, reason);
         self.flush_replies();
         if !self.encoding.has_frames() {
-            self.outlet().want_close(Close::new(CloseCode::Forbidden, reason));
+            self.writer().want_close(Close::new(CloseCode::Forbidden, reason));
         }
     }
 

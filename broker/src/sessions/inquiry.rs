@@ -6,7 +6,7 @@ use fanwire_core::{Action, Identity, Refusal, decide};
 use fanwire_protocol::{ErrorCode, Member, Pattern, Payload, Topic};
 
 use crate::engine::Engine;
-use crate::hooks::{Asker, Hooks};
+use crate::hooks::{CalloutClient, Hooks};
 
 /// Answers questions of those who come over plain HTTP, after the same checks that a session's frames go through.
 #[derive(Clone)]
@@ -54,8 +54,8 @@ impl Inquiry {
     }
 }
 
-fn asker(identity: &Identity) -> Asker {
-    Asker { identity: identity.clone(), connection: None }
+fn asker(identity: &Identity) -> CalloutClient {
+    CalloutClient { identity: identity.clone(), connection: None }
 }
 
 /// What is said of a topic that keeps no presence.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_core::{
-    Close, Departure, Effect, Encoding, Identity, Page, Presentee, Publication, Publish, Refusal, Session,
-    SessionKey, Start, SubscriptionKey,
+    Close, Departure, Effect, Encoding, Identity, MemberSession, Page, Publication, Publish, Refusal,
+    Session, SessionKey, Start, SubscriptionKey,
 };
 use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, Request,
@@ -15,16 +15,16 @@ use fanwire_protocol::{
 };
 
 use super::admission::Checking;
-use super::asking::Asking;
-use super::orders::Initiator;
-use super::profile::{Arrival, Profile};
+use super::command::Initiator;
+use super::handle::{ConnectionInfo, SessionHandle};
+use super::pending_callout::PendingCallout;
 use super::waiting::Waiting;
 use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
 use crate::clock;
 use crate::engine::{Accepted, Engine, History, Joined, Reading};
-use crate::hooks::Farewell;
-use crate::hub::Outlet;
+use crate::hooks::DisconnectReport;
+use crate::hub::SessionWriter;
 use crate::telemetry::Transport;
 
 /// How many bytes of replies are gathered before they are put into the outbox.
@@ -33,17 +33,17 @@ const REPLIES_GATHERED_BYTES: usize = 64 * 1024;
 /// One connected client. Dropping it ends all its subscriptions.
 pub(crate) struct LiveSession {
     pub(super) worker: Rc<Worker>,
-    pub(super) outlet: Rc<Outlet>,
+    pub(super) writer: Rc<SessionWriter>,
     pub(super) key: SessionKey,
     pub(super) encoding: Encoding,
     pub(super) session: Session,
     /// The session as its worker sees it.
-    pub(super) profile: Rc<Profile>,
+    pub(super) handle: Rc<SessionHandle>,
     meter: PublishMeter,
     /// Replies that go into the outlet together, after all frames read at once have been handled.
     replies: Vec<u8>,
     /// Where it is present, and as whom.
-    pub(super) present: Vec<(Topic, Presentee)>,
+    pub(super) present: Vec<(Topic, MemberSession)>,
     /// How it ends, if it ends now.
     departure: Departure,
     /// What the session waits for. Most never do.
@@ -51,21 +51,21 @@ pub(crate) struct LiveSession {
     /// A token of the session that is being checked.
     pub(super) checking: Option<Checking>,
     /// A question to the application that the session waits for.
-    pub(super) asking: Option<Asking>,
+    pub(super) asking: Option<PendingCallout>,
     /// What the application is told when the session is over.
-    farewell: Option<Box<Farewell>>,
+    disconnect_report: Option<Box<DisconnectReport>>,
 }
 
 /// Who a session is to be opened for.
-pub(crate) struct Guest {
+pub(crate) struct NewSession {
     /// Who.
     pub(crate) identity: Identity,
     /// Its connection.
-    pub(crate) arrival: Arrival,
+    pub(crate) connection_info: ConnectionInfo,
     /// What it is connected over.
     pub(crate) transport: Transport,
     /// What the application is to be told when the session is over.
-    pub(crate) farewell: Option<Box<Farewell>>,
+    pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
 }
 
 /// What a subscription that was just opened begins with.
@@ -79,53 +79,59 @@ pub(crate) struct Opened {
 }
 
 impl LiveSession {
-    /// Opens a session of `guest` whose deliveries go to `outlet`.
+    /// Opens a session of `guest` whose deliveries go to `writer`.
     pub(crate) fn open(
         worker: Rc<Worker>,
-        outlet: Rc<Outlet>,
+        writer: Rc<SessionWriter>,
         encoding: Encoding,
-        Guest { identity, arrival, transport, farewell }: Guest,
+        NewSession { identity, connection_info, transport, disconnect_report }: NewSession,
     ) -> Self {
-        outlet.end_session_at(identity.expires_ms());
-        let session = Session::new(arrival.connection, identity);
-        Self::begin(worker, outlet, encoding, (session, transport, arrival.client), farewell)
+        writer.end_session_at(identity.expires_ms());
+        let session = Session::new(connection_info.connection, identity);
+        Self::begin(worker, writer, encoding, (session, transport, connection_info.client), disconnect_report)
     }
 
     /// Opens a session that has yet to say who it is.
     pub(crate) fn open_unknown(
         worker: Rc<Worker>,
-        outlet: Rc<Outlet>,
+        writer: Rc<SessionWriter>,
         encoding: Encoding,
-        arrival: Arrival,
-        farewell: Option<Box<Farewell>>,
+        connection_info: ConnectionInfo,
+        disconnect_report: Option<Box<DisconnectReport>>,
     ) -> Self {
         let patience_ms = worker.limits.handshake_timeout.as_millis() as u64;
-        outlet.await_credentials_until(clock::unix_ms() + patience_ms);
-        let session = Session::awaiting_credentials(arrival.connection);
-        Self::begin(worker, outlet, encoding, (session, Transport::WebSocket, arrival.client), farewell)
+        writer.await_credentials_until(clock::unix_ms() + patience_ms);
+        let session = Session::awaiting_credentials(connection_info.connection);
+        Self::begin(
+            worker,
+            writer,
+            encoding,
+            (session, Transport::WebSocket, connection_info.client),
+            disconnect_report,
+        )
     }
 
     fn begin(
         worker: Rc<Worker>,
-        outlet: Rc<Outlet>,
+        writer: Rc<SessionWriter>,
         encoding: Encoding,
         (session, transport, client): (Session, Transport, IpAddr),
-        farewell: Option<Box<Farewell>>,
+        disconnect_report: Option<Box<DisconnectReport>>,
     ) -> Self {
         worker.release_keys();
-        let key = worker.hub.open(outlet.clone());
-        let arrival = Arrival { connection: session.connection_number(), client };
+        let key = worker.hub.open(writer.clone());
+        let connection_info = ConnectionInfo { connection: session.connection_number(), client };
         let user = session.identity().user().cloned();
-        let profile = Rc::new(Profile::new(arrival, transport, user, outlet.clone()));
-        worker.roster.enter(profile.clone());
+        let handle = Rc::new(SessionHandle::new(connection_info, transport, user, writer.clone()));
+        worker.registry.enter(handle.clone());
         let (meter, departure) = (PublishMeter::default(), Departure::Broken);
         Self {
             worker,
-            outlet,
+            writer,
             key,
             encoding,
             session,
-            profile,
+            handle,
             meter,
             replies: Vec::new(),
             present: Vec::new(),
@@ -133,7 +139,7 @@ impl LiveSession {
             waiting: None,
             checking: None,
             asking: None,
-            farewell,
+            disconnect_report,
         }
     }
 
@@ -143,8 +149,8 @@ impl LiveSession {
     }
 
     /// Where the session's deliveries go.
-    pub(crate) fn outlet(&self) -> &Outlet {
-        &self.outlet
+    pub(crate) fn writer(&self) -> &SessionWriter {
+        &self.writer
     }
 
     /// The broker's name for the connection, for logs.
@@ -195,9 +201,9 @@ impl LiveSession {
                 let Joined { head, missed, recovered, has_presence } =
                     engine.join(&topic, hub.worker(), start)?;
                 if has_presence {
-                    let presentee = self.session.presentee();
-                    engine.enter(&topic, &presentee, (hub.worker(), self.key));
-                    self.present.push((topic, presentee));
+                    let member_session = self.session.member_session();
+                    engine.enter(&topic, &member_session, (hub.worker(), self.key));
+                    self.present.push((topic, member_session));
                 }
                 (Opened { head: Some(head), recovered, missed }, head.offset)
             }
@@ -216,7 +222,7 @@ impl LiveSession {
 
     /// Notes that the session listens to `pattern` under `key`.
     pub(super) fn note_subscription(&mut self, pattern: Pattern, key: SubscriptionKey) {
-        self.profile.subscribed(pattern.clone());
+        self.handle.subscribed(pattern.clone());
         self.session.subscribed(pattern, key);
     }
 
@@ -242,7 +248,7 @@ impl LiveSession {
     /// Puts what was missed into the outlet, after all replies given so far.
     pub(crate) fn replay(&mut self, missed: Vec<Arc<Publication>>) {
         self.flush_replies();
-        self.outlet.push_replay(missed, &self.worker.counters);
+        self.writer.push_replay(missed, &self.worker.counters);
     }
 
     /// Publishes for this session, after the same checks as every other way to publish.
@@ -287,7 +293,7 @@ impl LiveSession {
         let effect = self.session.handle(frame, self.worker.terms(&rules));
         drop(rules);
         if is_connect {
-            self.profile.rename(self.session.name());
+            self.handle.rename(self.session.name());
         }
         self.run(effect)
     }
@@ -424,13 +430,13 @@ impl LiveSession {
             return false;
         }
         self.flush_replies();
-        self.outlet.is_over()
+        self.writer.is_over()
     }
 
     /// Moves all replies given so far into the outlet.
     pub(crate) fn flush_replies(&mut self) {
         if !self.replies.is_empty() {
-            self.outlet.push_own(Bytes::from(std::mem::take(&mut self.replies)));
+            self.writer.push_own(Bytes::from(std::mem::take(&mut self.replies)));
         }
     }
 
@@ -441,13 +447,13 @@ impl LiveSession {
 
     /// Notes how the session ends, for the application. The first who says so is believed.
     pub(crate) fn ends_by(&mut self, code: u16, reason: impl FnOnce() -> String) {
-        if let Some(farewell) = &mut self.farewell {
-            farewell.ends_by(code, reason());
+        if let Some(disconnect_report) = &mut self.disconnect_report {
+            disconnect_report.ends_by(code, reason());
         }
     }
 
     pub(super) fn leave(&mut self, pattern: &Pattern, key: SubscriptionKey, departure: Departure) {
-        self.profile.unsubscribed(pattern);
+        self.handle.unsubscribed(pattern);
         let (hub, engine) = (&self.worker.hub, &self.worker.engine);
         hub.leave(pattern, key);
         let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };
@@ -474,8 +480,8 @@ fn history_reply(id: u32, topic: Topic, history: History) -> ServerFrame {
 
 impl Drop for LiveSession {
     fn drop(&mut self) {
-        self.worker.roster.leave(&self.profile);
-        self.profile.end();
+        self.worker.registry.leave(&self.handle);
+        self.handle.end();
         for (pattern, key) in self.session.end() {
             self.leave(&pattern, key, self.departure);
         }
@@ -484,9 +490,9 @@ impl Drop for LiveSession {
             Some(waiting) if waiting.receipts.are_owed() => self.worker.linger(self.key, waiting.receipts),
             _ => self.worker.hub.release(self.key),
         }
-        if let Some(farewell) = &mut self.farewell {
+        if let Some(disconnect_report) = &mut self.disconnect_report {
             let identity = self.session.identity();
-            farewell.is_of((!self.session.owes_credentials()).then(|| identity.clone()));
+            disconnect_report.is_of((!self.session.owes_credentials()).then(|| identity.clone()));
         }
     }
 }

@@ -4,18 +4,18 @@
 //! frames of them, and hand them in here; what is to be sent goes into the session's outlet.
 
 mod admission;
-mod asking;
-mod calls;
-mod gate;
+mod command;
+mod connection_guard;
+mod connection_limiter;
+mod handle;
 mod inquiry;
 mod live;
+mod mailbox;
 mod meter;
 mod network;
-mod orders;
-mod profile;
+mod pending_callout;
 mod publisher;
-mod roster;
-mod ticket;
+mod registry;
 mod waiting;
 mod work;
 
@@ -25,20 +25,20 @@ use std::sync::Arc;
 
 use fanwire_core::{Rules, SessionKey, SessionLimits, Terms};
 
-pub(crate) use asking::Ending;
-pub(crate) use calls::{Calls, IncomingCalls};
-pub(crate) use gate::{Gate, GateLimits, Permit};
+pub(crate) use command::{SessionCommand, direct_message};
+pub(crate) use connection_guard::ConnectionGuard;
+pub(crate) use connection_limiter::{ConnectionLimiter, ConnectionLimits, Permit};
+pub(crate) use handle::{ConnectionInfo, SessionHandle};
 pub(crate) use inquiry::{Inquiry, no_presence};
-pub(crate) use live::{Guest, LiveSession, Opened};
+pub(crate) use live::{LiveSession, NewSession, Opened};
+pub(crate) use mailbox::{WorkerMailbox, WorkerMailboxes};
 pub(crate) use meter::PublishMeter;
 pub(crate) use network::Network;
-pub(crate) use orders::{Order, direct_message};
-pub(crate) use profile::{Arrival, Profile};
+pub(crate) use pending_callout::Ending;
 pub(crate) use publisher::Publisher;
-pub(crate) use ticket::ConnectionTicket;
 
-use network::ArrivalMeters;
-use roster::Roster;
+use network::ConnectionRateMeters;
+use registry::SessionRegistry;
 use work::Receipts;
 
 use crate::auth::SharedAuthenticator;
@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     pub(crate) publisher: Publisher,
     pub(crate) authenticator: Arc<SharedAuthenticator>,
     pub(crate) hooks: Arc<Hooks>,
-    pub(crate) roster: Roster,
+    pub(crate) registry: SessionRegistry,
     connections: Cell<u64>,
     workers: u64,
     /// The keys of sessions that have ended while something they published was on its way to the disk.
@@ -89,7 +89,7 @@ impl Worker {
             publisher,
             authenticator,
             hooks,
-            roster: Roster::default(),
+            registry: SessionRegistry::default(),
             connections,
             workers: workers as u64,
             lingering: RefCell::default(),

@@ -27,11 +27,11 @@ impl From<IpAddr> for Network {
 
 /// How fast connections come from each network.
 #[derive(Debug, Default)]
-pub(crate) struct ArrivalMeters {
+pub(crate) struct ConnectionRateMeters {
     by_network: HashMap<Network, Meter, RandomState>,
 }
 
-impl ArrivalMeters {
+impl ConnectionRateMeters {
     /// Takes one arrival from `network` at `now_us`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn one_network_does_not_use_up_the_rate_of_another() {
-        let (mut meters, rate) = (ArrivalMeters::default(), Rate { per_second: 1, burst: 1 });
+        let (mut meters, rate) = (ConnectionRateMeters::default(), Rate { per_second: 1, burst: 1 });
         assert_eq!(meters.take(network("192.0.2.1"), rate, 0), Ok(()));
         assert_eq!(meters.take(network("192.0.2.1"), rate, 0), Err(1_000_000));
         assert_eq!(meters.take(network("192.0.2.2"), rate, 0), Ok(()));
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_forgets_who_has_rested() {
-        let (mut meters, rate) = (ArrivalMeters::default(), Rate { per_second: 1, burst: 1 });
+        let (mut meters, rate) = (ConnectionRateMeters::default(), Rate { per_second: 1, burst: 1 });
         for number in 0..NETWORKS_MAX as u32 + 10 {
             assert_eq!(meters.take(IpAddr::from(number.to_be_bytes()).into(), rate, 0), Ok(()));
         }

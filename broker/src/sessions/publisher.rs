@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 
 use super::meter::{self, PublishMeter};
 use crate::clock;
-use crate::config::{Ask, Limits};
+use crate::config::{Callout, Limits};
 use crate::engine::{Accepted, Engine, Told};
-use crate::hooks::{Asker, Hooks};
+use crate::hooks::{CalloutClient, Hooks};
 use crate::telemetry::{RateReason, WorkerCounters};
 
 /// Checks, accepts and counts publications on one worker.
@@ -94,7 +94,7 @@ impl Publisher {
         publish: Publish,
     ) -> Result<Accepting, Refusal> {
         let publish = self.check(identity, meter, publish)?;
-        let asker = Asker { identity: identity.clone(), connection: None };
+        let asker = CalloutClient { identity: identity.clone(), connection: None };
         self.begin(self.hooks.publish(asker, publish).await?)
     }
 
@@ -106,15 +106,19 @@ impl Publisher {
         meter: &PublishMeter,
         all: Vec<Result<Publish, Refusal>>,
     ) -> Vec<Result<Accepting, Refusal>> {
-        let asker = Asker { identity: identity.clone(), connection: None };
+        let asker = CalloutClient { identity: identity.clone(), connection: None };
         let mut asks = JoinSet::new();
         let mut allowed = Vec::with_capacity(all.len());
         for (index, publish) in all.into_iter().enumerate() {
             let publish = publish.and_then(|publish| self.check(identity, meter, publish));
             allowed.push(match publish {
                 Ok(publish)
-                    if self.hooks.asks(Ask::Publish)
-                        && self.hooks.asks_about(Ask::Publish, identity, &publish.topic.clone().into()) =>
+                    if self.hooks.asks(Callout::Publish)
+                        && self.hooks.asks_about(
+                            Callout::Publish,
+                            identity,
+                            &publish.topic.clone().into(),
+                        ) =>
                 {
                     let (hooks, asker) = (self.hooks.clone(), asker.clone());
                     asks.spawn(async move { (index, hooks.publish(asker, publish).await) });

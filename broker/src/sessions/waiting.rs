@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use fanwire_core::{Departure, Encoding, Refusal};
 use fanwire_protocol::{Pattern, Topic};
 
-use super::orders::Initiator;
+use super::command::Initiator;
 use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
 use super::{LiveSession, Opened};
 use crate::engine::{Joined, Resumed};
@@ -38,8 +38,8 @@ impl LiveSession {
     ) -> Result<Opened, Refusal> {
         match resumed {
             Ok(Resumed { head, recovered, piece }) => {
-                let (worker, outlet) = (self.worker.clone(), self.outlet.clone());
-                let work = Work::catch_up(worker, outlet, topic, piece.at);
+                let (worker, writer) = (self.worker.clone(), self.writer.clone());
+                let work = Work::catch_up(worker, writer, topic, piece.at);
                 self.waiting.get_or_insert_default().readings.push(work);
                 Ok(Opened { head: Some(head), recovered, missed: piece.publications })
             }
@@ -59,9 +59,9 @@ impl LiveSession {
             waiting.catching_up.retain(|catching_up| *catching_up != topic);
         }
         if joined.has_presence {
-            let presentee = self.session.presentee();
-            self.worker.engine.enter(&topic, &presentee, (self.worker.hub.worker(), self.key));
-            self.present.push((topic.clone(), presentee));
+            let member_session = self.session.member_session();
+            self.worker.engine.enter(&topic, &member_session, (self.worker.hub.worker(), self.key));
+            self.present.push((topic.clone(), member_session));
         }
         let pattern = Pattern::from(topic);
         let key = self.session.subscriptions().find(|(subscribed, _)| **subscribed == pattern);
@@ -74,7 +74,7 @@ impl LiveSession {
     /// Goes on with what the session waits for. Called whenever its task runs; returns why the session has to end, if a
     /// publication of a session that has no frames to be told in was not accepted.
     pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
-        self.follow_orders();
+        self.run_commands();
         let waiting = self.waiting.as_mut()?;
         let mut refused = None;
         let arrived = waiting.receipts.take(context);

@@ -13,9 +13,9 @@ use fanwire_core::{Close, Refusal, Start};
 use fanwire_protocol::{CloseCode, Position, ServerFrame, Topic};
 
 use super::Worker;
-use super::orders::Initiator;
+use super::command::Initiator;
 use crate::engine::{Accepted, Engine, Joined, Resumed, Told};
-use crate::hub::Outlet;
+use crate::hub::SessionWriter;
 
 /// How many readings one session may have on their way. While it has, no more of its requests are handled.
 pub(super) const READINGS_MAX: usize = 64;
@@ -127,10 +127,15 @@ impl Reading {
     }
 
     /// Gives the session what it missed after `at`, piece by piece as it takes them, until it can listen.
-    pub(super) fn catch_up(worker: Rc<Worker>, outlet: Rc<Outlet>, topic: Topic, at: Position) -> Self {
+    pub(super) fn catch_up(
+        worker: Rc<Worker>,
+        writer: Rc<SessionWriter>,
+        topic: Topic,
+        at: Position,
+    ) -> Self {
         let of = Some(topic.clone());
         let future = Box::pin(async move {
-            let joined = catch_up(&worker, &outlet, &topic, at).await;
+            let joined = catch_up(&worker, &writer, &topic, at).await;
             Read::CaughtUp { topic, joined }
         });
         Self { topic: of, future }
@@ -148,17 +153,17 @@ impl Reading {
 }
 
 /// If it cannot be done, the session is closed: it comes back and is told where it stands.
-async fn catch_up(worker: &Worker, outlet: &Outlet, topic: &Topic, mut at: Position) -> Joined {
+async fn catch_up(worker: &Worker, writer: &SessionWriter, topic: &Topic, mut at: Position) -> Joined {
     loop {
         if let Some(joined) = worker.engine.join_after(topic, worker.hub.worker(), at) {
             return joined;
         }
         // The session's task comes by whenever it has written something.
-        std::future::poll_fn(|_| if outlet.is_over() { Poll::Pending } else { Poll::Ready(()) }).await;
+        std::future::poll_fn(|_| if writer.is_over() { Poll::Pending } else { Poll::Ready(()) }).await;
         let close = match worker.engine.read_on(topic, at).await {
             Ok(piece) if piece.lost == 0 => {
                 at = piece.at;
-                outlet.push_replay(piece.publications, &worker.counters);
+                writer.push_replay(piece.publications, &worker.counters);
                 continue;
             }
             Ok(_) => {
@@ -167,7 +172,7 @@ async fn catch_up(worker: &Worker, outlet: &Outlet, topic: &Topic, mut at: Posit
             }
             Err(refusal) => Close::new(CloseCode::GoingAway, refusal.message),
         };
-        outlet.want_close(close);
+        writer.want_close(close);
         return std::future::pending().await;
     }
 }

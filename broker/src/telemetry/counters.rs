@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanwire_protocol::{CloseCode, ErrorCode};
 
-use super::CallCounters;
+use super::ApiRequestCounters;
 
 /// A count that only one thread adds to and any thread may read.
 ///
@@ -211,7 +211,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) handshakes: Counter,
     pub(crate) handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     pub(crate) rate_refusals: [Counter; RateReason::ALL.len()],
-    pub(crate) calls: CallCounters,
+    pub(crate) calls: ApiRequestCounters,
     pub(crate) subscriptions: Counter,
     pub(crate) publications: Counter,
     pub(crate) publication_bytes: Counter,

@@ -11,7 +11,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::counters::LATENCY_BOUNDS_US;
 use super::{
-    ApiCall, ApiOutcome, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport,
+    ApiOperation, ApiOutcome, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport,
     WorkerCounters,
 };
 use crate::clock;
@@ -341,7 +341,7 @@ impl Totals {
 
     fn calls(&self) -> MetricFamily {
         let mut metrics = Vec::new();
-        for call in ApiCall::ALL {
+        for call in ApiOperation::ALL {
             for outcome in ApiOutcome::ALL {
                 let total = self.sum(|worker| worker.calls.count(call, outcome));
                 let mut pairs = labels(Some(("call", call.label())));

@@ -2,7 +2,7 @@
 //!
 //! A leaf: it counts what it is told and knows nothing of who tells it.
 
-mod calls;
+mod api_requests;
 mod counters;
 mod logs;
 mod metrics;
@@ -10,7 +10,7 @@ mod overview;
 
 pub use logs::{LogError, start_logs};
 
-pub(crate) use calls::{ApiCall, ApiOutcome, CallCounters};
+pub(crate) use api_requests::{ApiOperation, ApiOutcome, ApiRequestCounters};
 pub(crate) use counters::{
     Counter, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
 };

@@ -16,9 +16,9 @@ use hyper::body::{Body, Frame};
 
 use super::query::{Query, parse_since};
 use super::{KnownRequest, ResponseBody};
-use crate::hub::{Keepalive, Outlet, Sink};
+use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, LiveSession, Opened, Worker};
+use crate::sessions::{ConnectionGuard, LiveSession, Opened, Worker};
 use crate::telemetry::Transport;
 
 /// How long a browser waits before it connects again, in milliseconds.
@@ -50,18 +50,18 @@ pub(super) async fn stream(
         timeout_ms: None,
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
-    let sink = Sink::Task(asked.ticket.abort().clone());
-    let outlet = Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive));
-    let session = LiveSession::open(worker.clone(), outlet, encoding, asked.guest);
+    let sink = Sink::Task(asked.guard.abort().clone());
+    let writer = Rc::new(SessionWriter::new(sink, encoding, limits.outbox_bytes_max, keepalive));
+    let session = LiveSession::open(worker.clone(), writer, encoding, asked.guest);
     let mut body = EventsBody {
         session,
-        ticket: asked.ticket,
+        guard: asked.guard,
         positions: Vec::new(),
         format: query.format,
         is_over: false,
     };
     body.open(patterns, query.since.as_ref(), resumed).await?;
-    body.ticket.become_transport(Transport::Sse);
+    body.guard.become_transport(Transport::Sse);
     let mut response = Response::new(ResponseBody::Events(Box::new(body)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -81,7 +81,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Since>, Problem> {
 /// An endless answer. Dropping it ends the session.
 pub(crate) struct EventsBody {
     session: LiveSession,
-    ticket: Rc<ConnectionTicket>,
+    guard: Rc<ConnectionGuard>,
     /// Where a stream that writes its own events stands in each of its plain topics.
     positions: Vec<(Topic, Position)>,
     format: MessageFormat,
@@ -117,7 +117,7 @@ impl EventsBody {
             head.extend_from_slice(format!("id: {}\n\n", self.cursor()).as_bytes());
         }
         missed.sort_by_key(|publication| publication.accepted_us);
-        self.session.outlet().push_own(Bytes::from(head));
+        self.session.writer().push_own(Bytes::from(head));
         self.session.replay(missed);
         Ok(())
     }
@@ -160,15 +160,15 @@ impl EventsBody {
 
     /// The next piece to send, if there is one.
     fn next_piece(&mut self) -> Option<Bytes> {
-        if let Some(close) = self.session.outlet().take_close() {
-            return Some(self.farewell(&close));
+        if let Some(close) = self.session.writer().take_close() {
+            return Some(self.disconnect_report(&close));
         }
-        if let Some(chunk) = self.session.outlet().pop_chunk() {
+        if let Some(chunk) = self.session.writer().pop_chunk() {
             return Some(chunk);
         }
         let mut piece = Vec::new();
         while piece.len() < PIECE_BYTES
-            && let Some(publication) = self.session.outlet().pop_publication()
+            && let Some(publication) = self.session.writer().pop_publication()
         {
             self.write_own(&publication, &mut piece);
         }
@@ -176,13 +176,13 @@ impl EventsBody {
     }
 
     /// The last event, after which the stream ends.
-    fn farewell(&mut self, close: &Close) -> Bytes {
+    fn disconnect_report(&mut self, close: &Close) -> Bytes {
         self.is_over = true;
         self.session.ends_by(close.number(), || close.reason.clone());
         self.session.worker().counters.close(close.code);
-        self.session.outlet().begin_closing(close.code == CloseCode::TooSlow);
+        self.session.writer().begin_closing(close.code == CloseCode::TooSlow);
         let mut text = Vec::new();
-        while let Some(chunk) = self.session.outlet().pop_chunk() {
+        while let Some(chunk) = self.session.writer().pop_chunk() {
             text.extend_from_slice(&chunk);
         }
         let data = serde_json::json!({
@@ -210,7 +210,7 @@ impl Body for EventsBody {
         if body.is_over {
             return Poll::Ready(None);
         }
-        body.session.outlet().remember_task(context);
+        body.session.writer().remember_task(context);
         // Nothing is published over a stream, so nothing of it can be refused.
         let _no_refusal = body.session.poll_waiting(context);
         body.session.answer_question();
@@ -226,7 +226,7 @@ impl Body for EventsBody {
 
 impl Drop for EventsBody {
     fn drop(&mut self) {
-        let unsaid = self.session.outlet().take_close().filter(|_| !self.is_over);
+        let unsaid = self.session.writer().take_close().filter(|_| !self.is_over);
         if let Some(close) = &unsaid {
             self.session.ends_by(close.number(), || close.reason.clone());
         }
@@ -237,6 +237,6 @@ impl Drop for EventsBody {
             Some(close) => counters.close(close.code),
             None => counters.closes_by_client.add(1),
         }
-        self.ticket.become_transport(Transport::Http);
+        self.guard.become_transport(Transport::Http);
     }
 }

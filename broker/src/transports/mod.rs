@@ -19,10 +19,10 @@ use hyper::body::Incoming;
 pub(crate) use body::ResponseBody;
 
 use crate::auth::Admission;
-use crate::config::Ask;
-use crate::hooks::{Asker, Farewell};
+use crate::config::Callout;
+use crate::hooks::{CalloutClient, DisconnectReport};
 use crate::problem::Problem;
-use crate::sessions::{Arrival, ConnectionTicket, Guest, Worker};
+use crate::sessions::{ConnectionGuard, ConnectionInfo, NewSession, Worker};
 use crate::telemetry::Transport;
 use crate::topic_path;
 use query::Query;
@@ -36,28 +36,33 @@ pub(crate) struct Transports {
 /// One request on its way to a transport, with what is known of its connection.
 pub(crate) struct TransportRequest {
     pub(crate) request: Request<Incoming>,
-    pub(crate) ticket: Rc<ConnectionTicket>,
+    pub(crate) guard: Rc<ConnectionGuard>,
     pub(crate) admission: Admission,
     /// The broker's number for whatever becomes of it.
-    pub(crate) arrival: Arrival,
+    pub(crate) connection_info: ConnectionInfo,
     /// What the application is to be told when that is over.
-    pub(crate) farewell: Option<Box<Farewell>>,
+    pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
 }
 
 /// A request on its way to a transport that serves whoever is known, and nobody else.
 struct KnownRequest {
     request: Request<Incoming>,
-    ticket: Rc<ConnectionTicket>,
-    guest: Guest,
+    guard: Rc<ConnectionGuard>,
+    guest: NewSession,
 }
 
 impl TransportRequest {
     /// # Errors
     /// If credentials are missing or were refused.
     fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
-        let Self { request, ticket, admission, arrival, farewell } = self;
-        let guest = Guest { identity: admission.into_identity()?, arrival, transport, farewell };
-        Ok(KnownRequest { request, ticket, guest })
+        let Self { request, guard, admission, connection_info, disconnect_report } = self;
+        let guest = NewSession {
+            identity: admission.into_identity()?,
+            connection_info,
+            transport,
+            disconnect_report,
+        };
+        Ok(KnownRequest { request, guard, guest })
     }
 }
 
@@ -110,8 +115,9 @@ impl Transports {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
         let transport = wanted.transport();
-        asked.admission = self.welcome(asked.admission, asked.arrival.connection, transport.label()).await;
-        asked.farewell = self.farewell(&asked, transport);
+        asked.admission =
+            self.welcome(asked.admission, asked.connection_info.connection, transport.label()).await;
+        asked.disconnect_report = self.disconnect_report(&asked, transport);
         match wanted {
             Wanted::Protocol => websocket::upgrade(self, asked, None).await,
             Wanted::Bare(pattern) => {
@@ -128,30 +134,37 @@ impl Transports {
     }
 
     /// What the application is to be told when the connection is over. Who is refused has never been there.
-    fn farewell(&self, asked: &TransportRequest, transport: Transport) -> Option<Box<Farewell>> {
+    fn disconnect_report(
+        &self,
+        asked: &TransportRequest,
+        transport: Transport,
+    ) -> Option<Box<DisconnectReport>> {
         let identity = match &asked.admission {
             Admission::Open => Some(Identity::Anonymous),
             Admission::Admitted(identity) => Some(identity.clone()),
             Admission::Missing => None,
             Admission::Refused(_) => return None,
         };
-        let mut farewell =
-            self.worker.hooks.farewell(identity, asked.arrival.connection, transport.label())?;
+        let mut disconnect_report = self.worker.hooks.disconnect_report(
+            identity,
+            asked.connection_info.connection,
+            transport.label(),
+        )?;
         if transport == Transport::Poll {
-            farewell.ends_otherwise_by(CloseCode::Normal.number(), "the poll is over");
+            disconnect_report.ends_otherwise_by(CloseCode::Normal.number(), "the poll is over");
         }
-        Some(farewell)
+        Some(disconnect_report)
     }
 
     /// Asks the application whether whoever is let in may connect, and as whom.
     async fn welcome(&self, admission: Admission, connection: u64, transport: &'static str) -> Admission {
         let hooks = &self.worker.hooks;
         let identity = match admission {
-            Admission::Open if hooks.asks(Ask::Connect) => Identity::Anonymous,
+            Admission::Open if hooks.asks(Callout::Connect) => Identity::Anonymous,
             Admission::Admitted(identity) => identity,
             other => return other,
         };
-        let asker = Asker { identity, connection: Some(connection) };
+        let asker = CalloutClient { identity, connection: Some(connection) };
         match hooks.connect(asker, transport).await {
             Ok(identity) => Admission::Admitted(identity),
             Err(refusal) => Admission::Refused(refusal),

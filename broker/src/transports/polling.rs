@@ -15,10 +15,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::query::Query;
 use super::{KnownRequest, ResponseBody};
 use crate::engine::{History, Reading};
-use crate::hooks::Asker;
-use crate::hub::{Keepalive, Outlet, Sink};
+use crate::hooks::CalloutClient;
+use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionTicket, LiveSession, Worker};
+use crate::sessions::{ConnectionGuard, LiveSession, Worker};
 use crate::telemetry::Transport;
 
 /// How many publications one answer has if the client does not say.
@@ -44,9 +44,9 @@ pub(super) async fn poll(
         decide(&rules, &asked.guest.identity, Action::Subscribe, pattern)?;
     }
     for pattern in &patterns {
-        let asker = Asker {
+        let asker = CalloutClient {
             identity: asked.guest.identity.clone(),
-            connection: Some(asked.guest.arrival.connection),
+            connection: Some(asked.guest.connection_info.connection),
         };
         worker.hooks.subscribe(asker, pattern).await?;
     }
@@ -175,7 +175,7 @@ impl Answer {
 /// A long poll that waits. Dropping it ends its session.
 struct Waiting {
     session: LiveSession,
-    ticket: Rc<ConnectionTicket>,
+    guard: Rc<ConnectionGuard>,
 }
 
 impl Waiting {
@@ -186,15 +186,15 @@ impl Waiting {
         patterns: &[Pattern],
         answer: &mut Answer,
     ) -> Result<Self, Problem> {
-        let sink = Sink::Task(asked.ticket.abort().clone());
+        let sink = Sink::Task(asked.guard.abort().clone());
         // A poll that is told to end, as when its token does, still has an answer to give.
         let close_timeout_ms = worker.limits.close_timeout.as_millis() as u64;
         let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
-        let outlet =
-            Rc::new(Outlet::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, keepalive));
-        let session = LiveSession::open(worker.clone(), outlet, Encoding::Unshared, asked.guest);
-        asked.ticket.become_transport(Transport::Poll);
-        let mut waiting = Self { session, ticket: asked.ticket };
+        let writer =
+            Rc::new(SessionWriter::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, keepalive));
+        let session = LiveSession::open(worker.clone(), writer, Encoding::Unshared, asked.guest);
+        asked.guard.become_transport(Transport::Poll);
+        let mut waiting = Self { session, guard: asked.guard };
         for pattern in patterns {
             let known = answer.positions.iter().find(|(topic, _)| topic.as_str() == pattern.as_str());
             let start = known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)));
@@ -216,18 +216,18 @@ impl Waiting {
             // Nothing is published by a poll, so nothing of it can be refused.
             let _no_refusal = session.poll_waiting(context);
             session.answer_question();
-            let outlet = session.outlet();
-            outlet.remember_task(context);
+            let writer = session.writer();
+            writer.remember_task(context);
             let has_gap = answer.gap;
-            close = outlet.take_close();
-            let is_over = !outlet.is_empty() || has_gap || close.is_some();
+            close = writer.take_close();
+            let is_over = !writer.is_empty() || has_gap || close.is_some();
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         });
         // That the time is up is an answer like any other: nothing came.
         let _time_is_up = tokio::time::timeout(wait, something).await;
-        let outlet = self.session.outlet();
+        let writer = self.session.writer();
         while answer.publications.len() <= limit
-            && let Some(publication) = outlet.pop_publication()
+            && let Some(publication) = writer.pop_publication()
         {
             answer.publications.push(publication);
         }
@@ -249,6 +249,6 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.ticket.become_transport(Transport::Http);
+        self.guard.become_transport(Transport::Http);
     }
 }

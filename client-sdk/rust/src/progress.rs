@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use fanwire_protocol::{Pattern, Place, Position, Since, SubscribeOptions, Topic};
+use fanwire_protocol::{Pattern, StartPoint, Position, Since, SubscribeOptions, Topic};
 
 /// How many topics of one wildcard subscription are remembered. When there are more, all are forgotten at once;
 /// nothing is lost by that, only a message that the broker repeats would no longer be recognised.
@@ -41,9 +41,9 @@ impl Progress {
     pub(crate) fn new(pattern: &Pattern, start: SubscribeOptions) -> Self {
         let seen = match pattern.to_topic() {
             Some(topic) => Seen::One(start.since.as_ref().and_then(|since| match since.place_in(&topic) {
-                Place::After(position) => Some(position),
+                StartPoint::After(position) => Some(position),
                 // Until something has come, the same question is asked again.
-                Place::Earliest | Place::Moment(_) => None,
+                StartPoint::Earliest | StartPoint::Moment(_) => None,
             })),
             None => Seen::Many(HashMap::new()),
         };

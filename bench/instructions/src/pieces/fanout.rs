@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanwire_core::{Audience, Broadcast, Delivery, Encoding, Fanout, Outbox, SLICES_MAX, SessionKey};
+use fanwire_core::{Broadcast, Delivery, Encoding, Fanout, Outbox, SLICES_MAX, SessionKey, Subscribers};
 use fanwire_protocol::Pattern;
 
 use super::{REPEAT, broadcast, measured, topic};
@@ -34,27 +34,27 @@ fn outboxes(count: usize) -> Vec<Outbox> {
 }
 
 /// Runs each batch as a tick: into the outboxes, and out of those that were touched.
-fn run(audience: &Audience, ticks: &[Vec<Arc<Broadcast>>], sessions: usize) {
+fn run(subscribers: &Subscribers, ticks: &[Vec<Arc<Broadcast>>], sessions: usize) {
     let mut outboxes = outboxes(sessions);
     let mut fanout = Fanout::default();
     let mut touched: Vec<usize> = Vec::new();
     // The working memory grows in the first tick, and is then there.
-    tick(&mut fanout, audience, &ticks[0], &mut outboxes, &mut touched);
+    tick(&mut fanout, subscribers, &ticks[0], &mut outboxes, &mut touched);
     measured(|| {
         for batch in &ticks[1..] {
-            tick(&mut fanout, audience, batch, &mut outboxes, &mut touched);
+            tick(&mut fanout, subscribers, batch, &mut outboxes, &mut touched);
         }
     });
 }
 
 fn tick(
     fanout: &mut Fanout,
-    audience: &Audience,
+    subscribers: &Subscribers,
     batch: &[Arc<Broadcast>],
     outboxes: &mut [Outbox],
     touched: &mut Vec<usize>,
 ) {
-    fanout.run(0, audience, batch, |session, delivery, _| {
+    fanout.run(0, subscribers, batch, |session, delivery, _| {
         let outbox = &mut outboxes[session.0 as usize];
         if outbox.is_empty() {
             touched.push(session.0 as usize);
@@ -82,14 +82,14 @@ fn ticks(gathered: u64) -> Vec<Vec<Arc<Broadcast>>> {
         .collect()
 }
 
-fn one_topic(patterns: &[&str]) -> Audience {
-    let mut audience = Audience::default();
+fn one_topic(patterns: &[&str]) -> Subscribers {
+    let mut subscribers = Subscribers::default();
     for text in patterns {
         for session in 0..SESSIONS {
-            audience.join(&pattern(text), SessionKey(session), Encoding::Json, 0);
+            subscribers.join(&pattern(text), SessionKey(session), Encoding::Json, 0);
         }
     }
-    audience
+    subscribers
 }
 
 pub(super) fn one_to_many() {
@@ -106,9 +106,9 @@ pub(super) fn overlapping() {
 
 pub(super) fn by_topic() {
     let topics: Vec<_> = (0..TOPICS).map(|number| topic(&format!("bench.{number:06}"))).collect();
-    let mut audience = Audience::default();
+    let mut subscribers = Subscribers::default();
     for (session, topic) in topics.iter().enumerate() {
-        audience.join(&pattern(topic.as_str()), SessionKey(session as u32), Encoding::Json, 0);
+        subscribers.join(&pattern(topic.as_str()), SessionKey(session as u32), Encoding::Json, 0);
     }
     let ticks: Vec<Vec<_>> = (0..=TICKS as usize)
         .map(|tick| {
@@ -116,7 +116,7 @@ pub(super) fn by_topic() {
             numbers.map(|number| broadcast(&topics[number], 1 + tick as u64)).collect()
         })
         .collect();
-    run(&audience, &ticks, TOPICS);
+    run(&subscribers, &ticks, TOPICS);
 }
 
 pub(super) fn outbox() {

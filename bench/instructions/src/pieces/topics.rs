@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use fanwire_core::{
-    Access, Audience, Encoding, HistoryLimits, Identity, PatternTree, Publish, Rules, Session, SessionKey,
-    SessionLimits, Terms, TopicLog,
+    Access, Encoding, HistoryLimits, Identity, PatternTree, Publish, Rules, Session, SessionKey,
+    SessionLimits, Subscribers, Terms, TopicLog,
 };
-use fanwire_protocol::{ClientFrame, Epoch, Pattern, Place, Position, Request, Topic};
+use fanwire_protocol::{ClientFrame, Epoch, Pattern, StartPoint, Position, Request, Topic};
 
 use super::{REPEAT, measured, payload, topic};
 
@@ -64,7 +64,7 @@ pub(super) fn log_append() {
 pub(super) fn resume() {
     let log = full_log(&topic("orders.eu.paid"));
     let Position { epoch, offset } = log.head();
-    let place = Place::After(Position { epoch, offset: offset - 2 });
+    let place = StartPoint::After(Position { epoch, offset: offset - 2 });
     measured(|| {
         for _ in 0..REPEAT {
             black_box(log.since(black_box(place)));
@@ -126,15 +126,15 @@ pub(super) fn match_some() {
 
 pub(super) fn join_leave() {
     let patterns: Vec<Pattern> = (0..REPEAT).map(|number| pattern(&format!("bench.{number:06}"))).collect();
-    let mut audience = Audience::default();
+    let mut subscribers = Subscribers::default();
     measured(|| {
         let keys: Vec<_> = patterns
             .iter()
             .zip(0..)
-            .map(|(pattern, session)| audience.join(pattern, SessionKey(session), Encoding::Json, 0))
+            .map(|(pattern, session)| subscribers.join(pattern, SessionKey(session), Encoding::Json, 0))
             .collect();
         for (pattern, key) in patterns.iter().zip(keys) {
-            audience.leave(pattern, key);
+            subscribers.leave(pattern, key);
         }
     });
 }

@@ -26,11 +26,11 @@ fn offsets(publications: &[Arc<Publication>]) -> Vec<u64> {
     publications.iter().map(|publication| publication.offset).collect()
 }
 
-fn at(offset: u64) -> Place {
-    Place::After(Position { epoch: Epoch::from_random(9), offset })
+fn at(offset: u64) -> StartPoint {
+    StartPoint::After(Position { epoch: Epoch::from_random(9), offset })
 }
 
-fn check_since(log: &TopicLog, since: Place, expected: &[u64], recovered: bool) {
+fn check_since(log: &TopicLog, since: StartPoint, expected: &[u64], recovered: bool) {
     let missed = log.since(since);
     assert_eq!(
         (offsets(&missed.publications).as_slice(), missed.recovered),
@@ -46,7 +46,7 @@ fn resuming_tells_of_loss_exactly_when_there_is_one() {
     for now in 0..5 {
         append(&mut log, &LIMITS, now);
     }
-    check_since(&log, Place::Earliest, &[3, 4, 5], true);
+    check_since(&log, StartPoint::Earliest, &[3, 4, 5], true);
     check_since(&log, at(5), &[], true);
     check_since(&log, at(3), &[4, 5], true);
     check_since(&log, at(2), &[3, 4, 5], true);
@@ -54,7 +54,7 @@ fn resuming_tells_of_loss_exactly_when_there_is_one() {
     check_since(&log, at(6), &[3, 4, 5], false);
     check_since(&log, at(u64::MAX), &[3, 4, 5], false);
     let foreign = Position { epoch: Epoch::FOREIGN, offset: 5 };
-    check_since(&log, Place::After(foreign), &[3, 4, 5], false);
+    check_since(&log, StartPoint::After(foreign), &[3, 4, 5], false);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn old_publications_go_when_their_time_is_up() {
     append(&mut log, &LIMITS, 0);
     append(&mut log, &LIMITS, 900);
     log.trim(&LIMITS, 1_001_000);
-    check_since(&log, Place::Earliest, &[2], true);
+    check_since(&log, StartPoint::Earliest, &[2], true);
     log.trim(&LIMITS, 9_000_000);
     assert!(log.is_empty());
     assert_eq!(log.bytes(), 0);
@@ -123,8 +123,8 @@ fn a_loss_is_not_forgotten_when_something_older_goes() {
     log.trim(&LIMITS, 1_011_000);
     check_since(&log, at(1), &[3], false);
     check_since(&log, at(2), &[3], true);
-    check_since(&log, Place::Moment(15), &[3], false);
-    check_since(&log, Place::Moment(21), &[3], true);
+    check_since(&log, StartPoint::Moment(15), &[3], false);
+    check_since(&log, StartPoint::Moment(21), &[3], true);
 }
 
 #[test]
@@ -145,40 +145,40 @@ fn pages_run_both_ways() {
     let check = |page: Page, expected: &[u64], gap, more| {
         assert_eq!((offsets(&page.publications).as_slice(), page.gap, page.more), (expected, gap, more));
     };
-    check(log.page_forward(Place::Earliest, 2), &[3, 4], false, true);
+    check(log.page_forward(StartPoint::Earliest, 2), &[3, 4], false, true);
     check(log.page_forward(at(4), 2), &[5], false, false);
     check(log.page_forward(at(0), 2), &[3, 4], true, true);
-    check(log.page_backward(Place::Earliest, 2), &[5, 4], false, true);
+    check(log.page_backward(StartPoint::Earliest, 2), &[5, 4], false, true);
     check(log.page_backward(at(4), 2), &[3], false, false);
     check(log.page_backward(at(2), 2), &[], true, false);
     check(log.page_backward(at(1), 2), &[], false, false);
     check(log.page_backward(at(0), 2), &[], false, false);
     let cost = log.last(1)[0].cost();
-    check(log.page_forward(Place::Earliest, 3).within(2 * cost), &[3, 4], false, true);
-    check(log.page_forward(Place::Earliest, 3).within(1), &[3], false, true);
-    check(log.page_forward(Place::Earliest, 3).within(3 * cost), &[3, 4, 5], false, false);
+    check(log.page_forward(StartPoint::Earliest, 3).within(2 * cost), &[3, 4], false, true);
+    check(log.page_forward(StartPoint::Earliest, 3).within(1), &[3], false, true);
+    check(log.page_forward(StartPoint::Earliest, 3).within(3 * cost), &[3, 4, 5], false, false);
 }
 
 #[test]
 fn a_moment_recovers_exactly_what_is_held_since() {
     let mut log = TopicLog::new(Epoch::from_random(9), 100);
-    check_since(&log, Place::Moment(100), &[], true);
-    check_since(&log, Place::Moment(99), &[], false);
+    check_since(&log, StartPoint::Moment(100), &[], true);
+    check_since(&log, StartPoint::Moment(99), &[], false);
     for now in [110, 120, 120, 130] {
         append(&mut log, &LIMITS, now);
     }
-    check_since(&log, Place::Moment(131), &[], true);
-    check_since(&log, Place::Moment(u64::MAX), &[], true);
-    check_since(&log, Place::Moment(121), &[4], true);
-    check_since(&log, Place::Moment(120), &[2, 3, 4], true);
-    check_since(&log, Place::Moment(111), &[2, 3, 4], true);
-    check_since(&log, Place::Moment(110), &[2, 3, 4], false);
-    check_since(&log, Place::Moment(0), &[2, 3, 4], false);
+    check_since(&log, StartPoint::Moment(131), &[], true);
+    check_since(&log, StartPoint::Moment(u64::MAX), &[], true);
+    check_since(&log, StartPoint::Moment(121), &[4], true);
+    check_since(&log, StartPoint::Moment(120), &[2, 3, 4], true);
+    check_since(&log, StartPoint::Moment(111), &[2, 3, 4], true);
+    check_since(&log, StartPoint::Moment(110), &[2, 3, 4], false);
+    check_since(&log, StartPoint::Moment(0), &[2, 3, 4], false);
     append(&mut log, &LIMITS, 140);
-    check_since(&log, Place::Moment(120), &[3, 4, 5], false);
+    check_since(&log, StartPoint::Moment(120), &[3, 4, 5], false);
     log.clear();
-    check_since(&log, Place::Moment(140), &[], false);
-    check_since(&log, Place::Moment(141), &[], true);
+    check_since(&log, StartPoint::Moment(140), &[], false);
+    check_since(&log, StartPoint::Moment(141), &[], true);
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn times_do_not_go_back_when_the_clock_does() {
     }
     let times: Vec<_> = log.last(3).iter().map(|publication| publication.message.ts).collect();
     assert_eq!(times, [Some(500), Some(500), Some(600)]);
-    check_since(&log, Place::Moment(300), &[1, 2, 3], true);
-    check_since(&log, Place::Moment(501), &[3], true);
+    check_since(&log, StartPoint::Moment(300), &[1, 2, 3], true);
+    check_since(&log, StartPoint::Moment(501), &[3], true);
 }
 
 #[test]
@@ -199,11 +199,11 @@ fn what_is_held_goes_with_the_first_publication_that_is_not() {
     append(&mut log, &LIMITS, 1);
     append(&mut log, &HistoryLimits::OFF, 2);
     append(&mut log, &LIMITS, 3);
-    check_since(&log, Place::Earliest, &[3], true);
+    check_since(&log, StartPoint::Earliest, &[3], true);
     check_since(&log, at(1), &[3], false);
     check_since(&log, at(2), &[3], true);
-    check_since(&log, Place::Moment(2), &[3], false);
-    check_since(&log, Place::Moment(3), &[3], true);
+    check_since(&log, StartPoint::Moment(2), &[3], false);
+    check_since(&log, StartPoint::Moment(3), &[3], true);
     assert_eq!(log.bytes(), log.last(9)[0].cost());
 }
 
@@ -211,8 +211,8 @@ fn what_is_held_goes_with_the_first_publication_that_is_not() {
 fn without_history_a_moment_is_whole_only_after_the_last_publication() {
     let mut log = log();
     append(&mut log, &HistoryLimits::OFF, 50);
-    check_since(&log, Place::Moment(50), &[], false);
-    check_since(&log, Place::Moment(51), &[], true);
+    check_since(&log, StartPoint::Moment(50), &[], false);
+    check_since(&log, StartPoint::Moment(51), &[], true);
 }
 
 #[test]
@@ -224,13 +224,13 @@ fn pages_run_both_ways_from_a_moment() {
     let check = |page: Page, expected: &[u64], gap, more| {
         assert_eq!((offsets(&page.publications).as_slice(), page.gap, page.more), (expected, gap, more));
     };
-    check(log.page_forward(Place::Moment(30), 1), &[4], false, true);
-    check(log.page_forward(Place::Moment(20), 9), &[3, 4, 5], true, false);
-    check(log.page_backward(Place::Moment(u64::MAX), 2), &[5, 4], false, true);
-    check(log.page_backward(Place::Moment(40), 9), &[4, 3], false, false);
-    check(log.page_backward(Place::Moment(21), 9), &[3], false, false);
-    check(log.page_backward(Place::Moment(20), 9), &[], true, false);
-    check(log.page_backward(Place::Moment(0), 9), &[], true, false);
+    check(log.page_forward(StartPoint::Moment(30), 1), &[4], false, true);
+    check(log.page_forward(StartPoint::Moment(20), 9), &[3, 4, 5], true, false);
+    check(log.page_backward(StartPoint::Moment(u64::MAX), 2), &[5, 4], false, true);
+    check(log.page_backward(StartPoint::Moment(40), 9), &[4, 3], false, false);
+    check(log.page_backward(StartPoint::Moment(21), 9), &[3], false, false);
+    check(log.page_backward(StartPoint::Moment(20), 9), &[], true, false);
+    check(log.page_backward(StartPoint::Moment(0), 9), &[], true, false);
 }
 
 proptest! {
@@ -249,7 +249,7 @@ proptest! {
             }
             let kept: Vec<u64> = all.iter().rev().take(LIMITS.messages).rev()
                 .filter(|(_, at)| at + LIMITS.ttl_ms >= now).map(|(offset, _)| *offset).collect();
-            assert_eq!(offsets(&log.since(Place::Earliest).publications), kept);
+            assert_eq!(offsets(&log.since(StartPoint::Earliest).publications), kept);
             let missed = log.since(at(ask));
             let wanted: Vec<u64> = all.iter().map(|(offset, _)| *offset).filter(|offset| *offset > ask).collect();
             let known = ask <= all.len() as u64;
@@ -283,16 +283,16 @@ proptest! {
                 all.push((log.head().offset, clock.max(newest)));
             }
         }
-        let held = offsets(&log.since(Place::Earliest).publications);
+        let held = offsets(&log.since(StartPoint::Earliest).publications);
         let wanted: Vec<u64> = all.iter().filter(|(_, ts)| *ts >= moment).map(|(offset, _)| *offset).collect();
         let before: Vec<u64> = all.iter().filter(|(_, ts)| *ts < moment).map(|(offset, _)| *offset).rev().collect();
         let held_of = |offsets: &[u64]| -> Vec<u64> {
             offsets.iter().copied().filter(|offset| held.contains(offset)).collect()
         };
-        let missed = log.since(Place::Moment(moment));
+        let missed = log.since(StartPoint::Moment(moment));
         assert_eq!(offsets(&missed.publications), held_of(&wanted));
         assert_eq!(missed.recovered, moment >= began && held_of(&wanted) == wanted);
-        let page = log.page_backward(Place::Moment(moment), limit);
+        let page = log.page_backward(StartPoint::Moment(moment), limit);
         let expected = held_of(&before);
         assert_eq!(offsets(&page.publications), expected[..limit.min(expected.len())]);
         assert_eq!(page.more, expected.len() > limit);

@@ -3,7 +3,7 @@
 use fanwire_protocol::{Payload, SubscribeOptions};
 
 use super::*;
-use crate::{Audience, Encoding, Rules, SessionKey, SessionLimits};
+use crate::{Encoding, Rules, SessionKey, SessionLimits, Subscribers};
 
 const LIMITS: SessionLimits =
     SessionLimits { message_bytes_max: 10, subscriptions_max: 2, history_limit_max: 5, ping_interval_s: 25 };
@@ -52,7 +52,7 @@ fn subscribing_twice_changes_nothing() {
     let expected =
         Effect::Subscribe { id: Some(1), pattern: pattern.clone(), start: Start::Now, permit: None };
     assert_eq!(first, expected);
-    let key = Audience::default().join(&pattern, SessionKey(0), Encoding::Json, 0);
+    let key = Subscribers::default().join(&pattern, SessionKey(0), Encoding::Json, 0);
     session.subscribed(pattern.clone(), key);
     let again = handle(&mut session, Some(2), subscribe("a", SubscribeOptions::default()));
     assert_eq!(again, Effect::ConfirmSubscription { id: 2, pattern });
@@ -61,10 +61,10 @@ fn subscribing_twice_changes_nothing() {
 #[test]
 fn limits_refuse_with_their_own_codes() {
     let mut session = session();
-    let mut audience = Audience::default();
+    let mut subscribers = Subscribers::default();
     for name in ["a", "b"] {
         let pattern: Pattern = name.parse().unwrap();
-        let key = audience.join(&pattern, SessionKey(0), Encoding::Json, 0);
+        let key = subscribers.join(&pattern, SessionKey(0), Encoding::Json, 0);
         session.subscribed(pattern, key);
     }
     let third = handle(&mut session, Some(3), subscribe("c", SubscribeOptions::default()));

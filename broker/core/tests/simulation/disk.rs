@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanwire_core::{Broadcast, Encoding, HistoryLimits, Missed, Outbox, Publication, Publish, SessionKey};
-use fanwire_protocol::{Message, Payload, Place, Position};
+use fanwire_protocol::{Message, Payload, Position, StartPoint};
 use fastrand::Rng;
 
 use crate::world::{Flaw, OUTBOX_BYTES, Sender, Session, World};
@@ -106,7 +106,7 @@ impl World {
     /// position after which to read the disk and whether all is there.
     pub(crate) fn join_tail(&self, client: usize, asked: Position) -> Result<Missed, (Position, bool)> {
         let topic = self.topic_of(client);
-        let (Some(disk), place) = (&topic.disk, Place::After(asked)) else { return Err((asked, false)) };
+        let (Some(disk), place) = (&topic.disk, StartPoint::After(asked)) else { return Err((asked, false)) };
         if topic.log.holds_all_from(place) {
             return Ok(topic.log.since(place));
         }
@@ -120,13 +120,13 @@ impl World {
         let name = self.clients[client].topic.clone();
         let flaw = self.flaw;
         let live = self.topic_of(client).log.head().offset;
-        let crate::world::Worker { audience, sessions, next_key, .. } = &mut self.workers[worker];
+        let crate::world::Worker { subscribers, sessions, next_key, .. } = &mut self.workers[worker];
         let key = *next_key;
         *next_key += 1;
         let pattern = name.into();
         let subscription = match flaw {
-            Flaw::ListensWhileItCatchesUp => audience.join(&pattern, SessionKey(key), Encoding::Sse, live),
-            _ => audience.hold_place(&pattern, SessionKey(key), Encoding::Sse),
+            Flaw::ListensWhileItCatchesUp => subscribers.join(&pattern, SessionKey(key), Encoding::Sse, live),
+            _ => subscribers.hold_place(&pattern, SessionKey(key), Encoding::Sse),
         };
         let outbox = Outbox::new(Encoding::Sse, OUTBOX_BYTES);
         sessions.insert(key, Session { client, outbox, subscription: Some(subscription) });
@@ -144,7 +144,7 @@ impl World {
         };
         let flaw = self.flaw;
         let topic = self.topic_of(client);
-        let (head, place) = (topic.log.head(), Place::After(at));
+        let (head, place) = (topic.log.head(), StartPoint::After(at));
         let is_ahead = at.offset > head.offset;
         let joined = (is_ahead || topic.log.holds_all_from(place)).then(|| {
             let missed = if is_ahead { Vec::new() } else { topic.log.since(place).publications };
@@ -157,12 +157,12 @@ impl World {
         });
         let piece = topic.disk.as_ref().map(|disk| (disk.floor, disk.head.min(at.offset + 5)));
         let name = topic.name.clone();
-        let crate::world::Worker { audience, sessions, .. } = &mut self.workers[worker];
+        let crate::world::Worker { subscribers, sessions, .. } = &mut self.workers[worker];
         let session = sessions.get_mut(&key).expect("connected clients have sessions");
         if let Some((missed, after)) = joined {
             session.outbox.push_replay(missed);
             let subscription = session.subscription.expect("its place is held");
-            audience.resume(&name.into(), subscription, after);
+            subscribers.resume(&name.into(), subscription, after);
             self.clients[client].catching_up = None;
             self.clients[client].replayed_to = after;
         } else if let Some((floor, _)) = piece

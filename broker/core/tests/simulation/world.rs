@@ -8,10 +8,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanwire_core::{
-    Audience, Broadcast, CHUNK_BYTES_MAX, Encoding, Fanout, HistoryLimits, Outbox, Publication, Publish,
-    SessionKey, SubscriptionKey, TopicLog, Written,
+    Broadcast, CHUNK_BYTES_MAX, Encoding, Fanout, HistoryLimits, Outbox, Publication, Publish, SessionKey,
+    Subscribers, SubscriptionKey, TopicLog, Written,
 };
-use fanwire_protocol::{Epoch, Payload, Place, Position, Topic};
+use fanwire_protocol::{Epoch, Payload, Position, StartPoint, Topic};
 use fastrand::Rng;
 
 use crate::client::Client;
@@ -54,7 +54,7 @@ pub(crate) type Sender = (usize, (usize, u32));
 
 #[derive(Default)]
 pub(crate) struct Worker {
-    pub(crate) audience: Audience,
+    pub(crate) subscribers: Subscribers,
     fanout: Fanout,
     pub(crate) inbox: VecDeque<Arc<Broadcast>>,
     pub(crate) sessions: HashMap<u32, Session>,
@@ -175,10 +175,10 @@ impl World {
 
     /// One tick of a hub, with at most `count` publications.
     fn tick(&mut self, number: usize, count: usize) {
-        let Worker { audience, fanout, inbox, sessions, .. } = &mut self.workers[number];
+        let Worker { subscribers, fanout, inbox, sessions, .. } = &mut self.workers[number];
         let batch: Vec<_> = inbox.drain(..count.min(inbox.len())).collect();
         let mut too_slow = Vec::new();
-        fanout.run(number, audience, &batch, |key, delivery, _| {
+        fanout.run(number, subscribers, &batch, |key, delivery, _| {
             let Some(session) = sessions.get_mut(&key.0) else { return };
             if session.outbox.push(delivery).is_err() {
                 too_slow.push(session.client);
@@ -268,7 +268,7 @@ impl World {
         let topic = self.topic_of(client);
         let (missed, mut recovered) = match asked {
             Some(position) => {
-                let missed = topic.log.since(Place::After(position));
+                let missed = topic.log.since(StartPoint::After(position));
                 (missed.publications, missed.recovered)
             }
             None => (Vec::new(), true),
@@ -286,7 +286,7 @@ impl World {
         } else if !recovered {
             self.clients[client].seen_to = Some(Position { offset: first, ..head });
         }
-        let Worker { audience, sessions, next_key, .. } = &mut self.workers[worker];
+        let Worker { subscribers, sessions, next_key, .. } = &mut self.workers[worker];
         let key = *next_key;
         *next_key += 1;
         let mut outbox = Outbox::new(Encoding::Sse, OUTBOX_BYTES);
@@ -296,7 +296,7 @@ impl World {
             self.late.push((worker, key));
             None
         } else {
-            Some(audience.join(&name.into(), SessionKey(key), Encoding::Sse, after))
+            Some(subscribers.join(&name.into(), SessionKey(key), Encoding::Sse, after))
         };
         sessions.insert(key, Session { client, outbox, subscription });
         self.clients[client].session = Some((worker, key));
@@ -310,8 +310,8 @@ impl World {
             };
             let name = self.clients[client].topic.clone();
             let head = self.topic_of(client).log.head().offset;
-            let Worker { audience, sessions, .. } = &mut self.workers[worker];
-            let joined = audience.join(&name.into(), SessionKey(key), Encoding::Sse, head);
+            let Worker { subscribers, sessions, .. } = &mut self.workers[worker];
+            let joined = subscribers.join(&name.into(), SessionKey(key), Encoding::Sse, head);
             sessions.get_mut(&key).expect("it was just there").subscription = Some(joined);
         }
     }
@@ -321,7 +321,9 @@ impl World {
         let (Some(asked), topic) = (asked, self.topic_of(client)) else { return Ok(()) };
         let held: BTreeSet<u64> = match &topic.disk {
             Some(disk) => (disk.floor + 1..=disk.head).collect(),
-            None => topic.log.since(Place::Earliest).publications.iter().map(|held| held.offset).collect(),
+            None => {
+                topic.log.since(StartPoint::Earliest).publications.iter().map(|held| held.offset).collect()
+            }
         };
         let all_held = topic
             .published
@@ -338,10 +340,10 @@ impl World {
     pub(crate) fn disconnect(&mut self, client: usize) {
         let Some((worker, key)) = self.clients[client].session else { return };
         let name = self.clients[client].topic.clone();
-        let Worker { audience, sessions, .. } = &mut self.workers[worker];
+        let Worker { subscribers, sessions, .. } = &mut self.workers[worker];
         let session = sessions.remove(&key).expect("connected clients have sessions");
         if let Some(subscription) = session.subscription {
-            audience.leave(&name.into(), subscription);
+            subscribers.leave(&name.into(), subscription);
         }
         self.clients[client].disconnect();
     }

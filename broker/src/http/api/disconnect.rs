@@ -25,9 +25,9 @@ pub(super) async fn session(
     let connection = name.0;
     let reason = close.reason.clone();
     let ended = state
-        .calls
-        .ask_owner(connection, move |worker| {
-            worker.roster.session(connection).map(|session| session.disconnect(&close))
+        .mailboxes
+        .run_on_owner(connection, move |worker| {
+            worker.registry.session(connection).map(|session| session.disconnect(&close))
         })
         .await?;
     // One that is on its way out already is as good as gone.
@@ -47,9 +47,9 @@ pub(super) async fn user(
     let close = read_close(body, &state).await?;
     let (whose, reason) = (user.clone(), close.reason.clone());
     let ended = state
-        .calls
-        .ask_all(move |worker| {
-            let sessions = worker.roster.sessions_of(&whose);
+        .mailboxes
+        .run_on_all(move |worker| {
+            let sessions = worker.registry.sessions_of(&whose);
             sessions.iter().filter(|session| session.disconnect(&close)).count()
         })
         .await?;

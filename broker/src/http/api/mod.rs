@@ -6,15 +6,15 @@
 //! # How to add a call
 //!
 //! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add it to the table in
-//!    `tests/e2e/calls/guard.rs`, which holds that nobody but an administrator gets through.
+//!    `tests/e2e/mailboxes/guard.rs`, which holds that nobody but an administrator gets through.
 //! 2. Take names out of the path with [`SessionName`] or [`UserName`], which undo percent-encoding and answer by themselves
 //!    what cannot be one; out of the query with [`Parameters`](query::Parameters). Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
-//! 3. Reach sessions through `state.calls`. A session lives on its worker's thread and nothing of it can be sent away, so what
+//! 3. Reach sessions through `state.mailboxes`. A session lives on its worker's thread and nothing of it can be sent away, so what
 //!    is sent is a closure, which is given the [`Worker`](crate::sessions::Worker) there and returns what can be sent back:
-//!    - [`Calls::ask_owner`](crate::sessions::Calls::ask_owner) asks the one worker that a connection belongs to.
-//!    - [`Calls::ask_all`](crate::sessions::Calls::ask_all) asks every worker and gathers the answers: the shape for
+//!    - [`WorkerMailboxes::run_on_owner`](crate::sessions::Calls::ask_owner) asks the one worker that a connection belongs to.
+//!    - [`WorkerMailboxes::run_on_all`](crate::sessions::Calls::ask_all) asks every worker and gathers the answers: the shape for
 //!      everything about a user, and for lists. For a page of sessions let each worker give the first `limit` after the
-//!      last one seen (`worker.roster.page(after, limit)`), then merge, sort by connection, and keep `limit`.
+//!      last one seen (`worker.registry.page(after, limit)`), then merge, sort by connection, and keep `limit`.
 //!
 //!    Both give up after five seconds, which is answered by 503. A closure must be quick
 //!    and never wait: it holds up its worker. What has no session in it, such as counters or topics, needs no call.
@@ -46,7 +46,7 @@ use name::{SessionName, TopicName, UserName};
 use super::{HttpState, unknown_method, unknown_path};
 use crate::auth::Admission;
 use crate::problem::Problem;
-use crate::telemetry::{ApiCall, WorkerCounters};
+use crate::telemetry::{ApiOperation, WorkerCounters};
 
 /// Everything under `/api/v1`.
 pub(super) fn router(counters: Arc<WorkerCounters>) -> Router<HttpState> {
@@ -83,7 +83,7 @@ async fn admin_only(
 
 /// Counts every call, whatever becomes of it.
 async fn counted(State(counters): State<Arc<WorkerCounters>>, request: Request, next: Next) -> Response {
-    let call = ApiCall::of(request.method(), request.uri().path());
+    let call = ApiOperation::of(request.method(), request.uri().path());
     let response = next.run(request).await;
     counters.calls.answered(call, response.status());
     response

@@ -25,9 +25,9 @@ pub(super) async fn session(
     let message = direct_message(read_payload(body, &state).await?);
     let connection = name.0;
     let is_sent = state
-        .calls
-        .ask_owner(connection, move |worker| {
-            let session = worker.roster.session(connection)?;
+        .mailboxes
+        .run_on_owner(connection, move |worker| {
+            let session = worker.registry.session(connection)?;
             Some(session.send_direct(&message, &worker.counters))
         })
         .await?;
@@ -43,9 +43,9 @@ pub(super) async fn user(
 ) -> Result<Response, Problem> {
     let message = direct_message(read_payload(body, &state).await?);
     let sent = state
-        .calls
-        .ask_all(move |worker| {
-            let sessions = worker.roster.sessions_of(&user);
+        .mailboxes
+        .run_on_all(move |worker| {
+            let sessions = worker.registry.sessions_of(&user);
             sessions.iter().filter(|session| session.send_direct(&message, &worker.counters)).count()
         })
         .await?;

@@ -13,7 +13,7 @@ use super::query::Parameters;
 use crate::http::HttpState;
 use crate::http::body::json_response;
 use crate::problem::Problem;
-use crate::sessions::{Profile, Worker};
+use crate::sessions::{SessionHandle, Worker};
 use crate::telemetry::Transport;
 
 /// How much one request has one worker look at, counted in sessions and, where they are looked at too, their subscriptions: so
@@ -48,7 +48,7 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(session: &Profile, outbox_bytes_max: usize) -> Self {
+    fn of(session: &SessionHandle, outbox_bytes_max: usize) -> Self {
         Self {
             connection: format!("{:x}", session.connection()),
             user: session.user().map(|user| user.to_string()),
@@ -57,7 +57,7 @@ impl Summary {
             address: session.client().to_string(),
             opened: session.opened_ms(),
             subscriptions: session.subscription_count(),
-            outbox_bytes: session.outlet().waiting_bytes(),
+            outbox_bytes: session.writer().waiting_bytes(),
             outbox_bytes_max,
             slow: is_slow(session, outbox_bytes_max),
             number: session.connection(),
@@ -65,8 +65,8 @@ impl Summary {
     }
 }
 
-fn is_slow(session: &Profile, outbox_bytes_max: usize) -> bool {
-    session.outlet().waiting_bytes() >= outbox_bytes_max / 2
+fn is_slow(session: &SessionHandle, outbox_bytes_max: usize) -> bool {
+    session.writer().waiting_bytes() >= outbox_bytes_max / 2
 }
 
 /// A page of sessions.
@@ -111,7 +111,7 @@ struct Found {
 pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Response, Problem> {
     let filter = read_query(&Parameters::parse(uri.query()))?;
     let limit = filter.limit;
-    let found = state.calls.ask_all(move |worker| filter.find(worker)).await?;
+    let found = state.mailboxes.run_on_all(move |worker| filter.find(worker)).await?;
     Ok(json_response(&Page::of(found, limit)))
 }
 
@@ -119,9 +119,9 @@ pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Res
 pub(super) async fn one(State(state): State<HttpState>, name: SessionName) -> Result<Response, Problem> {
     let connection = name.0;
     let details = state
-        .calls
-        .ask_owner(connection, move |worker| {
-            let session = worker.roster.session(connection)?;
+        .mailboxes
+        .run_on_owner(connection, move |worker| {
+            let session = worker.registry.session(connection)?;
             let mut topics: Vec<String> = session.subscriptions().iter().map(ToString::to_string).collect();
             topics.sort_unstable();
             topics.truncate(TOPICS_MAX);
@@ -135,7 +135,7 @@ impl Filter {
     /// What of it is on this worker, or on as many of its sessions as may be looked at.
     fn find(&self, worker: &Rc<Worker>) -> Found {
         let outbox_bytes_max = worker.limits.outbox_bytes_max;
-        let mut found = Found { sessions: Vec::new(), total: worker.roster.len(), stopped_at: None };
+        let mut found = Found { sessions: Vec::new(), total: worker.registry.len(), stopped_at: None };
         let mut budget = LOOKED_AT_MAX;
         let mut after = self.after;
         loop {
@@ -159,14 +159,14 @@ impl Filter {
         }
     }
 
-    fn candidates(&self, worker: &Worker, after: Option<u64>) -> Vec<Rc<Profile>> {
-        let Some(user) = &self.user else { return worker.roster.page(after, LOOKED_AT_ONCE) };
-        let mut sessions = worker.roster.sessions_of(user);
+    fn candidates(&self, worker: &Worker, after: Option<u64>) -> Vec<Rc<SessionHandle>> {
+        let Some(user) = &self.user else { return worker.registry.page(after, LOOKED_AT_ONCE) };
+        let mut sessions = worker.registry.sessions_of(user);
         sessions.retain(|session| after.is_none_or(|after| session.connection() > after));
         sessions
     }
 
-    fn matches(&self, session: &Profile, outbox_bytes_max: usize) -> bool {
+    fn matches(&self, session: &SessionHandle, outbox_bytes_max: usize) -> bool {
         self.transport.is_none_or(|transport| session.transport() == transport)
             && self.topic.as_ref().is_none_or(|topic| session.listens_to(topic))
             && (!self.is_slow || is_slow(session, outbox_bytes_max))

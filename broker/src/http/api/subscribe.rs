@@ -18,7 +18,7 @@ use super::{Fields, SessionName, UserName};
 use crate::http::HttpState;
 use crate::http::body::json_response;
 use crate::problem::Problem;
-use crate::sessions::{Order, Profile};
+use crate::sessions::{SessionCommand, SessionHandle};
 
 /// How long the sessions have to do it.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,8 +52,11 @@ pub(super) async fn subscribe_session(
     body: Body,
 ) -> Result<Response, Problem> {
     let (pattern, start) = read_subscription(body, &state).await?;
-    order_session(&state, &name, move || Order::Subscribe { pattern: pattern.clone(), start: start.clone() })
-        .await
+    command_session(&state, &name, move || SessionCommand::Subscribe {
+        pattern: pattern.clone(),
+        start: start.clone(),
+    })
+    .await
 }
 
 /// `POST /api/v1/sessions/{connection}/unsubscribe`.
@@ -63,7 +66,7 @@ pub(super) async fn unsubscribe_session(
     body: Body,
 ) -> Result<Response, Problem> {
     let (pattern, reason) = read_ending(body, &state).await?;
-    order_session(&state, &name, move || Order::Unsubscribe { pattern, reason }).await
+    command_session(&state, &name, move || SessionCommand::Unsubscribe { pattern, reason }).await
 }
 
 /// `POST /api/v1/users/{user}/subscribe`.
@@ -73,11 +76,11 @@ pub(super) async fn subscribe_user(
     body: Body,
 ) -> Result<Response, Problem> {
     let (pattern, start) = read_subscription(body, &state).await?;
-    order_user(
+    command_user(
         &state,
         user,
         |session| session.can_be_subscribed(),
-        move || Order::Subscribe { pattern: pattern.clone(), start: start.clone() },
+        move || SessionCommand::Subscribe { pattern: pattern.clone(), start: start.clone() },
     )
     .await
 }
@@ -90,25 +93,25 @@ pub(super) async fn unsubscribe_user(
 ) -> Result<Response, Problem> {
     let (pattern, reason) = read_ending(body, &state).await?;
     let subscribed = pattern.clone();
-    order_user(
+    command_user(
         &state,
         user,
         move |session| session.is_subscribed(&subscribed),
-        move || Order::Unsubscribe { pattern: pattern.clone(), reason: reason.clone() },
+        move || SessionCommand::Unsubscribe { pattern: pattern.clone(), reason: reason.clone() },
     )
     .await
 }
 
-async fn order_session(
+async fn command_session(
     state: &HttpState,
     name: &SessionName,
-    order: impl FnOnce() -> Order + Send + 'static,
+    command: impl FnOnce() -> SessionCommand + Send + 'static,
 ) -> Result<Response, Problem> {
     let connection = name.0;
     let told = state
-        .calls
-        .ask_owner(connection, move |worker| {
-            worker.roster.session(connection).map(|session| session.order(order()))
+        .mailboxes
+        .run_on_owner(connection, move |worker| {
+            worker.registry.session(connection).map(|session| session.command(command()))
         })
         .await?;
     let told = told.ok_or_else(|| name.is_unknown())?;
@@ -126,18 +129,18 @@ async fn order_session(
     }
 }
 
-async fn order_user(
+async fn command_user(
     state: &HttpState,
     user: String,
-    concerns: impl Fn(&Profile) -> bool + Clone + Send + 'static,
-    order: impl Fn() -> Order + Clone + Send + 'static,
+    concerns: impl Fn(&SessionHandle) -> bool + Clone + Send + 'static,
+    command: impl Fn() -> SessionCommand + Clone + Send + 'static,
 ) -> Result<Response, Problem> {
     let told = state
-        .calls
-        .ask_all(move |worker| {
-            let sessions = worker.roster.sessions_of(&user);
+        .mailboxes
+        .run_on_all(move |worker| {
+            let sessions = worker.registry.sessions_of(&user);
             let concerned = sessions.iter().filter(|session| concerns(session));
-            concerned.map(|session| (session.connection(), session.order(order()))).collect::<Vec<_>>()
+            concerned.map(|session| (session.connection(), session.command(command()))).collect::<Vec<_>>()
         })
         .await?;
     let deadline = Instant::now() + SESSIONS_TIMEOUT;

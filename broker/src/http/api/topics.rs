@@ -88,7 +88,7 @@ pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Res
     let query = read_query(&Parameters::parse(uri.query()))?;
     let order = query.order;
     let page = state.engine.list_topics(query).await?;
-    let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(order, last));
+    let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(command, last));
     let topics = page.rows.iter().map(row).collect();
     Ok(json_response(&Page { topics, total: page.total, matching: page.matching, next }))
 }
@@ -144,8 +144,8 @@ fn row(row: &TopicRow) -> Row<'_> {
 }
 
 /// Where the page after this topic begins.
-fn cursor_of(order: TopicOrder, last: &TopicRow) -> String {
-    format!("{}:{}", order.value_of(last), last.name.as_str())
+fn cursor_of(command: TopicOrder, last: &TopicRow) -> String {
+    format!("{}:{}", command.value_of(last), last.name.as_str())
 }
 
 fn read_query(parameters: &Parameters) -> Result<TopicQuery, Problem> {
@@ -171,7 +171,7 @@ fn read_query(parameters: &Parameters) -> Result<TopicQuery, Problem> {
         search: text("search"),
         prefix: text("prefix"),
         order: parameters
-            .read("sort", "name, subscribers, messages, bytes or newest", order)?
+            .read("sort", "name, subscribers, messages, bytes or newest", command)?
             .unwrap_or(TopicOrder::Name),
         is_descending: parameters.read("order", "asc or desc", direction)?.unwrap_or(false),
         after: parameters.read("after", "the 'next' of the page before", cursor)?,

@@ -17,7 +17,7 @@ use tungstenite::{Error, Message};
 use super::dialect::{self, Dialect};
 use super::reader::{Next, ReadEnd, Reader, ReaderPool};
 use crate::clock;
-use crate::sessions::{ConnectionTicket, Ending, LiveSession};
+use crate::sessions::{ConnectionGuard, Ending, LiveSession};
 use crate::telemetry::WorkerCounters;
 
 /// How many times a socket is read from before others get their turn.
@@ -43,7 +43,7 @@ pub(super) struct Connection {
     /// Waits until publishers may go on; reading pauses as long as it is there.
     relief: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Held for its drop.
-    _ticket: Rc<ConnectionTicket>,
+    _ticket: Rc<ConnectionGuard>,
 }
 
 /// How far the connection has come.
@@ -63,10 +63,10 @@ impl Connection {
         session: LiveSession,
         dialect: Dialect,
         readers: Rc<ReaderPool>,
-        ticket: Rc<ConnectionTicket>,
+        guard: Rc<ConnectionGuard>,
     ) -> Self {
         let reader = Reader::default();
-        Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: ticket }
+        Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: guard }
     }
 
     /// Handles what the client sent right after its handshake, before the answer.
@@ -83,7 +83,7 @@ impl Connection {
     /// Reads messages out of `bytes` and handles them.
     fn read_bytes(&mut self, bytes: &[u8]) {
         self.counters().received_bytes.add(bytes.len() as u64);
-        self.session.outlet().heard();
+        self.session.writer().heard();
         self.handle_messages(Some(bytes));
     }
 
@@ -159,7 +159,7 @@ impl Connection {
     }
 
     fn begin_leaving(&mut self, drop_waiting: bool) {
-        self.session.outlet().begin_closing(drop_waiting);
+        self.session.writer().begin_closing(drop_waiting);
         self.phase = Phase::Leaving;
         self.relief = None;
         // Nothing more is read: half a message need not be kept until the peer has hung up.
@@ -168,7 +168,7 @@ impl Connection {
 
     /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
     fn poll_may_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.session.outlet().is_over() || self.session.is_reading_enough() {
+        if self.session.writer().is_over() || self.session.is_reading_enough() {
             return Poll::Pending;
         }
         if self.relief.is_none() && self.session.worker().engine.is_under_pressure() {
@@ -185,7 +185,7 @@ impl Connection {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let readers = self.readers.clone();
         let mut scratch = readers.scratch().borrow_mut();
-        let Some(link) = self.session.outlet().link() else { return Poll::Ready(Ok(false)) };
+        let Some(link) = self.session.writer().link() else { return Poll::Ready(Ok(false)) };
         let count = ready!(link.poll_read(context, &mut scratch))?;
         if count > 0 && self.phase == Phase::Open {
             self.read_bytes(&scratch[..count]);
@@ -206,13 +206,13 @@ impl Connection {
     fn poll_give(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
         loop {
             self.poll_waiting(context);
-            let flushed = self.session.outlet().poll_flush(context, self.counters())?;
+            let flushed = self.session.writer().poll_flush(context, self.counters())?;
             // Now that there is room, more of what is being read may come.
             if flushed.is_pending() || self.phase != Phase::Open || !self.session.is_reading() {
                 return Ok(flushed);
             }
             self.poll_waiting(context);
-            if self.session.outlet().is_empty() {
+            if self.session.writer().is_empty() {
                 return Ok(flushed);
             }
         }
@@ -231,7 +231,7 @@ impl Connection {
             // Somebody who is to leave is still given the receipts of what is on its way to the disk.
             if self.phase == Phase::Open
                 && !self.session.is_owed_receipts()
-                && let Some(close) = self.session.outlet().take_close()
+                && let Some(close) = self.session.writer().take_close()
             {
                 self.leave(&close);
             }
@@ -259,7 +259,7 @@ impl Connection {
                 }
                 Phase::Leaving => {
                     ready!(flushed);
-                    self.session.outlet().shut_writing();
+                    self.session.writer().shut_writing();
                     self.phase = Phase::Lingering;
                 }
                 Phase::Lingering => {}
@@ -286,9 +286,9 @@ impl Future for Connection {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let connection = self.get_mut();
-        connection.session.outlet().remember_task(context);
+        connection.session.writer().remember_task(context);
         let Poll::Ready(result) = connection.poll_io(context) else {
-            let is_given_up = connection.session.outlet().is_given_up();
+            let is_given_up = connection.session.writer().is_given_up();
             return if is_given_up { Poll::Ready(()) } else { Poll::Pending };
         };
         if connection.phase == Phase::Open {

@@ -21,10 +21,10 @@ pub(crate) use reader::ReaderPool;
 
 use super::{ResponseBody, TransportRequest, Transports};
 use crate::auth::Admission;
-use crate::hooks::Farewell;
-use crate::hub::{Keepalive, Link, Outlet, Sink};
+use crate::hooks::DisconnectReport;
+use crate::hub::{Keepalive, Link, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{Arrival, ConnectionTicket, Guest, LiveSession, Worker};
+use crate::sessions::{ConnectionGuard, ConnectionInfo, LiveSession, NewSession, Worker};
 use connection::Connection;
 use dialect::Dialect;
 
@@ -52,7 +52,7 @@ pub(super) async fn upgrade(
     asked: TransportRequest,
     bare: Option<Bare>,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, ticket, admission, arrival, farewell } = asked;
+    let TransportRequest { mut request, guard, admission, connection_info, disconnect_report } = asked;
     let accept = handshake::check(&request)?;
     let (dialect, subprotocol) = match &bare {
         Some(Bare { pattern, has_echo, .. }) => {
@@ -60,10 +60,10 @@ pub(super) async fn upgrade(
         }
         None => choose_encoding(request.headers())?,
     };
-    let comer = Comer { admission, arrival, farewell };
+    let comer = Comer { admission, connection_info, disconnect_report };
     let session = match begin(&transports.worker, &dialect, comer, bare).await? {
         Ok(session) => session,
-        Err(refusal) => refused_session(&transports.worker, &dialect, arrival, refusal),
+        Err(refusal) => refused_session(&transports.worker, &dialect, connection_info, refusal),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::task::spawn_local(start_when_upgraded(
@@ -71,7 +71,7 @@ pub(super) async fn upgrade(
         session,
         dialect,
         transports.readers.clone(),
-        ticket,
+        guard,
     ));
     Ok(handshake::answer(accept, subprotocol))
 }
@@ -82,7 +82,7 @@ async fn start_when_upgraded(
     session: LiveSession,
     dialect: Dialect,
     readers: Rc<ReaderPool>,
-    ticket: Rc<ConnectionTicket>,
+    guard: Rc<ConnectionGuard>,
 ) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
@@ -91,9 +91,9 @@ async fn start_when_upgraded(
     let Some((link, ahead)) = link_of(upgraded) else {
         return tracing::error!("a WebSocket was upgraded from something that is no connection of ours");
     };
-    ticket.become_transport(dialect.transport());
-    session.outlet().connect(link);
-    let mut connection = Connection::new(session, dialect, readers, ticket);
+    guard.become_transport(dialect.transport());
+    session.writer().connect(link);
+    let mut connection = Connection::new(session, dialect, readers, guard);
     connection.begin(&ahead);
     // A task of its own, so that nothing of the handshake stays in memory for as long as the session lives.
     tokio::task::spawn_local(connection);
@@ -113,8 +113,8 @@ fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
 /// Who opens a session.
 struct Comer {
     admission: Admission,
-    arrival: Arrival,
-    farewell: Option<Box<Farewell>>,
+    connection_info: ConnectionInfo,
+    disconnect_report: Option<Box<DisconnectReport>>,
 }
 
 /// Opens the session. The inner error is for those who may not be here: they are told so over the WebSocket, because a browser
@@ -122,28 +122,43 @@ struct Comer {
 async fn begin(
     worker: &Rc<Worker>,
     dialect: &Dialect,
-    Comer { admission, arrival, farewell }: Comer,
+    Comer { admission, connection_info, disconnect_report }: Comer,
     bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
     let (encoding, transport) = (dialect.encoding(), dialect.transport());
     let Some(bare) = bare else {
         return Ok(match admission {
             Admission::Missing => {
-                let outlet = outlet(worker, encoding);
-                Ok(LiveSession::open_unknown(worker.clone(), outlet, encoding, arrival, farewell))
+                let writer = writer(worker, encoding);
+                Ok(LiveSession::open_unknown(
+                    worker.clone(),
+                    writer,
+                    encoding,
+                    connection_info,
+                    disconnect_report,
+                ))
             }
             Admission::Open => {
-                let guest = Guest { identity: Identity::Anonymous, arrival, transport, farewell };
+                let guest = NewSession {
+                    identity: Identity::Anonymous,
+                    connection_info,
+                    transport,
+                    disconnect_report,
+                };
                 Ok(open(worker, encoding, guest))
             }
-            Admission::Admitted(identity) => {
-                Ok(open(worker, encoding, Guest { identity, arrival, transport, farewell }))
-            }
+            Admission::Admitted(identity) => Ok(open(
+                worker,
+                encoding,
+                NewSession { identity, connection_info, transport, disconnect_report },
+            )),
             Admission::Refused(refusal) => Err(refusal),
         });
     };
     let mut session = match admission.into_identity() {
-        Ok(identity) => open(worker, encoding, Guest { identity, arrival, transport, farewell }),
+        Ok(identity) => {
+            open(worker, encoding, NewSession { identity, connection_info, transport, disconnect_report })
+        }
         Err(refusal) => return Ok(Err(refusal)),
     };
     let begun = begin_bare(&mut session, bare).await;
@@ -166,23 +181,27 @@ fn is_about_access(refusal: &Refusal) -> bool {
 fn refused_session(
     worker: &Rc<Worker>,
     dialect: &Dialect,
-    arrival: Arrival,
+    connection_info: ConnectionInfo,
     refusal: Refusal,
 ) -> LiveSession {
     worker.counters.error(refusal.code);
-    let guest =
-        Guest { identity: Identity::Anonymous, arrival, transport: dialect.transport(), farewell: None };
+    let guest = NewSession {
+        identity: Identity::Anonymous,
+        connection_info,
+        transport: dialect.transport(),
+        disconnect_report: None,
+    };
     let session = open(worker, dialect.encoding(), guest);
     let close = dialect::close_for(&refusal);
-    session.outlet().want_close(Close { error: Some(refusal.code), ..close });
+    session.writer().want_close(Close { error: Some(refusal.code), ..close });
     session
 }
 
-fn open(worker: &Rc<Worker>, encoding: Encoding, guest: Guest) -> LiveSession {
-    LiveSession::open(worker.clone(), outlet(worker, encoding), encoding, guest)
+fn open(worker: &Rc<Worker>, encoding: Encoding, guest: NewSession) -> LiveSession {
+    LiveSession::open(worker.clone(), writer(worker, encoding), encoding, guest)
 }
 
-fn outlet(worker: &Rc<Worker>, encoding: Encoding) -> Rc<Outlet> {
+fn writer(worker: &Rc<Worker>, encoding: Encoding) -> Rc<SessionWriter> {
     let limits = &worker.limits;
     let keepalive = Keepalive {
         bytes: PING,
@@ -191,7 +210,7 @@ fn outlet(worker: &Rc<Worker>, encoding: Encoding) -> Rc<Outlet> {
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
     let sink = Sink::Socket(OnceCell::new());
-    Rc::new(Outlet::new(sink, encoding, limits.outbox_bytes_max, keepalive))
+    Rc::new(SessionWriter::new(sink, encoding, limits.outbox_bytes_max, keepalive))
 }
 
 /// Why a bare WebSocket was not subscribed.

@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fanwire_core::{Movement, Occupancy, TellLimits, TellOutcome, TellQueue, TellStep};
+use fanwire_core::{Occupancy, PresenceEvent, WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep};
 use fanwire_protocol::{Pattern, Topic};
 use tokio::sync::Notify;
 
 use super::event::{Happening, event_of};
 use crate::clock;
-use crate::config::{HooksConfig, Tell};
+use crate::config::{HooksConfig, WebhookEvent};
 use crate::telemetry::Shared;
 
 /// What the application is to be told. Its locks are held for a few lines and taken last of all; what is put in is never waited for.
-pub(crate) struct Teller {
-    tells: Vec<Tell>,
+pub(crate) struct Webhooks {
+    tells: Vec<WebhookEvent>,
     topics: Vec<Pattern>,
     vacated_after_ms: u64,
     queue: Mutex<Queue>,
@@ -26,16 +26,16 @@ pub(crate) struct Teller {
 }
 
 struct Queue {
-    queue: TellQueue,
+    queue: WebhookQueue,
     events_max: usize,
     /// Whether it was said that the queue is full.
     is_overflowing: bool,
 }
 
-impl Teller {
+impl Webhooks {
     /// Tells what `config` says.
     pub(super) fn new(config: &HooksConfig, counters: Arc<Shared>) -> Self {
-        let limits = TellLimits {
+        let limits = WebhookLimits {
             queue_events_max: config.tell_queue_events_max,
             queue_bytes_max: config.tell_queue_bytes_max,
             batch_events_max: config.tell_batch_events_max,
@@ -49,7 +49,7 @@ impl Teller {
             topics: config.tell_about.clone(),
             vacated_after_ms: config.tell_vacated_after.as_millis() as u64,
             queue: Mutex::new(Queue {
-                queue: TellQueue::new(limits),
+                queue: WebhookQueue::new(limits),
                 events_max: limits.queue_events_max,
                 is_overflowing: false,
             }),
@@ -60,7 +60,7 @@ impl Teller {
     }
 
     /// Whether the application is told this.
-    pub(super) fn tells(&self, tell: Tell) -> bool {
+    pub(super) fn tells(&self, tell: WebhookEvent) -> bool {
         self.tells.contains(&tell)
     }
 
@@ -91,7 +91,7 @@ impl Teller {
     }
 
     /// Tells that a user has come to a topic with presence, or left it. The topic's lock is held, so the order is the topic's.
-    pub(crate) fn moved(&self, topic: &Topic, movement: &Movement) {
+    pub(crate) fn moved(&self, topic: &Topic, movement: &PresenceEvent) {
         if self.topics.iter().any(|topics| topics.matches(topic)) {
             self.tell(Happening::Moved(topic, movement));
         }
@@ -131,7 +131,7 @@ impl Teller {
 
     /// Whether the application wants to know about subscribers of `pattern`.
     fn watches(&self, pattern: &Pattern) -> bool {
-        (self.tells(Tell::Occupied) || self.tells(Tell::Vacated))
+        (self.tells(WebhookEvent::Occupied) || self.tells(WebhookEvent::Vacated))
             && self.topics.iter().any(|topics| topics.intersects(pattern))
     }
 
@@ -153,7 +153,7 @@ impl Teller {
     }
 
     /// What is to be done now.
-    pub(super) fn step(&self, now_ms: u64) -> TellStep {
+    pub(super) fn step(&self, now_ms: u64) -> WebhookStep {
         let mut locked = self.lock();
         let step = locked.queue.next(now_ms);
         self.measure(&locked.queue);
@@ -161,10 +161,10 @@ impl Teller {
     }
 
     /// Notes what came of a batch.
-    pub(super) fn finish(&self, outcome: TellOutcome) {
+    pub(super) fn finish(&self, outcome: WebhookOutcome) {
         let mut locked = self.lock();
         locked.queue.finish(outcome, clock::monotonic_ms(), fastrand::u64(..));
-        if outcome == TellOutcome::Delivered && locked.queue.len() <= locked.events_max / 2 {
+        if outcome == WebhookOutcome::Delivered && locked.queue.len() <= locked.events_max / 2 {
             locked.is_overflowing = false;
         }
         self.measure(&locked.queue);
@@ -190,7 +190,7 @@ impl Teller {
         self.changed.notified().await;
     }
 
-    fn measure(&self, queue: &TellQueue) {
+    fn measure(&self, queue: &WebhookQueue) {
         let (counts, shared) = (queue.counts(), &self.counters);
         for (counter, value) in [
             (&shared.hook_tells_delivered, counts.delivered),

@@ -16,42 +16,42 @@ use tokio::time::{Instant, timeout_at};
 use super::Worker;
 
 /// How many calls may wait for one worker; while they do, whoever has another one waits, too.
-const CALLS_WAITING_MAX: usize = 256;
+const MAILBOX_COMMANDS_MAX: usize = 256;
 
 /// How long a caller waits for an answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One call on its way to a worker.
-type Call = Box<dyn FnOnce(&Rc<Worker>) + Send>;
+type WorkerCommand = Box<dyn FnOnce(&Rc<Worker>) + Send>;
 
 /// The way to all workers. Cloning is cheap.
 #[derive(Clone)]
-pub(crate) struct Calls {
-    workers: Arc<[mpsc::Sender<Call>]>,
+pub(crate) struct WorkerMailboxes {
+    workers: Arc<[mpsc::Sender<WorkerCommand>]>,
 }
 
 /// The calls that come to one worker.
-pub(crate) struct IncomingCalls(mpsc::Receiver<Call>);
+pub(crate) struct WorkerMailbox(mpsc::Receiver<WorkerCommand>);
 
-impl Calls {
+impl WorkerMailboxes {
     /// The way to so many workers, and what each of them listens to.
-    pub(crate) fn new(workers: usize) -> (Self, Vec<IncomingCalls>) {
+    pub(crate) fn new(workers: usize) -> (Self, Vec<WorkerMailbox>) {
         let (senders, receivers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| mpsc::channel(CALLS_WAITING_MAX)).unzip();
-        (Self { workers: senders.into() }, receivers.into_iter().map(IncomingCalls).collect())
+            (0..workers).map(|_| mpsc::channel(MAILBOX_COMMANDS_MAX)).unzip();
+        (Self { workers: senders.into() }, receivers.into_iter().map(WorkerMailbox).collect())
     }
 
     /// Asks the worker that owns the connection of this number, whether it is still there or not.
     ///
     /// # Errors
     /// If there is no answer in time. What was asked for may happen all the same.
-    pub(crate) async fn ask_owner<T: Send + 'static>(
+    pub(crate) async fn run_on_owner<T: Send + 'static>(
         &self,
         connection: u64,
-        call: impl FnOnce(&Rc<Worker>) -> T + Send + 'static,
+        command: impl FnOnce(&Rc<Worker>) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         let deadline = Instant::now() + CALL_TIMEOUT;
-        let answer = self.send((connection % self.workers.len() as u64) as usize, call, deadline).await?;
+        let answer = self.send((connection % self.workers.len() as u64) as usize, command, deadline).await?;
         receive(answer, deadline).await
     }
 
@@ -59,14 +59,14 @@ impl Calls {
     ///
     /// # Errors
     /// If one of them does not answer in time. What was asked for may happen all the same.
-    pub(crate) async fn ask_all<T: Send + 'static>(
+    pub(crate) async fn run_on_all<T: Send + 'static>(
         &self,
-        call: impl Fn(&Rc<Worker>) -> T + Clone + Send + 'static,
+        command: impl Fn(&Rc<Worker>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, Refusal> {
         let deadline = Instant::now() + CALL_TIMEOUT;
         let mut answers = Vec::with_capacity(self.workers.len());
         for worker in 0..self.workers.len() {
-            answers.push(self.send(worker, call.clone(), deadline).await?);
+            answers.push(self.send(worker, command.clone(), deadline).await?);
         }
         let mut all = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -78,15 +78,15 @@ impl Calls {
     async fn send<T: Send + 'static>(
         &self,
         worker: usize,
-        call: impl FnOnce(&Rc<Worker>) -> T + Send + 'static,
+        command: impl FnOnce(&Rc<Worker>) -> T + Send + 'static,
         deadline: Instant,
     ) -> Result<oneshot::Receiver<T>, Refusal> {
         let (sender, answer) = oneshot::channel();
-        let call: Call = Box::new(move |worker| {
+        let command: WorkerCommand = Box::new(move |worker| {
             // Whoever asked may have gone; what was asked for is done all the same.
-            let _gone = sender.send(call(worker));
+            let _gone = sender.send(command(worker));
         });
-        match timeout_at(deadline, self.workers[worker].send(call)).await {
+        match timeout_at(deadline, self.workers[worker].send(command)).await {
             Ok(Ok(())) => Ok(answer),
             Ok(Err(_)) => Err(stopping()),
             Err(_) => Err(too_late()),
@@ -116,13 +116,13 @@ fn too_late() -> Refusal {
     Refusal { code: ErrorCode::Unavailable, message }
 }
 
-impl IncomingCalls {
+impl WorkerMailbox {
     /// Answers calls for as long as the worker runs.
     pub(crate) async fn answer(mut self, worker: Rc<Worker>) {
-        while let Some(call) = self.0.recv().await {
+        while let Some(command) = self.0.recv().await {
             // What was published before the call is delivered before it has its effect.
             worker.hub.deliver_waiting();
-            call(&worker);
+            command(&worker);
         }
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanwire_core::{TellBatch, TellOutcome, TellStep};
+use fanwire_core::{WebhookBatch, WebhookOutcome, WebhookStep};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::event::body_of;
 use super::signature::{self, SharedSigner};
-use super::telling::Teller;
+use super::webhooks::Webhooks;
 use crate::client::{FetchError, HttpClient};
 use crate::clock;
 
 /// What one thread of its own does: a dead application must cost nothing else anything.
-pub(crate) struct Courier {
-    pub(super) teller: Arc<Teller>,
+pub(crate) struct WebhookSender {
+    pub(super) webhooks: Arc<Webhooks>,
     pub(super) uri: Uri,
     /// Where that is, for the log.
     pub(super) place: String,
@@ -48,39 +48,39 @@ enum CallError {
     Unsigned(String),
 }
 
-impl Courier {
+impl WebhookSender {
     /// Tells until the broker stops: once `stopping` says until when, nothing is waited for any more, and when that time comes
     /// what is left is dropped.
     pub(crate) async fn run(self, mut stopping: watch::Receiver<Option<Instant>>) {
         let mut condition = Condition::Fine;
         loop {
             let now_ms = clock::monotonic_ms();
-            let due_ms = self.teller.expire(now_ms);
+            let due_ms = self.webhooks.expire(now_ms);
             let deadline = *stopping.borrow_and_update();
             if let Some(deadline) = deadline
-                && (!self.teller.hurry(now_ms) || Instant::now() >= deadline)
+                && (!self.webhooks.hurry(now_ms) || Instant::now() >= deadline)
             {
                 break;
             }
-            let wake_ms = match self.teller.step(now_ms) {
-                TellStep::Send(batch) => {
+            let wake_ms = match self.webhooks.step(now_ms) {
+                WebhookStep::Send(batch) => {
                     let (outcome, error) = self.deliver(&batch, &stopping).await;
                     condition = self.note(condition, outcome, error);
-                    self.teller.finish(outcome);
+                    self.webhooks.finish(outcome);
                     continue;
                 }
-                TellStep::WaitUntil(at_ms) => due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)),
-                TellStep::Rest => due_ms.unwrap_or(u64::MAX),
+                WebhookStep::WaitUntil(at_ms) => due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)),
+                WebhookStep::Rest => due_ms.unwrap_or(u64::MAX),
             };
             let wait = Duration::from_millis(wake_ms.saturating_sub(now_ms)).min(Duration::from_secs(3600));
             let until = Instant::now() + wait;
             tokio::select! {
-                () = self.teller.changed() => {}
+                () = self.webhooks.changed() => {}
                 () = tokio::time::sleep_until(deadline.map_or(until, |deadline| deadline.min(until))) => {}
                 changed = stopping.changed() => if changed.is_err() { break },
             }
         }
-        let left = self.teller.give_up();
+        let left = self.webhooks.give_up();
         if left > 0 {
             tracing::warn!(events = left, "the broker stops before the application could be told everything");
         }
@@ -88,9 +88,9 @@ impl Courier {
 
     async fn deliver(
         &self,
-        batch: &TellBatch,
+        batch: &WebhookBatch,
         stopping: &watch::Receiver<Option<Instant>>,
-    ) -> (TellOutcome, Option<CallError>) {
+    ) -> (WebhookOutcome, Option<CallError>) {
         let mut stopping = stopping.clone();
         let time_is_up = async {
             let deadline = stopping.wait_for(Option::is_some).await.map(|deadline| *deadline);
@@ -98,7 +98,7 @@ impl Courier {
                 tokio::time::sleep_until(deadline).await;
             }
         };
-        let failed = TellOutcome::Failed { retry_after_ms: None };
+        let failed = WebhookOutcome::Failed { retry_after_ms: None };
         let answered = tokio::select! {
             answered = tokio::time::timeout(self.timeout, self.call(batch)) => {
                 answered.unwrap_or(Err(FetchError::TimedOut(self.timeout).into()))
@@ -109,13 +109,13 @@ impl Courier {
             Ok((status, retry_after)) => {
                 let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::unix_ms());
                 let outcome = outcome_of(status, retry_after.as_ref(), now);
-                (outcome, (outcome != TellOutcome::Delivered).then_some(CallError::Status(status)))
+                (outcome, (outcome != WebhookOutcome::Delivered).then_some(CallError::Status(status)))
             }
             Err(error) => (failed, Some(error)),
         }
     }
 
-    async fn call(&self, batch: &TellBatch) -> Result<(StatusCode, Option<HeaderValue>), CallError> {
+    async fn call(&self, batch: &WebhookBatch) -> Result<(StatusCode, Option<HeaderValue>), CallError> {
         let body = body_of(&format!("{:032x}", fastrand::u128(..)), &self.run, batch);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
         let value =
@@ -128,11 +128,11 @@ impl Courier {
     }
 
     /// Says in the log how the application takes what it is told, once for each change.
-    fn note(&self, before: Condition, outcome: TellOutcome, error: Option<CallError>) -> Condition {
+    fn note(&self, before: Condition, outcome: WebhookOutcome, error: Option<CallError>) -> Condition {
         let condition = match outcome {
-            TellOutcome::Delivered => Condition::Fine,
-            TellOutcome::Failed { .. } => Condition::Failing,
-            TellOutcome::Refused => Condition::Refusing,
+            WebhookOutcome::Delivered => Condition::Fine,
+            WebhookOutcome::Failed { .. } => Condition::Failing,
+            WebhookOutcome::Refused => Condition::Refusing,
         };
         if condition == before {
             return condition;
@@ -161,14 +161,14 @@ impl Courier {
 
 /// What a status says about a batch. What is wrong with a call does not become right by repeating it; what is wrong with the
 /// application may.
-fn outcome_of(status: StatusCode, retry_after: Option<&HeaderValue>, now: SystemTime) -> TellOutcome {
+fn outcome_of(status: StatusCode, retry_after: Option<&HeaderValue>, now: SystemTime) -> WebhookOutcome {
     let may_change = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
     if status.is_success() {
-        TellOutcome::Delivered
+        WebhookOutcome::Delivered
     } else if status.is_server_error() || may_change {
-        TellOutcome::Failed { retry_after_ms: retry_after.and_then(|value| wait_ms(value, now)) }
+        WebhookOutcome::Failed { retry_after_ms: retry_after.and_then(|value| wait_ms(value, now)) }
     } else {
-        TellOutcome::Refused
+        WebhookOutcome::Refused
     }
 }
 
@@ -186,18 +186,18 @@ fn wait_ms(retry_after: &HeaderValue, now: SystemTime) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const FAILED: TellOutcome = TellOutcome::Failed { retry_after_ms: None };
+    const FAILED: WebhookOutcome = WebhookOutcome::Failed { retry_after_ms: None };
 
     #[test]
     fn what_may_get_better_is_tried_again() {
         for (status, expected) in [
-            (200, TellOutcome::Delivered),
-            (204, TellOutcome::Delivered),
-            (301, TellOutcome::Refused),
-            (307, TellOutcome::Refused),
-            (400, TellOutcome::Refused),
-            (401, TellOutcome::Refused),
-            (404, TellOutcome::Refused),
+            (200, WebhookOutcome::Delivered),
+            (204, WebhookOutcome::Delivered),
+            (301, WebhookOutcome::Refused),
+            (307, WebhookOutcome::Refused),
+            (400, WebhookOutcome::Refused),
+            (401, WebhookOutcome::Refused),
+            (404, WebhookOutcome::Refused),
             (408, FAILED),
             (429, FAILED),
             (500, FAILED),
@@ -228,7 +228,7 @@ mod tests {
         }
         let value = HeaderValue::from_static("3");
         let asked = outcome_of(StatusCode::SERVICE_UNAVAILABLE, Some(&value), now);
-        assert_eq!(asked, TellOutcome::Failed { retry_after_ms: Some(3000) });
-        assert_eq!(outcome_of(StatusCode::OK, Some(&value), now), TellOutcome::Delivered);
+        assert_eq!(asked, WebhookOutcome::Failed { retry_after_ms: Some(3000) });
+        assert_eq!(outcome_of(StatusCode::OK, Some(&value), now), WebhookOutcome::Delivered);
     }
 }

@@ -16,17 +16,17 @@ use fanwire_core::{
 use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
 use tokio::sync::oneshot;
 
-use super::profile::Profile;
+use super::handle::SessionHandle;
 use super::work::Reading as Work;
 use super::{LiveSession, Opened};
 use crate::clock;
 use crate::telemetry::{Transport, WorkerCounters};
 
 /// How many orders may wait for one session.
-const ORDERS_MAX: usize = 64;
+const COMMANDS_MAX: usize = 64;
 
 /// Something that a session is to do.
-pub(crate) enum Order {
+pub(crate) enum SessionCommand {
     /// Begin a subscription, unless there is one.
     Subscribe {
         /// To what.
@@ -48,7 +48,7 @@ type Told = oneshot::Sender<Result<(), Refusal>>;
 
 /// What waits to be done by one session.
 #[derive(Default)]
-pub(crate) struct Orders(RefCell<VecDeque<(Order, Told)>>);
+pub(crate) struct CommandQueue(RefCell<VecDeque<(SessionCommand, Told)>>);
 
 /// For whom a subscription is begun, who is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,39 +59,44 @@ pub(super) enum Initiator {
     Application,
 }
 
-impl Orders {
-    fn push(&self, order: Order, told: Told) -> Result<(), Refusal> {
+impl CommandQueue {
+    fn push(&self, command: SessionCommand, told: Told) -> Result<(), Refusal> {
         let mut waiting = self.0.borrow_mut();
-        if waiting.len() >= ORDERS_MAX {
-            let message = format!("{ORDERS_MAX} calls wait for this session already: try again later");
+        if waiting.len() >= COMMANDS_MAX {
+            let message = format!("{COMMANDS_MAX} commands wait for this session already: try again later");
             return Err(Refusal { code: ErrorCode::Unavailable, message });
         }
-        waiting.push_back((order, told));
+        waiting.push_back((command, told));
         Ok(())
     }
 
-    fn pop(&self) -> Option<(Order, Told)> {
+    fn pop(&self) -> Option<(SessionCommand, Told)> {
         self.0.borrow_mut().pop_front()
     }
 }
 
-impl Profile {
+impl SessionHandle {
     /// Gives the session an order, and returns where the outcome is told.
     ///
     /// What a session hears that has no frames is named by its URL: it can be given no other subscription, and if the one it
     /// has is to end, so does the session.
-    pub(crate) fn order(self: &Rc<Self>, order: Order) -> oneshot::Receiver<Result<(), Refusal>> {
+    pub(crate) fn command(
+        self: &Rc<Self>,
+        command: SessionCommand,
+    ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, outcome) = oneshot::channel();
-        let refused = match order {
-            order if self.transport() == Transport::WebSocket => match self.orders().push(order, told) {
-                Ok(()) => {
-                    self.outlet().wake();
-                    return outcome;
+        let refused = match command {
+            command if self.transport() == Transport::WebSocket => {
+                match self.commands().push(command, told) {
+                    Ok(()) => {
+                        self.writer().wake();
+                        return outcome;
+                    }
+                    // The sender went with the order.
+                    Err(refusal) => Err(refusal),
                 }
-                // The sender went with the order.
-                Err(refusal) => Err(refusal),
-            },
-            Order::Subscribe { .. } => Err(Refusal {
+            }
+            SessionCommand::Subscribe { .. } => Err(Refusal {
                 code: ErrorCode::Unavailable,
                 message: format!(
                     "this session is connected over {}, and hears what its URL names: only sessions at /ws can be \
@@ -99,10 +104,10 @@ impl Profile {
                     self.transport().label()
                 ),
             }),
-            Order::Unsubscribe { pattern, .. } if !self.is_subscribed(&pattern) => {
+            SessionCommand::Unsubscribe { pattern, .. } if !self.is_subscribed(&pattern) => {
                 Err(not_subscribed(&pattern))
             }
-            Order::Unsubscribe { reason, .. } => {
+            SessionCommand::Unsubscribe { reason, .. } => {
                 self.disconnect(&Close::new(CloseCode::Forbidden, reason));
                 Ok(())
             }
@@ -118,7 +123,7 @@ impl Profile {
     pub(crate) fn send_direct(&self, message: &Arc<Publication>, counters: &WorkerCounters) -> bool {
         let frame = ServerFrame::Message(message.message.clone());
         let mut bytes = Vec::new();
-        let delivery = match (self.transport(), self.outlet().encoding()) {
+        let delivery = match (self.transport(), self.writer().encoding()) {
             (Transport::WebSocket, encoding) => {
                 encoding.encode_server(&frame, &mut bytes);
                 Delivery::Chunk(Bytes::from(bytes), 1)
@@ -132,7 +137,7 @@ impl Profile {
             (Transport::Sse, _) => Delivery::Publications(vec![message.clone()]),
             (Transport::Bare | Transport::Poll | Transport::Http, _) => return false,
         };
-        self.outlet().push_direct(delivery, counters)
+        self.writer().push_direct(delivery, counters)
     }
 }
 
@@ -150,13 +155,15 @@ fn not_subscribed(pattern: &Pattern) -> Refusal {
 
 impl LiveSession {
     /// Does what the application has ordered meanwhile. Not while something is being decided, which may be the same.
-    pub(super) fn follow_orders(&mut self) {
+    pub(super) fn run_commands(&mut self) {
         while !self.awaits_decision()
-            && let Some((order, told)) = self.profile.orders().pop()
+            && let Some((command, told)) = self.handle.commands().pop()
         {
-            let outcome = match order {
-                Order::Subscribe { pattern, start } => self.subscribe_by_order(pattern, start),
-                Order::Unsubscribe { pattern, reason } => self.unsubscribe_by_order(pattern, &reason),
+            let outcome = match command {
+                SessionCommand::Subscribe { pattern, start } => self.subscribe_by_command(pattern, start),
+                SessionCommand::Unsubscribe { pattern, reason } => {
+                    self.unsubscribe_by_command(pattern, &reason)
+                }
             };
             // Whoever ordered it may have given up waiting.
             let _gone = told.send(outcome);
@@ -164,7 +171,7 @@ impl LiveSession {
         }
     }
 
-    fn subscribe_by_order(&mut self, pattern: Pattern, start: Start) -> Result<(), Refusal> {
+    fn subscribe_by_command(&mut self, pattern: Pattern, start: Start) -> Result<(), Refusal> {
         if self.session.owes_credentials() {
             let message = "this session has not said who it is yet".to_owned();
             return Err(Refusal { code: ErrorCode::Unauthorized, message });
@@ -190,7 +197,7 @@ impl LiveSession {
         Ok(())
     }
 
-    fn unsubscribe_by_order(&mut self, pattern: Pattern, reason: &str) -> Result<(), Refusal> {
+    fn unsubscribe_by_command(&mut self, pattern: Pattern, reason: &str) -> Result<(), Refusal> {
         let Some(key) = self.session.unsubscribed(&pattern) else { return Err(not_subscribed(&pattern)) };
         self.leave(&pattern, key, Departure::Left);
         self.send(&ServerFrame::Unsubscribed {

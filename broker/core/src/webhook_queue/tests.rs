@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::{
-    Bytes, HURRIED_BACKOFF_MAX_MS, TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, TellBatch, TellCounts,
-    TellLimits, TellOutcome, TellQueue, TellStep,
+    Bytes, HURRIED_BACKOFF_MAX_MS, TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, WebhookBatch,
+    WebhookCounts, WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep,
 };
 
-const FAILED: TellOutcome = TellOutcome::Failed { retry_after_ms: None };
+const FAILED: WebhookOutcome = WebhookOutcome::Failed { retry_after_ms: None };
 
-const LIMITS: TellLimits = TellLimits {
+const LIMITS: WebhookLimits = WebhookLimits {
     queue_events_max: 8,
     queue_bytes_max: 100,
     batch_events_max: 3,
@@ -21,42 +21,42 @@ const LIMITS: TellLimits = TellLimits {
     age_max_ms: 60_000,
 };
 
-fn queue_of(events: &[&str]) -> TellQueue {
-    let mut queue = TellQueue::new(LIMITS);
+fn queue_of(events: &[&str]) -> WebhookQueue {
+    let mut queue = WebhookQueue::new(LIMITS);
     for event in events {
         queue.push(Bytes::copy_from_slice(event.as_bytes()), 0);
     }
     queue
 }
 
-fn send(queue: &mut TellQueue, now_ms: u64) -> TellBatch {
+fn send(queue: &mut WebhookQueue, now_ms: u64) -> WebhookBatch {
     match queue.next(now_ms) {
-        TellStep::Send(batch) => batch,
+        WebhookStep::Send(batch) => batch,
         other => panic!("expected a batch at {now_ms}, got {other:?}"),
     }
 }
 
-fn texts(batch: &TellBatch) -> Vec<&str> {
+fn texts(batch: &WebhookBatch) -> Vec<&str> {
     batch.events.iter().map(|event| std::str::from_utf8(event).unwrap()).collect()
 }
 
 #[test]
 fn events_wait_for_others_to_go_with() {
     let mut queue = queue_of(&["a"]);
-    assert_eq!(queue.next(0), TellStep::WaitUntil(100));
+    assert_eq!(queue.next(0), WebhookStep::WaitUntil(100));
     queue.push(Bytes::from_static(b"b"), 60);
-    assert_eq!(queue.next(99), TellStep::WaitUntil(100), "the oldest decides");
+    assert_eq!(queue.next(99), WebhookStep::WaitUntil(100), "the oldest decides");
     assert_eq!(
         send(&mut queue, 100),
-        TellBatch { events: vec!["a".into(), "b".into()], lost: 0, attempt: 1 }
+        WebhookBatch { events: vec!["a".into(), "b".into()], lost: 0, attempt: 1 }
     );
     queue.push(Bytes::from_static(b"c"), 100);
-    assert_eq!(queue.next(1000), TellStep::Rest, "one batch at a time");
-    queue.finish(TellOutcome::Delivered, 1000, 0);
+    assert_eq!(queue.next(1000), WebhookStep::Rest, "one batch at a time");
+    queue.finish(WebhookOutcome::Delivered, 1000, 0);
     assert_eq!(texts(&send(&mut queue, 1000)), ["c"]);
-    queue.finish(TellOutcome::Delivered, 1000, 0);
-    assert_eq!(queue.next(1000), TellStep::Rest);
-    assert_eq!(queue.counts(), TellCounts { delivered: 3, ..TellCounts::default() });
+    queue.finish(WebhookOutcome::Delivered, 1000, 0);
+    assert_eq!(queue.next(1000), WebhookStep::Rest);
+    assert_eq!(queue.counts(), WebhookCounts { delivered: 3, ..WebhookCounts::default() });
 }
 
 #[test]
@@ -82,12 +82,12 @@ fn what_failed_is_tried_again_in_order_and_later_each_time() {
         queue.finish(FAILED, now, u64::MAX - 1);
         let ceiling = (TELL_BACKOFF_BASE_MS << (attempt - 1)).min(LIMITS.backoff_max_ms);
         let wait = (u64::MAX - 1) % (ceiling + 1);
-        assert_eq!(queue.next(now), TellStep::WaitUntil(now + wait));
+        assert_eq!(queue.next(now), WebhookStep::WaitUntil(now + wait));
         now += wait;
     }
     send(&mut queue, now);
-    queue.finish(TellOutcome::Delivered, now, 0);
-    assert_eq!(queue.counts(), TellCounts { delivered: 2, retries: 7, ..TellCounts::default() });
+    queue.finish(WebhookOutcome::Delivered, now, 0);
+    assert_eq!(queue.counts(), WebhookCounts { delivered: 2, retries: 7, ..WebhookCounts::default() });
     queue.push(Bytes::from_static(b"c"), now);
     assert_eq!(send(&mut queue, now + 100).attempt, 1, "a success ends the back-off");
 }
@@ -99,7 +99,7 @@ fn repetitions_are_spread_over_all_of_their_time() {
         send(&mut queue, 100);
         queue.finish(FAILED, 100, random);
         match queue.next(100) {
-            TellStep::WaitUntil(at) => at - 100,
+            WebhookStep::WaitUntil(at) => at - 100,
             _ => 0,
         }
     };
@@ -112,11 +112,11 @@ fn an_application_that_asks_to_be_left_alone_is() {
     for (asked, waits) in [(0, 0), (30_000, 30_000), (u64::MAX, TELL_RETRY_AFTER_MAX_MS)] {
         let mut queue = queue_of(&["a"]);
         send(&mut queue, 100);
-        queue.finish(TellOutcome::Failed { retry_after_ms: Some(asked) }, 100, 0);
+        queue.finish(WebhookOutcome::Failed { retry_after_ms: Some(asked) }, 100, 0);
         if waits > 0 {
-            assert_eq!(queue.next(100), TellStep::WaitUntil(100 + waits));
+            assert_eq!(queue.next(100), WebhookStep::WaitUntil(100 + waits));
             queue.hurry(100);
-            assert_eq!(queue.next(100), TellStep::WaitUntil(100 + waits), "even when the broker stops");
+            assert_eq!(queue.next(100), WebhookStep::WaitUntil(100 + waits), "even when the broker stops");
         }
     }
 }
@@ -129,12 +129,12 @@ fn a_full_queue_drops_the_oldest_and_says_so() {
         queue.push(Bytes::from_static(event.as_bytes()), 100);
     }
     assert_eq!((queue.len(), queue.counts().full), (8, 2), "what is on its way stays");
-    queue.finish(TellOutcome::Delivered, 100, 0);
+    queue.finish(WebhookOutcome::Delivered, 100, 0);
     let batch = send(&mut queue, 300);
     assert_eq!((texts(&batch), batch.lost), (vec!["f", "g", "h"], 2));
     queue.finish(FAILED, 300, 0);
     assert_eq!(send(&mut queue, 300).lost, 2, "it was not told yet");
-    queue.finish(TellOutcome::Delivered, 300, 0);
+    queue.finish(WebhookOutcome::Delivered, 300, 0);
     assert_eq!(send(&mut queue, 300).lost, 0);
 }
 
@@ -152,10 +152,10 @@ fn a_queue_is_bounded_in_bytes_too() {
 fn what_is_refused_is_not_told_again() {
     let mut queue = queue_of(&["a", "b", "c", "d"]);
     send(&mut queue, 0);
-    queue.finish(TellOutcome::Refused, 0, 0);
+    queue.finish(WebhookOutcome::Refused, 0, 0);
     let batch = send(&mut queue, 100);
     assert_eq!((texts(&batch), batch.lost, batch.attempt), (vec!["d"], 3, 1));
-    assert_eq!(queue.counts(), TellCounts { refused: 3, ..TellCounts::default() });
+    assert_eq!(queue.counts(), WebhookCounts { refused: 3, ..WebhookCounts::default() });
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_broker_that_stops_does_not_wait_for_the_back_off_to_end() {
     }
     send(&mut queue, 100);
     queue.finish(FAILED, 100, 999);
-    assert_eq!(queue.next(100), TellStep::WaitUntil(1099));
+    assert_eq!(queue.next(100), WebhookStep::WaitUntil(1099));
     queue.hurry(100);
     assert_eq!(texts(&send(&mut queue, 100)), ["a"]);
 }
@@ -201,14 +201,14 @@ enum Happening {
     Push(usize),
     Time(u64),
     Next,
-    Finish(TellOutcome, u64),
+    Finish(WebhookOutcome, u64),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
     let outcome = prop_oneof![
-        3 => Just(TellOutcome::Delivered),
-        1 => Just(TellOutcome::Refused),
-        3 => prop::option::of(0u64..5000).prop_map(|retry_after_ms| TellOutcome::Failed { retry_after_ms }),
+        3 => Just(WebhookOutcome::Delivered),
+        1 => Just(WebhookOutcome::Refused),
+        3 => prop::option::of(0u64..5000).prop_map(|retry_after_ms| WebhookOutcome::Failed { retry_after_ms }),
     ];
     prop_oneof![
         4 => (4usize..40).prop_map(Happening::Push),
@@ -224,9 +224,9 @@ proptest! {
     /// after it was taken, and everything is delivered, dropped and counted, or still there.
     #[test]
     fn nothing_is_lost_uncounted_or_out_of_order(happenings in prop::collection::vec(happening(), 0..200)) {
-        let mut queue = TellQueue::new(LIMITS);
+        let mut queue = WebhookQueue::new(LIMITS);
         let (mut now, mut pushed, mut told_lost) = (0, 0u32, 0);
-        let mut on_its_way: Option<TellBatch> = None;
+        let mut on_its_way: Option<WebhookBatch> = None;
         let mut delivered = BTreeSet::new();
         for happening in happenings {
             match happening {
@@ -238,20 +238,20 @@ proptest! {
                 }
                 Happening::Time(passed) => now += passed,
                 Happening::Next => match queue.next(now) {
-                    TellStep::Send(batch) => {
+                    WebhookStep::Send(batch) => {
                         assert!(on_its_way.is_none(), "one batch at a time");
                         let bytes: usize = batch.events.iter().map(Bytes::len).sum();
                         assert!((1..=LIMITS.batch_events_max).contains(&batch.events.len()));
                         assert!(bytes <= LIMITS.batch_bytes_max || batch.events.len() == 1);
                         on_its_way = Some(batch);
                     }
-                    TellStep::WaitUntil(at) => assert!(at > now),
-                    TellStep::Rest => assert!(on_its_way.is_some() || queue.is_empty()),
+                    WebhookStep::WaitUntil(at) => assert!(at > now),
+                    WebhookStep::Rest => assert!(on_its_way.is_some() || queue.is_empty()),
                 },
                 Happening::Finish(outcome, random) => {
                     let Some(batch) = on_its_way.take() else { continue };
                     queue.finish(outcome, now, random);
-                    if outcome == TellOutcome::Delivered {
+                    if outcome == WebhookOutcome::Delivered {
                         told_lost += batch.lost;
                         for event in &batch.events {
                             let number = u32::from_be_bytes(*event.first_chunk().unwrap());
@@ -270,17 +270,17 @@ proptest! {
         }
         // Whatever happened, an application that takes everything is told all that is left.
         if on_its_way.is_some() {
-            queue.finish(TellOutcome::Delivered, now, 0);
+            queue.finish(WebhookOutcome::Delivered, now, 0);
         }
         for _ in 0..LIMITS.queue_events_max + 2 {
             match queue.next(now) {
-                TellStep::Send(_) => queue.finish(TellOutcome::Delivered, now, 0),
-                TellStep::WaitUntil(at) => now = at,
-                TellStep::Rest => break,
+                WebhookStep::Send(_) => queue.finish(WebhookOutcome::Delivered, now, 0),
+                WebhookStep::WaitUntil(at) => now = at,
+                WebhookStep::Rest => break,
             }
         }
-        while let TellStep::Send(_) = queue.next(now) {
-            queue.finish(TellOutcome::Delivered, now, 0);
+        while let WebhookStep::Send(_) = queue.next(now) {
+            queue.finish(WebhookOutcome::Delivered, now, 0);
         }
         assert!(queue.is_empty());
     }

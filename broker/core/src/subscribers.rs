@@ -17,7 +17,7 @@ pub struct SubscriptionKey(u32);
 
 /// One session that listens to a topic or pattern.
 #[derive(Debug, Clone, Copy)]
-pub struct Listener {
+pub struct Subscriber {
     /// Whose outbox deliveries go to.
     pub session: SessionKey,
     /// How they are written.
@@ -35,16 +35,16 @@ pub struct Listener {
 
 /// All listeners of one worker. Joining and leaving take constant time; the listeners of a topic lie side by side.
 #[derive(Debug, Default)]
-pub struct Audience {
-    topics: HashMap<Topic, Vec<Listener>, RandomState>,
-    patterns: PatternTree<Vec<Listener>>,
+pub struct Subscribers {
+    topics: HashMap<Topic, Vec<Subscriber>, RandomState>,
+    patterns: PatternTree<Vec<Subscriber>>,
     /// Where each subscription's listener stands in its list, by subscription key.
     places: Vec<usize>,
     vacant: Vec<SubscriptionKey>,
     joins: u64,
 }
 
-impl Audience {
+impl Subscribers {
     /// Adds a listener to `pattern`, which may be a plain topic, and returns the key to remove it with.
     pub fn join(
         &mut self,
@@ -57,7 +57,7 @@ impl Audience {
     }
 
     /// Adds a listener to `topic` that is being given what it missed, and hears nothing else of the topic until
-    /// [`Audience::resume`].
+    /// [`Subscribers::resume`].
     pub fn hold_place(
         &mut self,
         topic: &Pattern,
@@ -96,11 +96,11 @@ impl Audience {
         };
         self.places[subscription.0 as usize] = listeners.len();
         self.joins += 1;
-        listeners.push(Listener { session, encoding, after, resumed, joined: self.joins, subscription });
+        listeners.push(Subscriber { session, encoding, after, resumed, joined: self.joins, subscription });
         subscription
     }
 
-    /// Removes the listener that [`Audience::join`] added under `pattern` and returned `subscription` for.
+    /// Removes the listener that [`Subscribers::join`] added under `pattern` and returned `subscription` for.
     pub fn leave(&mut self, pattern: &Pattern, subscription: SubscriptionKey) {
         let topic = pattern.to_topic();
         let listeners = match &topic {
@@ -123,12 +123,12 @@ impl Audience {
     }
 
     /// The listeners of exactly this topic.
-    pub fn of_topic(&self, topic: &Topic) -> &[Listener] {
+    pub fn of_topic(&self, topic: &Topic) -> &[Subscriber] {
         self.topics.get(topic).map_or(&[], Vec::as_slice)
     }
 
     /// Calls `visit` with the listeners of every pattern that matches `topic`.
-    pub fn of_patterns<'a>(&'a self, topic: &Topic, mut visit: impl FnMut(&'a [Listener])) {
+    pub fn of_patterns<'a>(&'a self, topic: &Topic, mut visit: impl FnMut(&'a [Subscriber])) {
         self.patterns.for_each_match(topic, |listeners| visit(listeners));
     }
 
@@ -147,7 +147,7 @@ impl Audience {
 mod tests {
     use super::*;
 
-    fn sessions(listeners: &[Listener]) -> Vec<u32> {
+    fn sessions(listeners: &[Subscriber]) -> Vec<u32> {
         let mut sessions: Vec<u32> = listeners.iter().map(|listener| listener.session.0).collect();
         sessions.sort_unstable();
         sessions
@@ -159,19 +159,23 @@ mod tests {
             for name in ["a.b", "a.*"] {
                 let pattern: Pattern = name.parse().unwrap();
                 let topic: Topic = "a.b".parse().unwrap();
-                let mut audience = Audience::default();
-                let keys: Vec<_> =
-                    (0..3).map(|key| audience.join(&pattern, SessionKey(key), Encoding::Json, 0)).collect();
+                let mut subscribers = Subscribers::default();
+                let keys: Vec<_> = (0..3)
+                    .map(|key| subscribers.join(&pattern, SessionKey(key), Encoding::Json, 0))
+                    .collect();
                 let mut left: Vec<u32> = vec![0, 1, 2];
                 for leaving in order {
-                    audience.leave(&pattern, keys[leaving as usize]);
+                    subscribers.leave(&pattern, keys[leaving as usize]);
                     left.retain(|session| *session != leaving);
-                    let mut found = sessions(audience.of_topic(&topic));
-                    audience.of_patterns(&topic, |listeners| found.extend(sessions(listeners)));
+                    let mut found = sessions(subscribers.of_topic(&topic));
+                    subscribers.of_patterns(&topic, |listeners| found.extend(sessions(listeners)));
                     assert_eq!(found, left, "{name} {order:?}");
                 }
-                assert!(audience.is_empty());
-                assert!(audience.topics.is_empty() && audience.patterns.is_empty(), "nothing stays behind");
+                assert!(subscribers.is_empty());
+                assert!(
+                    subscribers.topics.is_empty() && subscribers.patterns.is_empty(),
+                    "nothing stays behind"
+                );
             }
         }
     }

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use fanwire_core::Close;
 use fanwire_protocol::{Pattern, Topic};
 
-use super::orders::Orders;
+use super::command::CommandQueue;
 use crate::clock;
-use crate::hub::Outlet;
+use crate::hub::SessionWriter;
 use crate::telemetry::Transport;
 
 /// A connection over which a session is to be opened.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
+pub(crate) struct ConnectionInfo {
     /// Its number, from [`Worker::next_connection`](super::Worker::next_connection).
     pub(crate) connection: u64,
     /// Whose it is: the address on its other side, or whom a trusted proxy speaks for.
@@ -26,7 +26,7 @@ pub(crate) struct Arrival {
 }
 
 /// One session as its worker sees it.
-pub(crate) struct Profile {
+pub(crate) struct SessionHandle {
     connection: u64,
     client: IpAddr,
     transport: Transport,
@@ -34,17 +34,17 @@ pub(crate) struct Profile {
     user: RefCell<Option<Arc<str>>>,
     name: RefCell<Option<Box<str>>>,
     subscriptions: RefCell<Vec<Pattern>>,
-    orders: Orders,
-    outlet: Rc<Outlet>,
+    commands: CommandQueue,
+    writer: Rc<SessionWriter>,
 }
 
-impl Profile {
+impl SessionHandle {
     /// A session that begins now, without subscriptions.
     pub(super) fn new(
-        Arrival { connection, client }: Arrival,
+        ConnectionInfo { connection, client }: ConnectionInfo,
         transport: Transport,
         user: Option<Arc<str>>,
-        outlet: Rc<Outlet>,
+        writer: Rc<SessionWriter>,
     ) -> Self {
         Self {
             connection,
@@ -54,8 +54,8 @@ impl Profile {
             user: RefCell::new(user),
             name: RefCell::default(),
             subscriptions: RefCell::default(),
-            orders: Orders::default(),
-            outlet,
+            commands: CommandQueue::default(),
+            writer,
         }
     }
 
@@ -105,8 +105,8 @@ impl Profile {
     }
 
     /// Where its deliveries go.
-    pub(crate) fn outlet(&self) -> &Outlet {
-        &self.outlet
+    pub(crate) fn writer(&self) -> &SessionWriter {
+        &self.writer
     }
 
     /// Whether it can be given subscriptions beside those it asks for: it has frames to be told of them.
@@ -115,8 +115,8 @@ impl Profile {
     }
 
     /// What the application has ordered and the session has not done yet.
-    pub(crate) fn orders(&self) -> &Orders {
-        &self.orders
+    pub(crate) fn commands(&self) -> &CommandQueue {
+        &self.commands
     }
 
     /// Whether it is subscribed to exactly this.
@@ -126,8 +126,8 @@ impl Profile {
 
     /// Asks for the session to be closed. `false` if it is on its way out already.
     pub(crate) fn disconnect(&self, close: &Close) -> bool {
-        let is_open = !self.outlet.is_closing();
-        self.outlet.want_close(close.clone());
+        let is_open = !self.writer.is_closing();
+        self.writer.want_close(close.clone());
         is_open
     }
 

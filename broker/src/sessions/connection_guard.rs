@@ -12,7 +12,7 @@ use crate::clock;
 use crate::telemetry::{RefusalReason, Transport, WorkerCounters};
 
 /// One connection as it is counted: under one transport at a time.
-pub(crate) struct ConnectionTicket {
+pub(crate) struct ConnectionGuard {
     transport: Cell<Transport>,
     counters: Arc<WorkerCounters>,
     abort: Rc<Notify>,
@@ -21,12 +21,12 @@ pub(crate) struct ConnectionTicket {
     /// How many requests on this connection have tickets of their own.
     streams: Cell<usize>,
     /// The ticket of the connection, if this is that of one request among others.
-    connection: Option<Rc<ConnectionTicket>>,
+    connection: Option<Rc<ConnectionGuard>>,
     peer: Cell<IpAddr>,
     permit: Permit,
 }
 
-impl ConnectionTicket {
+impl ConnectionGuard {
     /// Counts a new connection from `peer`, as plain HTTP until it becomes something else.
     pub(crate) fn new(permit: Permit, peer: IpAddr, counters: Arc<WorkerCounters>) -> Rc<Self> {
         counters.connections[Transport::Http as usize].add(1);
@@ -118,7 +118,7 @@ impl ConnectionTicket {
     }
 }
 
-impl Drop for ConnectionTicket {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.counters.connections[self.transport.get() as usize].subtract(1);
         if let Some(connection) = &self.connection {

@@ -6,8 +6,8 @@ use fanwire_protocol::{Payload, PayloadView};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Asker;
-use crate::config::Ask;
+use super::CalloutClient;
+use crate::config::Callout;
 
 /// What somebody wants.
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +24,12 @@ pub(super) enum Wish<'a> {
 
 impl Wish<'_> {
     /// The hook it is asked by.
-    pub(super) fn ask(&self) -> Ask {
+    pub(super) fn ask(&self) -> Callout {
         match self {
-            Wish::Connect(_) => Ask::Connect,
-            Wish::Subscribe(_) => Ask::Subscribe,
-            Wish::Publish(..) => Ask::Publish,
-            Wish::Request(..) => Ask::Request,
+            Wish::Connect(_) => Callout::Connect,
+            Wish::Subscribe(_) => Callout::Subscribe,
+            Wish::Publish(..) => Callout::Publish,
+            Wish::Request(..) => Callout::Request,
         }
     }
 }
@@ -55,7 +55,7 @@ struct Body<'a> {
 }
 
 /// The body of the call that asks whether `asker` may have what it wishes; `id` is the call's own.
-pub(super) fn body_of(id: String, asker: &Asker, wish: Wish<'_>) -> Vec<u8> {
+pub(super) fn body_of(id: String, asker: &CalloutClient, wish: Wish<'_>) -> Vec<u8> {
     let mut body = Body {
         hook: wish.ask().name(),
         id,
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn check(wish: Wish<'_>, expected: &str) {
-        let asker = Asker { identity: Identity::user_named("ann"), connection: Some(0xbeef) };
+        let asker = CalloutClient { identity: Identity::user_named("ann"), connection: Some(0xbeef) };
         assert_eq!(String::from_utf8(body_of("1".to_owned(), &asker, wish)).unwrap(), expected);
     }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn somebody_unknown_is_nobody() {
-        let asker = Asker { identity: Identity::Anonymous, connection: None };
+        let asker = CalloutClient { identity: Identity::Anonymous, connection: None };
         let body = body_of("1".to_owned(), &asker, Wish::Subscribe("chat.>"));
         assert_eq!(body, br#"{"hook":"subscribe","id":"1","topic":"chat.>"}"#);
     }

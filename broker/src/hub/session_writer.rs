@@ -41,7 +41,7 @@ pub(crate) struct Keepalive {
 }
 
 /// What waits for one session and how it gets out. Shared between the hub and the session's task, on one thread.
-pub(crate) struct Outlet {
+pub(crate) struct SessionWriter {
     sink: Sink,
     outbox: RefCell<Outbox>,
     liveness: Cell<Liveness>,
@@ -61,7 +61,7 @@ pub(crate) struct Outlet {
     is_touched: Cell<bool>,
 }
 
-impl Outlet {
+impl SessionWriter {
     /// An outlet with an empty outbox of at most `outbox_bytes_max`.
     pub(crate) fn new(sink: Sink, encoding: Encoding, outbox_bytes_max: usize, keepalive: Keepalive) -> Self {
         Self {
@@ -274,7 +274,7 @@ impl Outlet {
         }
     }
 
-    /// Remembers the session's task, to be woken by [`Outlet::wake`].
+    /// Remembers the session's task, to be woken by [`SessionWriter::wake`].
     pub(crate) fn remember_task(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         match &mut *waker {

@@ -9,11 +9,11 @@ use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::question::{Wish, body_of};
-use super::{Asker, BackEnd, Hooks, signature};
+use super::callout_request::{Wish, body_of};
+use super::{BackEnd, CalloutClient, Hooks, signature};
 use crate::client::FetchError;
 use crate::clock;
-use crate::config::Ask;
+use crate::config::Callout;
 
 /// The least time between two complaints in the log about an application that cannot be asked, in milliseconds: a dead one must not
 /// fill the log with a line for every message.
@@ -21,7 +21,7 @@ const COMPLAINT_INTERVAL_MS: u64 = 1000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum AskError {
+enum CalloutError {
     #[error("{0} questions wait already (hooks.asks_waiting_max)")]
     TooMany(usize),
     #[error("its turn did not come within {} s (hooks.timeout, hooks.asks_at_once_max)", .0.as_secs_f64())]
@@ -37,22 +37,26 @@ impl Hooks {
     ///
     /// # Errors
     /// If it may not, or the application cannot be asked.
-    pub(crate) async fn connect(&self, asker: Asker, transport: &'static str) -> Result<Identity, Refusal> {
-        let Some(back_end) = self.back_end(Ask::Connect).filter(|_| !asker.identity.is_admin()) else {
+    pub(crate) async fn connect(
+        &self,
+        asker: CalloutClient,
+        transport: &'static str,
+    ) -> Result<Identity, Refusal> {
+        let Some(back_end) = self.back_end(Callout::Connect).filter(|_| !asker.identity.is_admin()) else {
             return Ok(asker.identity);
         };
         let wish = Wish::Connect(transport);
         let answer = back_end.ask(&asker, wish).await?;
-        answer.identity(asker.identity).map_err(|error| back_end.failed(wish, &AskError::Answer(error)))
+        answer.identity(asker.identity).map_err(|error| back_end.failed(wish, &CalloutError::Answer(error)))
     }
 
     /// Asks whether `asker` may listen to `pattern` and read it.
     ///
     /// # Errors
     /// If it may not, or the application cannot be asked.
-    pub(crate) async fn subscribe(&self, asker: Asker, pattern: &Pattern) -> Result<(), Refusal> {
-        if let Some(back_end) = self.back_end(Ask::Subscribe)
-            && self.asks_about(Ask::Subscribe, &asker.identity, pattern)
+    pub(crate) async fn subscribe(&self, asker: CalloutClient, pattern: &Pattern) -> Result<(), Refusal> {
+        if let Some(back_end) = self.back_end(Callout::Subscribe)
+            && self.asks_about(Callout::Subscribe, &asker.identity, pattern)
         {
             back_end.ask(&asker, Wish::Subscribe(pattern.as_str())).await?;
         }
@@ -63,10 +67,14 @@ impl Hooks {
     ///
     /// # Errors
     /// If it may not, or the application cannot be asked.
-    pub(crate) async fn publish(&self, asker: Asker, mut publish: Publish) -> Result<Publish, Refusal> {
+    pub(crate) async fn publish(
+        &self,
+        asker: CalloutClient,
+        mut publish: Publish,
+    ) -> Result<Publish, Refusal> {
         let pattern = Pattern::from(publish.topic.clone());
-        if let Some(back_end) = self.back_end(Ask::Publish)
-            && self.asks_about(Ask::Publish, &asker.identity, &pattern)
+        if let Some(back_end) = self.back_end(Callout::Publish)
+            && self.asks_about(Callout::Publish, &asker.identity, &pattern)
         {
             let wish = Wish::Publish(publish.topic.as_str(), &publish.payload);
             let answer = back_end.ask(&asker, wish).await?;
@@ -83,29 +91,29 @@ impl Hooks {
     /// If it does not answer this client, or cannot be asked.
     pub(crate) async fn request(
         &self,
-        asker: Asker,
+        asker: CalloutClient,
         method: &str,
         data: &Payload,
     ) -> Result<Payload, Refusal> {
-        let Some(back_end) = self.back_end(Ask::Request) else {
+        let Some(back_end) = self.back_end(Callout::Request) else {
             let message = format!("no application answers requests here, so nobody can answer '{method}'");
             return Err(Refusal { code: ErrorCode::Unavailable, message });
         };
         let wish = Wish::Request(method, data);
         let answer = back_end.ask(&asker, wish).await?;
-        back_end
-            .payload(wish, &answer)?
-            .ok_or_else(|| back_end.failed(wish, &AskError::Answer("the answer has no 'data'".to_owned())))
+        back_end.payload(wish, &answer)?.ok_or_else(|| {
+            back_end.failed(wish, &CalloutError::Answer("the answer has no 'data'".to_owned()))
+        })
     }
 
-    fn back_end(&self, ask: Ask) -> Option<&BackEnd> {
+    fn back_end(&self, ask: Callout) -> Option<&BackEnd> {
         self.back_end.as_ref().filter(|back_end| back_end.asks.contains(&ask))
     }
 }
 
 impl BackEnd {
     /// Asks one question and returns the answer if it is yes.
-    async fn ask(&self, asker: &Asker, wish: Wish<'_>) -> Result<Answer, Refusal> {
+    async fn ask(&self, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, Refusal> {
         let begun = Instant::now();
         let outcome = self.call(asker, wish).await;
         let elapsed_us = begun.elapsed().as_micros() as u64;
@@ -123,23 +131,24 @@ impl BackEnd {
         }
     }
 
-    async fn call(&self, asker: &Asker, wish: Wish<'_>) -> Result<Answer, AskError> {
+    async fn call(&self, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, CalloutError> {
         let deadline = Instant::now() + self.timeout;
         let turn = {
             let _waiting = Counted::new(&self.counters.hook_asks_waiting);
             if self.counters.hook_asks_waiting.load(Ordering::Relaxed) > self.waiting_max as u64
                 && self.turns.available_permits() == 0
             {
-                return Err(AskError::TooMany(self.waiting_max));
+                return Err(CalloutError::TooMany(self.waiting_max));
             }
             let turn = tokio::time::timeout_at(deadline, self.turns.acquire()).await;
-            turn.map_err(|_| AskError::NoTurn(self.timeout))?
+            turn.map_err(|_| CalloutError::NoTurn(self.timeout))?
         };
-        let _turn = turn.map_err(|_| AskError::Answer("the broker is about to stop".to_owned()))?;
+        let _turn = turn.map_err(|_| CalloutError::Answer("the broker is about to stop".to_owned()))?;
         let _active = Counted::new(&self.counters.hook_asks_active);
         let body = body_of(format!("{:032x}", fastrand::u128(..)), asker, wish);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
-        let value = HeaderValue::try_from(signature).map_err(|error| AskError::Answer(error.to_string()))?;
+        let value =
+            HeaderValue::try_from(signature).map_err(|error| CalloutError::Answer(error.to_string()))?;
         let headers = [
             (HeaderName::from_static(signature::HEADER), value),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -148,15 +157,17 @@ impl BackEnd {
         let body = tokio::time::timeout_at(deadline, answer)
             .await
             .unwrap_or(Err(FetchError::TimedOut(self.timeout)))?;
-        Answer::parse(&body).map_err(AskError::Answer)
+        Answer::parse(&body).map_err(CalloutError::Answer)
     }
 
     fn payload(&self, wish: Wish<'_>, answer: &Answer) -> Result<Option<Payload>, Refusal> {
-        answer.payload(self.message_bytes_max).map_err(|error| self.failed(wish, &AskError::Answer(error)))
+        answer
+            .payload(self.message_bytes_max)
+            .map_err(|error| self.failed(wish, &CalloutError::Answer(error)))
     }
 
     /// Notes that the application could not be asked, and says so to the client without saying why.
-    fn failed(&self, wish: Wish<'_>, error: &AskError) -> Refusal {
+    fn failed(&self, wish: Wish<'_>, error: &CalloutError) -> Refusal {
         self.counters.hook_asks_failed.fetch_add(1, Ordering::Relaxed);
         if let Some(unsaid) = self.complaints.may_be_said(clock::monotonic_ms()) {
             tracing::warn!(

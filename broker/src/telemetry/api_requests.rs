@@ -6,7 +6,7 @@ use super::Counter;
 
 /// What a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ApiCall {
+pub(crate) enum ApiOperation {
     /// It only looks.
     Read,
     /// It ends sessions.
@@ -32,38 +32,38 @@ pub(crate) enum ApiOutcome {
     Failed,
 }
 
-impl ApiCall {
-    pub(crate) const ALL: [ApiCall; 6] = [
-        ApiCall::Read,
-        ApiCall::Disconnect,
-        ApiCall::Send,
-        ApiCall::Subscribe,
-        ApiCall::Unsubscribe,
-        ApiCall::ClearHistory,
+impl ApiOperation {
+    pub(crate) const ALL: [ApiOperation; 6] = [
+        ApiOperation::Read,
+        ApiOperation::Disconnect,
+        ApiOperation::Send,
+        ApiOperation::Subscribe,
+        ApiOperation::Unsubscribe,
+        ApiOperation::ClearHistory,
     ];
 
     /// What a request asks for, told by its method and the end of its path.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         if *method == Method::DELETE {
-            return ApiCall::ClearHistory;
+            return ApiOperation::ClearHistory;
         }
         match path.rsplit('/').next() {
-            Some("disconnect") if *method == Method::POST => ApiCall::Disconnect,
-            Some("send") if *method == Method::POST => ApiCall::Send,
-            Some("subscribe") if *method == Method::POST => ApiCall::Subscribe,
-            Some("unsubscribe") if *method == Method::POST => ApiCall::Unsubscribe,
-            _ => ApiCall::Read,
+            Some("disconnect") if *method == Method::POST => ApiOperation::Disconnect,
+            Some("send") if *method == Method::POST => ApiOperation::Send,
+            Some("subscribe") if *method == Method::POST => ApiOperation::Subscribe,
+            Some("unsubscribe") if *method == Method::POST => ApiOperation::Unsubscribe,
+            _ => ApiOperation::Read,
         }
     }
 
     pub(crate) fn label(self) -> &'static str {
         match self {
-            ApiCall::Read => "read",
-            ApiCall::Disconnect => "disconnect",
-            ApiCall::Send => "send",
-            ApiCall::Subscribe => "subscribe",
-            ApiCall::Unsubscribe => "unsubscribe",
-            ApiCall::ClearHistory => "clear_history",
+            ApiOperation::Read => "read",
+            ApiOperation::Disconnect => "disconnect",
+            ApiOperation::Send => "send",
+            ApiOperation::Subscribe => "subscribe",
+            ApiOperation::Unsubscribe => "unsubscribe",
+            ApiOperation::ClearHistory => "clear_history",
         }
     }
 }
@@ -92,16 +92,16 @@ impl ApiOutcome {
 
 /// The calls that one worker has answered.
 #[derive(Debug, Default)]
-pub(crate) struct CallCounters([[Counter; ApiOutcome::ALL.len()]; ApiCall::ALL.len()]);
+pub(crate) struct ApiRequestCounters([[Counter; ApiOutcome::ALL.len()]; ApiOperation::ALL.len()]);
 
-impl CallCounters {
+impl ApiRequestCounters {
     /// Counts a call that was answered with `status`. Only the worker's own thread may call this.
-    pub(crate) fn answered(&self, call: ApiCall, status: StatusCode) {
+    pub(crate) fn answered(&self, call: ApiOperation, status: StatusCode) {
         self.0[call as usize][ApiOutcome::of(status) as usize].add(1);
     }
 
     /// How many there were.
-    pub(super) fn count(&self, call: ApiCall, outcome: ApiOutcome) -> u64 {
+    pub(super) fn count(&self, call: ApiOperation, outcome: ApiOutcome) -> u64 {
         self.0[call as usize][outcome as usize].value()
     }
 }
@@ -113,15 +113,15 @@ mod tests {
     #[test]
     fn calls_are_told_apart_by_method_and_path() {
         for (method, path, expected) in [
-            (Method::GET, "/sessions", ApiCall::Read),
-            (Method::GET, "/users/send", ApiCall::Read),
-            (Method::POST, "/users/ann/send", ApiCall::Send),
-            (Method::POST, "/sessions/1f/unsubscribe", ApiCall::Unsubscribe),
-            (Method::DELETE, "/topics/a/history", ApiCall::ClearHistory),
+            (Method::GET, "/sessions", ApiOperation::Read),
+            (Method::GET, "/users/send", ApiOperation::Read),
+            (Method::POST, "/users/ann/send", ApiOperation::Send),
+            (Method::POST, "/sessions/1f/unsubscribe", ApiOperation::Unsubscribe),
+            (Method::DELETE, "/topics/a/history", ApiOperation::ClearHistory),
         ] {
-            assert_eq!(ApiCall::of(&method, path), expected, "{method} {path}");
+            assert_eq!(ApiOperation::of(&method, path), expected, "{method} {path}");
         }
-        for (index, call) in ApiCall::ALL.into_iter().enumerate() {
+        for (index, call) in ApiOperation::ALL.into_iter().enumerate() {
             assert_eq!(call as usize, index);
         }
     }

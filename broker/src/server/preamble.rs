@@ -30,7 +30,7 @@ const PLAIN_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/pla
 
 /// What must be known to begin a connection.
 #[derive(Clone)]
-pub(super) struct Beginning {
+pub(super) struct Preamble {
     /// The certificate to show, if TLS is spoken.
     pub(super) certificates: Option<Arc<Certificates>>,
     /// Who may speak for others.

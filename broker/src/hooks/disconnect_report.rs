@@ -6,15 +6,15 @@ use std::sync::Arc;
 use fanwire_core::Identity;
 
 use super::event::{Departed, Happening};
-use super::telling::Teller;
+use super::webhooks::Webhooks;
 use crate::clock;
 
 /// The close code of a connection that ended without a word (RFC 6455 §7.1.5).
 const CODE_ABNORMAL: u16 = 1006;
 
 /// Told when it is dropped, unless nobody has been there.
-pub(crate) struct Farewell {
-    teller: Arc<Teller>,
+pub(crate) struct DisconnectReport {
+    webhooks: Arc<Webhooks>,
     identity: Option<Identity>,
     connection: u64,
     transport: &'static str,
@@ -24,16 +24,16 @@ pub(crate) struct Farewell {
     reason: Cow<'static, str>,
 }
 
-impl Farewell {
+impl DisconnectReport {
     /// The farewell of a connection that begins now, of somebody who may yet have to say who it is.
     pub(super) fn new(
-        teller: Arc<Teller>,
+        webhooks: Arc<Webhooks>,
         identity: Option<Identity>,
         connection: u64,
         transport: &'static str,
     ) -> Self {
         Self {
-            teller,
+            webhooks,
             identity,
             connection,
             transport,
@@ -62,11 +62,11 @@ impl Farewell {
     }
 }
 
-impl Drop for Farewell {
+impl Drop for DisconnectReport {
     fn drop(&mut self) {
         // What connects with the keys of the administrator is the application itself, which was not asked about it either.
         let Some(identity) = self.identity.take().filter(|identity| !identity.is_admin()) else { return };
-        self.teller.tell(Happening::Disconnect(&Departed {
+        self.webhooks.tell(Happening::Disconnect(&Departed {
             identity: &identity,
             connection: self.connection,
             transport: self.transport,

@@ -19,7 +19,7 @@ const HURRIED_BACKOFF_MAX_MS: u64 = 500;
 
 /// The bounds of a queue. All are at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TellLimits {
+pub struct WebhookLimits {
     /// Events held, those on their way included.
     pub queue_events_max: usize,
     /// Bytes held, those on their way included.
@@ -38,7 +38,7 @@ pub struct TellLimits {
 
 /// What became of the events so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TellCounts {
+pub struct WebhookCounts {
     /// Taken by the application.
     pub delivered: u64,
     /// Dropped because the queue was full.
@@ -53,7 +53,7 @@ pub struct TellCounts {
     pub retries: u64,
 }
 
-impl TellCounts {
+impl WebhookCounts {
     /// All events that the application was never told of.
     pub fn dropped(&self) -> u64 {
         self.full + self.refused + self.expired + self.stopped
@@ -62,7 +62,7 @@ impl TellCounts {
 
 /// Events that go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TellBatch {
+pub struct WebhookBatch {
     /// In order, as they were put in.
     pub events: Vec<Bytes>,
     /// How many events were dropped since the last batch that was taken.
@@ -73,9 +73,9 @@ pub struct TellBatch {
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TellStep {
-    /// Send this, and say what came of it by [`TellQueue::finish`]; there is no other batch before that.
-    Send(TellBatch),
+pub enum WebhookStep {
+    /// Send this, and say what came of it by [`WebhookQueue::finish`]; there is no other batch before that.
+    Send(WebhookBatch),
     /// Ask again at this time, in milliseconds of the clock that is passed in, or when something was put in.
     WaitUntil(u64),
     /// Ask again when something was put in, or a batch has come back.
@@ -84,7 +84,7 @@ pub enum TellStep {
 
 /// What came of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TellOutcome {
+pub enum WebhookOutcome {
     /// The application has it.
     Delivered,
     /// The application does not want it, and would not want it the next time either.
@@ -104,14 +104,14 @@ struct Waiting {
 
 /// The queue. At most one batch is on its way, so that the application is told everything in order.
 #[derive(Debug)]
-pub struct TellQueue {
-    limits: TellLimits,
+pub struct WebhookQueue {
+    limits: WebhookLimits,
     waiting: VecDeque<Waiting>,
     /// The batch on its way; empty if there is none.
     sent: Vec<Waiting>,
     /// Bytes of all events held.
     bytes: usize,
-    counts: TellCounts,
+    counts: WebhookCounts,
     /// How many dropped events the application has not been told of.
     lost: u64,
     /// How many of them the batch on its way tells of.
@@ -124,15 +124,15 @@ pub struct TellQueue {
     is_hurried: bool,
 }
 
-impl TellQueue {
+impl WebhookQueue {
     /// An empty queue.
-    pub fn new(limits: TellLimits) -> Self {
+    pub fn new(limits: WebhookLimits) -> Self {
         Self {
             limits,
             waiting: VecDeque::new(),
             sent: Vec::new(),
             bytes: 0,
-            counts: TellCounts::default(),
+            counts: WebhookCounts::default(),
             lost: 0,
             lost_said: 0,
             failures: 0,
@@ -156,12 +156,12 @@ impl TellQueue {
     }
 
     /// What is to be done at `now_ms`.
-    pub fn next(&mut self, now_ms: u64) -> TellStep {
+    pub fn next(&mut self, now_ms: u64) -> WebhookStep {
         if !self.sent.is_empty() {
-            return TellStep::Rest;
+            return WebhookStep::Rest;
         }
         self.expire(now_ms);
-        let Some(oldest) = self.waiting.front() else { return TellStep::Rest };
+        let Some(oldest) = self.waiting.front() else { return WebhookStep::Rest };
         let is_full =
             self.waiting.len() >= self.limits.batch_events_max || self.bytes >= self.limits.batch_bytes_max;
         let mut due_ms = self.backoff_until_ms.max(self.retry_after_ms);
@@ -169,7 +169,7 @@ impl TellQueue {
             due_ms = due_ms.max(oldest.since_ms.saturating_add(self.limits.delay_ms));
         }
         if due_ms > now_ms {
-            return TellStep::WaitUntil(due_ms);
+            return WebhookStep::WaitUntil(due_ms);
         }
         let mut bytes = 0;
         while let Some(next) = self.waiting.front()
@@ -180,7 +180,7 @@ impl TellQueue {
             self.sent.extend(self.waiting.pop_front());
         }
         self.lost_said = self.lost;
-        TellStep::Send(TellBatch {
+        WebhookStep::Send(WebhookBatch {
             events: self.sent.iter().map(|waiting| waiting.event.clone()).collect(),
             lost: self.lost,
             attempt: self.failures.saturating_add(1),
@@ -200,9 +200,9 @@ impl TellQueue {
 
     /// Notes at `now_ms` what came of the batch on its way. `random` is any number, and spreads the repetitions: each waits for
     /// anything from nothing to all of its time.
-    pub fn finish(&mut self, outcome: TellOutcome, now_ms: u64, random: u64) {
+    pub fn finish(&mut self, outcome: WebhookOutcome, now_ms: u64, random: u64) {
         let sent = std::mem::take(&mut self.sent);
-        if let TellOutcome::Failed { retry_after_ms } = outcome {
+        if let WebhookOutcome::Failed { retry_after_ms } = outcome {
             for waiting in sent.into_iter().rev() {
                 self.waiting.push_front(waiting);
             }
@@ -217,7 +217,7 @@ impl TellQueue {
         }
         self.bytes -= sent.iter().map(|waiting| waiting.event.len()).sum::<usize>();
         (self.failures, self.backoff_until_ms, self.retry_after_ms) = (0, 0, 0);
-        if outcome == TellOutcome::Delivered {
+        if outcome == WebhookOutcome::Delivered {
             self.counts.delivered += sent.len() as u64;
             self.lost -= self.lost_said;
         } else {
@@ -263,7 +263,7 @@ impl TellQueue {
     }
 
     /// What became of the events so far.
-    pub fn counts(&self) -> TellCounts {
+    pub fn counts(&self) -> WebhookCounts {
         self.counts
     }
 }

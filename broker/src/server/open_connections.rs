@@ -7,15 +7,15 @@ use tokio::sync::Notify;
 
 /// How many connections a worker serves, and a bell that rings when the last one goes.
 #[derive(Default)]
-pub(super) struct Population {
+pub(super) struct OpenConnections {
     count: Cell<usize>,
     empty: Notify,
 }
 
 /// One connection's part in the population.
-pub(super) struct Inhabitant(Rc<Population>);
+pub(super) struct OpenConnection(Rc<OpenConnections>);
 
-impl Population {
+impl OpenConnections {
     /// Whether no connection is served.
     pub(super) fn is_empty(&self) -> bool {
         self.count.get() == 0
@@ -27,15 +27,15 @@ impl Population {
     }
 }
 
-impl Inhabitant {
+impl OpenConnection {
     /// Counts one more connection until it is dropped.
-    pub(super) fn new(population: &Rc<Population>) -> Self {
-        population.count.set(population.count.get() + 1);
-        Self(population.clone())
+    pub(super) fn new(open_connections: &Rc<OpenConnections>) -> Self {
+        open_connections.count.set(open_connections.count.get() + 1);
+        Self(open_connections.clone())
     }
 }
 
-impl Drop for Inhabitant {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get() - 1);
         if self.0.is_empty() {

@@ -9,14 +9,14 @@ use fanwire_protocol::{Pattern, Payload, Reply, ServerFrame};
 
 use super::LiveSession;
 use super::work::Reading as Work;
-use crate::config::Ask;
-use crate::hooks::Asker;
+use crate::config::Callout;
+use crate::hooks::CalloutClient;
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>>>>;
 
 /// A question on its way to the application. While it is, the session handles no other frames, so that its publications stay in
 /// the order it sent them.
-pub(super) enum Asking {
+pub(super) enum PendingCallout {
     /// Whether this may be published, and as what.
     Publish {
         /// The request's `id`.
@@ -54,7 +54,7 @@ impl LiveSession {
         }
         let Some(asking) = &mut self.asking else { return Poll::Ready(None) };
         let ending = match asking {
-            Asking::Publish { id, answer } => {
+            PendingCallout::Publish { id, answer } => {
                 let id = *id;
                 let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
                 self.asking = None;
@@ -67,9 +67,11 @@ impl LiveSession {
                     None
                 })
             }
-            Asking::Read { answer, .. } => {
+            PendingCallout::Read { answer, .. } => {
                 let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
-                let Some(Asking::Read { effect, .. }) = self.asking.take() else { return Poll::Ready(None) };
+                let Some(PendingCallout::Read { effect, .. }) = self.asking.take() else {
+                    return Poll::Ready(None);
+                };
                 match answer {
                     Ok(()) => self.carry_out(effect).map(Ending::Close),
                     Err(refusal) => {
@@ -80,21 +82,21 @@ impl LiveSession {
             }
         };
         // It was we who did not listen meanwhile, so the session cannot be blamed for its silence.
-        self.outlet.heard();
+        self.writer.heard();
         Poll::Ready(ending)
     }
 
     /// Begins to ask the application whether this may be published, if it wants to be asked. If not, the publish comes back.
     pub(super) fn ask_publish(&mut self, id: Option<u32>, publish: Publish) -> Option<Publish> {
         let hooks = &self.worker.hooks;
-        let is_asked = hooks.asks(Ask::Publish)
-            && hooks.asks_about(Ask::Publish, self.session.identity(), &publish.topic.clone().into());
+        let is_asked = hooks.asks(Callout::Publish)
+            && hooks.asks_about(Callout::Publish, self.session.identity(), &publish.topic.clone().into());
         if !is_asked {
             return Some(publish);
         }
         let (hooks, asker) = (hooks.clone(), self.asker());
         let answer = Box::pin(async move { hooks.publish(asker, publish).await });
-        self.asking = Some(Asking::Publish { id, answer });
+        self.asking = Some(PendingCallout::Publish { id, answer });
         None
     }
 
@@ -102,7 +104,7 @@ impl LiveSession {
     /// effect comes back. What the session is subscribed to already it may read.
     pub(super) fn ask_read(&mut self, effect: Effect) -> Option<Effect> {
         let hooks = &self.worker.hooks;
-        if !hooks.asks(Ask::Subscribe) {
+        if !hooks.asks(Callout::Subscribe) {
             return Some(effect);
         }
         let pattern: Pattern = match &effect {
@@ -111,13 +113,13 @@ impl LiveSession {
             _ => return Some(effect),
         };
         if self.session.is_subscribed(&pattern)
-            || !hooks.asks_about(Ask::Subscribe, self.session.identity(), &pattern)
+            || !hooks.asks_about(Callout::Subscribe, self.session.identity(), &pattern)
         {
             return Some(effect);
         }
         let (hooks, asker) = (hooks.clone(), self.asker());
         let answer = Box::pin(async move { hooks.subscribe(asker, &pattern).await });
-        self.asking = Some(Asking::Read { effect, answer });
+        self.asking = Some(PendingCallout::Read { effect, answer });
         None
     }
 
@@ -133,8 +135,8 @@ impl LiveSession {
     }
 
     /// The session as the application is told of it.
-    pub(super) fn asker(&self) -> Asker {
-        Asker {
+    pub(super) fn asker(&self) -> CalloutClient {
+        CalloutClient {
             identity: self.session.identity().clone(),
             connection: Some(self.session.connection_number()),
         }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanwire_core::{Meter, Rate};
 
-use super::{ArrivalMeters, Network};
+use super::{ConnectionRateMeters, Network};
 use crate::telemetry::{RefusalReason, Shared};
 
 /// What the gate lets through.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct GateLimits {
+pub(crate) struct ConnectionLimits {
     /// Connections at once.
     pub(crate) total_max: usize,
     /// Connections at once of one network; 0 is no limit.
@@ -24,8 +24,8 @@ pub(crate) struct GateLimits {
 
 /// The permits that are held, shared by all who give them out.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    limits: GateLimits,
+pub(crate) struct ConnectionLimiter {
+    limits: ConnectionLimits,
     counters: Arc<Shared>,
     held: Mutex<Held>,
 }
@@ -35,20 +35,20 @@ struct Held {
     total: usize,
     by_network: HashMap<Network, usize>,
     arrivals_total: Meter,
-    arrivals: ArrivalMeters,
+    arrivals: ConnectionRateMeters,
 }
 
 /// The permit of one connection; what it took is given back when it goes.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    gate: Arc<Gate>,
+    limiter: Arc<ConnectionLimiter>,
     /// Whom the connection is counted for; nobody, as long as only its proxy is known.
     network: Cell<Option<Network>>,
 }
 
-impl Gate {
+impl ConnectionLimiter {
     /// A gate that nobody has passed yet.
-    pub(crate) fn new(limits: GateLimits, counters: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(limits: ConnectionLimits, counters: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { limits, counters, held: Mutex::default() })
     }
 
@@ -64,7 +64,12 @@ impl Gate {
 
 impl Held {
     /// Counts one more connection of `network`, at `now_us`.
-    fn enter(&mut self, network: Network, limits: &GateLimits, now_us: u64) -> Result<(), RefusalReason> {
+    fn enter(
+        &mut self,
+        network: Network,
+        limits: &ConnectionLimits,
+        now_us: u64,
+    ) -> Result<(), RefusalReason> {
         if let Some(rate) = limits.arrival_rate
             && self.arrivals.take(network, rate, now_us).is_err()
         {
@@ -94,29 +99,29 @@ impl Permit {
     /// # Errors
     /// Says which limit is reached.
     pub(crate) fn take(
-        gate: &Arc<Gate>,
+        limiter: &Arc<ConnectionLimiter>,
         network: Option<Network>,
         now_us: u64,
     ) -> Result<Self, RefusalReason> {
-        let mut held = gate.lock();
-        if held.total >= gate.limits.total_max {
-            return Err(gate.refuse(RefusalReason::ConnectionsMax));
+        let mut held = limiter.lock();
+        if held.total >= limiter.limits.total_max {
+            return Err(limiter.refuse(RefusalReason::ConnectionsMax));
         }
         if let Some(network) = network {
-            held.enter(network, &gate.limits, now_us).map_err(|reason| gate.refuse(reason))?;
+            held.enter(network, &limiter.limits, now_us).map_err(|reason| limiter.refuse(reason))?;
         }
         // Last, so that those who are refused for what they do themselves use up nothing of everybody's.
-        if let Some(rate) = gate.limits.total_rate
+        if let Some(rate) = limiter.limits.total_rate
             && held.arrivals_total.take(rate, now_us).is_err()
         {
             if let Some(network) = network {
                 held.leave(network);
             }
-            return Err(gate.refuse(RefusalReason::ConnectionRate));
+            return Err(limiter.refuse(RefusalReason::ConnectionRate));
         }
         held.total += 1;
         drop(held);
-        Ok(Self { gate: gate.clone(), network: Cell::new(network) })
+        Ok(Self { limiter: limiter.clone(), network: Cell::new(network) })
     }
 
     /// Takes another permit for the same network, or for nobody.
@@ -124,7 +129,7 @@ impl Permit {
     /// # Errors
     /// Says which limit is reached.
     pub(crate) fn another(&self, now_us: u64) -> Result<Self, RefusalReason> {
-        Self::take(&self.gate, self.network.get(), now_us)
+        Self::take(&self.limiter, self.network.get(), now_us)
     }
 
     /// Counts the connection for `network` from now on, at `now_us`, or for nobody.
@@ -135,9 +140,10 @@ impl Permit {
         if self.network.get() == network {
             return Ok(());
         }
-        let mut held = self.gate.lock();
+        let mut held = self.limiter.lock();
         if let Some(network) = network {
-            held.enter(network, &self.gate.limits, now_us).map_err(|reason| self.gate.refuse(reason))?;
+            held.enter(network, &self.limiter.limits, now_us)
+                .map_err(|reason| self.limiter.refuse(reason))?;
         }
         if let Some(before) = self.network.replace(network) {
             held.leave(before);
@@ -148,7 +154,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut held = self.gate.lock();
+        let mut held = self.limiter.lock();
         held.total -= 1;
         if let Some(network) = self.network.get() {
             held.leave(network);
@@ -162,9 +168,9 @@ mod tests {
 
     use super::*;
 
-    fn gate(total_max: usize, per_network_max: usize) -> Arc<Gate> {
-        Gate::new(
-            GateLimits { total_max, per_network_max, total_rate: None, arrival_rate: None },
+    fn limiter(total_max: usize, per_network_max: usize) -> Arc<ConnectionLimiter> {
+        ConnectionLimiter::new(
+            ConnectionLimits { total_max, per_network_max, total_rate: None, arrival_rate: None },
             Arc::default(),
         )
     }
@@ -173,53 +179,53 @@ mod tests {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn counts(gate: &Gate) -> (usize, usize) {
-        let held = gate.lock();
+    fn counts(limiter: &ConnectionLimiter) -> (usize, usize) {
+        let held = limiter.lock();
         (held.total, held.by_network.len())
     }
 
     #[test]
     fn permits_are_limited_in_total_and_by_network_and_come_back() {
-        let gate = gate(2, 1);
+        let limiter = limiter(2, 1);
         let (here, there) = (Some(network("127.0.0.1")), Some(network("127.0.0.2")));
-        let first = Permit::take(&gate, here, 0).unwrap();
-        assert_eq!(Permit::take(&gate, here, 0).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
-        let second = Permit::take(&gate, there, 0).unwrap();
-        assert_eq!(Permit::take(&gate, None, 0).unwrap_err(), RefusalReason::ConnectionsMax);
+        let first = Permit::take(&limiter, here, 0).unwrap();
+        assert_eq!(Permit::take(&limiter, here, 0).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
+        let second = Permit::take(&limiter, there, 0).unwrap();
+        assert_eq!(Permit::take(&limiter, None, 0).unwrap_err(), RefusalReason::ConnectionsMax);
         drop(first);
-        let third = Permit::take(&gate, here, 0).unwrap();
+        let third = Permit::take(&limiter, here, 0).unwrap();
         drop((second, third));
-        assert_eq!(counts(&gate), (0, 0));
+        assert_eq!(counts(&limiter), (0, 0));
     }
 
     #[test]
     fn the_rate_of_all_is_not_used_up_by_those_who_are_refused_for_their_own() {
         let each = Rate { per_second: 1, burst: 1 };
-        let limits = GateLimits {
+        let limits = ConnectionLimits {
             total_max: 100,
             per_network_max: 0,
             total_rate: Some(Rate { per_second: 1, burst: 3 }),
             arrival_rate: Some(each),
         };
-        let gate = Gate::new(limits, Arc::default());
-        let take = |text: &str, now_us| Permit::take(&gate, Some(network(text)), now_us);
+        let limiter = ConnectionLimiter::new(limits, Arc::default());
+        let take = |text: &str, now_us| Permit::take(&limiter, Some(network(text)), now_us);
         let first = take("192.0.2.1", 0).unwrap();
         for _ in 0..10 {
             assert_eq!(take("192.0.2.1", 0).unwrap_err(), RefusalReason::ConnectionRatePerAddress);
         }
         let more = [take("192.0.2.2", 0).unwrap(), take("192.0.2.3", 0).unwrap()];
         assert_eq!(take("192.0.2.4", 0).unwrap_err(), RefusalReason::ConnectionRate);
-        assert_eq!(Permit::take(&gate, None, 0).unwrap_err(), RefusalReason::ConnectionRate);
-        assert_eq!(counts(&gate), (3, 3), "whoever is refused holds nothing");
+        assert_eq!(Permit::take(&limiter, None, 0).unwrap_err(), RefusalReason::ConnectionRate);
+        assert_eq!(counts(&limiter), (3, 3), "whoever is refused holds nothing");
         let late = take("192.0.2.5", 1_000_000).unwrap();
         drop((first, more, late));
-        assert_eq!(counts(&gate), (0, 0));
+        assert_eq!(counts(&limiter), (0, 0));
     }
 
     #[test]
     fn a_connection_of_a_proxy_is_counted_for_whom_it_speaks() {
-        let gate = gate(10, 1);
-        let permits = [(); 3].map(|()| Permit::take(&gate, None, 0).unwrap());
+        let limiter = limiter(10, 1);
+        let permits = [(); 3].map(|()| Permit::take(&limiter, None, 0).unwrap());
         assert_eq!(permits[0].claim(Some(network("192.0.2.1")), 0), Ok(()));
         assert_eq!(permits[0].claim(Some(network("192.0.2.1")), 0), Ok(()), "it is counted once");
         let refused = permits[1].claim(Some(network("192.0.2.1")), 0);
@@ -229,6 +235,6 @@ mod tests {
         assert_eq!(permits[2].claim(Some(network("192.0.2.1")), 0), Ok(()), "it was given back");
         assert_eq!(permits[1].another(0).unwrap_err(), RefusalReason::ConnectionsPerAddressMax);
         drop(permits);
-        assert_eq!(counts(&gate), (0, 0));
+        assert_eq!(counts(&limiter), (0, 0));
     }
 }
