@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanwire_core::{GrantHolder, Grants};
+use fanwire_core::identity::{GrantHolder, Grants};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 

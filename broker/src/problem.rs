@@ -1,7 +1,7 @@
 //! Errors over HTTP: `application/problem+json` (RFC 9457), with the code that frames carry too.
 
 use bytes::Bytes;
-use fanwire_core::Refusal;
+use fanwire_core::access::Refusal;
 use fanwire_protocol::{DecodeError, ErrorCode, TopicError};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;

@@ -5,7 +5,8 @@
 
 use fanwire_protocol::{ErrorCode, Pattern};
 
-use crate::{Identity, Rule, Rules};
+use crate::identity::Identity;
+use crate::rules::{Rule, Rules};
 
 /// Who may do something, as a rule says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

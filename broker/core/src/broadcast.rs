@@ -5,7 +5,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use fanwire_protocol::{Message, PayloadView};
 
-use crate::{Encoding, Publication, SessionKey, SlowPolicy};
+use crate::encoding::Encoding;
+use crate::publication::Publication;
+use crate::rules::SlowPolicy;
+use crate::subscribers::SessionKey;
 
 /// One publication being delivered. All workers share it, so each encoding is made once, by whoever needs it first;
 /// it goes when the last delivery is done, and history keeps only the publication.

@@ -10,7 +10,10 @@ use bytes::Bytes;
 use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
-use crate::{Broadcast, Encoding, Publication, SessionKey, Subscriber, Subscribers};
+use crate::broadcast::Broadcast;
+use crate::encoding::Encoding;
+use crate::publication::Publication;
+use crate::subscribers::{SessionKey, Subscriber, Subscribers};
 
 /// About how large a chunk may grow, in bytes of payload, before the next one is begun: large enough to make a send
 /// worth its while, small enough not to fill an outbox at one stroke.

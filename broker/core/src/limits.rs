@@ -1,13 +1,13 @@
 //! Limits as values: what a topic may keep and what a session may hold.
 
-use crate::Rules;
+use crate::rules::Rules;
 
 /// How much of a topic's past is kept. Zero messages means no history at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryLimits {
     /// At most so many publications.
     pub messages: usize,
-    /// At most so many bytes, counted as [`crate::Publication::cost`].
+    /// At most so many bytes, counted as [`crate::publication::Publication::cost`].
     pub bytes: usize,
     /// No older than this, in milliseconds.
     pub ttl_ms: u64,

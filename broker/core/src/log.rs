@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use fanwire_protocol::{Epoch, Message, Position, StartPoint, Topic};
 
-use crate::{HistoryLimits, Publication, Publish};
+use crate::limits::HistoryLimits;
+use crate::publication::{Publication, Publish};
 use entries::Entries;
 
 /// The numbering of one topic and the publications still held.

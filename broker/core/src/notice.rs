@@ -5,7 +5,10 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use fanwire_protocol::{ServerFrame, Topic};
 
-use crate::{Encoding, PresenceEvent, SessionKey, SlowPolicy};
+use crate::encoding::Encoding;
+use crate::presence::PresenceEvent;
+use crate::rules::SlowPolicy;
+use crate::subscribers::SessionKey;
 
 /// One movement being told. All workers share it, and each encoding is made once.
 #[derive(Debug)]

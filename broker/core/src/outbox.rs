@@ -11,7 +11,9 @@ use bytes::Bytes;
 use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
-use crate::{Delivery, Encoding, Publication};
+use crate::encoding::Encoding;
+use crate::fanout::Delivery;
+use crate::publication::Publication;
 
 /// How many pieces of an outbox go into one write.
 pub const SLICES_MAX: usize = 16;

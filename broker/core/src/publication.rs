@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanwire_protocol::{Message, Payload, Topic};
 
-use crate::SessionKey;
+use crate::subscribers::SessionKey;
 
 /// What a publication costs in memory beside its payload: the counted pointer, the message around the payload, and
 /// its place in the log. Rounded up, so that the cap on history errs on the safe side.

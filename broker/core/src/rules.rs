@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use fanwire_protocol::Topic;
 
-use crate::{Access, HistoryLimits, Rate, RulePattern};
+use crate::access::Access;
+use crate::limits::HistoryLimits;
+use crate::rate::Rate;
+use crate::rule_pattern::RulePattern;
 
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,12 @@ use fanwire_protocol::{
 };
 use foldhash::fast::RandomState;
 
-use crate::{Action, Holder, Identity, MemberSession, Publish, Refusal, SubscriptionKey, Terms, decide};
+use crate::access::{Action, Refusal, decide};
+use crate::identity::{Holder, Identity};
+use crate::limits::Terms;
+use crate::presence::MemberSession;
+use crate::publication::Publish;
+use crate::subscribers::SubscriptionKey;
 
 mod admission;
 
@@ -457,7 +462,11 @@ fn reply(id: Option<u32>, make: impl FnOnce() -> Reply) -> Effect {
 
 impl PublishRequest {
     /// The publish this becomes for a session of `identity` that stands at `place`, its worker and key.
-    pub fn into_publish(self, identity: &Identity, place: (usize, crate::SessionKey)) -> Publish {
+    pub fn into_publish(
+        self,
+        identity: &Identity,
+        place: (usize, crate::subscribers::SessionKey),
+    ) -> Publish {
         let except = (!self.echo).then_some(place);
         Publish {
             topic: self.topic,

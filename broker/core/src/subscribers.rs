@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use fanwire_protocol::{Pattern, Topic};
 use foldhash::fast::RandomState;
 
-use crate::{Encoding, PatternTree};
+use crate::encoding::Encoding;
+use crate::pattern_tree::PatternTree;
 
 /// One session within its worker. Keys are given again after the session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Encoding, HistoryLimits, Publish, SessionKey, Subscribers, TopicLog};
+use fanwire_core::encoding::Encoding;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::TopicLog;
+use fanwire_core::publication::Publish;
+use fanwire_core::subscribers::{SessionKey, Subscribers};
 use fanwire_protocol::{Epoch, Pattern, Payload, StartPoint, Topic};
 use shuttle::sync::Mutex;
 

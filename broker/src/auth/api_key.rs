@@ -1,6 +1,6 @@
 //! API keys: which back end shows this key.
 
-use fanwire_core::Identity;
+use fanwire_core::identity::Identity;
 
 use crate::key_hash::KeyHash;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use fanwire_core::{GrantHolder, Identity, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::identity::{GrantHolder, Identity};
 use fanwire_protocol::ErrorCode;
 use http::HeaderMap;
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::Refusal;
+use fanwire_core::access::Refusal;
 use fanwire_protocol::ErrorCode;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;

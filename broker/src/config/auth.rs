@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use fanwire_core::Grants;
+use fanwire_core::identity::Grants;
 use fanwire_protocol::Pattern;
 use toml::de::DeValue;
 

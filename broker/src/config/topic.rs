@@ -5,7 +5,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use fanwire_core::{Access, RulePattern};
+use fanwire_core::access::Access;
+use fanwire_core::rule_pattern::RulePattern;
 use toml::de::DeValue;
 
 use super::error::ConfigError;

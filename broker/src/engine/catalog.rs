@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanwire_core::Refusal;
+use fanwire_core::access::Refusal;
 use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::Semaphore;
 

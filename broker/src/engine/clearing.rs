@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fanwire_core::Refusal;
+use fanwire_core::access::Refusal;
 use fanwire_protocol::{Position, Topic};
 use tokio::sync::oneshot;
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Refusal, TopicPolicy};
+use fanwire_core::access::Refusal;
+use fanwire_core::rules::TopicPolicy;
 use fanwire_protocol::{Position, Topic};
 
 use super::Engine;

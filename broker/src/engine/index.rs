@@ -104,7 +104,7 @@ impl Eq for Indexed {}
 
 #[cfg(test)]
 mod tests {
-    use fanwire_core::TopicPolicy;
+    use fanwire_core::rules::TopicPolicy;
     use fanwire_protocol::Epoch;
 
     use super::*;

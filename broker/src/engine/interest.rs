@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use fanwire_core::PatternTree;
+use fanwire_core::pattern_tree::PatternTree;
 use fanwire_protocol::{Pattern, Topic};
 
 /// The patterns with wildcards that any session of any worker is subscribed to. Each topic remembers what it found

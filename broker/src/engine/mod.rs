@@ -20,10 +20,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use fanwire_core::{
-    Departure, HistoryLimits, MemberSession, Missed, Page, Publication, Publish, Rate, Refusal, Rules, Start,
-    TopicPolicy,
-};
+use fanwire_core::access::Refusal;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::{Missed, Page};
+use fanwire_core::presence::{Departure, MemberSession};
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::rate::Rate;
+use fanwire_core::rules::{Rules, TopicPolicy};
+use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Position, Since, StartPoint, Topic};
 use tokio::sync::{Notify, Semaphore};
 

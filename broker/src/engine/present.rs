@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanwire_core::{Departure, MemberSession, Notice, PresenceEvent, SessionKey};
+use fanwire_core::notice::Notice;
+use fanwire_core::presence::{Departure, MemberSession, PresenceEvent};
+use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Member, Topic};
 
 use super::Engine;

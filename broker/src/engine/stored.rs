@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fanwire_core::{HistoryLimits, Missed, Page, Publication, Publish, Refusal, Start};
+use fanwire_core::access::Refusal;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::{Missed, Page};
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, ErrorCode, Message, Position, Since, StartPoint, Topic};
 
 use super::{Accepted, Engine, History, Joined, Reading, Told, topic};

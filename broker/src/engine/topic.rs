@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{
-    Broadcast, HistoryLimits, IdempotencyKeys, Meter, Presence, Publication, Publish, Rate, SessionKey,
-    TopicLog, TopicPolicy,
-};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::keys::IdempotencyKeys;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::TopicLog;
+use fanwire_core::presence::Presence;
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::rate::{Meter, Rate};
+use fanwire_core::rules::TopicPolicy;
+use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Epoch, Position, Topic};
 
 use super::Accepted;

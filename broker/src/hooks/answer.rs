@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fanwire_core::{Grants, Holder, Identity};
+use fanwire_core::identity::{Grants, Holder, Identity};
 use fanwire_protocol::{Pattern, Payload};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;

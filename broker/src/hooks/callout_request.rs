@@ -93,7 +93,7 @@ pub(super) fn written(payload: &Payload) -> (Option<Box<RawValue>>, Option<Strin
 
 #[cfg(test)]
 mod tests {
-    use fanwire_core::Identity;
+    use fanwire_core::identity::Identity;
 
     use super::*;
 

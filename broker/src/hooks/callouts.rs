@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fanwire_core::{Identity, Publish, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::identity::Identity;
+use fanwire_core::publication::Publish;
 use fanwire_protocol::{ErrorCode, Pattern, Payload};
 use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;

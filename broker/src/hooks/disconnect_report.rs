@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fanwire_core::Identity;
+use fanwire_core::identity::Identity;
 
 use super::event::{Departed, Happening};
 use super::webhooks::Webhooks;

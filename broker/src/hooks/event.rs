@@ -1,7 +1,9 @@
 //! What the application is told, as JSON: single events, and the call that brings many of them.
 
 use bytes::Bytes;
-use fanwire_core::{Identity, PresenceEvent, WebhookBatch};
+use fanwire_core::identity::Identity;
+use fanwire_core::presence::PresenceEvent;
+use fanwire_core::webhook_queue::WebhookBatch;
 use fanwire_protocol::{Pattern, Payload, Topic};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -117,7 +119,7 @@ pub(super) fn body_of(id: &str, run: &str, batch: &WebhookBatch) -> Vec<u8> {
 mod tests {
     use std::sync::Arc;
 
-    use fanwire_core::Holder;
+    use fanwire_core::identity::Holder;
     use fanwire_protocol::Member;
 
     use super::*;

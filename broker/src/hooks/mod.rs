@@ -15,7 +15,7 @@ mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::Identity;
+use fanwire_core::identity::Identity;
 use fanwire_protocol::Pattern;
 use http::Uri;
 use tokio::sync::Semaphore;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanwire_core::{WebhookBatch, WebhookOutcome, WebhookStep};
+use fanwire_core::webhook_queue::{WebhookBatch, WebhookOutcome, WebhookStep};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use tokio::sync::watch;
 use tokio::time::Instant;

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fanwire_core::{Occupancy, PresenceEvent, WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep};
+use fanwire_core::occupancy::Occupancy;
+use fanwire_core::presence::PresenceEvent;
+use fanwire_core::webhook_queue::{WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep};
 use fanwire_protocol::{Pattern, Topic};
 use tokio::sync::Notify;
 

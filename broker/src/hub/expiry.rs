@@ -4,7 +4,8 @@
 
 use std::cell::Cell;
 
-use fanwire_core::{Close, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::session::Close;
 use fanwire_protocol::ErrorCode;
 
 /// Stands for no end, in milliseconds since 1970.

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{Broadcast, Notice};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::notice::Notice;
 use tokio::sync::Notify;
 
 use crate::telemetry::Shared;
@@ -179,7 +180,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use fanwire_core::Publication;
+    use fanwire_core::publication::Publication;
     use fanwire_protocol::{Message, Payload};
 
     use super::*;

@@ -12,7 +12,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::{Broadcast, Encoding, Fanout, Notice, SessionKey, Subscribers, SubscriptionKey};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::fanout::Fanout;
+use fanwire_core::notice::Notice;
+use fanwire_core::subscribers::{SessionKey, Subscribers, SubscriptionKey};
 use fanwire_protocol::Pattern;
 
 pub(crate) use inbox::{Batch, Inbox, Pressure};

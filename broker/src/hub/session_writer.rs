@@ -7,9 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use fanwire_core::{
-    Broadcast, Close, Delivery, Encoding, Liveness, Notice, Outbox, Publication, Pulse, SlowPolicy, Written,
-};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::fanout::Delivery;
+use fanwire_core::liveness::{Liveness, Pulse};
+use fanwire_core::notice::Notice;
+use fanwire_core::outbox::{Outbox, Written};
+use fanwire_core::publication::Publication;
+use fanwire_core::rules::SlowPolicy;
+use fanwire_core::session::Close;
 use fanwire_protocol::CloseCode;
 use tokio::sync::Notify;
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fanwire_core::{Access, Holder, Identity};
+use fanwire_core::access::Access;
+use fanwire_core::identity::{Holder, Identity};
 
 use super::ServeError;
 use crate::auth::{ApiKey, Authenticator, KeySet, Reach};

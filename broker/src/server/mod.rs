@@ -26,7 +26,9 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::{HistoryLimits, Rate, Rule, Rules, SlowPolicy, TopicPolicy};
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::rate::Rate;
+use fanwire_core::rules::{Rule, Rules, SlowPolicy, TopicPolicy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -94,7 +96,7 @@ pub enum ServeError {
         /// The pattern as configured.
         pattern: String,
         /// What is wrong with it.
-        source: fanwire_core::RulePatternError,
+        source: fanwire_core::rule_pattern::RulePatternError,
     },
     /// The data directory cannot be made.
     #[error("the data directory {} cannot be made: {source}", .directory.display())]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fanwire_core::Close;
+use fanwire_core::session::Close;
 use fanwire_protocol::CloseCode;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;

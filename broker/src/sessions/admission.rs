@@ -5,7 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use fanwire_core::{Admitted, Close, Departure, Holder, Identity, Purpose, Refusal, SubscriptionKey};
+use fanwire_core::access::Refusal;
+use fanwire_core::identity::{Holder, Identity};
+use fanwire_core::presence::Departure;
+use fanwire_core::session::{Admitted, Close, Purpose};
+use fanwire_core::subscribers::SubscriptionKey;
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, ServerFrame};
 
 use super::LiveSession;

@@ -9,10 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanwire_core::{
-    Close, DIRECT, Delivery, Departure, Encoding, Grants, Holder, MessageFormat, Publication, Refusal, Start,
-    sse_event,
-};
+use fanwire_core::access::{DIRECT, Refusal};
+use fanwire_core::encoding::{Encoding, MessageFormat, sse_event};
+use fanwire_core::fanout::Delivery;
+use fanwire_core::identity::{Grants, Holder};
+use fanwire_core::presence::Departure;
+use fanwire_core::publication::Publication;
+use fanwire_core::session::{Close, Start};
 use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
 use tokio::sync::oneshot;
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanwire_core::{Meter, Rate};
+use fanwire_core::rate::{Meter, Rate};
 
 use super::{ConnectionRateMeters, Network};
 use crate::telemetry::{RefusalReason, Shared};

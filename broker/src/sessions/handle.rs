@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::Close;
+use fanwire_core::session::Close;
 use fanwire_protocol::{Pattern, Topic};
 
 use super::command::CommandQueue;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Action, Identity, Refusal, decide};
+use fanwire_core::access::{Action, Refusal, decide};
+use fanwire_core::identity::Identity;
 use fanwire_protocol::{ErrorCode, Member, Pattern, Payload, Topic};
 
 use crate::engine::Engine;

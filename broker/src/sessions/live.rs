@@ -5,10 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanwire_core::{
-    Close, Departure, Effect, Encoding, Identity, MemberSession, Page, Publication, Publish, Refusal,
-    Session, SessionKey, Start, SubscriptionKey,
-};
+use fanwire_core::access::Refusal;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::identity::Identity;
+use fanwire_core::log::Page;
+use fanwire_core::presence::{Departure, MemberSession};
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::session::{Close, Effect, Session, Start};
+use fanwire_core::subscribers::{SessionKey, SubscriptionKey};
 use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, Request,
     ServerFrame, Topic,

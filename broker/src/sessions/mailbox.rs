@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::Refusal;
+use fanwire_core::access::Refusal;
 use fanwire_protocol::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fanwire_core::{Meter, Rate, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::rate::{Meter, Rate};
 use fanwire_protocol::ErrorCode;
 
 /// How often a session may be refused for its rate: a client that heeds what it is told stays far below.

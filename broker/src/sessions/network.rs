@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use fanwire_core::{Meter, Rate};
+use fanwire_core::rate::{Meter, Rate};
 use foldhash::fast::RandomState;
 
 /// How many networks are remembered at once; beyond that, those not known yet are not limited.

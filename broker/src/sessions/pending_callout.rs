@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use fanwire_core::{Close, Effect, Encoding, Publish, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::publication::Publish;
+use fanwire_core::session::{Close, Effect};
 use fanwire_protocol::{Pattern, Payload, Reply, ServerFrame};
 
 use super::LiveSession;

@@ -76,7 +76,7 @@ impl SessionRegistry {
 
 #[cfg(test)]
 mod tests {
-    use fanwire_core::Encoding;
+    use fanwire_core::encoding::Encoding;
 
     use super::*;
     use crate::hub::{Keepalive, SessionWriter, Sink};

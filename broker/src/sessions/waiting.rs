@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use fanwire_core::{Departure, Encoding, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::presence::Departure;
 use fanwire_protocol::{Pattern, Topic};
 
 use super::command::Initiator;

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use fanwire_core::{Close, Refusal, Start};
+use fanwire_core::access::Refusal;
+use fanwire_core::session::{Close, Start};
 use fanwire_protocol::{CloseCode, Position, ServerFrame, Topic};
 
 use super::Worker;

@@ -57,7 +57,7 @@ impl Heads {
             if id > TOPIC_ID_MAX {
                 id = move_to_free_id(connection, topic, id)?;
             }
-            let (head, floor) = (Place::default(), StartPoint::default());
+            let (head, floor) = (Place::default(), Place::default());
             self.insert(topic.clone(), Numbering { id, epoch, head, floor });
         }
         self.young.get_mut(topic).ok_or_else(|| StoreError::damaged("a topic that was just made is gone"))

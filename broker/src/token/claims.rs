@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_core::{Grants, Holder, Identity};
+use fanwire_core::identity::{Grants, Holder, Identity};
 use fanwire_protocol::{Pattern, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

@@ -12,7 +12,8 @@ mod key_set;
 mod sign;
 mod spki;
 
-use fanwire_core::{Identity, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::identity::Identity;
 use fanwire_protocol::ErrorCode;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};

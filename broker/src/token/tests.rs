@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanwire_core::Holder;
+use fanwire_core::identity::Holder;
 use fanwire_protocol::Payload;
 use serde_json::{Value, json};
 
@@ -60,7 +60,10 @@ fn a_good_token_says_who_and_what() {
     let expected = Identity::holder(Holder {
         user: Some("ann".into()),
         info: Some(Payload::from_json(r#"{"name":"Ann"}"#).unwrap()),
-        grants: fanwire_core::Grants { publish: patterns(&["a.*"]), subscribe: patterns(&["b.>", "c"]) },
+        grants: fanwire_core::identity::Grants {
+            publish: patterns(&["a.*"]),
+            subscribe: patterns(&["b.>", "c"]),
+        },
         expires_ms: Some(NOW_MS + 60_000),
         ..Holder::default()
     });

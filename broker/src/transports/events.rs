@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanwire_core::{Close, Encoding, MessageFormat, Publication, Start, sse_event, sse_gap};
+use fanwire_core::encoding::{Encoding, MessageFormat, sse_event, sse_gap};
+use fanwire_core::publication::Publication;
+use fanwire_core::session::{Close, Start};
 use fanwire_protocol::{CloseCode, Cursor, Epoch, Pattern, Position, Since, Topic};
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::{Body, Frame};

@@ -11,7 +11,8 @@ mod websocket;
 
 use std::rc::Rc;
 
-use fanwire_core::{Identity, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::identity::Identity;
 use fanwire_protocol::{CloseCode, Pattern};
 use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;

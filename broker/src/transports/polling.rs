@@ -8,7 +8,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanwire_core::{Action, Encoding, Publication, Start, decide};
+use fanwire_core::access::{Action, decide};
+use fanwire_core::encoding::Encoding;
+use fanwire_core::publication::Publication;
+use fanwire_core::session::Start;
 use fanwire_protocol::{CloseCode, Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic, json};
 use http::{HeaderValue, Response, StatusCode, header};
 

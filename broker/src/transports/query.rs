@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanwire_core::MessageFormat;
+use fanwire_core::encoding::MessageFormat;
 use fanwire_protocol::Since;
 
 use crate::clock;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use fanwire_protocol::{Pattern, StartPoint, Position, Since, SubscribeOptions, Topic};
+use fanwire_protocol::{Pattern, Position, Since, StartPoint, SubscribeOptions, Topic};
 
 /// How many topics of one wildcard subscription are remembered. When there are more, all are forgotten at once;
 /// nothing is lost by that, only a message that the broker repeats would no longer be recognised.

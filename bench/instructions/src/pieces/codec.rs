@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use fanwire_core::Encoding;
+use fanwire_core::encoding::Encoding;
 use fanwire_protocol::{ClientFrame, Payload, Request, json, msgpack};
 
 use super::{REPEAT, measured, message, payload, topic};

@@ -4,7 +4,11 @@ use std::hint::black_box;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanwire_core::{Broadcast, Delivery, Encoding, Fanout, Outbox, SLICES_MAX, SessionKey, Subscribers};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::fanout::{Delivery, Fanout};
+use fanwire_core::outbox::{Outbox, SLICES_MAX};
+use fanwire_core::subscribers::{SessionKey, Subscribers};
 use fanwire_protocol::Pattern;
 
 use super::{REPEAT, broadcast, measured, topic};

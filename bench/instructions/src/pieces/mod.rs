@@ -10,7 +10,8 @@ mod topics;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use fanwire_core::{Broadcast, Publication};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::publication::Publication;
 use fanwire_protocol::{Epoch, Message, Payload, Position, Topic};
 
 /// One thing that is counted.

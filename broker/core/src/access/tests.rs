@@ -3,7 +3,8 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
-use crate::{Grants, Holder, TopicPolicy};
+use crate::identity::{Grants, Holder};
+use crate::rules::TopicPolicy;
 
 fn rule(pattern: &str, publish: Option<Access>, subscribe: Option<Access>) -> Rule {
     Rule { pattern: pattern.parse().unwrap(), policy: TopicPolicy::DEFAULT, publish, subscribe }

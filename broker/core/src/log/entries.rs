@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::Publication;
+use crate::publication::Publication;
 
 /// How many publications there is room for when a second one comes.
 const ROOM: usize = 4;

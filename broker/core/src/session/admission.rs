@@ -7,7 +7,10 @@ use std::sync::Arc;
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Reply, Request, ServerFrame};
 
 use super::{Close, Effect, Session, Start, reply};
-use crate::{Action, Holder, Identity, Refusal, SubscriptionKey, Terms, decide};
+use crate::access::{Action, Refusal, decide};
+use crate::identity::{Holder, Identity};
+use crate::limits::Terms;
+use crate::subscribers::SubscriptionKey;
 
 /// What a token was shown for.
 #[derive(Debug, Clone, PartialEq, Eq)]

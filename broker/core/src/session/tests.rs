@@ -3,7 +3,10 @@
 use fanwire_protocol::{Payload, SubscribeOptions};
 
 use super::*;
-use crate::{Encoding, Rules, SessionKey, SessionLimits, Subscribers};
+use crate::encoding::Encoding;
+use crate::limits::SessionLimits;
+use crate::rules::Rules;
+use crate::subscribers::{SessionKey, Subscribers};
 
 const LIMITS: SessionLimits =
     SessionLimits { message_bytes_max: 10, subscriptions_max: 2, history_limit_max: 5, ping_interval_s: 25 };

@@ -7,7 +7,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fanwire_core::{Broadcast, Encoding, HistoryLimits, Missed, Outbox, Publication, Publish, SessionKey};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::Missed;
+use fanwire_core::outbox::Outbox;
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Message, Payload, Position, StartPoint};
 use fastrand::Rng;
 

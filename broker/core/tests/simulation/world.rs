@@ -7,10 +7,14 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanwire_core::{
-    Broadcast, CHUNK_BYTES_MAX, Encoding, Fanout, HistoryLimits, Outbox, Publication, Publish, SessionKey,
-    Subscribers, SubscriptionKey, TopicLog, Written,
-};
+use fanwire_core::broadcast::Broadcast;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::fanout::{CHUNK_BYTES_MAX, Fanout};
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::log::TopicLog;
+use fanwire_core::outbox::{Outbox, Written};
+use fanwire_core::publication::{Publication, Publish};
+use fanwire_core::subscribers::{SessionKey, Subscribers, SubscriptionKey};
 use fanwire_protocol::{Epoch, Payload, Position, StartPoint, Topic};
 use fastrand::Rng;
 

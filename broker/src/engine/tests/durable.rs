@@ -5,7 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use fanwire_core::{Access, HistoryLimits, Publish, Rule, Rules, Start, TopicPolicy};
+use fanwire_core::access::Access;
+use fanwire_core::limits::HistoryLimits;
+use fanwire_core::publication::Publish;
+use fanwire_core::rules::{Rule, Rules, TopicPolicy};
+use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Payload, Position, Since};
 
 use super::super::{Accepted, Engine, Resumed, Told};

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use fanwire_core::{Close, CustomClose};
+use fanwire_core::session::{Close, CustomClose};
 use fanwire_protocol::CloseCode;
 
 use super::fields::BODY_BYTES_MAX;

@@ -2,7 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use fanwire_core::{Rate, SlowPolicy};
+use fanwire_core::rate::Rate;
+use fanwire_core::rules::SlowPolicy;
 use http::Uri;
 use serde::Serialize;
 
@@ -88,7 +89,7 @@ pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Res
     let query = read_query(&Parameters::parse(uri.query()))?;
     let order = query.order;
     let page = state.engine.list_topics(query).await?;
-    let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(command, last));
+    let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(order, last));
     let topics = page.rows.iter().map(row).collect();
     Ok(json_response(&Page { topics, total: page.total, matching: page.matching, next }))
 }
@@ -144,8 +145,8 @@ fn row(row: &TopicRow) -> Row<'_> {
 }
 
 /// Where the page after this topic begins.
-fn cursor_of(command: TopicOrder, last: &TopicRow) -> String {
-    format!("{}:{}", command.value_of(last), last.name.as_str())
+fn cursor_of(order: TopicOrder, last: &TopicRow) -> String {
+    format!("{}:{}", order.value_of(last), last.name.as_str())
 }
 
 fn read_query(parameters: &Parameters) -> Result<TopicQuery, Problem> {
@@ -171,7 +172,7 @@ fn read_query(parameters: &Parameters) -> Result<TopicQuery, Problem> {
         search: text("search"),
         prefix: text("prefix"),
         order: parameters
-            .read("sort", "name, subscribers, messages, bytes or newest", command)?
+            .read("sort", "name, subscribers, messages, bytes or newest", order)?
             .unwrap_or(TopicOrder::Name),
         is_descending: parameters.read("order", "asc or desc", direction)?.unwrap_or(false),
         after: parameters.read("after", "the 'next' of the page before", cursor)?,

@@ -9,7 +9,8 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use fanwire_core::{Close, Departure};
+use fanwire_core::presence::Departure;
+use fanwire_core::session::Close;
 use fanwire_protocol::{CloseCode, ServerFrame};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};

@@ -1,6 +1,9 @@
 //! What a WebSocket's messages mean: frames of the protocol, or payloads of one topic.
 
-use fanwire_core::{Close, Encoding, Publish, Refusal};
+use fanwire_core::access::Refusal;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::publication::Publish;
+use fanwire_core::session::Close;
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Payload, json, msgpack};
 use tungstenite::Message;
 

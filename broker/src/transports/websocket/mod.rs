@@ -9,7 +9,10 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use fanwire_core::{Close, Encoding, Identity, Refusal, Start};
+use fanwire_core::access::Refusal;
+use fanwire_core::encoding::Encoding;
+use fanwire_core::identity::Identity;
+use fanwire_core::session::{Close, Start};
 use fanwire_protocol::{ErrorCode, Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since};
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
