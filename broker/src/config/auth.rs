@@ -34,7 +34,7 @@ pub struct AuthConfig {
     /// The algorithms that are accepted; if empty, all that the keys are for.
     pub algorithms: Vec<Algorithm>,
     /// One of these must be in a token's `aud`; if there is none, a token must have no `aud`.
-    pub subscribers: Vec<String>,
+    pub audience: Vec<String>,
     /// What a token's `iss` must be.
     pub issuer: Option<String>,
     /// Whether a token may go without `exp`.

@@ -75,7 +75,7 @@ fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     }
     let tokens_only = [
         ("auth.algorithms", auth.algorithms.is_empty()),
-        ("auth.audience", auth.subscribers.is_empty()),
+        ("auth.audience", auth.audience.is_empty()),
         ("auth.issuer", auth.issuer.is_none()),
         ("auth.allow_endless", !auth.allow_endless),
     ];

@@ -74,7 +74,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(auth.jwks_url, auth::read_jwks_url),
     setting!(auth.jwks_ca_file, optional_path),
     setting!(auth.algorithms, auth::read_algorithms),
-    setting!(auth.subscribers, words),
+    setting!(auth.audience, words),
     setting!(auth.issuer, |raw: Raw<'_>| raw.optional_word().map(|word| word.map(str::to_owned))),
     setting!(auth.allow_endless, Raw::switch),
     setting!(auth.anonymous, Raw::switch),

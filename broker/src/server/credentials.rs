@@ -52,7 +52,7 @@ pub(super) fn authenticator_of(
         }
     }
     let claims = ClaimRules {
-        audiences: auth.subscribers.clone(),
+        audiences: auth.audience.clone(),
         issuer: auth.issuer.clone(),
         allow_endless: auth.allow_endless,
     };

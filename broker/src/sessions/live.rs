@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanwire_core::access::Refusal;
 use fanwire_core::encoding::Encoding;
-use fanwire_core::identity::Identity;
 use fanwire_core::log::Page;
 use fanwire_core::presence::{Departure, MemberSession};
 use fanwire_core::publication::{Publication, Publish};
@@ -21,6 +20,7 @@ use fanwire_protocol::{
 use super::admission::Checking;
 use super::command::Initiator;
 use super::handle::{ConnectionInfo, SessionHandle};
+use super::new_session::{NewSession, Opened};
 use super::pending_callout::PendingCallout;
 use super::waiting::Waiting;
 use super::work::Reading as Work;
@@ -58,28 +58,6 @@ pub(crate) struct LiveSession {
     pub(super) asking: Option<PendingCallout>,
     /// What the application is told when the session is over.
     disconnect_report: Option<Box<DisconnectReport>>,
-}
-
-/// Who a session is to be opened for.
-pub(crate) struct NewSession {
-    /// Who.
-    pub(crate) identity: Identity,
-    /// Its connection.
-    pub(crate) connection_info: ConnectionInfo,
-    /// What it is connected over.
-    pub(crate) transport: Transport,
-    /// What the application is to be told when the session is over.
-    pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
-}
-
-/// What a subscription that was just opened begins with.
-pub(crate) struct Opened {
-    /// Where the topic stands; `None` for a pattern.
-    pub(crate) head: Option<Position>,
-    /// `false` when something that was missed is no longer held.
-    pub(crate) recovered: bool,
-    /// What was missed, oldest first; to be put into the outlet after whatever announces it.
-    pub(crate) missed: Vec<Arc<Publication>>,
 }
 
 impl LiveSession {
