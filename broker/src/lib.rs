@@ -13,6 +13,7 @@ mod hooks;
 mod http;
 mod hub;
 pub mod key_hash;
+mod log_limit;
 mod problem;
 mod proxy;
 pub mod secret;

@@ -19,8 +19,9 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// The modules of the broker from the ground up. A module may import those below its own floor, never a neighbour.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["clock", "problem", "secret"],
+    &["log_limit"],
     &["topic_path", "token", "key_hash", "client"],
     &["auth", "telemetry", "config", "store", "tls", "proxy"],
     &["hub", "hooks"],

@@ -34,6 +34,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::clock;
 use crate::hooks::Webhooks;
 use crate::hub::{Inbox, Pressure};
+use crate::log_limit::LogLimit;
 use crate::store::Store;
 use crate::telemetry::Shared;
 use catalog::Catalog;
@@ -45,6 +46,9 @@ use topic::{Appended, TopicState};
 pub(crate) use catalog::{TopicOrder, TopicQuery, TopicRow};
 pub(crate) use describing::TopicDetails;
 pub(crate) use stored::Resumed;
+
+/// Limits the log lines about topics whose history was dropped: any publisher can cause them.
+static EVICTED: LogLimit = LogLimit::new("history dropped");
 
 /// All topics of the broker, shared by all workers.
 pub(crate) struct Engine {
@@ -359,7 +363,10 @@ impl Engine {
         }
         drop(topic);
         self.counters.history_evictions.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(topic = %name, bytes = before.0, "history dropped: history.bytes_max is reached");
+        if let Some(left_out) = EVICTED.allow() {
+            let bytes = before.0;
+            tracing::warn!(topic = %name, bytes, left_out, "history dropped: history.bytes_max is reached");
+        }
     }
 
     fn history_bytes(&self) -> u64 {

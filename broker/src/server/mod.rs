@@ -39,6 +39,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
+use crate::log_limit;
 use crate::proxy::Proxies;
 use crate::sessions::WorkerMailboxes;
 use crate::store::Store;
@@ -394,7 +395,10 @@ async fn keep_tidy(engine: &Arc<Engine>, overview: &Overview) {
     let mut measuring = ticks_of(MEASURE_INTERVAL);
     loop {
         tokio::select! {
-            _ = ticks.tick() => engine.tidy(),
+            _ = ticks.tick() => {
+                engine.tidy();
+                log_limit::report_left_out();
+            }
             _ = store_ticks.tick() => {
                 let engine = engine.clone();
                 if let Err(error) = tokio::task::spawn_blocking(move || engine.tidy_store()).await {
