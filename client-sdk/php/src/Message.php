@@ -53,14 +53,14 @@ final class Message
     {
         $hasPosition = isset($fields['epoch'], $fields['offset']);
         $epoch = $hasPosition ? (string) $fields['epoch'] : null;
-        $offset = $hasPosition ? (int) $fields['offset'] : null;
+        $offset = $hasPosition ? Payload::int($fields, 'offset') : null;
         return new self(
             (string) ($fields['topic'] ?? ''),
             Payload::read($fields),
             $hasPosition ? $cursor ?? "$epoch:$offset" : null,
             $epoch,
             $offset,
-            isset($fields['ts']) ? (int) $fields['ts'] : null,
+            Payload::int($fields, 'ts'),
             isset($fields['from']) ? (string) $fields['from'] : null,
             $gap,
         );

@@ -10,6 +10,7 @@ declare(strict_types=1);
 namespace Fanwire;
 
 use Fanwire\Exception\BadRequest;
+use Fanwire\Exception\UnexpectedAnswer;
 
 /**
  * Payloads as docs/protocol.md has them: a string is text, a Binary is binary, everything else is JSON.
@@ -88,13 +89,32 @@ final class Payload
     }
 
     /**
-     * Reads JSON, with objects as arrays.
+     * Reads JSON, with objects as arrays. A whole number that does not fit into PHP's int becomes a string of its
+     * digits; as a float it would be another number.
      *
      * @throws \JsonException when it is none
      */
     public static function decode(string $json): mixed
     {
-        return json_decode($json, true, self::DEPTH_MAX, JSON_THROW_ON_ERROR);
+        return json_decode($json, true, self::DEPTH_MAX, JSON_THROW_ON_ERROR | JSON_BIGINT_AS_STRING);
+    }
+
+    /**
+     * Returns a whole number of the broker's JSON, or null where the field is missing.
+     *
+     * @param array<string, mixed> $fields
+     * @throws UnexpectedAnswer when the field is something else, such as a number beyond PHP's int
+     */
+    public static function int(array $fields, string $name): ?int
+    {
+        $value = $fields[$name] ?? null;
+        if ($value !== null && !is_int($value)) {
+            throw new UnexpectedAnswer(
+                "The broker's answer has a field '$name' that is not a whole number that fits into an int of PHP.",
+                'unexpected_answer',
+            );
+        }
+        return $value;
     }
 
     private static function text(string $text): string

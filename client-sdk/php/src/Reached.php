@@ -30,6 +30,6 @@ final class Reached
             $text = static fn (string $name): string => (string) ($entry[$name] ?? '');
             $failed[$text('connection')] = ['code' => $text('code'), 'message' => $text('message')];
         }
-        return new self((int) ($fields['sessions'] ?? 0), $failed);
+        return new self(Payload::int($fields, 'sessions') ?? 0, $failed);
     }
 }

@@ -42,8 +42,8 @@ final class Receipt
         return new self(
             (string) ($fields['topic'] ?? ''),
             (string) ($fields['epoch'] ?? ''),
-            (int) ($fields['offset'] ?? 0),
-            (int) ($fields['subscribers'] ?? 0),
+            Payload::int($fields, 'offset') ?? 0,
+            Payload::int($fields, 'subscribers') ?? 0,
             (bool) ($fields['duplicate'] ?? false),
         );
     }

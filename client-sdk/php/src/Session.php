@@ -45,9 +45,9 @@ final class Session
             $text('user'),
             $text('name'),
             $text('transport') ?? '',
-            (int) ($fields['opened'] ?? 0),
-            (int) ($fields['subscriptions'] ?? 0),
-            (int) ($fields['outbox_bytes'] ?? 0),
+            Payload::int($fields, 'opened') ?? 0,
+            Payload::int($fields, 'subscriptions') ?? 0,
+            Payload::int($fields, 'outbox_bytes') ?? 0,
             isset($fields['topics']) ? array_map('strval', array_values((array) $fields['topics'])) : null,
         );
     }

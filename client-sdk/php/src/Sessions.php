@@ -48,7 +48,7 @@ final class Sessions
      */
     public function count(): int
     {
-        return (int) ($this->caller->call('GET', '/api/v1/sessions', 'limit=1')['total'] ?? 0);
+        return Payload::int($this->caller->call('GET', '/api/v1/sessions', 'limit=1'), 'total') ?? 0;
     }
 
     /**
@@ -99,7 +99,7 @@ final class Sessions
         bool $reconnect = false,
     ): int {
         $body = self::farewell($reason, $code, $reconnect);
-        return (int) ($this->named('POST', 'users', $user, '/disconnect', $body)['sessions'] ?? 0);
+        return Payload::int($this->named('POST', 'users', $user, '/disconnect', $body) ?? [], 'sessions') ?? 0;
     }
 
     /**

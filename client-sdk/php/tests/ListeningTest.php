@@ -232,7 +232,24 @@ final class ListeningTest extends TestCase
                 self::assertInstanceOf($class, $caught);
                 self::assertStringContainsString('an operator has ended it', $caught->getMessage());
             }
-            self::assertSame([['The broker closes the connection: the broker is shutting down.', 0.02]], $troubles);
+            self::assertSame([['The broker closes the connection: the broker is shutting down.', 0.1]], $troubles);
+        }
+    }
+
+    public function testWaitThatTheBrokerAsksForIsBounded(): void
+    {
+        $site = new PhpServer(__DIR__ . '/apps/short-stream.php');
+        foreach (['0' => 0.1, '150' => 0.15, '10000000' => 300.0] as $milliseconds => $expected) {
+            $waits = [];
+            $onTrouble = static function (string $trouble, float $seconds) use (&$waits): void {
+                $waits[] = $seconds;
+            };
+            // The listening ends before it sleeps.
+            $until = static function () use (&$waits): bool {
+                return $waits !== [];
+            };
+            iterator_to_array((new Broker("$site->url/$milliseconds"))->listen('a', until: $until, onTrouble: $onTrouble));
+            self::assertSame([$expected], $waits);
         }
     }
 

@@ -26,10 +26,12 @@ final class TlsTest extends TestCase
         exec('cd ' . escapeshellarg(self::$folder) . ' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
             . ' -keyout key.pem -out certificate.pem -days 1 -subj /CN=fanwire -addext subjectAltName=IP:127.0.0.1 2>&1', $said, $code);
         self::assertSame(0, $code, implode("\n", $said));
-        self::$running = new RunningBroker(sprintf(
-            "[tls]\ncertificate = \"%s/certificate.pem\"\nkey = \"%1\$s/key.pem\"\n",
-            self::$folder,
-        ));
+        self::$running = new RunningBroker(self::configuration());
+    }
+
+    private static function configuration(): string
+    {
+        return sprintf("[tls]\ncertificate = \"%s/certificate.pem\"\nkey = \"%1\$s/key.pem\"\n", self::$folder);
     }
 
     public static function tearDownAfterClass(): void
@@ -47,6 +49,21 @@ final class TlsTest extends TestCase
         foreach ($broker->listen('php.tls', 'earliest') as $message) {
             self::assertSame('over TLS', $message->data);
             break;
+        }
+    }
+
+    public function testForkedProcessesLoseNothingOverTls(): void
+    {
+        $certificate = self::$folder . '/certificate.pem';
+        $readers = new Process([PHP_BINARY, __DIR__ . '/apps/forked-readers.php', self::$running->url, $certificate]);
+        self::assertSame(['60', '0', '8'], array_slice($readers->await('/right (\d+), wrong (\d+), .* (\d+)/'), 1), $readers->said());
+        foreach (['stream', 'poll'] as $way) {
+            $running = new RunningBroker(self::configuration());
+            $listeners = new Process([PHP_BINARY, __DIR__ . '/apps/forked-listeners.php', $running->url, $way, $certificate]);
+            $listeners->await('/the child ended with 0/');
+            $all = 'begin ' . implode(' ', range(1, 50)) . ' end';
+            self::assertStringContainsString("parent: $all\n", $listeners->said());
+            self::assertStringContainsString("child: $all\n", $listeners->said());
         }
     }
 

@@ -23,7 +23,7 @@ final class VectorsTest extends TestCase
         $frames = [];
         foreach (json_decode($text, true, 512, JSON_THROW_ON_ERROR) as $vector) {
             $frame = isset($vector['json']) ? json_decode($vector['json'], true) : null;
-            // PHP reads whole numbers beyond 2^63 - 1 as floats.
+            // Positions beyond 2^63 - 1 are an error, which NumbersTest shows.
             $isWide = preg_match('/\d{19}/', $vector['json'] ?? '') === 1;
             if (($frame['type'] ?? null) === $type && !isset($vector['decode_only']) && !$isWide) {
                 $frames[$vector['name']] = [$vector['json']];

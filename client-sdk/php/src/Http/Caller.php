@@ -101,6 +101,14 @@ final class Caller
         return new Request($method, $this->address->url($path, $query), $headers, $body, $this->credential);
     }
 
+    /** Returns a sentence that names the proxy variable for this request, or ''. */
+    public function proxyHint(Request $request): string
+    {
+        return $this->transport instanceof CurlTransport
+            ? ProxyVariables::hintForCurl($request->url)
+            : ProxyVariables::hintForOtherClients($request->url);
+    }
+
     /** @return array<string, mixed> */
     private function repeat(Request $request, float $seconds, int $attempts): array
     {
@@ -126,7 +134,7 @@ final class Caller
     {
         $answer = $this->transport->send($request, max(0.001, $seconds));
         if ($answer->status < 200 || $answer->status > 299) {
-            throw Problem::exception($answer);
+            throw Problem::exception($answer, $this->proxyHint($request));
         }
         if ($answer->body === '' && $answer->status === 204) {
             return [];
@@ -139,7 +147,7 @@ final class Caller
         if (!is_array($fields)) {
             throw new UnexpectedAnswer(
                 "What answers at {$this->address} is no fanwire broker: it says HTTP {$answer->status} and no JSON. "
-                . 'Check the URL.',
+                . 'Check the URL.' . $this->proxyHint($request),
                 'unexpected_answer',
                 $answer->status,
             );

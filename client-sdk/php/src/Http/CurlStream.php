@@ -19,6 +19,7 @@ use Fanwire\Exception\Unreachable;
 final class CurlStream
 {
     private readonly \CurlMultiHandle $multi;
+    private readonly ForkGuard $guard;
     private string $arrived = '';
     private bool $isAtEnd = false;
     /** @var array<string, string> */
@@ -38,12 +39,17 @@ final class CurlStream
             $arrived .= $bytes;
             return strlen($bytes);
         });
+        $this->guard = new ForkGuard();
         $this->multi = curl_multi_init();
         curl_multi_add_handle($this->multi, $handle);
     }
 
     public function __destruct()
     {
+        if ($this->guard->isForked()) {
+            ForkGuard::keep($this->multi, $this->handle);
+            return;
+        }
         curl_multi_remove_handle($this->multi, $this->handle);
         curl_multi_close($this->multi);
     }
@@ -55,6 +61,10 @@ final class CurlStream
      */
     public function wait(float $seconds): void
     {
+        if ($this->guard->isForked()) {
+            // For this process the answer ends here: the parent reads the rest.
+            $this->isAtEnd = true;
+        }
         if ($this->isAtEnd) {
             return;
         }
@@ -84,7 +94,7 @@ final class CurlStream
      */
     public function read(float $seconds): ?string
     {
-        if ($this->arrived === '') {
+        if ($this->arrived === '' || $this->guard->isForked()) {
             $this->wait($seconds);
         }
         if ($this->arrived === '' && $this->isAtEnd) {
@@ -93,6 +103,12 @@ final class CurlStream
         $bytes = $this->arrived;
         $this->arrived = '';
         return $bytes;
+    }
+
+    /** Returns whether another process opened this answer; here nothing more of it can be read. */
+    public function isForked(): bool
+    {
+        return $this->guard->isForked();
     }
 
     /** The status of the answer, or 0 while none has come. */

@@ -15,26 +15,46 @@ use Fanwire\Exception\Unreachable;
 /** Carries requests over ext-curl; what a Broker uses unless told otherwise. */
 final class CurlTransport implements Transport
 {
+    /** The handle that keeps the connection between two calls; null while a call has it. */
     private ?\CurlHandle $handle = null;
+    private ForkGuard $guard;
 
     /**
-     * @param float       $connectTimeout how many seconds connecting may take of a call's time
+     * @param float       $connectTimeout the maximum number of seconds for connecting, as a part of a call's time
      * @param string|null $caFile         certificates (PEM) of authorities to trust, in place of the system's
      */
     public function __construct(
         private readonly float $connectTimeout = 2.0,
         private readonly ?string $caFile = null,
     ) {
+        $this->guard = new ForkGuard();
+    }
+
+    public function __clone()
+    {
+        $this->handle = null;
+    }
+
+    /** @return array{float, string|null} the options, without the connection */
+    public function __serialize(): array
+    {
+        return [$this->connectTimeout, $this->caFile];
+    }
+
+    /** @param array{float, string|null} $options */
+    public function __unserialize(array $options): void
+    {
+        [$this->connectTimeout, $this->caFile] = $options;
+        $this->guard = new ForkGuard();
     }
 
     public function send(Request $request, float $timeout): Answer
     {
-        $this->handle ??= curl_init();
-        curl_reset($this->handle);
+        $handle = $this->takeHandle();
         $headers = [];
         $body = '';
         $isTooLarge = false;
-        curl_setopt_array($this->handle, $this->options($request, $headers) + [
+        curl_setopt_array($handle, $this->options($request, $headers) + [
             CURLOPT_TIMEOUT_MS => max(1, (int) ceil($timeout * 1000)),
             CURLOPT_WRITEFUNCTION => static function ($handle, string $bytes) use (&$body, &$isTooLarge): int {
                 $isTooLarge = strlen($body) + strlen($bytes) > self::ANSWER_BYTES_MAX;
@@ -45,7 +65,7 @@ final class CurlTransport implements Transport
                 return strlen($bytes);
             },
         ]);
-        $isDone = curl_exec($this->handle);
+        $isDone = curl_exec($handle);
         if ($isTooLarge) {
             throw new TooLarge(
                 'The answer has more than ' . self::ANSWER_BYTES_MAX . ' bytes. Ask for less with limit.',
@@ -53,12 +73,27 @@ final class CurlTransport implements Transport
             );
         }
         if ($isDone === false) {
-            $error = self::unreachable($request, curl_errno($this->handle));
-            // What is left of the connection is not to be trusted with the next call.
-            $this->handle = null;
-            throw $error;
+            // The handle is not kept: what is left of its connection may not serve another call.
+            throw self::unreachable($request, curl_errno($handle));
         }
-        return new Answer((int) curl_getinfo($this->handle, CURLINFO_RESPONSE_CODE), $headers, $body);
+        $this->handle = $handle;
+        return new Answer((int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE), $headers, $body);
+    }
+
+    /** Returns the kept handle of this process, or a new one after a fork and while another call has it. */
+    private function takeHandle(): \CurlHandle
+    {
+        if ($this->guard->isForked()) {
+            if ($this->handle !== null) {
+                ForkGuard::keep($this->handle);
+            }
+            $this->handle = null;
+            $this->guard = new ForkGuard();
+        }
+        $handle = $this->handle ?? curl_init();
+        $this->handle = null;
+        curl_reset($handle);
+        return $handle;
     }
 
     /** Opens an answer that is read while it comes, on a connection of its own. */
@@ -88,7 +123,8 @@ final class CurlTransport implements Transport
             CURLE_SSL_CONNECT_ERROR, 60, 77 => ['unreachable', 'Check http or https in the URL, and the certificate.'],
             default => ['unreachable', 'Is it running, and is the URL right?'],
         };
-        return new Unreachable("No answer from the broker at $place ($reason). $hint", $code);
+        $proxy = ProxyVariables::hintForCurl($request->url);
+        return new Unreachable("No answer from the broker at $place ($reason). $hint$proxy", $code);
     }
 
     /**

@@ -27,13 +27,17 @@ use Fanwire\Payload;
  */
 final class Problem
 {
-    /** The exception for an answer. */
-    public static function exception(Answer $answer): FanwireException
+    /**
+     * Returns the exception for an answer.
+     *
+     * @param string $hint a sentence to add where the answer is not from a broker; it begins with a space
+     */
+    public static function exception(Answer $answer, string $hint = ''): FanwireException
     {
         $retryAfter = self::retryAfter($answer);
         $problem = self::problem($answer);
         if ($problem === null) {
-            return self::foreign($answer, $retryAfter);
+            return self::foreign($answer, $retryAfter, $hint);
         }
         $code = $problem['code'];
         $class = self::classOf($code, $answer->status);
@@ -76,12 +80,12 @@ final class Problem
         return ['code' => $fields['code'], 'detail' => is_string($detail) ? $detail : 'The broker gave no reason.'];
     }
 
-    private static function foreign(Answer $answer, ?float $retryAfter): FanwireException
+    private static function foreign(Answer $answer, ?float $retryAfter, string $hint): FanwireException
     {
         $status = $answer->status;
         if (in_array($status, [502, 503, 504], true)) {
             return new Unavailable(
-                "A proxy answered $status in place of the broker. Is the broker behind it running?",
+                "A proxy answered $status in place of the broker. Is the broker behind it running?$hint",
                 'unavailable',
                 $status,
                 $retryAfter,
@@ -89,14 +93,14 @@ final class Problem
         }
         if ($status === 413) {
             return new TooLarge(
-                'A proxy before the broker refuses bodies of this size: raise its limit (nginx: client_max_body_size).',
+                'A proxy before the broker refuses bodies of this size: raise its limit (nginx: client_max_body_size).' . $hint,
                 'too_large',
                 $status,
             );
         }
         $what = $status >= 300 && $status < 400 ? 'a redirect, which is not followed' : 'no answer of a fanwire broker';
         return new UnexpectedAnswer(
-            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it." . self::sentence($answer),
+            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it." . self::sentence($answer) . $hint,
             'unexpected_answer',
             $status,
             $retryAfter,

@@ -9,6 +9,7 @@ declare(strict_types=1);
 
 namespace Fanwire\Http;
 
+use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\TooLarge;
 use Fanwire\Exception\Unreachable;
 use Psr\Http\Client\ClientExceptionInterface;
@@ -22,9 +23,17 @@ use Psr\Http\Message\StreamFactoryInterface;
  */
 final class Psr18Transport implements Transport
 {
-    /** Takes the client and the factories (PSR-17) for its requests. */
+    private ?ClientInterface $current = null;
+    private ?ForkGuard $guard = null;
+
+    /**
+     * Takes the client and the factories (PSR-17) for its requests. In a program that forks, pass a function that makes
+     * the client: the transport then makes one for each process.
+     *
+     * @param ClientInterface|(\Closure(): ClientInterface) $client
+     */
     public function __construct(
-        private readonly ClientInterface $client,
+        private readonly ClientInterface|\Closure $client,
         private readonly RequestFactoryInterface $requests,
         private readonly StreamFactoryInterface $streams,
     ) {
@@ -43,11 +52,12 @@ final class Psr18Transport implements Transport
             $message = $message->withHeader('Authorization', 'Bearer ' . $request->credential->reveal());
         }
         try {
-            $response = $this->client->sendRequest($message);
+            $response = $this->client()->sendRequest($message);
         } catch (ClientExceptionInterface $error) {
             // It is not passed on: it may hold the request, and with it the key.
             throw new Unreachable(
-                "The broker did not answer ({$error->getMessage()}). Is it running, and is the URL right?",
+                "The broker did not answer ({$error->getMessage()}). Is it running, and is the URL right?"
+                . ProxyVariables::hintForOtherClients($request->url),
                 'unreachable',
             );
         }
@@ -60,5 +70,30 @@ final class Psr18Transport implements Transport
             throw new TooLarge('The answer is too large. Ask for less with limit.', 'too_large');
         }
         return new Answer($response->getStatusCode(), $headers, (string) $body);
+    }
+
+    /**
+     * The client of this process.
+     *
+     * @throws BadConfiguration when the process has forked and the client cannot be made anew
+     */
+    private function client(): ClientInterface
+    {
+        $isForked = $this->guard?->isForked() ?? false;
+        if ($isForked && !$this->client instanceof \Closure) {
+            throw new BadConfiguration(
+                'This process has forked, and its HTTP client may share a connection with the parent process. Pass '
+                . 'Psr18Transport a function that makes the client, in place of the client.',
+                'forked',
+            );
+        }
+        if ($isForked && $this->current !== null) {
+            ForkGuard::keep($this->current);
+            $this->current = null;
+        }
+        if ($isForked || $this->guard === null) {
+            $this->guard = new ForkGuard();
+        }
+        return $this->current ??= $this->client instanceof \Closure ? ($this->client)() : $this->client;
     }
 }

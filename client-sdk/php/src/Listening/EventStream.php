@@ -51,8 +51,9 @@ final class EventStream implements Source
             $parameters['since'] = $since;
         }
         $query = $this->topics->query($parameters);
-        $stream = $this->transport->stream($this->caller->request('GET', $this->topics->path(), $query, $headers));
-        yield from $this->head($stream);
+        $request = $this->caller->request('GET', $this->topics->path(), $query, $headers);
+        $stream = $this->transport->stream($request);
+        yield from $this->head($stream, $this->caller->proxyHint($request));
         $parser = new EventParser();
         $heardAt = microtime(true);
         $isOpen = false;
@@ -81,11 +82,11 @@ final class EventStream implements Source
      *
      * @return \Generator<int, Event>
      */
-    private function head(CurlStream $stream): \Generator
+    private function head(CurlStream $stream, string $proxyHint): \Generator
     {
         $deadline = microtime(true) + $this->caller->timeout;
         $body = '';
-        while (true) {
+        while (!$stream->isForked()) {
             $status = $stream->status();
             $isStream = str_starts_with($stream->headers()['content-type'] ?? '', 'text/event-stream');
             if ($status === 200 && $isStream) {
@@ -100,17 +101,17 @@ final class EventStream implements Source
             }
             $isLate = microtime(true) > $deadline;
             if ($status === 0 && $isLate) {
-                throw new Unreachable("The broker at {$this->caller->address} does not answer.", 'timed_out');
+                throw new Unreachable("The broker at {$this->caller->address} does not answer.$proxyHint", 'timed_out');
             }
             $body .= (string) $bytes;
             if ($status !== 0 && ($bytes === null || $isLate || strlen($body) > self::PROBLEM_BYTES_MAX)) {
                 throw $status === 200
                     ? new UnexpectedAnswer(
-                        "What answers at {$this->caller->address} gives no event stream. Check the URL.",
+                        "What answers at {$this->caller->address} gives no event stream. Check the URL.$proxyHint",
                         'unexpected_answer',
                         $status,
                     )
-                    : Problem::exception(new Answer($status, $stream->headers(), $body));
+                    : Problem::exception(new Answer($status, $stream->headers(), $body), $proxyHint);
             }
             yield new Event(Event::QUIET);
         }

@@ -17,6 +17,7 @@ use Fanwire\Exception\RateLimited;
 use Fanwire\Exception\Unauthorized;
 use Fanwire\Exception\Unavailable;
 use Fanwire\Exception\Unreachable;
+use Fanwire\Http\ForkGuard;
 use Fanwire\Message;
 
 /**
@@ -30,6 +31,10 @@ final class Listener
     private const WAIT_FIRST = 0.5;
     /** … up to this many. */
     private const WAIT_MOST = 20.0;
+    /** The minimum of every wait, in seconds, also of one that the broker asks for. */
+    private const WAIT_LEAST = 0.1;
+    /** The maximum of a wait that the broker or a proxy asks for, in seconds. */
+    private const ASKED_MOST = 300.0;
 
     /** How long one sleep lasts, so that whoever listens can stop. In seconds. */
     private const TICK = 0.5;
@@ -39,6 +44,7 @@ final class Listener
     private bool $wasOpen = false;
     private ?float $asked = null;
     private readonly Backoff $backoff;
+    private ForkGuard $guard;
 
     /**
      * @param string|null                   $since     where to begin, as `since` has it in URLs; null for now
@@ -54,6 +60,7 @@ final class Listener
         private readonly \Closure $onTrouble,
     ) {
         $this->backoff = new Backoff(self::WAIT_FIRST, self::WAIT_MOST);
+        $this->guard = new ForkGuard();
     }
 
     /**
@@ -83,6 +90,11 @@ final class Listener
                 $trouble = $error->getMessage();
                 $this->asked = $error->retryAfter;
             }
+            if ($this->guard->isForked()) {
+                // The connection belongs to the parent; this process continues at the cursor with one of its own.
+                $this->guard = new ForkGuard();
+                continue;
+            }
             if ($this->sleep($trouble)) {
                 return;
             }
@@ -96,7 +108,6 @@ final class Listener
         switch ($event->kind) {
             case Event::OPEN:
                 $this->wasOpen = true;
-                $this->backoff->reset();
                 return null;
             case Event::GAP:
                 $this->isGap = true;
@@ -108,6 +119,8 @@ final class Listener
             case Event::MESSAGE:
                 $message = Message::read($event->fields, $event->cursor, $this->isGap);
                 $this->isGap = false;
+                // Not at OPEN: a connection that always ends right after its beginning is waited for longer each time.
+                $this->backoff->reset();
                 return $message;
             default:
                 return null;
@@ -138,7 +151,8 @@ final class Listener
     /** Waits before the next try; true if the listening is to end. */
     private function sleep(string $trouble): bool
     {
-        $seconds = $this->asked ?? $this->backoff->next();
+        $wait = $this->backoff->next();
+        $seconds = max(self::WAIT_LEAST, min($this->asked ?? $wait, self::ASKED_MOST));
         ($this->onTrouble)($trouble, $seconds);
         $end = microtime(true) + $seconds;
         while (true) {
