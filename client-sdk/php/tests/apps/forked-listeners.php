@@ -40,7 +40,8 @@ foreach ($broker->listen('fork.heard', 'earliest', onTrouble: $onTrouble, pollin
         $publisher->publish('fork.heard', 'end');
     }
 }
-echo "$name: ", implode(' ', $received), "\n";
+// In one piece, so that the lines of the two processes do not mix.
+echo "$name: " . implode(' ', $received) . "\n";
 if ($name === 'parent') {
     pcntl_waitpid($pid, $status);
     echo 'the child ended with ', pcntl_wexitstatus($status), ", the parent had $troubles troubles\n";
