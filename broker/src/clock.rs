@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::failpoint;
+
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
 /// Microseconds of the monotonic clock since it was first asked.
@@ -17,5 +19,6 @@ pub(crate) fn monotonic_ms() -> u64 {
 
 /// Milliseconds since 1970 (UTC), as subscribers see them in `ts`.
 pub(crate) fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
+    now.saturating_add_signed(failpoint::clock_shift_ms())
 }

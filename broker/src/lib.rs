@@ -9,6 +9,7 @@ mod client;
 mod clock;
 pub mod config;
 mod engine;
+mod failpoint;
 mod hooks;
 mod http;
 mod hub;

@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{eventually, get};
 
+/// The variable with the failpoints of a debug build.
+const FAILPOINTS: &str = "FANWIRE_FAILPOINTS";
+
 /// A running broker. Dropping it kills the process; when a test fails, what the broker logged is shown.
 pub struct Broker {
     child: Child,
@@ -57,10 +60,19 @@ impl Broker {
 
     /// Starts a broker with a configuration file that says `text`, and more arguments.
     pub fn with_file(text: &str, arguments: &[&str]) -> Self {
+        Self::with_failpoints(text, arguments, "")
+    }
+
+    /// Starts a broker as [`Broker::with_file`] does, with a plan of failpoints such as `store.commit=sleep(200ms)`.
+    /// The binary must be a debug build.
+    pub fn with_failpoints(text: &str, arguments: &[&str], plan: &str) -> Self {
         let file = temporary("toml");
         std::fs::write(&file, text).expect("a file can be written");
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
+        if !plan.is_empty() {
+            command.env(FAILPOINTS, plan);
+        }
         let broker = Self::spawn(command);
         // It has been read by now; that a file is left behind would harm nobody.
         let _left_behind = std::fs::remove_file(&file);
@@ -69,7 +81,8 @@ impl Broker {
 
     fn spawn(mut command: Command) -> Self {
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FANWIRE_") {
+            let is_planned = command.get_envs().any(|(planned, _)| planned == name);
+            if name.to_string_lossy().starts_with("FANWIRE_") && !is_planned {
                 command.env_remove(name);
             }
         }

@@ -29,6 +29,11 @@ impl DataDirectory {
         self.0.to_str().expect("temporary folders have plain names")
     }
 
+    /// Starts a broker of two workers on it, with a plan of failpoints (see `broker/src/failpoint.rs`).
+    pub fn serve_with_failpoints(&self, text: &str, plan: &str) -> Broker {
+        Broker::with_failpoints(text, &["--workers", "2", "--data-dir", self.text()], plan)
+    }
+
     /// Starts a broker of two workers on it, with a configuration that says `text`.
     pub fn serve(&self, text: &str) -> Broker {
         Broker::with_file(text, &["--workers", "2", "--data-dir", self.text()])
@@ -39,5 +44,40 @@ impl Drop for DataDirectory {
     fn drop(&mut self) {
         // Most tests have made it; that one has not is no failure.
         let _never_made = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A file that holds up a failpoint: `block@FILE` waits, and every other `ACTION@FILE` applies, while it is closed.
+/// Dropping it opens it.
+pub struct Gate(PathBuf);
+
+impl Gate {
+    /// A closed gate.
+    pub fn closed() -> Self {
+        let gate = Self(temporary("gate"));
+        gate.close();
+        gate
+    }
+
+    /// The file, as a plan of failpoints names it.
+    pub fn text(&self) -> &str {
+        self.0.to_str().expect("temporary folders have plain names")
+    }
+
+    /// Makes the file.
+    pub fn close(&self) {
+        std::fs::write(&self.0, "").expect("a file can be written");
+    }
+
+    /// Removes the file.
+    pub fn open(&self) {
+        // An open gate has no file, and opening it again changes nothing.
+        let _was_open = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open();
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use application::{Application, HOOKS_SECRET, HookAnswer, HookCall};
 pub use authority::Authority;
 pub use broker::{Broker, binary, temporary};
-pub use directory::DataDirectory;
+pub use directory::{DataDirectory, Gate};
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};
 pub use tls::Certificate;

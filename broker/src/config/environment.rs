@@ -25,6 +25,10 @@ pub(super) fn read(
         if !name.starts_with(PREFIX) || READ_ELSEWHERE.contains(&&*name) || is_service_link(&name, &text) {
             continue;
         }
+        // Failpoints exist in debug builds only; a release build refuses the variable like any other it does not know.
+        if cfg!(debug_assertions) && name == "FANWIRE_FAILPOINTS" {
+            continue;
+        }
         if name == PORT {
             port = Some(text);
         } else if let Some(setting) = SETTINGS.iter().find(|setting| variable(setting.key) == name) {

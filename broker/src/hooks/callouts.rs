@@ -16,6 +16,7 @@ use super::{BackEnd, CalloutClient, Hooks, signature};
 use crate::client::FetchError;
 use crate::clock;
 use crate::config::Callout;
+use crate::failpoint::{self, Failpoint};
 
 /// The least time between two complaints in the log about an application that cannot be asked, in milliseconds: a dead one must not
 /// fill the log with a line for every message.
@@ -159,6 +160,8 @@ impl BackEnd {
         let body = tokio::time::timeout_at(deadline, answer)
             .await
             .unwrap_or(Err(FetchError::TimedOut(self.timeout)))?;
+        let delayed = failpoint::reach_async(Failpoint::CalloutAnswer).await;
+        delayed.map_err(|error| CalloutError::Answer(error.to_string()))?;
         Answer::parse(&body).map_err(CalloutError::Answer)
     }
 

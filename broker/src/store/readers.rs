@@ -12,6 +12,7 @@ use super::numbering::Numbering;
 use super::open::DataDirectory;
 use super::row::{self, COLUMNS};
 use super::{Bounds, Keep, StoreError, Stretch, TopicRecord};
+use crate::failpoint::{self, Failpoint};
 
 /// How many connections read at once. Whoever comes later waits for one to be done.
 const CONNECTIONS_MAX: usize = 4;
@@ -136,6 +137,7 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        failpoint::reach(Failpoint::StoreRead)?;
         let connection = self.borrow();
         let result = connection.and_then(|connection| {
             let result = connection

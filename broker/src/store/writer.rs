@@ -17,6 +17,7 @@ use super::queue::{Job, Queue, Taken};
 use super::retention::{self, Retention};
 use super::row::{self, OFFSET_MAX, payload_columns};
 use super::{Append, Committed, Event, KEY_TTL_MS, Observer, StoreConfig, StoreError};
+use crate::failpoint::{self, Failpoint};
 
 /// How many rows are deleted with a group, beside two for each publication it adds. So deleting keeps up with
 /// whatever is published, and a group without publications still is short.
@@ -166,6 +167,7 @@ impl Writer {
         let changes = self.connection.total_changes();
         let result = self.statement("BEGIN IMMEDIATE").and_then(|()| {
             let value = work(self)?;
+            failpoint::reach(Failpoint::StoreCommit)?;
             self.statement("COMMIT")?;
             Ok(value)
         });
