@@ -1,9 +1,16 @@
-//! End-to-end tests over the real binary.
+//! End-to-end tests over the real binary, by feature. TESTING.md says where a new test goes.
 
-mod access;
-mod calls;
+mod auth;
 mod durable;
-mod flows;
+mod fixtures;
+mod history;
 mod hooks;
-mod hostile;
-mod rfc6455;
+mod limits;
+mod operations;
+mod presence;
+mod protocol;
+mod proxies;
+mod publish;
+mod server_api;
+mod subscribe;
+mod tls;

@@ -11,8 +11,8 @@ use fanwire_tests::{Broker, DataDirectory, WebSocket, get};
 use serde_json::{Value, json};
 
 use super::DURABLE;
-use crate::flows::numbers::random;
-use crate::flows::proxy::CuttingProxy;
+use crate::fixtures::cutting_proxy::CuttingProxy;
+use crate::fixtures::numbers::random;
 
 /// How often the broker is killed.
 const ROUNDS: usize = 10;

@@ -1,13 +1,13 @@
 //! Hooks, with an application of the test's own behind the real broker.
 
-mod asks;
-mod courier;
+mod callouts;
+mod disconnects;
 mod drain;
 mod failing;
 mod presence;
-mod tells;
 mod topics;
 mod trust;
+mod webhook_delivery;
 
 use fanwire_tests::{HookAnswer, HookCall};
 use serde_json::json;

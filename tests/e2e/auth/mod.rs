@@ -1,0 +1,13 @@
+//! Authentication and authorization: credentials, grants, origins, and when they end.
+
+mod api_keys;
+mod endings;
+mod host_names;
+mod key_set;
+mod origins;
+mod reloading;
+mod routes;
+mod rust_client;
+mod starting;
+mod table;
+mod tokens;

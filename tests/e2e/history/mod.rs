@@ -1,0 +1,6 @@
+//! History: paging, polling, times, positions and gaps.
+
+mod gaps;
+mod polling;
+mod positions;
+mod times_and_pages;

@@ -1,0 +1,6 @@
+//! Limits: rates, floods, pressure and slow peers.
+
+mod floods;
+mod pressure;
+mod rates;
+mod slow_peers;

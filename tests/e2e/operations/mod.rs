@@ -1,0 +1,6 @@
+//! Operating the broker: starting, stopping, metrics, and the load generator.
+
+mod bench;
+mod bench_pusher;
+mod metrics_and_stopping;
+mod starting;

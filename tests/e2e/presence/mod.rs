@@ -1,0 +1,3 @@
+//! Presence: members of a topic, and the events of their coming and going.
+
+mod members;

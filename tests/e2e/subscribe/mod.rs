@@ -1,0 +1,8 @@
+//! Subscribing: starting points, patterns, slow sessions, and connections that break.
+
+mod cut_connections;
+mod event_streams;
+mod patterns;
+mod rust_client;
+mod slow_sessions;
+mod starting_points;
