@@ -1,4 +1,7 @@
-//! The log of one topic: its positions and what it still holds of its past.
+//! The log of one topic: its positions and the publications it still holds.
+//!
+//! Positions are compared, never computed: the offsets of a topic grow, and need not be consecutive. Only [`TopicLog::append`]
+//! gives offsets; [`TopicLog::append_placed`] takes those that an archive has given.
 
 mod entries;
 
@@ -10,13 +13,28 @@ use crate::limits::HistoryLimits;
 use crate::publication::{Publication, Publish};
 use entries::Entries;
 
+/// The smallest offset of a publication in any numbering: nothing was ever published before it, so nothing is missing there.
+const OFFSET_MIN: u64 = 1;
+
+/// The place that an archive has given to a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its position.
+    pub position: Position,
+    /// An offset such that no publication of the topic lies between it and the position, both exclusive; 0 if the
+    /// publication is the first of its epoch.
+    pub after: u64,
+    /// When it was accepted, in milliseconds since 1970; never before the publication before it.
+    pub ts: u64,
+}
+
 /// The numbering of one topic and the publications still held.
 ///
 /// `floor` is the offset of the newest publication that is *not* held any more. A reader that has seen everything up
-/// to the floor or beyond can be given all the rest; anybody else has lost something and is told so.
+/// to the floor or beyond receives all the rest. Any other reader has missed something, and the log reports that.
 ///
 /// The `ts` of its publications never go back, whatever the wall clock does: a publication accepted after the clock was
-/// set back has the `ts` of the one before it. So everything from a moment on is one stretch, found by halving.
+/// set back has the `ts` of the one before it. So everything from a moment on is one stretch, found by binary search.
 #[derive(Debug)]
 pub struct TopicLog {
     epoch: Epoch,
@@ -24,35 +42,35 @@ pub struct TopicLog {
     floor: u64,
     /// The `ts` of the newest publication, or when the log began if there is none yet.
     newest_ts: u64,
-    /// The first moment from which on nothing is missing: when the log began, or the millisecond after the publication
+    /// The earliest moment since which nothing is missing: when the log began, or the millisecond after the publication
     /// at the floor was accepted. What was published before the log began had another epoch, and is not known here.
     whole_from_ts: u64,
     bytes: usize,
     entries: Entries,
 }
 
-/// What somebody missed who comes back.
+/// The publications that a returning subscriber missed.
 #[derive(Debug)]
 pub struct Missed {
-    /// What is held of it, oldest first.
+    /// Those that are still held, oldest first.
     pub publications: Vec<Arc<Publication>>,
-    /// Whether that is all: `false` when something after the asked position is no longer held, and only then.
+    /// Whether these are all: `false` exactly when something after the requested position is no longer held.
     pub recovered: bool,
 }
 
 /// A stretch of a topic's history.
 #[derive(Debug)]
 pub struct Page {
-    /// What was found, in the order of reading.
+    /// The publications found, in the order of reading.
     pub publications: Vec<Arc<Publication>>,
-    /// Whether something between the asked position and the first publication is no longer held.
+    /// Whether something between the requested position and the first publication is no longer held.
     pub gap: bool,
     /// Whether there is more in the direction of reading.
     pub more: bool,
 }
 
 impl Page {
-    /// The same page cut off where it passes `bytes_max`, but never before its first publication.
+    /// Returns the same page, cut off where it passes `bytes_max`, but never before its first publication.
     #[must_use]
     pub fn within(mut self, bytes_max: usize) -> Self {
         let mut bytes = 0;
@@ -69,7 +87,7 @@ impl Page {
 }
 
 impl TopicLog {
-    /// An empty log that numbers under `epoch` from now, `began_ts`, on (milliseconds since 1970).
+    /// Returns an empty log that numbers under `epoch`. `began_ts` is the present time in milliseconds since 1970.
     pub fn new(epoch: Epoch, began_ts: u64) -> Self {
         Self {
             epoch,
@@ -82,27 +100,27 @@ impl TopicLog {
         }
     }
 
-    /// The newest position: that of the last publication accepted, held or not.
+    /// Returns the newest position: that of the last publication accepted, held or not.
     pub fn head(&self) -> Position {
         Position { epoch: self.epoch, offset: self.head }
     }
 
-    /// When the newest publication was accepted, in milliseconds since 1970; `None` if there was none in this epoch.
+    /// Returns when the newest publication was accepted, in milliseconds since 1970; `None` if there was none in this epoch.
     pub fn newest_ts(&self) -> Option<u64> {
         (self.head > 0).then_some(self.newest_ts)
     }
 
-    /// How many publications are held.
+    /// Returns the number of publications held.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.entries.len() == 0
     }
 
-    /// The memory accounted for what is held, in bytes.
+    /// Returns the memory accounted for what is held, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -133,24 +151,26 @@ impl TopicLog {
         if kept {
             self.hold(publication.clone(), limits, now_us);
         } else {
-            // Where a rule has just been taken away, older publications may still be held; nothing may be missing after them.
+            // If a rule was removed just now, older publications may still be held; nothing may be missing after them.
             self.clear();
             self.lose_through(self.head, ts);
         }
         publication
     }
 
-    /// Takes a publication that was given its position elsewhere, and holds it if it comes right after the head. One that
-    /// does not makes the log begin anew after it, unless it stands before the head and so was counted already.
+    /// Takes a publication to which an archive has given its position, and holds it if nothing is missing before it.
+    ///
+    /// `after` says that nothing of this topic lies between it and the position, both exclusive. If `after` is beyond the head,
+    /// something was missed, and the log starts again after `after`. A publication at or before the head is counted already.
     pub fn append_placed(
         &mut self,
         publish: Publish,
         topic: &Topic,
-        position: Position,
+        placed: Placed,
         limits: &HistoryLimits,
-        ts: u64,
         now_us: u64,
     ) -> Arc<Publication> {
+        let Placed { position, after, ts } = placed;
         let message = Message {
             topic: topic.clone(),
             payload: publish.payload,
@@ -162,15 +182,15 @@ impl TopicLog {
         if position.epoch == self.epoch && position.offset <= self.head {
             return publication;
         }
-        if position.epoch != self.epoch || position.offset != self.head + 1 {
-            self.begin_after(Position { offset: position.offset - 1, ..position }, ts);
+        if position.epoch != self.epoch || after > self.head {
+            self.begin_after(Position { offset: after, ..position }, ts);
         }
         (self.head, self.newest_ts) = (position.offset, ts);
         self.hold(publication.clone(), limits, now_us);
         publication
     }
 
-    /// Lets go of everything and goes on after `head`, which may be of another epoch, and was accepted at `ts` or before.
+    /// Drops everything and continues after `head`, which may be of another epoch, and was accepted at `ts` or before.
     pub fn begin_after(&mut self, head: Position, ts: u64) {
         (self.epoch, self.head, self.newest_ts, self.floor) = (head.epoch, head.offset, ts, 0);
         self.clear();
@@ -178,7 +198,7 @@ impl TopicLog {
     }
 
     fn hold(&mut self, publication: Arc<Publication>, limits: &HistoryLimits, now_us: u64) {
-        // The oldest goes first, so that a topic that keeps one publication never has to make room for two.
+        // The oldest is dropped first, so that a topic that keeps one publication never needs room for two.
         while self.entries.len() >= limits.messages {
             self.forget_oldest();
         }
@@ -187,7 +207,7 @@ impl TopicLog {
         self.trim(limits, now_us);
     }
 
-    /// Lets go of what `limits` no longer allow.
+    /// Drops what `limits` no longer allow.
     pub fn trim(&mut self, limits: &HistoryLimits, now_us: u64) {
         let too_old_us = now_us.saturating_sub(limits.ttl_ms.saturating_mul(1000));
         while let Some(oldest) = self.entries.front()
@@ -200,7 +220,7 @@ impl TopicLog {
         self.entries.give_back();
     }
 
-    /// Lets go of everything held. Positions stay as they are: whoever needs what is gone will be told of the loss.
+    /// Drops everything held. Positions stay as they are, so a subscriber that missed what was dropped learns of the loss.
     pub fn clear(&mut self) {
         if !self.is_empty() {
             self.lose_through(self.head, self.newest_ts);
@@ -209,8 +229,8 @@ impl TopicLog {
         self.entries = Entries::Few(None);
     }
 
-    /// Notes that something at `offset`, accepted at `ts`, is not held any more. What is held before it, because the rule
-    /// has been changed in between, goes later and takes nothing of that back.
+    /// Records that the publication at `offset`, accepted at `ts`, is not held any more. Publications before it may still be
+    /// held, because the rule was changed in between; when they are dropped later, the floor stays where it is.
     fn lose_through(&mut self, offset: u64, ts: u64) {
         if offset >= self.floor {
             self.floor = offset;
@@ -225,12 +245,12 @@ impl TopicLog {
         }
     }
 
-    /// Whether everything after `position` is still held.
+    /// Returns whether everything after `position` is still held.
     fn holds_all_after(&self, position: Position) -> bool {
         position.epoch == self.epoch && (self.floor..=self.head).contains(&position.offset)
     }
 
-    /// Whether everything from `place` on is still held, as far as this log can know.
+    /// Returns whether everything since `place` is still held, as far as this log can know.
     pub fn holds_all_from(&self, place: StartPoint) -> bool {
         match place {
             StartPoint::Earliest => false,
@@ -239,21 +259,26 @@ impl TopicLog {
         }
     }
 
-    /// The index of the first held publication after `offset`.
+    /// Returns the index of the first held publication after `offset`.
     fn index_after(&self, offset: u64) -> usize {
         self.entries.partition_point(|publication| publication.offset <= offset)
     }
 
-    /// The index of the first held publication accepted at `moment` or later.
+    /// Returns the index of the first held publication at `offset` or after it.
+    fn index_from(&self, offset: u64) -> usize {
+        self.entries.partition_point(|publication| publication.offset < offset)
+    }
+
+    /// Returns the index of the first held publication accepted at `moment` or later.
     fn index_at(&self, moment: u64) -> usize {
         self.entries.partition_point(|publication| publication.message.ts < Some(moment))
     }
 
-    /// What somebody missed who has seen everything up to `place`.
+    /// Returns what a subscriber missed that has seen everything up to `place`.
     ///
     /// A position that is not of this log, or from its future, recovers nothing, and gives all that is held. A moment
-    /// recovers if nothing that was accepted since has been let go of, and the log was there at that moment already: what
-    /// was published before it began cannot be known.
+    /// recovers if nothing that was accepted since has been dropped, and the log existed at that moment: what
+    /// was published before it began is not known.
     pub fn since(&self, place: StartPoint) -> Missed {
         let (start, recovered) = match place {
             StartPoint::Earliest => (0, true),
@@ -266,13 +291,13 @@ impl TopicLog {
         Missed { publications: self.entries.range(start, self.len()).cloned().collect(), recovered }
     }
 
-    /// The newest `count` publications, oldest first.
+    /// Returns the newest `count` publications, oldest first.
     pub fn last(&self, count: usize) -> Vec<Arc<Publication>> {
         let start = self.entries.len().saturating_sub(count);
         self.entries.range(start, self.len()).cloned().collect()
     }
 
-    /// At most `limit` publications after `since`, oldest first.
+    /// Returns at most `limit` publications after `since`, oldest first.
     pub fn page_forward(&self, since: StartPoint, limit: usize) -> Page {
         let Missed { mut publications, recovered } = self.since(since);
         let more = publications.len() > limit;
@@ -280,15 +305,14 @@ impl TopicLog {
         Page { publications, gap: !recovered, more }
     }
 
-    /// At most `limit` publications before `until`, newest first; [`StartPoint::Earliest`] begins with the newest held and
-    /// reads down to the earliest.
+    /// Returns at most `limit` publications before `until`, newest first; [`StartPoint::Earliest`] begins with the newest held
+    /// and reads down to the earliest.
     pub fn page_backward(&self, until: StartPoint, limit: usize) -> Page {
         let (end, gap) = match until {
             StartPoint::Earliest => (self.entries.len(), false),
             StartPoint::After(position) if position.epoch == self.epoch => {
-                // Nothing was ever published before an epoch's first offset, so nothing of it can be missing.
-                let is_lost = (2..=self.floor).contains(&position.offset);
-                (self.index_after(position.offset.saturating_sub(1)), is_lost)
+                let is_lost = position.offset > OFFSET_MIN && position.offset <= self.floor;
+                (self.index_from(position.offset), is_lost)
             }
             StartPoint::After(_) => (self.entries.len(), true),
             StartPoint::Moment(moment) => (self.index_at(moment), moment < self.whole_from_ts),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fanwire_core::broadcast::Broadcast;
 use fanwire_core::keys::IdempotencyKeys;
 use fanwire_core::limits::HistoryLimits;
-use fanwire_core::log::TopicLog;
+use fanwire_core::log::{Placed, TopicLog};
 use fanwire_core::presence::Presence;
 use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::rate::{Meter, Rate};
@@ -164,7 +164,9 @@ impl Locked<'_> {
             return self.appended(accepted, before);
         }
         let (except, tail, now_us) = (publish.except, self.tail(), self.0.used_us);
-        let publication = self.0.log.append_placed(publish, &state.name, position, &tail, ts, now_us);
+        // The store numbers consecutively.
+        let placed = Placed { position, after: position.offset - 1, ts };
+        let publication = self.0.log.append_placed(publish, &state.name, placed, &tail, now_us);
         self.0.is_loaded = true;
         self.deliver(publication, except, inboxes);
         self.appended(accepted, before)

@@ -1,12 +1,12 @@
-//! What a log holds, oldest first, in the little memory that most topics need: of a million topics nearly all hold one
-//! publication or none. Does not know when anything must go.
+//! The publications a log holds, oldest first, in the little memory that most topics need: of a million topics nearly all
+//! hold one publication or none. This file does not know when a publication must be dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::publication::Publication;
 
-/// How many publications there is room for when a second one comes.
+/// The number of publications there is room for when a second one is added.
 const ROOM: usize = 4;
 
 /// Publications in the order of their offsets.
@@ -23,7 +23,7 @@ pub(super) enum Entries {
 }
 
 impl Entries {
-    /// How many there are.
+    /// Returns the number of publications.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Few(one) => usize::from(one.is_some()),
@@ -31,7 +31,7 @@ impl Entries {
         }
     }
 
-    /// The oldest.
+    /// Returns the oldest.
     pub(super) fn front(&self) -> Option<&Arc<Publication>> {
         match self {
             Self::Few(one) => one.as_ref(),
@@ -63,8 +63,8 @@ impl Entries {
         }
     }
 
-    /// Gives back memory that is no longer needed. A burst must not pin its high-water mark for ever; a quarter in use is
-    /// the usual point to give back.
+    /// Returns memory to the allocator that is no longer needed. A burst must not pin its high-water mark for ever; a
+    /// quarter in use is the usual point to shrink.
     pub(super) fn give_back(&mut self) {
         let Self::Many(entries) = self else { return };
         if entries.len() <= 1 {
@@ -74,7 +74,7 @@ impl Entries {
         }
     }
 
-    /// Those from index `start` up to, not including, `end`, which must not be before it nor beyond the last.
+    /// Returns those from index `start` up to, not including, `end`, which must not be before it nor beyond the last.
     pub(super) fn range(
         &self,
         start: usize,
@@ -89,7 +89,7 @@ impl Entries {
         in_first.chain(in_second)
     }
 
-    /// The index of the first for which `is_before` does not hold; it holds for all before that and none after.
+    /// Returns the index of the first for which `is_before` does not hold; it holds for all before that and none after.
     pub(super) fn partition_point(&self, is_before: impl Fn(&Publication) -> bool) -> usize {
         match self {
             Self::Few(one) => usize::from(one.as_ref().is_some_and(|publication| is_before(publication))),

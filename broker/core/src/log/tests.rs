@@ -5,6 +5,8 @@ use proptest::prelude::{any, prop, proptest};
 
 use super::*;
 
+mod sparse;
+
 const LIMITS: HistoryLimits = HistoryLimits { messages: 3, bytes: usize::MAX, ttl_ms: 1_000 };
 
 fn log() -> TopicLog {
@@ -102,7 +104,8 @@ fn publications_placed_elsewhere_are_held_if_they_follow_on() {
             except: None,
         };
         let position = Position { epoch: Epoch::from_random(epoch), offset };
-        let publication = log.append_placed(publish, &topic, position, &LIMITS, 1, 0);
+        let placed = Placed { position, after: offset - 1, ts: 1 };
+        let publication = log.append_placed(publish, &topic, placed, &LIMITS, 0);
         assert_eq!((publication.offset, publication.message.position), (offset, Some(position)));
         (offsets(&log.last(9)), log.head().offset)
     };

@@ -1,7 +1,8 @@
-//! Durable topics of the world: a disk that is ahead of what has been delivered, a tail of it in memory, and sessions that
-//! catch up from the disk before they listen.
+//! Durable topics of the world: an archive that is ahead of what has been delivered, a tail of it in memory, and sessions
+//! that catch up from the archive before they subscribe.
 //!
-//! `commit`, `complete`, `begin_catching_up` and `catch_up` mirror `broker/src/engine/stored.rs` and
+//! The archive gives offsets in steps of the topic's stride: 1 as the store does, or more as an archive does whose topics share
+//! one numbering. `commit`, `complete`, `begin_catching_up` and `catch_up` mirror `broker/src/engine/archived.rs` and
 //! `broker/src/sessions/work.rs`.
 
 use std::collections::VecDeque;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use fanwire_core::broadcast::Broadcast;
 use fanwire_core::encoding::Encoding;
 use fanwire_core::limits::HistoryLimits;
-use fanwire_core::log::Missed;
+use fanwire_core::log::{Missed, Placed};
 use fanwire_core::outbox::Outbox;
 use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::subscribers::SessionKey;
@@ -23,19 +24,30 @@ use crate::world::{Flaw, OUTBOX_BYTES, Sender, Session, World};
 pub(crate) const TAIL: HistoryLimits = HistoryLimits { messages: 4, bytes: usize::MAX, ttl_ms: 1_000_000 };
 
 /// How many publications the disk keeps.
-const KEPT: u64 = 40;
+const KEPT: usize = 40;
 
 /// What is on disk of one topic, and on its way there.
-#[derive(Default)]
 pub(crate) struct Disk {
+    /// By how much each offset is larger than the one before.
+    stride: u64,
     /// The newest offset that is on disk.
     pub(crate) head: u64,
     /// The newest offset that is not held any more.
     pub(crate) floor: u64,
+    /// All offsets that are held.
+    pub(crate) held: VecDeque<u64>,
     /// Asked for and not on disk yet.
     pending: VecDeque<Option<Sender>>,
-    /// On disk and not delivered yet.
-    committed: VecDeque<(u64, Option<Sender>)>,
+    /// On disk and not delivered yet: the offset, the one before it, and the sender.
+    committed: VecDeque<(u64, u64, Option<Sender>)>,
+}
+
+impl Disk {
+    /// An empty disk that numbers in steps of `stride`.
+    pub(crate) fn new(stride: u64) -> Self {
+        let (held, pending, committed) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { stride, head: 0, floor: 0, held, pending, committed }
+    }
 }
 
 impl World {
@@ -71,25 +83,31 @@ impl World {
         let topic = &mut self.topics[topic];
         let Some(disk) = &mut topic.disk else { return };
         for sender in disk.pending.drain(..count.min(disk.pending.len())) {
-            disk.head += 1;
-            disk.committed.push_back((disk.head, sender));
+            let before = disk.head;
+            disk.head += disk.stride;
+            disk.committed.push_back((disk.head, before, sender));
+            disk.held.push_back(disk.head);
             topic.published.push((disk.head, sender));
         }
-        disk.floor = disk.floor.max(disk.head.saturating_sub(KEPT));
+        while disk.held.len() > KEPT {
+            disk.floor = disk.held.pop_front().expect("there are more than are kept");
+        }
     }
 
     fn complete(&mut self, topic: usize, count: usize) {
         let epoch = self.topics[topic].log.head().epoch;
         for _ in 0..count {
             let state = &mut self.topics[topic];
-            let Some((offset, sender)) = state.disk.as_mut().and_then(|disk| disk.committed.pop_front())
+            let Some((offset, after, sender)) =
+                state.disk.as_mut().and_then(|disk| disk.committed.pop_front())
             else {
                 return;
             };
             let payload = Payload::text(format!("{offset} in {}", state.name));
             let publish = Publish { topic: state.name.clone(), payload, key: None, from: None, except: None };
             let position = Position { epoch, offset };
-            let publication = state.log.append_placed(publish, &state.name, position, &TAIL, 0, 0);
+            let placed = Placed { position, after, ts: 0 };
+            let publication = state.log.append_placed(publish, &state.name, placed, &TAIL, 0);
             let except = sender.map(|(_, (worker, key))| (worker, SessionKey(key)));
             let broadcast = Arc::new(Broadcast::new(publication, except));
             for worker in &mut self.workers {
@@ -161,7 +179,10 @@ impl World {
             };
             (missed, after)
         });
-        let piece = topic.disk.as_ref().map(|disk| (disk.floor, disk.head.min(at.offset + 5)));
+        let piece = topic.disk.as_ref().map(|disk| {
+            let next = disk.held.iter().copied().filter(|offset| *offset > at.offset);
+            (disk.floor, next.take(5).collect::<Vec<u64>>())
+        });
         let name = topic.name.clone();
         let crate::world::Worker { subscribers, sessions, .. } = &mut self.workers[worker];
         let session = sessions.get_mut(&key).expect("connected clients have sessions");
@@ -176,12 +197,13 @@ impl World {
         {
             // What it needs has gone in the meantime: it is cut off, and told when it comes back.
             self.disconnect(client);
-        } else if let Some((_, end)) = piece
+        } else if let Some((_, offsets)) = piece
             && !session.outbox.is_over()
         {
+            let end = offsets.last().copied().unwrap_or(at.offset);
             session
                 .outbox
-                .push_replay((at.offset + 1..=end).map(|offset| on_disk(&name, at, offset)).collect());
+                .push_replay(offsets.into_iter().map(|offset| on_disk(&name, at, offset)).collect());
             self.clients[client].catching_up = Some(Position { offset: end, ..at });
         }
     }
