@@ -8,8 +8,10 @@
  *
  *   [hooks]
  *   url = "http://localhost:8000/"
- *   ask = ["connect", "publish", "request"]
- *   tell = ["disconnect"]
+ *   callouts = ["connect", "publish", "request"]
+ *
+ *   [webhooks]
+ *   events = ["disconnect"]
  *
  * docs/hooks.md describes every field. Whatever this file does not answer properly, the broker takes for a no.
  */

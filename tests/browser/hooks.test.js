@@ -42,8 +42,8 @@ before(async () => {
   broker = await startBroker({
     FANWIRE_HOOKS_URL: `${url}/`,
     FANWIRE_HOOKS_SECRET: SECRET,
-    FANWIRE_HOOKS_ASK: 'connect,publish',
-    FANWIRE_HOOKS_TELL: 'disconnect',
+    FANWIRE_HOOKS_CALLOUTS: 'connect,publish',
+    FANWIRE_WEBHOOKS_EVENTS: 'disconnect',
   });
   browser = await startBrowser();
 });

@@ -103,7 +103,7 @@ test('presence and requests to the application work over every transport', async
   await new Promise((resolve) => { application.listen(0, '127.0.0.1', resolve); });
   const directory = await mkdtemp(join(tmpdir(), 'fanwire-sdk-'));
   const file = join(directory, 'fanwire.toml');
-  await writeFile(file, `[hooks]\nurl = "http://127.0.0.1:${application.address().port}/"\nsecret = "a secret of this test"\nask = ["request"]\n`
+  await writeFile(file, `[hooks]\nurl = "http://127.0.0.1:${application.address().port}/"\nsecret = "a secret of this test"\ncallouts = ["request"]\n`
     + '[[topic]]\nmatch = "room.*"\npresence = true\n');
   const asked = await startBroker({}, ['--config', file]);
   const there = await openClient(browser, asked.url, { transports: ['websocket'] });

@@ -118,7 +118,7 @@ exec {HOOKS}< <(exec php -S 127.0.0.1:0 examples/php/hook.php 2>&1)
 STARTED+=("$!")
 await "$HOOKS" 'http://127\.0\.0\.1:([0-9]+)'
 HOOK_URL=http://127.0.0.1:${BASH_REMATCH[1]}/
-exec {ASKING}< <(FANWIRE_HOOKS_URL=$HOOK_URL FANWIRE_HOOKS_ASK=connect,publish,request FANWIRE_HOOKS_TELL=disconnect \
+exec {ASKING}< <(FANWIRE_HOOKS_URL=$HOOK_URL FANWIRE_HOOKS_CALLOUTS=connect,publish,request FANWIRE_WEBHOOKS_EVENTS=disconnect \
   exec "$BROKER_BIN" serve --listen 127.0.0.1:0 2>&1)
 STARTED+=("$!")
 await "$ASKING" 'http://127\.0\.0\.1:([0-9]+)'

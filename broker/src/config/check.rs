@@ -134,16 +134,16 @@ fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
     })
 }
 
-/// Checks that hooks have somebody to go to, and that he can know them for ours.
+/// Checks that callouts and webhooks have a URL, and a secret to sign their calls with.
 fn check_hooks(loader: &Loader) -> Result<(), ConfigError> {
     let hooks = &loader.config.hooks;
     let is_encrypted = hooks.url.as_ref().is_some_and(|url| url.starts_with("https:"));
     let (key, reason) = match &hooks.url {
-        None if !hooks.ask.is_empty() => {
-            ("hooks.ask", "there is nobody to ask: set hooks.url, or remove this")
+        None if !hooks.callouts.is_empty() => {
+            ("hooks.callouts", "there is no application to call: set hooks.url, or remove this key")
         }
-        None if !hooks.tell.is_empty() => {
-            ("hooks.tell", "there is nobody to tell: set hooks.url, or remove this")
+        None if !loader.config.webhooks.events.is_empty() => {
+            ("webhooks.events", "there is no application to call: set hooks.url, or remove this key")
         }
         None if hooks.secret.is_some() => ("hooks.secret", "there is no hooks.url to call"),
         None if hooks.secret_file.is_some() => ("hooks.secret_file", "there is no hooks.url to call"),
@@ -152,10 +152,10 @@ fn check_hooks(loader: &Loader) -> Result<(), ConfigError> {
         }
         Some(_) if hooks.secret.is_none() && hooks.secret_file.is_none() => (
             "hooks.url",
-            "calls are signed, so that your application can tell them from others: set hooks.secret to a secret of its own",
+            "calls are signed, so that your application can verify their sender: set hooks.secret to a secret of its own",
         ),
         _ if hooks.ca_file.is_some() && !is_encrypted => {
-            ("hooks.ca_file", "there is no https:// in hooks.url whose certificate it could vouch for")
+            ("hooks.ca_file", "hooks.url is not https://, so there is no certificate to verify")
         }
         _ => return Ok(()),
     };

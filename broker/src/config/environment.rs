@@ -5,6 +5,7 @@
 
 use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
+use super::renamed::RENAMED;
 use super::settings::{Loader, SETTINGS};
 use super::value::Raw;
 
@@ -56,6 +57,9 @@ fn is_service_link(name: &str, text: &str) -> bool {
 }
 
 fn unknown(name: String) -> ConfigError {
+    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| variable(old) == name) {
+        return ConfigError::RenamedKey { place: SourcePlace::Environment, old: name, new: variable(new) };
+    }
     let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.key)).collect();
     let nearest = nearest(&name, known.iter().map(String::as_str).chain([PORT])).to_owned();
     ConfigError::UnknownKey { place: SourcePlace::Environment, key: name, nearest }

@@ -84,6 +84,16 @@ pub enum ConfigError {
         /// The valid key that looks most like it.
         nearest: String,
     },
+    /// A key, variable or flag of an earlier version that has another name today.
+    #[error("{place}: '{old}' is now '{new}': write the new name")]
+    RenamedKey {
+        /// Where the key stands.
+        place: SourcePlace,
+        /// The key as it is spelled there.
+        old: String,
+        /// Its name today, in the spelling of that place.
+        new: String,
+    },
     /// A value that is of the wrong type, out of range, or at odds with another one.
     #[error("{place}: bad value for '{key}': {reason}")]
     BadValue {

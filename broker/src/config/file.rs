@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::auth;
 use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
+use super::renamed;
 use super::settings::{self, Loader, SETTINGS};
 use super::topic;
 use super::value::{Raw, kind};
@@ -93,11 +94,15 @@ fn read_section(
             let reason = format!("expected the section [{section}], found {}", kind(other));
             return Err(source.bad_value(offset, section, reason));
         }
-        _ => return Err(source.unknown_key(offset, section, keys().chain([TOPIC, KEY]))),
+        _ => return Err(source.unknown_key(offset, section, [TOPIC, KEY].into_iter().chain(keys()))),
     };
     for (key, offset, value) in in_order(table) {
         let key = format!("{prefix}{key}");
         let Some(setting) = settings::find(&key) else {
+            if let Some(new) = renamed::new_name(&key) {
+                let place = source.place(offset);
+                return Err(ConfigError::RenamedKey { place, old: key, new: new.to_owned() });
+            }
             return Err(source.unknown_key(offset, &key, keys()));
         };
         loader.set(setting, Raw::Toml(value), source.place(offset), &key)?;

@@ -1,65 +1,45 @@
-//! What the application is asked and told over HTTP: the section `[hooks]`.
+//! The section `[hooks]`: the application's URL, how calls are signed, and which callouts are made.
 //!
-//! This file owns what it may say. How the application is asked is the business of `hooks`.
+//! This file owns the keys, their defaults and the checks of each value. `hooks` makes the calls. The section
+//! `[webhooks]` uses the same URL, secret and authorities.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fanwire_protocol::Pattern;
 
-use super::nearest::nearest;
 use super::value::Raw;
 use crate::secret::Secret;
 
-/// The longest that the application may be given to answer: sessions that wait are not listened to.
+/// The longest `hooks.timeout`: a session processes no further frames while a callout is pending.
 const TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
-/// The shortest secret, in bytes: a shorter one can be guessed from one signed request.
+/// The minimum length of `hooks.secret`, in bytes. A shorter secret can be guessed from one signed request.
 pub(crate) const SECRET_BYTES_MIN: usize = 16;
 
-/// What the application is asked and told over HTTP.
+/// The application's URL, how calls to it are signed, and the callouts that are made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HooksConfig {
-    /// Where the application answers; `None` if it is asked and told nothing.
+    /// The URL that receives callouts and webhooks; `None` if neither is used.
     pub url: Option<String>,
-    /// What every call is signed with.
+    /// The secret that signs every call.
     pub secret: Option<Secret>,
     /// A file with that secret.
     pub secret_file: Option<PathBuf>,
-    /// A file with certificates (PEM) of authorities to trust for `url`, besides those that browsers do.
+    /// A file with certificates (PEM) of authorities to trust for `url`, besides those that browsers trust.
     pub ca_file: Option<PathBuf>,
-    /// What it is asked about.
-    pub ask: Vec<Callout>,
-    /// The topics it is asked about.
-    pub ask_about: Vec<Pattern>,
-    /// How long it may take to answer, the wait for a turn included.
+    /// The callouts that are made.
+    pub callouts: Vec<Callout>,
+    /// The topics for which `subscribe` and `publish` callouts are made.
+    pub callout_topics: Vec<Pattern>,
+    /// The time limit of one call. For a callout it includes the wait for a permit.
     pub timeout: Duration,
-    /// How many questions are on their way at once.
-    pub asks_at_once_max: usize,
-    /// How many questions may wait for their turn; beyond that they are refused.
-    pub asks_waiting_max: usize,
-    /// The largest answer that is read, in bytes.
+    /// The maximum number of callouts in progress.
+    pub callouts_at_once_max: usize,
+    /// The maximum number of callouts that wait for a permit. Further callouts fail at once.
+    pub callouts_waiting_max: usize,
+    /// The maximum size of an answer to a callout, in bytes.
     pub answer_bytes_max: usize,
-    /// What it is told about.
-    pub tell: Vec<WebhookEvent>,
-    /// The topics it is told about.
-    pub tell_about: Vec<Pattern>,
-    /// For how long a topic must have been without subscribers before that is told.
-    pub tell_vacated_after: Duration,
-    /// How long an event waits for others to be told with.
-    pub tell_delay: Duration,
-    /// How many events are told at once.
-    pub tell_batch_events_max: usize,
-    /// How many bytes of events are told at once.
-    pub tell_batch_bytes_max: usize,
-    /// How many events are held until they are told; beyond that the oldest are dropped.
-    pub tell_queue_events_max: usize,
-    /// How many bytes of events are held.
-    pub tell_queue_bytes_max: usize,
-    /// How long the wait before another attempt may become.
-    pub tell_backoff_max: Duration,
-    /// How old an event may become before it is not told any more.
-    pub tell_age_max: Duration,
 }
 
 impl Default for HooksConfig {
@@ -69,48 +49,39 @@ impl Default for HooksConfig {
             secret: None,
             secret_file: None,
             ca_file: None,
-            ask: Vec::new(),
-            ask_about: vec![everything()],
+            callouts: Vec::new(),
+            callout_topics: vec![all_topics()],
             timeout: Duration::from_secs(5),
-            asks_at_once_max: 64,
-            asks_waiting_max: 4096,
+            callouts_at_once_max: 64,
+            callouts_waiting_max: 4096,
             answer_bytes_max: 2 * 1024 * 1024,
-            tell: Vec::new(),
-            tell_about: vec![everything()],
-            tell_vacated_after: Duration::from_secs(5),
-            tell_delay: Duration::from_millis(100),
-            tell_batch_events_max: 500,
-            tell_batch_bytes_max: 256 * 1024,
-            tell_queue_events_max: 100_000,
-            tell_queue_bytes_max: 32 * 1024 * 1024,
-            tell_backoff_max: Duration::from_secs(30),
-            tell_age_max: Duration::from_secs(60 * 60),
         }
     }
 }
 
-fn everything() -> Pattern {
+/// Returns the pattern that matches every topic.
+pub(super) fn all_topics() -> Pattern {
     Pattern::new(">").expect("'>' is the pattern of all topics")
 }
 
-/// What the application can be asked.
+/// A kind of callout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callout {
-    /// Whether somebody may connect, and as whom.
+    /// Authorizes a connection, and may set its user, info and grants.
     Connect,
-    /// Whether somebody may subscribe to a topic or pattern and read it.
+    /// Authorizes a subscription to a topic or pattern, and reading it.
     Subscribe,
-    /// Whether something may be published.
+    /// Authorizes a publication, and may change its payload.
     Publish,
-    /// What a client wants to know of it.
+    /// Answers a client's request (RPC).
     Request,
 }
 
 impl Callout {
-    /// Everything that can be asked.
+    /// All kinds of callouts.
     pub const ALL: [Callout; 4] = [Callout::Connect, Callout::Subscribe, Callout::Publish, Callout::Request];
 
-    /// Its name in the configuration and in calls.
+    /// Returns the name in the configuration and in the calls.
     pub fn name(self) -> &'static str {
         match self {
             Callout::Connect => "connect",
@@ -121,51 +92,14 @@ impl Callout {
     }
 }
 
-/// What the application can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookEvent {
-    /// That a connection is over.
-    Disconnect,
-    /// That a topic or pattern has got its first subscriber.
-    Occupied,
-    /// That it has lost its last.
-    Vacated,
-    /// That a user has come to a topic with presence.
-    Join,
-    /// That a user has left it.
-    Leave,
-}
-
-impl WebhookEvent {
-    /// Everything that can be told.
-    pub const ALL: [WebhookEvent; 5] = [
-        WebhookEvent::Disconnect,
-        WebhookEvent::Occupied,
-        WebhookEvent::Vacated,
-        WebhookEvent::Join,
-        WebhookEvent::Leave,
-    ];
-
-    /// Its name in the configuration and in calls.
-    pub fn name(self) -> &'static str {
-        match self {
-            WebhookEvent::Disconnect => "disconnect",
-            WebhookEvent::Occupied => "occupied",
-            WebhookEvent::Vacated => "vacated",
-            WebhookEvent::Join => "join",
-            WebhookEvent::Leave => "leave",
-        }
-    }
-}
-
 /// Reads the URL of the application.
 pub(super) fn read_url(raw: Raw<'_>) -> Result<Option<String>, String> {
     let Some(text) = raw.optional_word()? else { return Ok(None) };
     let uri = text.parse::<http::Uri>().ok();
     match uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?))) {
         Some(("http" | "https", _)) if has_user(uri.as_ref()) => {
-            // The text is not repeated: it holds a password.
-            Err("there must be no user or password in it: calls are signed with hooks.secret instead"
+            // The error does not repeat the URL, because the URL contains a password.
+            Err("the URL must not contain a user or a password: calls are signed with hooks.secret instead"
                 .to_owned())
         }
         Some(("http" | "https", host)) if !host.is_empty() => Ok(Some(text.to_owned())),
@@ -177,47 +111,33 @@ fn has_user(uri: Option<&http::Uri>) -> bool {
     uri.and_then(http::Uri::authority).is_some_and(|authority| authority.as_str().contains('@'))
 }
 
-/// Reads the secret, which errors must not repeat.
+/// Reads the secret. Errors do not repeat it.
 pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
     match raw.optional_word()? {
         Some(text) if text.len() < SECRET_BYTES_MIN => {
-            Err(format!("the secret is too short: take at least {SECRET_BYTES_MIN} random characters"))
+            Err(format!("the secret is too short: use at least {SECRET_BYTES_MIN} random characters"))
         }
         text => Ok(text.map(Secret::new)),
     }
 }
 
-/// Reads what is asked.
-pub(super) fn read_asks(raw: Raw<'_>) -> Result<Vec<Callout>, String> {
+/// Reads the list of callouts.
+pub(super) fn read_callouts(raw: Raw<'_>) -> Result<Vec<Callout>, String> {
     let read = |name: &str| {
-        Callout::ALL.into_iter().find(|ask| ask.name() == name).ok_or_else(|| {
-            format!("'{name}' cannot be asked; write 'connect', 'subscribe', 'publish' or 'request'")
+        Callout::ALL.into_iter().find(|callout| callout.name() == name).ok_or_else(|| {
+            format!("'{name}' is not a callout; write 'connect', 'subscribe', 'publish' or 'request'")
         })
     };
     raw.list()?.iter().map(|name| read(name)).collect()
 }
 
-/// Reads what is told.
-pub(super) fn read_tells(raw: Raw<'_>) -> Result<Vec<WebhookEvent>, String> {
-    let read = |name: &str| {
-        WebhookEvent::ALL.into_iter().find(|tell| tell.name() == name).ok_or_else(|| {
-            let nearest = nearest(name, WebhookEvent::ALL.into_iter().map(WebhookEvent::name));
-            format!(
-                "'{name}' cannot be told; did you mean '{nearest}'? There are 'disconnect', 'occupied', 'vacated', \
-                 'join' and 'leave'"
-            )
-        })
-    };
-    raw.list()?.iter().map(|name| read(name)).collect()
-}
-
-/// Reads how long the application may take.
+/// Reads the time limit of a call.
 pub(super) fn read_timeout(raw: Raw<'_>) -> Result<Duration, String> {
     match raw.duration()? {
-        Duration::ZERO => Err("nobody can answer in no time: write at least '10ms'".to_owned()),
-        timeout if timeout > TIMEOUT_MAX => {
-            Err(format!("that is too long for those who wait: write at most '{}s'", TIMEOUT_MAX.as_secs()))
-        }
+        timeout if timeout > TIMEOUT_MAX => Err(format!(
+            "sessions wait for the answer, so this is too long: write at most '{}s'",
+            TIMEOUT_MAX.as_secs()
+        )),
         timeout => Ok(timeout),
     }
 }

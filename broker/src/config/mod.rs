@@ -14,9 +14,11 @@ mod limits;
 mod nearest;
 mod proxy;
 mod rate;
+mod renamed;
 mod settings;
 mod topic;
 mod value;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -27,11 +29,12 @@ use std::path::{Path, PathBuf};
 pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, SourcePlace};
 pub(crate) use hooks::SECRET_BYTES_MIN;
-pub use hooks::{Callout, HooksConfig, WebhookEvent};
+pub use hooks::{Callout, HooksConfig};
 pub use limits::Limits;
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
+pub use webhooks::{WebhookEvent, WebhooksConfig};
 
 use settings::{Loader, SETTINGS};
 use value::Raw;
@@ -68,8 +71,10 @@ pub struct Config {
     pub history: HistoryConfig,
     /// How durable topics are written.
     pub store: StoreLimits,
-    /// What the application is asked over HTTP.
+    /// The application's URL, and the callouts that are made to it.
     pub hooks: HooksConfig,
+    /// The webhook events that are reported to the application.
+    pub webhooks: WebhooksConfig,
     /// Policies of topics, in the order they are tried: the first whose pattern matches wins. A file that has any replaces those that
     /// are there without one.
     pub topics: Vec<TopicRule>,
@@ -92,6 +97,7 @@ impl Default for Config {
             history: HistoryConfig::default(),
             store: StoreLimits::default(),
             hooks: HooksConfig::default(),
+            webhooks: WebhooksConfig::default(),
             topics: vec![TopicRule::examples()],
         }
     }
@@ -221,6 +227,10 @@ fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError>
     let (ports, others): (Vec<_>, Vec<_>) = flags.0.iter().partition(|(key, _)| key == "port");
     for (key, text) in others {
         let Some(setting) = settings::find(key) else {
+            if let Some(new) = renamed::new_name(key) {
+                let (place, old) = (SourcePlace::Flags, key.clone());
+                return Err(ConfigError::RenamedKey { place, old, new: new.to_owned() });
+            }
             let keys = SETTINGS.iter().map(|setting| setting.key).chain(["port"]);
             let nearest = nearest::nearest(key, keys).to_owned();
             return Err(ConfigError::UnknownKey { place: SourcePlace::Flags, key: key.clone(), nearest });

@@ -13,6 +13,7 @@ use super::hooks;
 use super::proxy;
 use super::rate;
 use super::value::Raw;
+use super::webhooks;
 use super::{Config, LogFormat};
 
 /// The largest message that may be configured: one that the 32-bit lengths of every encoding can announce.
@@ -119,22 +120,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(hooks.secret, hooks::read_secret),
     setting!(hooks.secret_file, optional_path),
     setting!(hooks.ca_file, optional_path),
-    setting!(hooks.ask, hooks::read_asks),
-    setting!(hooks.ask_about, auth::read_patterns),
+    setting!(hooks.callouts, hooks::read_callouts),
+    setting!(hooks.callout_topics, auth::read_patterns),
     setting!(hooks.timeout, hooks::read_timeout),
-    setting!(hooks.asks_at_once_max, count),
-    setting!(hooks.asks_waiting_max, count),
+    setting!(hooks.callouts_at_once_max, count),
+    setting!(hooks.callouts_waiting_max, count),
     setting!(hooks.answer_bytes_max, bytes),
-    setting!(hooks.tell, hooks::read_tells),
-    setting!(hooks.tell_about, auth::read_patterns),
-    setting!(hooks.tell_vacated_after, Raw::duration),
-    setting!(hooks.tell_delay, Raw::duration),
-    setting!(hooks.tell_batch_events_max, count),
-    setting!(hooks.tell_batch_bytes_max, bytes),
-    setting!(hooks.tell_queue_events_max, count),
-    setting!(hooks.tell_queue_bytes_max, bytes),
-    setting!(hooks.tell_backoff_max, Raw::duration),
-    setting!(hooks.tell_age_max, Raw::duration),
+    setting!(webhooks.events, webhooks::read_events),
+    setting!(webhooks.topics, auth::read_patterns),
+    setting!(webhooks.vacated_after, Raw::duration),
+    setting!(webhooks.delay, Raw::duration),
+    setting!(webhooks.batch_events_max, count),
+    setting!(webhooks.batch_bytes_max, bytes),
+    setting!(webhooks.queue_events_max, count),
+    setting!(webhooks.queue_bytes_max, bytes),
+    setting!(webhooks.backoff_max, Raw::duration),
+    setting!(webhooks.age_max, Raw::duration),
 ];
 
 /// The setting with this dotted key.

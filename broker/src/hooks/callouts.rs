@@ -25,9 +25,9 @@ const COMPLAINT_INTERVAL_MS: u64 = 1000;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 enum CalloutError {
-    #[error("{0} questions wait already (hooks.asks_waiting_max)")]
+    #[error("{0} questions wait already (hooks.callouts_waiting_max)")]
     TooMany(usize),
-    #[error("its turn did not come within {} s (hooks.timeout, hooks.asks_at_once_max)", .0.as_secs_f64())]
+    #[error("its turn did not come within {} s (hooks.timeout, hooks.callouts_at_once_max)", .0.as_secs_f64())]
     NoTurn(Duration),
     #[error(transparent)]
     Fetch(#[from] FetchError),

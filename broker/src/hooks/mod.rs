@@ -21,7 +21,7 @@ use http::Uri;
 use tokio::sync::Semaphore;
 
 use crate::client::HttpClient;
-use crate::config::{Callout, HooksConfig, WebhookEvent};
+use crate::config::{Callout, HooksConfig, WebhookEvent, WebhooksConfig};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
 use callouts::Complaints;
@@ -81,6 +81,7 @@ impl Hooks {
     /// If no client can be made, or the URL is none.
     pub(crate) fn new(
         config: &HooksConfig,
+        webhooks: &WebhooksConfig,
         trust: Trust,
         message_bytes_max: usize,
         counters: Arc<Shared>,
@@ -91,7 +92,8 @@ impl Hooks {
         let uri: Uri = url.parse().map_err(std::io::Error::other)?;
         let signer = Arc::new(SharedSigner::new(secret));
         let client = || HttpClient::new(trust.authorities.as_deref());
-        let webhooks = (!config.tell.is_empty()).then(|| Arc::new(Webhooks::new(config, counters.clone())));
+        let webhooks =
+            (!webhooks.events.is_empty()).then(|| Arc::new(Webhooks::new(webhooks, counters.clone())));
         let courier = match &webhooks {
             Some(webhooks) => Some(WebhookSender {
                 webhooks: webhooks.clone(),
@@ -109,11 +111,11 @@ impl Hooks {
             uri,
             client: client()?,
             signer,
-            asks: config.ask.clone(),
-            topics: config.ask_about.clone(),
+            asks: config.callouts.clone(),
+            topics: config.callout_topics.clone(),
             timeout: config.timeout,
-            turns: Semaphore::new(config.asks_at_once_max.min(Semaphore::MAX_PERMITS)),
-            waiting_max: config.asks_waiting_max,
+            turns: Semaphore::new(config.callouts_at_once_max.min(Semaphore::MAX_PERMITS)),
+            waiting_max: config.callouts_waiting_max,
             answer_bytes_max: config.answer_bytes_max,
             message_bytes_max,
             complaints: Complaints::default(),

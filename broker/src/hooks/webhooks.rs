@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::event::{Happening, event_of};
 use crate::clock;
-use crate::config::{HooksConfig, WebhookEvent};
+use crate::config::{WebhookEvent, WebhooksConfig};
 use crate::telemetry::Shared;
 
 /// What the application is to be told. Its locks are held for a few lines and taken last of all; what is put in is never waited for.
@@ -36,20 +36,20 @@ struct Queue {
 
 impl Webhooks {
     /// Tells what `config` says.
-    pub(super) fn new(config: &HooksConfig, counters: Arc<Shared>) -> Self {
+    pub(super) fn new(config: &WebhooksConfig, counters: Arc<Shared>) -> Self {
         let limits = WebhookLimits {
-            queue_events_max: config.tell_queue_events_max,
-            queue_bytes_max: config.tell_queue_bytes_max,
-            batch_events_max: config.tell_batch_events_max,
-            batch_bytes_max: config.tell_batch_bytes_max,
-            delay_ms: config.tell_delay.as_millis() as u64,
-            backoff_max_ms: config.tell_backoff_max.as_millis() as u64,
-            age_max_ms: config.tell_age_max.as_millis() as u64,
+            queue_events_max: config.queue_events_max,
+            queue_bytes_max: config.queue_bytes_max,
+            batch_events_max: config.batch_events_max,
+            batch_bytes_max: config.batch_bytes_max,
+            delay_ms: config.delay.as_millis() as u64,
+            backoff_max_ms: config.backoff_max.as_millis() as u64,
+            age_max_ms: config.age_max.as_millis() as u64,
         };
         Self {
-            tells: config.tell.clone(),
-            topics: config.tell_about.clone(),
-            vacated_after_ms: config.tell_vacated_after.as_millis() as u64,
+            tells: config.events.clone(),
+            topics: config.topics.clone(),
+            vacated_after_ms: config.vacated_after.as_millis() as u64,
             queue: Mutex::new(Queue {
                 queue: WebhookQueue::new(limits),
                 events_max: limits.queue_events_max,
@@ -86,7 +86,7 @@ impl Webhooks {
         if overflows {
             tracing::warn!(
                 "the application is told less fast than things happen: the oldest events are dropped \
-                 (hooks.tell_queue_events_max, hooks.tell_queue_bytes_max) and counted"
+                 (webhooks.queue_events_max, webhooks.queue_bytes_max) and counted"
             );
         }
         self.changed.notify_one();

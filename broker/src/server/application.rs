@@ -19,8 +19,9 @@ pub(super) fn hooks_of(
     counters: Arc<Shared>,
 ) -> Result<(Arc<Hooks>, Option<WebhookSender>), ServeError> {
     let trust = trust_of(&config.hooks)?;
-    let (hooks, courier) = Hooks::new(&config.hooks, trust, config.limits.message_bytes_max, counters)
-        .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;
+    let (hooks, courier) =
+        Hooks::new(&config.hooks, &config.webhooks, trust, config.limits.message_bytes_max, counters)
+            .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;
     Ok((Arc::new(hooks), courier))
 }
 
@@ -56,7 +57,7 @@ pub(super) fn secret_of(config: &HooksConfig) -> Result<Option<Secret>, ServeErr
     let text = text.trim_ascii_end();
     if text.len() < SECRET_BYTES_MIN {
         return Err(wrong(format!(
-            "the secret is too short: take at least {SECRET_BYTES_MIN} random characters"
+            "the secret is too short: use at least {SECRET_BYTES_MIN} random characters"
         )));
     }
     Ok(Some(Secret::new(text)))

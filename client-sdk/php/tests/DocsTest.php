@@ -125,7 +125,7 @@ final class DocsTest extends TestCase
     {
         $application = new PhpServer(__DIR__ . '/apps/room-hooks.php', ['HOOKS_SECRET' => 'hooks of these tests']);
         $running = new RunningBroker(RunningBroker::secured(sprintf(
-            "[hooks]\nurl = \"%s/\"\nsecret = \"hooks of these tests\"\nask = [\"subscribe\", \"publish\", \"request\"]\n"
+            "[hooks]\nurl = \"%s/\"\nsecret = \"hooks of these tests\"\ncallouts = [\"subscribe\", \"publish\", \"request\"]\n"
             . "[[topic]]\nmatch = \"room.*\"\nsubscribe = \"authenticated\"\npublish = \"authenticated\"\n",
             $application->url,
         )));

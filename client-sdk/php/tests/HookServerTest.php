@@ -28,7 +28,7 @@ final class HookServerTest extends TestCase
     {
         self::$application = new PhpServer(__DIR__ . '/apps/hooks.php', ['HOOKS_SECRET' => self::SECRET]);
         self::$running = new RunningBroker(sprintf(
-            "[hooks]\nurl = \"%s/\"\nsecret = \"%s\"\nask = [\"connect\", \"subscribe\", \"publish\", \"request\"]\n"
+            "[hooks]\nurl = \"%s/\"\nsecret = \"%s\"\ncallouts = [\"connect\", \"subscribe\", \"publish\", \"request\"]\n"
             . "[[topic]]\nmatch = \">\"\npresence = true\n",
             self::$application->url,
             self::SECRET,

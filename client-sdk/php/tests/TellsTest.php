@@ -26,8 +26,8 @@ final class TellsTest extends TestCase
         @unlink($file);
         $application = new PhpServer(__DIR__ . '/apps/tells.php', ['HOOKS_SECRET' => self::SECRET, 'TOLD' => $file]);
         $running = new RunningBroker(RunningBroker::secured(sprintf(
-            "[hooks]\nurl = \"%s/\"\nsecret = \"%s\"\ntell_vacated_after = \"50ms\"\n"
-            . "tell = [\"disconnect\", \"occupied\", \"vacated\", \"join\", \"leave\"]\n"
+            "[hooks]\nurl = \"%s/\"\nsecret = \"%s\"\n[webhooks]\nvacated_after = \"50ms\"\n"
+            . "events = [\"disconnect\", \"occupied\", \"vacated\", \"join\", \"leave\"]\n"
             . "[[topic]]\nmatch = \">\"\nsubscribe = \"authenticated\"\npresence = true\n",
             $application->url,
             self::SECRET,

@@ -18,7 +18,7 @@ fn refuse_secrets(call: &HookCall) -> HookAnswer {
 #[test]
 fn a_call_says_who_wants_what_and_is_signed() {
     let application = Application::start(allow);
-    let config = format!("{AUTH}{}", application.config("ask = ['publish', 'subscribe']"));
+    let config = format!("{AUTH}{}", application.config("callouts = ['publish', 'subscribe']"));
     let broker = Broker::with_file(&config, &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
     let token = token_for("ann", &[">"], &[">"]);
@@ -46,7 +46,7 @@ fn a_call_says_who_wants_what_and_is_signed() {
 #[test]
 fn what_the_application_refuses_does_not_happen_on_any_way_in() {
     let application = Application::start(refuse_secrets);
-    let broker = Broker::with_file(&application.config("ask = ['publish', 'subscribe']"), &[]);
+    let broker = Broker::with_file(&application.config("callouts = ['publish', 'subscribe']"), &[]);
     let address = broker.address();
     let mut socket = WebSocket::open(address, "/ws");
     for frame in [
@@ -100,7 +100,7 @@ fn the_application_may_change_what_is_published() {
             None => json!({"allow": true}),
         })
     });
-    let broker = Broker::with_file(&application.config("ask = ['publish']"), &[]);
+    let broker = Broker::with_file(&application.config("callouts = ['publish']"), &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
     socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "a"}));
     for (sent, got) in [
@@ -119,7 +119,8 @@ fn the_application_may_change_what_is_published() {
 #[test]
 fn publications_of_one_session_stay_in_order() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config("ask = ['publish']\nask_about = ['asked']"), &[]);
+    let broker =
+        Broker::with_file(&application.config("callouts = ['publish']\ncallout_topics = ['asked']"), &[]);
     let mut listener = WebSocket::open(broker.address(), "/ws");
     listener.ask(&json!({"type": "subscribe", "id": 1, "topic": ">"}));
     let mut socket = WebSocket::open(broker.address(), "/ws");
@@ -134,7 +135,7 @@ fn publications_of_one_session_stay_in_order() {
         let expected = if message["topic"] == "free" { free.next() } else { asked.next() };
         assert_eq!(message["data"], json!(expected), "{message}");
     }
-    assert_eq!(application.calls().len(), 133, "only the topics in hooks.ask_about are asked about");
+    assert_eq!(application.calls().len(), 133, "only the topics in hooks.callout_topics are asked about");
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn clients_ask_the_application_and_go_on_meanwhile() {
             _ => HookAnswer::Json(json!({"allow": false, "message": "no such method"})),
         }
     });
-    let broker = Broker::with_file(&application.config("ask = ['request']"), &[]);
+    let broker = Broker::with_file(&application.config("callouts = ['request']"), &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
     socket.send_json(&json!({"type": "request", "id": 1, "method": "slow", "data": 0}));
     let sum = socket.ask(&json!({"type": "request", "id": 2, "method": "add", "data": [3, 4]}));
@@ -187,8 +188,10 @@ fn a_request_by_url_is_answered_by_the_application() {
             _ => HookAnswer::Json(json!({"allow": false, "message": "no such method"})),
         }
     });
-    let config =
-        format!("{AUTH}{}[limits]\nmessage_bytes_max = '1KiB'\n", application.config("ask = ['request']"));
+    let config = format!(
+        "{AUTH}{}[limits]\nmessage_bytes_max = '1KiB'\n",
+        application.config("callouts = ['request']")
+    );
     let broker = Broker::with_file(&config, &[]);
     let token = token_for("ann", &[], &[]);
     let ask = |method: &str, content_type: &str, body: &[u8]| {
@@ -227,7 +230,7 @@ fn the_application_says_who_connects_and_what_they_may_do() {
             _ => json!({"allow": true}),
         })
     });
-    let config = format!("{AUTH}{}", application.config("ask = ['connect']"));
+    let config = format!("{AUTH}{}", application.config("callouts = ['connect']"));
     let broker = Broker::with_file(&config, &[]);
     let address = broker.address();
     let with = |user: &str| token_for(user, &[], &["a"]);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::allow;
 
-const TELL: &str = "tell = ['disconnect']\ntell_delay = '10ms'";
+const TELL: &str = "[webhooks]\nevents = ['disconnect']\ndelay = '10ms'";
 
 /// The disconnect that comes after `begun` and ends.
 fn check_told(application: &Application, before: usize, expected: &Value) -> Value {
@@ -136,7 +136,7 @@ fn whoever_was_let_in_leaves_and_nobody_else() {
             _ => json!({"allow": true}),
         })
     });
-    let config = format!("{AUTH}{}", application.config(&format!("ask = ['connect']\n{TELL}")));
+    let config = format!("{AUTH}{}", application.config(&format!("callouts = ['connect']\n{TELL}")));
     let broker = Broker::with_file(&config, &[]);
     let with = |user: &str| token_for(user, &[], &["a"]);
     let mut unknown = WebSocket::open(broker.address(), "/ws");
@@ -184,7 +184,8 @@ fn whoever_was_let_in_leaves_and_nobody_else() {
 #[test]
 fn nothing_is_told_that_was_not_asked_for() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config("tell = ['occupied']\ntell_delay = '10ms'"), &[]);
+    let broker =
+        Broker::with_file(&application.config("[webhooks]\nevents = ['occupied']\ndelay = '10ms'"), &[]);
     drop(WebSocket::open(broker.address(), "/ws"));
     drop(WebSocket::open(broker.address(), "/topics/a"));
     eventually("both have gone", || {

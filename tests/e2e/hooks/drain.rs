@@ -21,7 +21,7 @@ fn count(events: &[Value], hook: &str) -> usize {
 fn a_broker_that_stops_tells_of_everybody_who_goes() {
     let application = Application::start(allow);
     // Nothing that waits for its time would be told otherwise: neither the batch nor the end of a grace.
-    let keys = "tell = ['disconnect', 'occupied', 'vacated', 'join', 'leave']\ntell_delay = '1h'\ntell_vacated_after = '1h'";
+    let keys = "[webhooks]\nevents = ['disconnect', 'occupied', 'vacated', 'join', 'leave']\ndelay = '1h'\nvacated_after = '1h'";
     let text = format!(
         "[limits]\npresence_grace = '1h'\n{}[[topic]]\nmatch = 'room'\npresence = true\n",
         application.config(keys)
@@ -52,7 +52,7 @@ fn even_sessions_that_do_not_go_are_told_of() {
     let application = Application::start(allow);
     let text = format!(
         "[limits]\ndrain_timeout = '2s'\nclose_timeout = '1h'\n{}",
-        application.config("tell = ['disconnect']")
+        application.config("[webhooks]\nevents = ['disconnect']")
     );
     let mut broker = Broker::with_file(&text, &[]);
     let _deaf: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
@@ -64,7 +64,7 @@ fn even_sessions_that_do_not_go_are_told_of() {
 #[test]
 fn a_dead_application_does_not_keep_a_broker_from_stopping() {
     let application = Application::start(|_| HookAnswer::Silence);
-    let keys = "tell = ['disconnect']\ntimeout = '20s'\ntell_delay = '1ms'";
+    let keys = "timeout = '20s'\n[webhooks]\nevents = ['disconnect']\ndelay = '1ms'";
     let text = format!("[limits]\ndrain_timeout = '2s'\n{}", application.config(keys));
     let mut broker = Broker::with_file(&text, &[]);
     let mut sockets: Vec<WebSocket> = (0..5).map(|_| WebSocket::open(broker.address(), "/ws")).collect();

@@ -11,7 +11,7 @@ use super::allow;
 /// Checks that a publish that `answer` is given about is refused, and that the log says `reason`.
 fn check_refused(answer: HookAnswer, keys: &str, reason: &str) {
     let application = Application::start(move |_| answer.clone());
-    let broker = Broker::with_file(&application.config(&format!("ask = ['publish']\n{keys}")), &[]);
+    let broker = Broker::with_file(&application.config(&format!("callouts = ['publish']\n{keys}")), &[]);
     check_unavailable(&broker, reason);
 }
 
@@ -82,7 +82,8 @@ fn no_answer_is_a_no() {
 #[test]
 fn nobody_there_is_a_no() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = format!("[hooks]\nurl = 'http://{free}/'\nsecret = '{HOOKS_SECRET}'\nask = ['publish']\n");
+    let config =
+        format!("[hooks]\nurl = 'http://{free}/'\nsecret = '{HOOKS_SECRET}'\ncallouts = ['publish']\n");
     check_unavailable(&Broker::with_file(&config, &[]), "it cannot be reached");
 }
 
@@ -90,7 +91,7 @@ fn nobody_there_is_a_no() {
 fn a_silent_application_holds_up_only_those_who_need_it() {
     const TIMEOUT: Duration = Duration::from_secs(6);
     let application = Application::start(|_| HookAnswer::Silence);
-    let keys = "ask = ['publish', 'subscribe', 'request']\nask_about = ['asked.>']\ntimeout = '6s'";
+    let keys = "callouts = ['publish', 'subscribe', 'request']\ncallout_topics = ['asked.>']\ntimeout = '6s'";
     let broker = Broker::with_file(&application.config(keys), &[]);
     let begun = Instant::now();
     let mut stuck: Vec<WebSocket> = (0..80).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
@@ -134,7 +135,7 @@ fn a_session_asks_many_things_at_once_but_not_any_number() {
         let _open = gate.lock().expect("no call panics").recv();
         HookAnswer::Json(json!({"allow": true, "data": call.json()["data"]}))
     });
-    let keys = "ask = ['request']\nasks_at_once_max = 1000\ntimeout = '20s'";
+    let keys = "callouts = ['request']\ncallouts_at_once_max = 1000\ntimeout = '20s'";
     let broker = Broker::with_file(&application.config(keys), &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
     for number in 0..100 {
@@ -165,7 +166,8 @@ fn there_are_no_more_questions_at_once_than_configured() {
         std::thread::sleep(Duration::from_millis(20));
         allow(call)
     });
-    let broker = Broker::with_file(&application.config("ask = ['publish']\nasks_at_once_max = 3"), &[]);
+    let broker =
+        Broker::with_file(&application.config("callouts = ['publish']\ncallouts_at_once_max = 3"), &[]);
     let messages: Vec<_> = (0..30).map(|number| json!({"topic": "a", "data": number})).collect();
     let body = json!({"messages": messages}).to_string();
     let results = post(broker.address(), "/publish", "application/json", body.as_bytes()).json();
@@ -178,7 +180,7 @@ fn there_are_no_more_questions_at_once_than_configured() {
 #[test]
 fn too_many_who_wait_are_refused_at_once() {
     let application = Application::start(|_| HookAnswer::Silence);
-    let keys = "ask = ['publish']\ntimeout = '15s'\nasks_at_once_max = 1\nasks_waiting_max = 1";
+    let keys = "callouts = ['publish']\ntimeout = '15s'\ncallouts_at_once_max = 1\ncallouts_waiting_max = 1";
     let broker = Broker::with_file(&application.config(keys), &[]);
     let mut stuck: Vec<WebSocket> = (0..2).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
     for socket in &mut stuck {
@@ -188,5 +190,5 @@ fn too_many_who_wait_are_refused_at_once() {
     let begun = Instant::now();
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
     assert!(begun.elapsed() < Duration::from_secs(10));
-    assert!(broker.log().contains("hooks.asks_waiting_max"), "{}", broker.log());
+    assert!(broker.log().contains("hooks.callouts_waiting_max"), "{}", broker.log());
 }

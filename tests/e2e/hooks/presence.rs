@@ -11,7 +11,7 @@ fn broker(application: &Application, keys: &str) -> Broker {
     let text = format!(
         "[auth]\nsecret = '{SECRET}'\n[limits]\npresence_grace = '100ms'\n{}\
          [[topic]]\nmatch = 'room.>'\npresence = true\nsubscribe = 'anyone'\n",
-        application.config(&format!("tell = ['join', 'leave']\ntell_delay = '1ms'\n{keys}"))
+        application.config(&format!("[webhooks]\nevents = ['join', 'leave']\ndelay = '1ms'\n{keys}"))
     );
     Broker::with_file(&text, &["--workers", "2"])
 }
@@ -63,7 +63,7 @@ fn users_come_and_go_once_over_all_their_connections() {
 #[test]
 fn only_topics_that_it_wants_to_know_about_are_told() {
     let application = Application::start(allow);
-    let broker = broker(&application, "tell_about = ['room.2']");
+    let broker = broker(&application, "topics = ['room.2']");
     let _one = enter(broker.address(), "ann", "room.1");
     let _two = enter(broker.address(), "ann", "room.2");
     assert_eq!(told(&application.await_events(1)), ["join ann room.2"]);

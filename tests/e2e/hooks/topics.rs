@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::allow;
 
 /// Tells at once of what is occupied, and soon of what is vacated.
-const TELL: &str = "tell = ['occupied', 'vacated']\ntell_delay = '1ms'\ntell_vacated_after = '100ms'";
+const TELL: &str = "[webhooks]\nevents = ['occupied', 'vacated']\ndelay = '1ms'\nvacated_after = '100ms'";
 
 /// What was told, as in `occupied a`.
 fn told(events: &[Value]) -> Vec<String> {
@@ -158,7 +158,7 @@ fn polls_that_come_again_and_again_are_one_subscriber() {
 #[test]
 fn only_topics_that_it_wants_to_know_about_are_told() {
     let application = Application::start(allow);
-    let keys = format!("{TELL}\ntell_about = ['chat.*', 'room']");
+    let keys = format!("{TELL}\ntopics = ['chat.*', 'room']");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let topics = ["other", "chat", "chat.a.b", "chat.a", "room", "elsewhere.>", "chat.>"];
     let sockets: Vec<WebSocket> = topics.iter().map(|topic| subscriber(broker.address(), topic)).collect();

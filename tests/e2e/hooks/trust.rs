@@ -46,10 +46,12 @@ fn happen(broker: &Broker, topic: &str) {
 fn the_secret_is_read_from_a_file_and_again_on_reload() {
     let application = Application::start(allow);
     let secret = File::new(&format!("{HOOKS_SECRET}\n"));
-    let config = application.config("ask = ['subscribe']\ntell = ['occupied']\ntell_delay = '1ms'").replace(
-        &format!("secret = '{HOOKS_SECRET}'"),
-        &format!("secret_file = '{}'", secret.path().display()),
-    );
+    let config = application
+        .config("callouts = ['subscribe']\n[webhooks]\nevents = ['occupied']\ndelay = '1ms'")
+        .replace(
+            &format!("secret = '{HOOKS_SECRET}'"),
+            &format!("secret_file = '{}'", secret.path().display()),
+        );
     let file = File::new(&config);
     let broker = Broker::start(&["--config", &file.path().display().to_string()]);
     happen(&broker, "a");
@@ -89,7 +91,7 @@ fn the_secret_is_read_from_a_file_and_again_on_reload() {
 #[test]
 fn the_log_does_not_show_what_may_be_a_secret_of_the_application() {
     let url = "http://127.0.0.1:1/hook.php?key=a-key-of-the-application";
-    let keys = "ask = ['subscribe']\ntell = ['disconnect']\ntell_delay = '1ms'";
+    let keys = "callouts = ['subscribe']\n[webhooks]\nevents = ['disconnect']\ndelay = '1ms'";
     let broker =
         Broker::with_file(&format!("[hooks]\nurl = '{url}'\nsecret = '{HOOKS_SECRET}'\n{keys}\n"), &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
@@ -114,7 +116,7 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
     let url = format!("https://localhost:{}/topics/told", application.address().port());
     let config = |more: &str| {
         format!(
-            "[hooks]\nurl = '{url}'\nsecret = '{HOOKS_SECRET}'\ntell = ['occupied']\ntell_delay = '1ms'\n{more}"
+            "[hooks]\nurl = '{url}'\nsecret = '{HOOKS_SECRET}'\n{more}\n[webhooks]\nevents = ['occupied']\ndelay = '1ms'\n"
         )
     };
     let trusting = Broker::with_file(&config(&format!("ca_file = '{}'", certificate.path().display())), &[]);

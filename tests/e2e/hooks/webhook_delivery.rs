@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{allow, status};
 
-const TELL: &str = "tell = ['disconnect', 'occupied']\ntell_delay = '1ms'\ntell_backoff_max = '50ms'";
+const TELL: &str = "[webhooks]\nevents = ['disconnect', 'occupied']\ndelay = '1ms'\nbackoff_max = '50ms'";
 
 /// Answers its first calls by `answers`, and takes all that come later.
 fn at_first(answers: Vec<HookAnswer>) -> impl Fn(&HookCall) -> HookAnswer + Send + Sync + 'static {
@@ -34,7 +34,7 @@ fn topics(events: &[Value]) -> Vec<&str> {
 /// Checks that what is answered by `answer` at first is told again, the same event, and that the log says so once.
 fn check_told_again(answer: HookAnswer, keys: &str, reason: &str) {
     let application = Application::start(at_first(vec![answer.clone(), answer]));
-    let broker = Broker::with_file(&application.config(&format!("{TELL}\n{keys}")), &[]);
+    let broker = Broker::with_file(&application.config(&format!("{keys}\n{TELL}")), &[]);
     let _socket = happen(&broker, "a");
     let calls: Vec<Value> = application.await_calls(3).iter().map(HookCall::json).collect();
     for (index, call) in calls.iter().enumerate() {
@@ -135,7 +135,7 @@ fn what_the_application_refuses_is_dropped_and_counted() {
 #[test]
 fn batches_are_bounded_and_nothing_is_told_twice() {
     let application = Application::start(allow);
-    let keys = "tell = ['disconnect']\ntell_delay = '50ms'\ntell_batch_events_max = 7";
+    let keys = "[webhooks]\nevents = ['disconnect']\ndelay = '50ms'\nbatch_events_max = 7";
     let broker = Broker::with_file(&application.config(keys), &["--workers", "2"]);
     let sockets: Vec<WebSocket> = (0..100).map(|_| WebSocket::open(broker.address(), "/ws")).collect();
     drop(sockets);
@@ -157,7 +157,7 @@ fn batches_are_bounded_and_nothing_is_told_twice() {
 #[test]
 fn batches_are_bounded_in_bytes() {
     let application = Application::start(allow);
-    let keys = "tell = ['occupied']\ntell_delay = '200ms'\ntell_batch_bytes_max = 1000";
+    let keys = "[webhooks]\nevents = ['occupied']\ndelay = '200ms'\nbatch_bytes_max = 1000";
     let broker = Broker::with_file(&application.config(keys), &[]);
     let long = "x".repeat(200);
     let mut socket = WebSocket::open(broker.address(), "/ws");
@@ -186,7 +186,7 @@ fn stuck() -> (mpsc::Sender<()>, Application) {
 #[test]
 fn a_full_queue_drops_the_oldest_and_says_how_many() {
     let (open, application) = stuck();
-    let keys = format!("{TELL}\ntimeout = '20s'\ntell_queue_events_max = 10");
+    let keys = format!("timeout = '20s'\n{TELL}\nqueue_events_max = 10");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let first = happen(&broker, "first");
     application.await_calls(1);
@@ -211,7 +211,7 @@ fn a_full_queue_drops_the_oldest_and_says_how_many() {
 #[test]
 fn a_queue_is_bounded_in_bytes_too() {
     let (_stuck, application) = stuck();
-    let keys = format!("{TELL}\ntimeout = '20s'\ntell_queue_bytes_max = 2000");
+    let keys = format!("timeout = '20s'\n{TELL}\nqueue_bytes_max = 2000");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let long = "x".repeat(200);
     let mut socket = WebSocket::open(broker.address(), "/ws");
@@ -228,8 +228,7 @@ fn a_queue_is_bounded_in_bytes_too() {
 #[test]
 fn what_is_too_old_is_not_told_any_more() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let broker =
-        Broker::with_file(&Application::config_of(free, &format!("{TELL}\ntell_age_max = '300ms'")), &[]);
+    let broker = Broker::with_file(&Application::config_of(free, &format!("{TELL}\nage_max = '300ms'")), &[]);
     let _old = happen(&broker, "old");
     broker.await_metric("fanwire_hooks_tells_dropped_total{reason=\"expired\"}", 1.0);
     let application = Application::start_at(free, allow);
@@ -258,7 +257,7 @@ fn check_unharmed(broker: &Broker) {
 #[test]
 fn a_stuck_application_costs_nobody_else_anything() {
     let (_stuck, application) = stuck();
-    let keys = format!("{TELL}\ntimeout = '20s'\ntell_queue_events_max = 100");
+    let keys = format!("timeout = '20s'\n{TELL}\nqueue_events_max = 100");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
     let _socket = happen(&broker, "a");
     application.await_calls(1);

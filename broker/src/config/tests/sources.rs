@@ -15,9 +15,9 @@ fn text_of(key: &str) -> &'static str {
         _ if key.starts_with("auth.") => "some-text",
         "hooks.url" => "https://127.0.0.1:8000/hook.php",
         "hooks.secret" => "a-secret-of-some-length",
-        "hooks.ask" => "connect,publish",
-        "hooks.ask_about" | "hooks.tell_about" => "chat.>",
-        "hooks.tell" => "join,leave",
+        "hooks.callouts" => "connect,publish",
+        "hooks.callout_topics" | "webhooks.topics" => "chat.>",
+        "webhooks.events" => "join,leave",
         "hooks.timeout" => "3s",
         "log.filter" => "debug",
         "data_dir" => "/var/lib/fanwire",
@@ -38,7 +38,7 @@ fn base_of(key: &str) -> Vec<(&'static str, &'static str)> {
         "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),
         "hooks.url" => [("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length")].to_vec(),
         "hooks.secret" | "hooks.secret_file" => [("FANWIRE_HOOKS_URL", "http://127.0.0.1:1/")].to_vec(),
-        "hooks.ask" | "hooks.tell" | "hooks.ca_file" => [
+        "hooks.callouts" | "webhooks.events" | "hooks.ca_file" => [
             ("FANWIRE_HOOKS_URL", "https://127.0.0.1:1/"),
             ("FANWIRE_HOOKS_SECRET", "a-secret-of-some-length"),
         ]
@@ -73,8 +73,14 @@ fn every_setting_can_be_made_in_every_source() {
             (_, Ok(_)) => format!("{key} = {text}"),
             _ if text == "true" => format!("{key} = {text}"),
             (
-                "origins" | "auth.algorithms" | "auth.audience" | "proxy.trusted" | "hooks.ask"
-                | "hooks.ask_about" | "hooks.tell" | "hooks.tell_about",
+                "origins"
+                | "auth.algorithms"
+                | "auth.audience"
+                | "proxy.trusted"
+                | "hooks.callouts"
+                | "hooks.callout_topics"
+                | "webhooks.events"
+                | "webhooks.topics",
                 _,
             ) => {
                 format!("{key} = ['{}']", text.replace(',', "', '"))

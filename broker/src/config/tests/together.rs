@@ -1,6 +1,8 @@
 //! Tests of settings that make sense only together.
 
-use super::{HistoryRule, check_file_refused, load_from};
+use super::super::renamed::RENAMED;
+use super::super::settings;
+use super::{HistoryRule, check_file_refused, check_refused, load_from};
 
 #[test]
 fn durable_topics_need_a_directory_and_something_to_keep() {
@@ -22,10 +24,10 @@ fn durable_topics_need_a_directory_and_something_to_keep() {
 }
 
 #[test]
-fn hooks_need_somebody_to_call_and_a_secret() {
+fn hooks_need_a_url_and_a_secret() {
     check_file_refused(
-        "[hooks]\nask = ['publish']\n",
-        "fanwire.toml:2: bad value for 'hooks.ask': there is nobody to ask: set hooks.url, or remove this",
+        "[hooks]\ncallouts = ['publish']\n",
+        "fanwire.toml:2: bad value for 'hooks.callouts': there is no application to call: set hooks.url, or remove this key",
     );
     check_file_refused(
         "[hooks]\nsecret = 'some-secret-that-is-long'\n",
@@ -33,7 +35,7 @@ fn hooks_need_somebody_to_call_and_a_secret() {
     );
     check_file_refused(
         "[hooks]\nurl = 'http://localhost/'\n",
-        "fanwire.toml:2: bad value for 'hooks.url': calls are signed, so that your application can tell them from others: set \
+        "fanwire.toml:2: bad value for 'hooks.url': calls are signed, so that your application can verify their sender: set \
          hooks.secret to a secret of its own",
     );
     check_file_refused(
@@ -42,29 +44,30 @@ fn hooks_need_somebody_to_call_and_a_secret() {
     );
     check_file_refused(
         "[hooks]\nsecret = 'short'\n",
-        "fanwire.toml:2: bad value for 'hooks.secret': the secret is too short: take at least 16 random characters",
+        "fanwire.toml:2: bad value for 'hooks.secret': the secret is too short: use at least 16 random characters",
     );
     check_file_refused(
-        "[hooks]\nask = ['publsh']\n",
-        "fanwire.toml:2: bad value for 'hooks.ask': 'publsh' cannot be asked; write 'connect', 'subscribe', 'publish' or \
+        "[hooks]\ncallouts = ['publsh']\n",
+        "fanwire.toml:2: bad value for 'hooks.callouts': 'publsh' is not a callout; write 'connect', 'subscribe', 'publish' or \
          'request'",
     );
     check_file_refused(
         "[hooks]\ntimeout = '1m'\n",
-        "fanwire.toml:2: bad value for 'hooks.timeout': that is too long for those who wait: write at most '20s'",
+        "fanwire.toml:2: bad value for 'hooks.timeout': sessions wait for the answer, so this is too long: write \
+         at most '20s'",
     );
     check_file_refused(
-        "[hooks]\nask_about = ['a..b']\n",
-        "fanwire.toml:2: bad value for 'hooks.ask_about': 'a..b' is not a pattern: a topic has no empty level: remove the leading, \
+        "[hooks]\ncallout_topics = ['a..b']\n",
+        "fanwire.toml:2: bad value for 'hooks.callout_topics': 'a..b' is not a pattern: a topic has no empty level: remove the leading, \
          trailing or doubled '.'",
     );
 }
 
 #[test]
-fn what_is_told_and_by_whom_is_checked() {
+fn webhook_settings_are_checked() {
     check_file_refused(
-        "[hooks]\ntell = ['join']\n",
-        "fanwire.toml:2: bad value for 'hooks.tell': there is nobody to tell: set hooks.url, or remove this",
+        "[webhooks]\nevents = ['join']\n",
+        "fanwire.toml:2: bad value for 'webhooks.events': there is no application to call: set hooks.url, or remove this key",
     );
     check_file_refused(
         "[hooks]\nsecret_file = 'f'\n",
@@ -76,29 +79,61 @@ fn what_is_told_and_by_whom_is_checked() {
     );
     check_file_refused(
         "[hooks]\nurl = 'http://localhost/'\nsecret_file = 'f'\nca_file = 'c'\n",
-        "fanwire.toml:4: bad value for 'hooks.ca_file': there is no https:// in hooks.url whose certificate it could vouch for",
+        "fanwire.toml:4: bad value for 'hooks.ca_file': hooks.url is not https://, so there is no certificate \
+         to verify",
     );
     check_file_refused(
         "[hooks]\nurl = 'https://ann:password@a.example/'\n",
-        "fanwire.toml:2: bad value for 'hooks.url': there must be no user or password in it: calls are signed with \
-         hooks.secret instead",
+        "fanwire.toml:2: bad value for 'hooks.url': the URL must not contain a user or a password: calls are signed \
+         with hooks.secret instead",
     );
     check_file_refused(
-        "[hooks]\ntell = ['join', 'disconect']\n",
-        "fanwire.toml:2: bad value for 'hooks.tell': 'disconect' cannot be told; did you mean 'disconnect'? There are \
-         'disconnect', 'occupied', 'vacated', 'join' and 'leave'",
+        "[webhooks]\nevents = ['join', 'disconect']\n",
+        "fanwire.toml:2: bad value for 'webhooks.events': 'disconect' is not a webhook event; did you mean 'disconnect'? \
+         There are 'disconnect', 'occupied', 'vacated', 'join' and 'leave'",
     );
     check_file_refused(
-        "[hooks]\ntell_abuot = ['a']\n",
-        "fanwire.toml:2: unknown key 'hooks.tell_abuot'; did you mean 'hooks.tell_about'?",
+        "[webhooks]\ntopcis = ['a']\n",
+        "fanwire.toml:2: unknown key 'webhooks.topcis'; did you mean 'webhooks.topics'?",
     );
     check_file_refused(
-        "[hooks]\ntell_about = ['a..b']\n",
-        "fanwire.toml:2: bad value for 'hooks.tell_about': 'a..b' is not a pattern: a topic has no empty level: remove the leading, \
+        "[webhooks]\ntopics = ['a..b']\n",
+        "fanwire.toml:2: bad value for 'webhooks.topics': 'a..b' is not a pattern: a topic has no empty level: remove the leading, \
          trailing or doubled '.'",
     );
     check_file_refused(
-        "[hooks]\ntell_batch_events_max = 0\n",
-        "fanwire.toml:2: bad value for 'hooks.tell_batch_events_max': it must be at least 1",
+        "[webhooks]\nbatch_events_max = 0\n",
+        "fanwire.toml:2: bad value for 'webhooks.batch_events_max': it must be at least 1",
     );
+}
+
+#[test]
+fn old_name_of_a_key_stops_the_start_and_names_the_new_one() {
+    check_file_refused(
+        "[hooks]\nurl = 'http://localhost/'\nask = ['publish']\n",
+        "fanwire.toml:3: 'hooks.ask' is now 'hooks.callouts': write the new name",
+    );
+    check_file_refused(
+        "[hooks]\ntell_delay = '1s'\n",
+        "fanwire.toml:2: 'hooks.tell_delay' is now 'webhooks.delay': write the new name",
+    );
+    for (old, new) in RENAMED {
+        let (section, key) = old.split_once('.').unwrap();
+        let text = format!("[{section}]\n{key} = 1\n");
+        check_file_refused(&text, &format!("fanwire.toml:2: '{old}' is now '{new}': write the new name"));
+        let expected = format!("flags: '{old}' is now '{new}': write the new name");
+        check_refused("", &[], &[(old, "1")], &expected);
+        let variable = |key: &str| format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
+        let (old, new) = (variable(old), variable(new));
+        let expected = format!("environment: '{old}' is now '{new}': write the new name");
+        check_refused("", &[(&old, "1")], &[], &expected);
+    }
+}
+
+#[test]
+fn new_names_exist_and_old_names_do_not() {
+    for (old, new) in RENAMED {
+        assert!(settings::find(new).is_some(), "{new}");
+        assert!(settings::find(old).is_none(), "{old}");
+    }
 }
