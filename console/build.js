@@ -10,12 +10,6 @@ const BANNER = '/* The console of fanwire. MIT OR Apache-2.0. With Preact and uP
 /** The libraries inside, each with the file of its licence. */
 const LIBRARIES = ['preact', 'uplot'];
 
-/** The broker's own JavaScript client is not built in: the broker serves it beside the console. */
-const ownClient = {
-  name: 'own client',
-  setup: (building) => building.onResolve({ filter: /^fanwire$/ }, () => ({ path: '../fanwire.mjs', external: true })),
-};
-
 /** Builds everything; the text of each file by its name. */
 export async function buildAll() {
   const { outputFiles } = await build({
@@ -31,7 +25,6 @@ export async function buildAll() {
     format: 'esm',
     jsx: 'automatic',
     jsxImportSource: 'preact',
-    plugins: [ownClient],
     logLevel: 'warning',
   });
   const built = new Map(outputFiles.map(({ path, text }) => [path.split('/').at(-1), `${BANNER}\n${text}`]));

@@ -130,12 +130,48 @@ export async function ask<T>(path: string, init: RequestInit = {}, key = adminKe
     if (init.signal?.aborted) throw error;
     throw new ApiError(0, 'unreachable', 'The broker does not answer.');
   }
-  if (response.ok) return await response.json() as T;
-  const problem = await response.json().catch(() => ({})) as { code?: string; detail?: string };
-  throw new ApiError(response.status, problem.code ?? 'internal', problem.detail ?? `The broker answered ${response.status}.`);
+  if (response.ok) return parseJson(await response.text()) as T;
+  throw await refusal(response);
 }
 
-/** Sends a call that changes something. */
+/** Reads JSON. A whole number that is too large for a JavaScript number keeps its digits, in browsers that give them to revivers. */
+export function parseJson(text: string): unknown {
+  const keepDigits = (_: string, value: unknown, context?: { source?: string }) => {
+    const isRounded = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+    return isRounded && /^-?\d+$/.test(context?.source ?? '') ? BigInt(context!.source!) : value;
+  };
+  return JSON.parse(text, keepDigits);
+}
+
+/** Returns the error that a response without success reports. */
+export async function refusal(response: Response): Promise<ApiError> {
+  const problem = await response.json().catch(() => ({})) as { code?: string; detail?: string };
+  return new ApiError(response.status, problem.code ?? 'internal', problem.detail ?? `The broker answered ${response.status}.`);
+}
+
+/** One publication of a topic: in its history and in its event stream. */
+export interface Message {
+  topic: string;
+  epoch?: string;
+  offset?: number;
+  ts?: number;
+  from?: string;
+  data?: unknown;
+  data_base64?: string;
+}
+
+/** `GET /topics/{topic}`. */
+export interface MessagePage {
+  messages: Message[];
+  cursor: string;
+}
+
+/** Publishes a text, or a JSON document as it was typed. */
+export async function publish(topic: string, kind: 'text' | 'json', body: string): Promise<void> {
+  await ask(paths.messages(topic), { method: 'POST', headers: { 'Content-Type': kind === 'json' ? 'application/json' : 'text/plain; charset=utf-8' }, body });
+}
+
+/** Sends a request that changes something. */
 export function call<T>(path: string, body: unknown = {}, method = 'POST'): Promise<T> {
   return ask<T>(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 }
@@ -150,6 +186,7 @@ export function queryOf(parameters: Record<string, string | number | undefined>)
 /** The paths of the API. */
 export const paths = {
   stats: 'api/v1/stats',
+  messages: (topic: string) => `topics/${encodeURIComponent(topic)}`,
   topics: 'api/v1/topics',
   topic: (topic: string) => `api/v1/topics/${encodeURIComponent(topic)}`,
   history: (topic: string) => `api/v1/topics/${encodeURIComponent(topic)}/history`,

@@ -23,8 +23,13 @@ export function App() {
   useEffect(() => { if (value) setHistory((before) => withStats(before, value)); }, [value]);
   const enter = useCallback(() => setEntries((before) => before + 1), []);
   const refused = error instanceof ApiError && error.wantsKey ? error : undefined;
+  const refusedKey = useRef<string | undefined>(undefined);
   useEffect(() => { if (refused?.status === 401) keepKey(undefined); }, [refused]);
-  if (refused) return <Login reason={refused} onEnter={enter} />;
+  if (refused) {
+    refusedKey.current = adminKey() ?? refusedKey.current;
+    return <Login reason={refused} refusedKey={refusedKey.current} onEnter={enter} />;
+  }
+  refusedKey.current = undefined;
   if (!value && !error && !history.last) return <p class="starting" role="status">Asking the broker …</p>;
   return <Shell history={history} error={error} onLeave={() => { keepKey(undefined); setHistory({ samples: [], minutes: [] }); enter(); }} />;
 }

@@ -1,36 +1,35 @@
-//! The live tail of a topic, over the broker's own JavaScript client: what is kept of it and what was passed over. Draws nothing.
+//! The live tail of a topic: its newest publications, then its event stream. Owns what is kept of them for display; draws nothing.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Broker, connect, type Message } from 'fanwire';
-import { adminKey } from './key.ts';
+import { ApiError, ask, type Message, type MessagePage, parseJson, paths, queryOf } from './api.ts';
+import { readEvents } from './events.ts';
 
-/** How many messages are shown at most; older ones go. */
+/** The maximum number of messages that are shown; the oldest are dropped. */
 const SHOWN_MAX = 200;
 
-/** How many of the past are asked for. */
+/** The number of past messages that are read first. */
 const LAST = 50;
 
-/** How often what came is shown, in milliseconds: a thousand messages a second are not a thousand drawings. */
+/** The interval at which new messages are shown, in milliseconds: a thousand messages a second are not a thousand drawings. */
 const SHOW_EVERY_MS = 250;
 
-/** One message as it is shown. */
+/** One line of the tail. Without a message it marks a place where messages are missing. */
 export interface Shown {
   number: number;
-  message: Message;
+  message?: Message;
 }
 
-/** What is known of a tail. */
+/** The state of a tail. */
 export interface Tail {
   /** Newest first. */
   shown: Shown[];
-  /** How many came in all. */
+  /** The number of messages received so far. */
   seen: number;
-  state: string;
+  state: 'connecting' | 'connected' | 'reconnecting' | 'closed';
   error: Error | undefined;
-  broker: Broker | undefined;
 }
 
-/** Follows `topic` for as long as the component is there. While `isPaused`, what comes is counted but not shown. */
+/** Follows `topic` while the component is mounted. While `isPaused`, messages are counted but not shown. */
 export function useTail(topic: string, isPaused: boolean): Tail & { clear(): void } {
   const [tail, setTail] = useState<Tail>(EMPTY);
   const paused = useRef(isPaused);
@@ -39,16 +38,32 @@ export function useTail(topic: string, isPaused: boolean): Tail & { clear(): voi
   useEffect(() => {
     waiting.current = [];
     setTail(EMPTY);
-    const key = adminKey();
-    const broker = connect('', { name: 'fanwire console', log: false, ...(key === undefined ? {} : { token: key }) });
+    const abort = new AbortController();
     let seen = 0;
-    const subscription = broker.subscribe(topic, (message) => {
-      seen += 1;
-      waiting.current.push({ number: seen, message });
+    let lines = 0;
+    const show = (message?: Message) => {
+      lines += 1;
+      if (message) seen += 1;
+      waiting.current.push({ number: lines, ...(message && { message }) });
       if (waiting.current.length > SHOWN_MAX) waiting.current.splice(0, waiting.current.length - SHOWN_MAX);
-    }, /[*>]/.test(topic) ? {} : { last: LAST });
-    subscription.ready.catch((error: Error) => setTail((before) => ({ ...before, error })));
-    broker.on('status', ({ state, error }) => setTail((before) => ({ ...before, state, error })));
+    };
+    const follow = async () => {
+      const begin = async () => {
+        const since = await readPast(topic, abort.signal, show);
+        return paths.messages(topic) + queryOf({ envelope: 'true', since });
+      };
+      await readEvents(begin, abort.signal, {
+        onOpen: () => setTail((before) => ({ ...before, state: 'connected', error: undefined })),
+        onEvent: ({ name, data }) => {
+          if (name === 'gap') show();
+          else if (name === 'message') show(parseJson(data) as Message);
+        },
+        onTrouble: (error) => setTail((before) => ({ ...before, state: 'reconnecting', error })),
+      });
+    };
+    follow().catch((error: Error) => {
+      if (!abort.signal.aborted) setTail((before) => ({ ...before, state: 'closed', error }));
+    });
     const timer = setInterval(() => {
       setTail((before) => {
         if (paused.current) return before.seen === seen ? before : { ...before, seen };
@@ -58,10 +73,9 @@ export function useTail(topic: string, isPaused: boolean): Tail & { clear(): voi
         return { ...before, seen, shown: [...fresh, ...before.shown].slice(0, SHOWN_MAX) };
       });
     }, SHOW_EVERY_MS);
-    setTail((before) => ({ ...before, broker }));
     return () => {
       clearInterval(timer);
-      broker.close();
+      abort.abort();
     };
   }, [topic]);
   const clear = () => {
@@ -71,19 +85,39 @@ export function useTail(topic: string, isPaused: boolean): Tail & { clear(): voi
   return { ...tail, clear };
 }
 
-const EMPTY: Tail = { shown: [], seen: 0, state: 'connecting', error: undefined, broker: undefined };
+const EMPTY: Tail = { shown: [], seen: 0, state: 'connecting', error: undefined };
 
-/** How much of a payload is shown, in characters. */
+/** Shows the newest messages that a topic holds. Returns the cursor at which its stream continues, where there is one. */
+async function readPast(topic: string, signal: AbortSignal, show: (message: Message) => void): Promise<string | undefined> {
+  // A pattern has no history of its own.
+  if (topic.split('.').some((level) => level === '*' || level === '>')) return undefined;
+  try {
+    const page = await ask<MessagePage>(paths.messages(topic) + queryOf({ limit: LAST }), { signal });
+    page.messages.forEach(show);
+    return page.cursor;
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'history_off') return undefined;
+    throw error;
+  }
+}
+
+/** The maximum number of characters of a payload that are shown. */
 const TEXT_MAX = 2000;
 
-/** A payload as text, and what kind it is. */
-export function textOf(data: unknown): { kind: 'text' | 'JSON' | 'binary'; text: string } {
-  if (typeof data === 'string') return { kind: 'text', text: cut(data) };
-  if (data instanceof Uint8Array) {
-    const hex = [...data.subarray(0, 64)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    return { kind: 'binary', text: `${data.length} bytes: ${hex}${data.length > 64 ? ' …' : ''}` };
+/** The maximum number of bytes of a binary payload that are shown. */
+const BYTES_MAX = 64;
+
+/** Returns a payload as text, and its kind. */
+export function textOf({ data, data_base64 }: Message): { kind: 'text' | 'JSON' | 'binary'; text: string } {
+  if (data_base64 !== undefined) {
+    const bytes = atob(data_base64);
+    const hex = [...bytes.slice(0, BYTES_MAX)].map((byte) => byte.charCodeAt(0).toString(16).padStart(2, '0')).join(' ');
+    return { kind: 'binary', text: `${bytes.length} bytes: ${hex}${bytes.length > BYTES_MAX ? ' …' : ''}` };
   }
-  return { kind: 'JSON', text: cut(JSON.stringify(data, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) ?? 'null') };
+  if (typeof data === 'string') return { kind: 'text', text: cut(data) };
+  const { rawJSON } = JSON as { rawJSON?: (text: string) => unknown };
+  const write = (_: string, value: unknown) => (typeof value === 'bigint' ? rawJSON?.(String(value)) ?? String(value) : value);
+  return { kind: 'JSON', text: cut(JSON.stringify(data, write) ?? 'null') };
 }
 
 function cut(text: string): string {

@@ -12,6 +12,9 @@ const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta
 /** An admin key, and its hash as the configuration has it. */
 const KEY = 'fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt';
 const HASH = 'sha256:lJZqVN6QLtsOvKUiIkiQgTeP6TtzzDEK3FpW1SUsShM';
+/** An API key without `admin = true`, and its hash. */
+const READER = 'fwk_GI7hQvVik6DoF4K6wyAm9q3Rd09M1Wx7nnYAVf9ghPM';
+const READER_HASH = 'sha256:l39DhNziCnExKoBVc3f54bH0-A8CzWU6LutzE-TMyvU';
 
 let open;
 let guarded;
@@ -20,7 +23,7 @@ let folder;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'fanwire-console-'));
   const file = join(folder, 'fanwire.toml');
-  writeFileSync(file, `[auth]\nsecret = 'a secret of these tests, long enough'\n[[key]]\nname = 'operator'\nhash = '${HASH}'\nadmin = true\npublish = ['>']\nsubscribe = ['>']\n`);
+  writeFileSync(file, `[auth]\nsecret = 'a secret of these tests, long enough'\n[[key]]\nname = 'operator'\nhash = '${HASH}'\nadmin = true\npublish = ['>']\nsubscribe = ['>']\n[[key]]\nname = 'reader'\nhash = '${READER_HASH}'\nsubscribe = ['>']\n`);
   [open, guarded, browser] = await Promise.all([startBroker(), startBroker({}, ['--config', file]), startBrowser()]);
   for (let number = 0; number < 30; number += 1) await open.publish(`pages.${number}`, { number });
 });
@@ -91,10 +94,19 @@ test('with credentials switched on, the admin key opens the console and nothing 
   page.on('websocket', (socket) => addresses.push(socket.url()));
   await page.waitForSelector('form');
   assert.equal(await page.evaluate(() => document.activeElement.id), 'key');
-  await page.fill('#key', 'fwk_wrong');
-  await page.click('button[type=submit]');
-  await page.waitForSelector('[role=alert]');
-  assert.match(await page.$eval('[role=alert]', (alert) => alert.textContent), /not let in/);
+  for (const [key, words] of [
+    ['fwk_wrong', /does not know this admin key.*\[\[key\]\] section/],
+    ['a.b', /not an admin key.*begins with fwk_/],
+    ['eyJhbGciOiJIUzI1NiJ9.e30.AAAA', /not an admin key/],
+    ['fwk_two words', /no spaces/],
+    ['„fwk_quoted“', /only ASCII characters/],
+    [READER, /knows this API key, but it is not an admin key.*admin = true/],
+  ]) {
+    await page.fill('#key', key);
+    await page.click('button[type=submit]');
+    await page.waitForFunction((words) => new RegExp(words).test(document.querySelector('[role=alert]')?.textContent), words.source);
+    assert.doesNotMatch(await page.$eval('[role=alert]', (alert) => alert.textContent), /JSON Web Token|base64|connect/);
+  }
   assert.deepEqual(await page.evaluate(() => [sessionStorage.length, localStorage.length]), [0, 0]);
   await page.fill('#key', KEY);
   await page.click('button[type=submit]');
@@ -109,11 +121,18 @@ test('with credentials switched on, the admin key opens the console and nothing 
   await page.reload();
   await page.waitForFunction(() => document.querySelector('h1')?.textContent === 'secret.room');
   assert.ok(addresses.length > 5 && !addresses.some((address) => address.includes('fwk_')), addresses.join('\n'));
+  // A kept key that is refused later is explained, too.
+  await page.evaluate(() => sessionStorage.setItem('fanwire.console.key', 'fwk_removed'));
+  await page.reload();
+  await page.waitForFunction(() => /does not know this admin key/.test(document.querySelector('[role=alert]')?.textContent));
+  await page.fill('#key', KEY);
+  await page.click('button[type=submit]');
   await page.click('text=Sign out');
   await page.waitForSelector('#key');
+  assert.equal(await page.$('[role=alert]'), null);
   assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-  // A browser reports every 401 by itself; there is nothing else.
-  assert.deepEqual(page.complaints.filter((complaint) => !/status of 401/.test(complaint)), []);
+  // A browser reports every 401 and 403 by itself; there is nothing else.
+  assert.deepEqual(page.complaints.filter((complaint) => !/status of 40[13]/.test(complaint)), []);
   await page.close();
 });
 

@@ -114,7 +114,7 @@ test('a topic shows its past and what comes live, publishes, and is cleared afte
   await page.check('input[value=json]');
   await page.fill('#payload', '{"n": 1');
   await page.press('#payload', 'Control+Enter');
-  await shows(page, 'This is no JSON', '[role=alert]');
+  await shows(page, 'This is not JSON', '[role=alert]');
   await page.fill('#payload', '{"n": 1}');
   await page.press('#payload', 'Control+Enter');
   await shows(page, '{"n":1}', '.messages li');

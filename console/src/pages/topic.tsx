@@ -1,8 +1,7 @@
 //! One topic: where it stands, by which rule, what is published to it now, and a box to publish from.
 
 import { useRef, useState } from 'preact/hooks';
-import type { Payload } from 'fanwire';
-import { ask, call, paths, type TopicDetails } from '../api.ts';
+import { ask, call, paths, publish, type TopicDetails } from '../api.ts';
 import { ago, bytes, clock, count, duration } from '../format.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Badge, Done, Trouble } from '../parts/notices.tsx';
@@ -27,7 +26,7 @@ export function Topic({ topic }: { topic: string }) {
       <div class="columns topic">
         <Messages tail={tail} isPaused={isPaused} onPause={() => setPaused(!isPaused)} />
         <div>
-          <Publish topic={topic} tail={tail} onPublished={refresh} />
+          <Publish topic={topic} onPublished={refresh} />
           <section aria-labelledby="clear">
             <h2 id="clear">History</h2>
             <p class="soft">Clearing forgets what the topic holds, for everybody. Who comes back later is told that something is missing.</p>
@@ -104,13 +103,14 @@ function Messages({ tail, isPaused, onPause }: { tail: Tail & { clear(): void };
       <ol class="messages card" tabIndex={0} aria-label="Messages, newest first">
         {tail.shown.length === 0 && <li class="soft">Nothing yet. What is published now will be here.</li>}
         {tail.shown.map(({ number, message }) => {
-          const { kind, text } = textOf(message.data);
-          const { time } = message;
+          if (message === undefined) return <li key={number} class="soft">Messages are missing here: the broker no longer holds them.</li>;
+          const { kind, text } = textOf(message);
+          const { ts } = message;
           return (
             <li key={number}>
               <p class="about">
-                {time !== undefined && <time dateTime={new Date(time).toISOString()}>{clock(time)}</time>}
-                {message.position && <span>#{message.position.offset}</span>}
+                {ts !== undefined && <time dateTime={new Date(ts).toISOString()}>{clock(ts)}</time>}
+                {message.offset !== undefined && <span>#{message.offset}</span>}
                 {message.from && <span>from {message.from}</span>}
                 <span class="kind">{kind}</span>
               </p>
@@ -123,17 +123,19 @@ function Messages({ tail, isPaused, onPause }: { tail: Tail & { clear(): void };
   );
 }
 
-function Publish({ topic, tail, onPublished }: { topic: string; tail: Tail; onPublished(): void }) {
+function Publish({ topic, onPublished }: { topic: string; onPublished(): void }) {
   const form = useRef<HTMLFormElement>(null);
   const [error, setError] = useState<Error>();
   const [done, setDone] = useState('');
-  const publish = async (event: Event) => {
+  const send = async (event: Event) => {
     event.preventDefault();
     const fields = new FormData(form.current!);
     const text = String(fields.get('payload') ?? '');
     setError(undefined);
     try {
-      await tail.broker!.publish(topic, fields.get('kind') === 'json' ? parse(text) : text);
+      const kind = fields.get('kind') === 'json' ? 'json' : 'text';
+      if (kind === 'json') checkJson(text);
+      await publish(topic, kind, text);
       setDone(`Published at ${clock(Date.now())}.`);
       onPublished();
     } catch (thrown) {
@@ -147,7 +149,7 @@ function Publish({ topic, tail, onPublished }: { topic: string; tail: Tail; onPu
   return (
     <section aria-labelledby="publish">
       <h2 id="publish">Publish</h2>
-      <form class="publish card" ref={form} onSubmit={publish}>
+      <form class="publish card" ref={form} onSubmit={send}>
         <label for="payload">Payload</label>
         <textarea id="payload" name="payload" rows={4} spellcheck={false} onKeyDown={sendByKey} aria-describedby="keys" />
         <fieldset>
@@ -157,7 +159,7 @@ function Publish({ topic, tail, onPublished }: { topic: string; tail: Tail; onPu
         </fieldset>
         <div class="buttons">
           <span class="soft small" id="keys">Ctrl + Enter publishes</span>
-          <button type="submit" class="primary" disabled={tail.broker === undefined}>Publish</button>
+          <button type="submit" class="primary">Publish</button>
         </div>
         <Trouble error={error} />
         <Done>{done}</Done>
@@ -166,10 +168,11 @@ function Publish({ topic, tail, onPublished }: { topic: string; tail: Tail; onPu
   );
 }
 
-function parse(text: string): Payload {
+/** The document itself is sent as it was typed: parsing it would round large numbers. */
+function checkJson(text: string): void {
   try {
-    return JSON.parse(text) as Payload;
+    JSON.parse(text);
   } catch (error) {
-    throw new Error(`This is no JSON: ${(error as Error).message}`);
+    throw new Error(`This is not JSON: ${(error as Error).message}`);
   }
 }
