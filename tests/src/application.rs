@@ -15,7 +15,7 @@ pub const HOOKS_SECRET: &str = "a secret of hooks in these tests";
 /// One call, as the application sees it.
 #[derive(Debug, Clone)]
 pub struct HookCall {
-    /// The signature header.
+    /// The value of the `fanwire-signature` header.
     pub signature: String,
     /// The body, byte for byte.
     pub body: String,

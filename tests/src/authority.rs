@@ -9,7 +9,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::temporary;
 
-/// An authority that nobody trusts but those who are told to. Its file goes when it is dropped.
+/// A private certificate authority. Dropping it removes its file.
 pub struct Authority {
     path: PathBuf,
     issuer: Issuer<'static, KeyPair>,
@@ -56,7 +56,7 @@ impl Default for Authority {
 
 impl Drop for Authority {
     fn drop(&mut self) {
-        // That it is left behind would harm nobody.
+        // A file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&self.path);
     }
 }

@@ -74,7 +74,7 @@ impl Broker {
             command.env(FAILPOINTS, plan);
         }
         let broker = Self::spawn(command);
-        // It has been read by now; that a file is left behind would harm nobody.
+        // It has been read by now; a file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&file);
         broker
     }
@@ -128,7 +128,7 @@ impl Broker {
         self.address
     }
 
-    /// The process id.
+    /// Returns the process id of the broker.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

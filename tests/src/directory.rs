@@ -19,7 +19,7 @@ impl DataDirectory {
         Self(temporary("data"))
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -52,7 +52,7 @@ impl Drop for DataDirectory {
 pub struct Gate(PathBuf);
 
 impl Gate {
-    /// A closed gate.
+    /// Creates a gate that is closed.
     pub fn closed() -> Self {
         let gate = Self(temporary("gate"));
         gate.close();
@@ -64,12 +64,12 @@ impl Gate {
         self.0.to_str().expect("temporary folders have plain names")
     }
 
-    /// Makes the file.
+    /// Closes the gate: makes the file.
     pub fn close(&self) {
         std::fs::write(&self.0, "").expect("a file can be written");
     }
 
-    /// Removes the file.
+    /// Opens the gate: removes the file.
     pub fn open(&self) {
         // An open gate has no file, and opening it again changes nothing.
         let _was_open = std::fs::remove_file(&self.0);

@@ -13,10 +13,10 @@ pub struct Http {
     buffer: Vec<u8>,
 }
 
-/// An answer.
+/// One HTTP response, read to its end.
 #[derive(Debug)]
 pub struct Response {
-    /// The status code.
+    /// The status code, such as 200.
     pub status: u16,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl Http {
         (self.stream, self.buffer)
     }
 
-    /// The socket itself.
+    /// Returns the TCP socket underneath.
     pub fn stream(&self) -> &TcpStream {
         self.stream.socket()
     }

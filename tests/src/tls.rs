@@ -74,7 +74,7 @@ impl Certificate {
 
     /// Connects and sends `prologue` in the clear, then goes on under TLS for HTTP/1.1.
     pub fn connect_after(&self, address: SocketAddr, prologue: &[u8]) -> Http {
-        let mut socket = TcpStream::connect(address).expect("somebody listens");
+        let mut socket = TcpStream::connect(address).expect("a server listens");
         socket.write_all(prologue).expect("a few bytes can be written");
         self.connect_over(socket)
     }
@@ -118,7 +118,7 @@ impl Default for Certificate {
 
 impl Drop for Certificate {
     fn drop(&mut self) {
-        // That it is left behind would harm nobody.
+        // A file that is left behind does no harm.
         let _left_behind = std::fs::remove_dir_all(&self.directory);
     }
 }

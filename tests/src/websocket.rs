@@ -15,15 +15,15 @@ pub struct Opcode(pub u8);
 impl Opcode {
     /// The next piece of a fragmented message.
     pub const CONTINUATION: Opcode = Opcode(0);
-    /// A text message.
+    /// Opcode of a text message.
     pub const TEXT: Opcode = Opcode(1);
-    /// A binary message.
+    /// Opcode of a binary message.
     pub const BINARY: Opcode = Opcode(2);
-    /// The last frame.
+    /// Opcode of a close frame.
     pub const CLOSE: Opcode = Opcode(8);
-    /// Are you there?
+    /// Opcode of a ping frame.
     pub const PING: Opcode = Opcode(9);
-    /// I am.
+    /// Opcode of a pong frame.
     pub const PONG: Opcode = Opcode(10);
 }
 
@@ -32,9 +32,9 @@ impl Opcode {
 pub struct Frame {
     /// Whether it ends its message.
     pub is_final: bool,
-    /// What it is.
+    /// The opcode of the frame.
     pub opcode: Opcode,
-    /// What it carries.
+    /// The payload of the frame, unmasked.
     pub payload: Vec<u8>,
 }
 
@@ -128,7 +128,7 @@ impl WebSocket {
         Self { stream, buffer: Vec::new() }
     }
 
-    /// The socket itself.
+    /// Returns the TCP socket underneath.
     pub fn stream(&self) -> &TcpStream {
         self.stream.socket()
     }
@@ -180,7 +180,7 @@ impl WebSocket {
         }
     }
 
-    /// Reads a frame.
+    /// Reads one whole frame.
     pub fn read(&mut self) -> Frame {
         self.try_read().expect("a frame, but the broker has hung up")
     }

@@ -7,14 +7,14 @@ use rustls::{ClientConnection, StreamOwned};
 
 /// A connection to the broker, below HTTP.
 pub enum Wire {
-    /// In the clear.
+    /// A connection without TLS.
     Plain(TcpStream),
-    /// Under TLS.
+    /// A connection under TLS.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Wire {
-    /// The socket itself.
+    /// Returns the TCP socket underneath.
     pub fn socket(&self) -> &TcpStream {
         match self {
             Wire::Plain(socket) => socket,

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// A function with a body.
 pub(crate) struct Function {
-    /// Its name.
+    /// The name of the function.
     pub(crate) name: String,
     /// The line it begins on, counted from 1.
     pub(crate) line: usize,

@@ -89,7 +89,7 @@ impl Provider {
     }
 
     fn say(&self, answer: Vec<u8>) {
-        *self.answer.lock().expect("nobody panics while holding it") = answer;
+        *self.answer.lock().expect("no thread panics while holding it") = answer;
     }
 
     fn asked(&self) -> usize {
@@ -102,7 +102,7 @@ impl Provider {
     }
 }
 
-/// Answers one request. Whoever does not trust the server hangs up before asking anything.
+/// Answers one request. A client that does not trust the server hangs up before it sends a request.
 fn serve(mut stream: impl Read + Write, answer: &Mutex<Vec<u8>>, asked: &AtomicUsize) {
     let mut head = [0; 4096];
     if !stream.read(&mut head).is_ok_and(|count| count > 0) {
@@ -178,7 +178,7 @@ fn what_a_token_says_of_keys_is_not_believed() {
         assert_eq!(status(&broker, &foreign.token_with(header)), 401);
     }
     assert_eq!(elsewhere.asked(), 0);
-    // The published key is no secret, so whoever signs with it as if it were one must not be let in.
+    // The published key is no secret, so a token signed with it as if it were one must be refused.
     let public = key.published()["x"].as_str().expect("it is published").to_owned();
     let claims = json!({"sub": "ann", "exp": unix_seconds() + 600, "fanwire": {"publish": ["a"]}});
     for algorithm in ["HS256", "none", "EdDSA", "RS256"] {
@@ -189,7 +189,7 @@ fn what_a_token_says_of_keys_is_not_believed() {
 }
 
 #[test]
-fn a_provider_that_fails_lets_nobody_in_and_the_log_says_why() {
+fn a_provider_that_fails_lets_no_token_in_and_the_log_says_why() {
     let key = Key::new("real");
     let page = "<!DOCTYPE html><title>Please log in</title>";
     let secrets = r#"{"keys":[{"kty":"oct","kid":"real","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlYw"}]}"#;
@@ -247,11 +247,11 @@ fn a_provider_under_tls_is_trusted_if_the_operator_names_its_authority() {
         eventually("the log says why", || broker.log().contains("invalid peer certificate").then_some(()));
         publish_with(broker.address(), "a", "x", Some(&key.token())).check_problem(503, "unavailable");
     }
-    assert_eq!(provider.asked(), asked, "whoever does not prove who he is is asked nothing");
+    assert_eq!(provider.asked(), asked, "an unproven server receives no request");
 }
 
 #[test]
-fn a_provider_under_tls_is_who_it_says_and_sends_nobody_elsewhere() {
+fn a_provider_under_tls_is_verified_and_redirects_are_not_followed() {
     let authority = Authority::new();
     let key = Key::new("real");
     let elsewhere = Provider::listen(document(&[&key]), Some(authority.server_for("127.0.0.1")));

@@ -1,5 +1,5 @@
 //! What a changed configuration means for those who are connected: what was let in by a key that is gone is ended, and
-//! what is not allowed any more is taken away. Everybody else notices nothing.
+//! what is no longer allowed is taken away. All other sessions notice nothing.
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ impl Changing {
 
 impl Drop for Changing {
     fn drop(&mut self) {
-        // That it is left behind would harm nobody.
+        // A file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&self.file);
     }
 }
@@ -44,7 +44,7 @@ fn key_for(pattern: &str) -> String {
     format!("[[key]]\nname = 'shop'\nhash = '{hash}'\npublish = ['{pattern}']\nsubscribe = ['{pattern}']\n")
 }
 
-/// A key for whoever reads the figures.
+/// A key for a program that reads the metrics.
 fn operator() -> String {
     format!("[[key]]\nname = 'operator'\nhash = '{}'\nadmin = true\n", hash_of(ADMIN))
 }
@@ -122,7 +122,7 @@ fn an_api_key_that_is_taken_out_ends_its_sessions_and_one_that_is_changed_sends_
 }
 
 #[test]
-fn whoever_came_without_credentials_goes_when_that_is_over() {
+fn anonymous_sessions_end_when_a_reload_forbids_them() {
     let open_rule = "[[topic]]\nmatch = 'a'\nsubscribe = 'anyone'\n";
     let changing = Changing::start(&format!("{AUTH}anonymous = true\n{open_rule}"));
     let address = changing.broker.address();

@@ -1,4 +1,4 @@
-//! Every way in and out that has to do with topics, and how somebody tries to do something by it.
+//! Every way in and out that has to do with topics, and how a client attempts an action over it.
 //!
 //! Complete by construction: the compiler wants an arm for each way and each frame of the protocol, and a test holds the URLs and
 //! transports against the broker's source.
@@ -9,7 +9,7 @@ use fanwire_protocol::Request;
 use fanwire_tests::{Events, Http, Response, WebSocket, get};
 use serde_json::{Value, json};
 
-/// What somebody tries to do.
+/// What the client attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Publish,
@@ -23,7 +23,7 @@ pub(super) enum Action {
 /// The way by which it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// Frames of `/ws`.
+    /// Frames of the protocol, over `/ws`.
     Frames,
     /// The bare WebSocket of a topic.
     Bare,
@@ -35,11 +35,11 @@ pub(super) enum Way {
     StreamEvents,
     /// Long polling of `/stream`.
     StreamPoll,
-    /// `POST /topics/{topic}`.
+    /// An HTTP publish: `POST /topics/{topic}`.
     Post,
-    /// `POST /publish`.
+    /// An HTTP batch: `POST /publish`.
     Batch,
-    /// `GET /topics/{topic}/presence`.
+    /// Presence over HTTP: `GET /topics/{topic}/presence`.
     PresenceUrl,
 }
 
@@ -196,7 +196,7 @@ fn by_frame(address: SocketAddr, token: Option<&str>, request: &Value) -> Outcom
     }
 }
 
-/// A bare WebSocket is opened whoever asks, and whoever may not be there is told by the close.
+/// A bare WebSocket opens for every client; the close refuses a client without permission.
 fn by_bare_socket(action: Action, address: SocketAddr, path: &str) -> Outcome {
     let mut socket = match WebSocket::try_open(address, path, "") {
         Ok(socket) => socket,

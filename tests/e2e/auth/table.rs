@@ -45,7 +45,7 @@ subscribe = 'authenticated'
 /// Who asks, in the order of the columns below.
 const IDENTITIES: [&str; 6] = ["anonymous", "ann", "bob", "star", "dotted", "machine"];
 
-/// One row for each topic or pattern: `+` for whoever may, `-` for whoever may not, in the order of [`IDENTITIES`]; first for
+/// One row for each topic or pattern: `+` where the identity may, `-` where it may not, in the order of [`IDENTITIES`]; first for
 /// publishing, then for subscribing, which goes for replay, history and presence too.
 ///
 /// Ann has no grants. Bob has been granted `granted.a`, `users.ann.>`, `other.a` and `news.secret`. Star is a user called `*`,
@@ -62,7 +62,7 @@ const TABLE: [(&str, &str, &str); 21] = [
     ("other.a", "--+--+", "--+--+"),
     ("other.b", "-----+", "-----+"),
     ("$own.a", "------", "------"),
-    // What is said to a session alone is for everybody to hear, each his own.
+    // Every session may receive its own direct messages.
     ("$direct", "------", "++++++"),
     ("public.*", "", "++++++"),
     ("known.*", "", "-+++++"),
@@ -132,7 +132,7 @@ fn try_all(broker: &Broker, identity: usize, token: Option<&str>) -> (usize, Vec
                     Action::Publish | Action::Replay | Action::History | Action::Presence if is_pattern => {
                         continue;
                     }
-                    // Whoever is to hear nothing cannot even open the socket he would publish by.
+                    // An identity that may not subscribe cannot open the socket it would publish by.
                     Action::Publish if way == Way::Bare => may(publish, identity) && may(subscribe, identity),
                     Action::Publish => may(publish, identity),
                     Action::Subscribe | Action::Replay | Action::History | Action::Presence => {
@@ -153,7 +153,7 @@ fn try_all(broker: &Broker, identity: usize, token: Option<&str>) -> (usize, Vec
     (tried, wrong)
 }
 
-/// A refusal must say the right thing: whoever is unknown is asked who he is, and whoever is known is told that he may not.
+/// A refusal must fit: `unauthorized` for an unknown client, `forbidden` for a known one.
 fn is_as_expected(
     way: Way,
     identity: usize,
@@ -163,7 +163,7 @@ fn is_as_expected(
     outcome: &Outcome,
 ) -> bool {
     let is_known = identity > 0;
-    // A bare socket on `$direct` may be opened by everybody, and nobody may say anything there.
+    // Every client may open a bare socket on `$direct`, and no client may publish there.
     let is_always_forbidden =
         asked.starts_with('$') && action == Action::Publish && (way != Way::Bare || asked == "$direct");
     let code = match (way, is_known || is_always_forbidden) {
@@ -179,7 +179,7 @@ fn is_as_expected(
 }
 
 #[test]
-fn nobody_is_delivered_what_the_table_does_not_let_him_have() {
+fn no_delivery_escapes_the_table() {
     let broker = broker();
     let tokens = tokens();
     let machine = tokens[5].as_deref();
@@ -195,7 +195,7 @@ fn nobody_is_delivered_what_the_table_does_not_let_him_have() {
         for (topic, _, _) in topics() {
             assert_eq!(publish_with(broker.address(), topic, topic, machine).status, 200, "{topic}");
         }
-        // Everybody may have this one, so that it is the last.
+        // Every identity may have this one, so it is the last.
         assert_eq!(publish_with(broker.address(), "public.last", "last", machine).status, 200);
         let mut heard = BTreeSet::new();
         loop {

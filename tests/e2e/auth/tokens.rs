@@ -34,7 +34,7 @@ fn a_token_is_taken_wherever_it_may_be_shown() {
 }
 
 #[test]
-fn what_somebody_publishes_carries_his_name() {
+fn a_publication_carries_the_user_of_its_publisher() {
     let broker = Broker::with_file(AUTH, &[]);
     let token = token_for("ann", &["a"], &["a"]);
     let mut listener = session_of(broker.address(), &token_for("bob", &[], &["a"]));
@@ -54,7 +54,7 @@ fn what_somebody_publishes_carries_his_name() {
 }
 
 #[test]
-fn whoever_shows_nothing_is_asked_to() {
+fn a_request_without_credentials_is_asked_for_some() {
     let broker = Broker::with_file(AUTH, &[]);
     for path in ["/topics/a", "/topics/a?wait=1", "/stream?topic=a", "/metrics"] {
         let answer = get(broker.address(), path);

@@ -19,7 +19,7 @@ const ROUNDS: usize = 10;
 
 const TOPICS: [&str; 3] = ["crash.a", "crash.b", "crash.c"];
 
-/// Publishers a topic.
+/// The number of publishers of each topic.
 const PUBLISHERS: usize = 2;
 
 /// How many publications a publisher has on their way at once.
@@ -189,7 +189,7 @@ fn live_and_die(
         first
     };
     let again = || {
-        let is_there = is_proxied && broker.lock().expect("nobody panics under it").is_some();
+        let is_there = is_proxied && broker.lock().expect("no thread panics under it").is_some();
         is_there.then(|| WebSocket::attempt(address, "/ws"))
     };
     let (first, again) = (&first, &again);
@@ -203,7 +203,7 @@ fn live_and_die(
         all_there.wait();
         // How long they are let run is what is random here; nothing is waited for.
         thread::sleep(life);
-        let broker = broker.lock().expect("nobody panics under it").take();
+        let broker = broker.lock().expect("no thread panics under it").take();
         broker.expect("it runs").kill();
     });
 }

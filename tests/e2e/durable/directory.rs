@@ -84,7 +84,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let directory = DataDirectory::new();
     fs::create_dir(directory.path()).expect("a folder can be made");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).expect("it is ours");
-    // The superuser may write anywhere, so there the lock is made a folder, which nobody can write into as a file.
+    // The superuser may write anywhere, so there the lock is made a folder, which cannot be written into as a file.
     if fs::write(directory.path().join("probe"), "").is_ok() {
         fs::remove_file(directory.path().join("probe")).expect("it is there");
         fs::create_dir(directory.path().join("fanwire.lock")).expect("a folder can be made");

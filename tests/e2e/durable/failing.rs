@@ -80,7 +80,7 @@ fn a_disk_that_has_room_again_is_used_again() {
     let arguments = ["--data-dir", directory.text(), "--set", "store.file_bytes_max=1MiB"];
     let broker = Broker::with_file(rules, &arguments);
     fill(&broker);
-    // What has become too old makes room as soon as somebody asks for some.
+    // What has become too old makes room as soon as a publish needs some.
     eventually("publishes are taken again", || {
         let answer = post(broker.address(), "/topics/full", "text/plain", b"again");
         (answer.status == 200).then_some(())

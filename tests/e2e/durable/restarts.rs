@@ -77,7 +77,7 @@ fn positions_go_on_after_a_restart() {
 }
 
 #[test]
-fn a_topic_nobody_has_touched_since_the_restart_says_where_it_stands() {
+fn an_untouched_topic_knows_its_position_after_a_restart() {
     let directory = DataDirectory::new();
     let broker = directory.serve(DURABLE);
     let receipt = publish(broker.address(), "quiet", "x");
@@ -132,11 +132,7 @@ fn a_session_that_unsubscribes_or_leaves_while_it_catches_up_costs_nothing() {
     drop(socket);
     broker.await_metric("fanwire_subscriptions", 0.0);
     broker.await_metric("fanwire_connections{transport=\"ws\"}", 0.0);
-    assert_eq!(
-        publish(broker.address(), "long", "x")["subscribers"],
-        0,
-        "the engine knows that nobody listens"
-    );
+    assert_eq!(publish(broker.address(), "long", "x")["subscribers"], 0, "the engine counts no subscriber");
 }
 
 #[test]
@@ -340,7 +336,7 @@ fn a_moment_is_found_on_disk_after_a_restart() {
     assert_eq!(socket.ask(&future)["messages"], json!([]));
     let long_ago = json!({"topic": "time", "since": {"ts": 1}});
     let (mut socket, reply) = subscribe(broker.address(), long_ago);
-    assert_eq!(reply["recovered"], false, "seven days are kept, so nobody can know what was before");
+    assert_eq!(reply["recovered"], false, "seven days are kept, so what was before cannot be known");
     assert_eq!(socket.read_json()["data"], "0");
 }
 

@@ -174,8 +174,8 @@ fn what_is_older_than_its_time_is_gone_and_told_so() {
         let answer = read(&start["cursor"]);
         (answer["messages"] == json!([])).then_some(answer)
     });
-    assert_eq!(gone["gap"], true, "it was lost to whoever had not seen it");
-    assert_eq!(read(&held["cursor"])["gap"], false, "and to nobody else");
+    assert_eq!(gone["gap"], true, "it was lost for a reader that had not seen it");
+    assert_eq!(read(&held["cursor"])["gap"], false, "and for no other");
     let position = json!({"epoch": receipt["epoch"], "offset": receipt["offset"]});
     for (since, recovered) in [(position, true), (start["cursor"].clone(), false), (json!("earliest"), true)]
     {

@@ -1,4 +1,4 @@
-//! Places that nobody can come back to: positions from the future, of other epochs or out of all bounds, cursors and moments
+//! Positions that no client can resume from: positions from the future, of other epochs or out of all bounds, cursors and moments
 //! written by hand, and pages without room. Each gets a clear error, or what is held and a word that there may have been more.
 
 use std::net::SocketAddr;

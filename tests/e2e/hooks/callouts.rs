@@ -171,8 +171,12 @@ fn clients_ask_the_application_and_go_on_meanwhile() {
     assert_eq!(nothing["code"], "unavailable", "{nothing}");
     let without = Broker::start(&[]);
     let mut socket = WebSocket::open(without.address(), "/ws");
-    let nobody = socket.ask(&json!({"type": "request", "id": 1, "method": "add", "data": [1, 2]}));
-    assert_eq!((&nobody["type"], &nobody["code"]), (&json!("error"), &json!("unavailable")), "{nobody}");
+    let unanswered = socket.ask(&json!({"type": "request", "id": 1, "method": "add", "data": [1, 2]}));
+    assert_eq!(
+        (&unanswered["type"], &unanswered["code"]),
+        (&json!("error"), &json!("unavailable")),
+        "{unanswered}"
+    );
 }
 
 #[test]
@@ -213,7 +217,7 @@ fn a_request_by_url_is_answered_by_the_application() {
     let asked = application.calls().len();
     post(broker.address(), "/request/echo", "text/plain", b"x").check_problem(401, "unauthorized");
     get(broker.address(), "/request/echo").check_problem(405, "bad_frame");
-    assert_eq!(application.calls().len(), asked, "whoever is not let in is not asked about");
+    assert_eq!(application.calls().len(), asked, "no callout is made for a refused client");
     let without = Broker::start(&[]);
     post(without.address(), "/request/echo", "text/plain", b"x").check_problem(503, "unavailable");
 }

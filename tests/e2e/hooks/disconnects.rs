@@ -127,7 +127,7 @@ fn streams_and_polls_end_too() {
 }
 
 #[test]
-fn whoever_was_let_in_leaves_and_nobody_else() {
+fn only_admitted_sessions_are_reported_as_disconnected() {
     let application = Application::start(|call| {
         let call = call.json();
         super::HookAnswer::Json(match call["user"].as_str() {
@@ -152,7 +152,7 @@ fn whoever_was_let_in_leaves_and_nobody_else() {
     banned.send_json(&json!({"type": "connect", "id": 1, "token": with("banned")}));
     assert_eq!(banned.read_to_close().0, Some(4403));
     assert_eq!(get(broker.address(), &format!("/topics/a?token={}", with("banned"))).status, 403);
-    // Whoever was there is known by what the application said of it, however it showed its token.
+    // A session is reported as the user that the application named, wherever its token came from.
     for in_frame in [true, false] {
         let path = if in_frame { "/ws".to_owned() } else { format!("/ws?token={}", with("ann")) };
         let mut socket = WebSocket::open(broker.address(), &path);
@@ -204,7 +204,7 @@ const ADMIN: &str = "fwk_YWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRtaW4tYWRt";
 const ADMIN_HASH: &str = "sha256:lJZqVN6QLtsOvKUiIkiQgTeP6TtzzDEK3FpW1SUsShM";
 
 #[test]
-fn whoever_is_sent_away_leaves_by_what_was_said_and_the_application_itself_is_nobody() {
+fn a_disconnected_session_is_reported_with_the_code_and_reason_of_the_request() {
     let application = Application::start(allow);
     let key = format!("[[key]]\nname = 'operator'\nhash = '{ADMIN_HASH}'\nsubscribe = ['>']\nadmin = true\n");
     let broker = Broker::with_file(&format!("{AUTH}{key}{}", application.config(TELL)), &["--workers", "2"]);

@@ -18,7 +18,7 @@ fn count(events: &[Value], hook: &str) -> usize {
 }
 
 #[test]
-fn a_broker_that_stops_tells_of_everybody_who_goes() {
+fn a_stopping_broker_reports_every_session_that_ends() {
     let application = Application::start(allow);
     // Nothing that waits for its time would be told otherwise: neither the batch nor the end of a grace.
     let keys = "[webhooks]\nevents = ['disconnect', 'occupied', 'vacated', 'join', 'leave']\ndelay = '1h'\nvacated_after = '1h'";

@@ -80,7 +80,7 @@ fn no_answer_is_a_no() {
 }
 
 #[test]
-fn nobody_there_is_a_no() {
+fn an_application_that_is_down_refuses() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let config =
         format!("[hooks]\nurl = 'http://{free}/'\nsecret = '{HOOKS_SECRET}'\ncallouts = ['publish']\n");
@@ -114,7 +114,7 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
     // That all of them are still stuck says that none of this waited for any of them.
     check_stuck(17.0);
     assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
-    // Whoever waits is refused when its time is up; the wait for a turn is part of it.
+    // A waiting callout is refused when its time is up; the wait for a turn is part of it.
     for socket in stuck.iter_mut().chain([&mut free]) {
         let reply = socket.read_json();
         assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");

@@ -61,7 +61,7 @@ fn unsubscribing_is_leaving() {
 }
 
 #[test]
-fn whoever_comes_right_back_has_not_been_away() {
+fn a_session_that_returns_at_once_causes_no_vacated_event() {
     let application = Application::start(allow);
     let keys = TELL.replace("'100ms'", "'1h'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
@@ -123,7 +123,7 @@ fn every_transport_occupies() {
 #[test]
 fn polls_that_come_again_and_again_are_one_subscriber() {
     let application = Application::start(allow);
-    // A whole second is between the end of the last poll and the word that nobody is there.
+    // A whole second is between the end of the last poll and the vacated event.
     let keys = TELL.replace("'100ms'", "'1s'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
     let address = broker.address();
@@ -172,7 +172,7 @@ fn only_topics_that_it_wants_to_know_about_are_told() {
 }
 
 #[test]
-fn what_is_told_of_a_topic_is_in_order_whoever_comes_and_goes_at_once() {
+fn events_of_a_topic_stay_in_order_while_sessions_come_and_go() {
     let application = Application::start(allow);
     let keys = TELL.replace("'100ms'", "'1ms'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "4"]);
@@ -186,7 +186,7 @@ fn what_is_told_of_a_topic_is_in_order_whoever_comes_and_goes_at_once() {
             });
         }
     });
-    // After all have gone, each has been told of by turns, and last that nobody is there.
+    // After all have left, occupied and vacated events alternate, and vacated is the last.
     let states = fanwire_tests::eventually("all are vacated", || {
         let mut states = std::collections::BTreeMap::<String, bool>::new();
         for event in application.events() {

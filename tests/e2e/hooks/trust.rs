@@ -31,7 +31,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // That it is left behind would harm nobody.
+        // A file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&self.0);
     }
 }

@@ -20,7 +20,7 @@ fn at_first(answers: Vec<HookAnswer>) -> impl Fn(&HookCall) -> HookAnswer + Send
     move |call| answers.get(calls.fetch_add(1, Ordering::SeqCst)).cloned().unwrap_or_else(|| allow(call))
 }
 
-/// Has one thing happen that is told: somebody subscribes to this topic first.
+/// Causes one webhook event: the first subscription to this topic.
 fn happen(broker: &Broker, topic: &str) -> WebSocket {
     let mut socket = WebSocket::open(broker.address(), "/ws");
     assert_eq!(socket.ask(&json!({"type": "subscribe", "id": 1, "topic": topic}))["type"], "subscribed");
@@ -250,12 +250,12 @@ fn check_unharmed(broker: &Broker) {
             }
         }
     }
-    // Each call waits for twenty seconds, so whoever waited for one would be later.
+    // Each call waits for twenty seconds, so a publish that waited for one would be later.
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn a_stuck_application_costs_nobody_else_anything() {
+fn a_stuck_application_costs_other_work_nothing() {
     let (_stuck, application) = stuck();
     let keys = format!("timeout = '20s'\n{TELL}\nqueue_events_max = 100");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
@@ -269,7 +269,7 @@ fn a_stuck_application_costs_nobody_else_anything() {
 }
 
 #[test]
-fn an_application_that_dies_in_the_middle_of_a_call_costs_nobody_else_anything() {
+fn an_application_that_dies_during_a_call_costs_other_work_nothing() {
     let application = Application::start(|_| HookAnswer::Raw("HTTP/1.1 200 OK\r\nContent-Le".to_owned()));
     let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
     let _socket = happen(&broker, "a");

@@ -1,5 +1,5 @@
 //! Floods over real sockets: what a crowd of attackers costs in memory stays within a bound that is written down here, and an
-//! honest client beside them, who comes as somebody new, is served within a second.
+//! honest client beside them, on a new connection, is served within a second.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -57,7 +57,7 @@ fn half_open(broker: &Broker, count: usize, beginning: impl Fn(usize) -> Vec<u8>
 }
 
 #[test]
-fn ten_thousand_half_open_connections_cost_little_and_keep_nobody_out() {
+fn ten_thousand_half_open_connections_cost_little_and_keep_no_client_out() {
     let broker = Broker::with(&["limits.handshake_timeout=60s"]);
     let before = resident(&broker);
     let count = affordable(10_000);
@@ -77,7 +77,7 @@ fn ten_thousand_half_open_connections_cost_little_and_keep_nobody_out() {
     broker.await_metric("fanwire_connections{transport=\"http\"}", 1.0);
 }
 
-/// Sees that somebody new is served under TLS, hand-shake and all, within a second: the best of three, as
+/// Checks that a new connection is served under TLS, handshake included, within a second: the best of three, as
 /// [`Honest::check_served_at_once`] says.
 fn check_newcomer_under_tls(certificate: &Certificate, broker: &Broker) -> String {
     let mut page = String::new();
@@ -99,7 +99,7 @@ fn metric_in(page: &str, name: &str) -> f64 {
 }
 
 #[test]
-fn ten_thousand_half_open_tls_hand_shakes_cost_little_and_keep_nobody_out() {
+fn ten_thousand_half_open_tls_handshakes_cost_little_and_keep_no_client_out() {
     let certificate = Certificate::new();
     let [own, key] = certificate.settings();
     let broker = Broker::with(&[&own, &key, "limits.handshake_timeout=60s"]);
@@ -122,7 +122,7 @@ fn ten_thousand_half_open_tls_hand_shakes_cost_little_and_keep_nobody_out() {
 }
 
 #[test]
-fn heads_and_hellos_that_dribble_in_are_given_up_and_harm_nobody_meanwhile() {
+fn slow_heads_and_hellos_are_dropped_and_harm_no_other_client() {
     let broker = Broker::with(&["limits.handshake_timeout=3s"]);
     let mut honest = Honest::begin(&broker);
     let count = affordable(1_000);
@@ -132,7 +132,7 @@ fn heads_and_hellos_that_dribble_in_are_given_up_and_harm_nobody_meanwhile() {
     while alive > 0 {
         assert!(started.elapsed() < Duration::from_secs(15), "{alive} of {count} are still listened to");
         honest.check_served_at_once();
-        // A byte more for everybody who is still there.
+        // One more byte for every connection that is still open.
         held.retain_mut(|stream| stream.write_all(b"X").is_ok());
         alive = held.len();
     }
@@ -207,7 +207,7 @@ impl Flood {
 }
 
 #[test]
-fn pings_without_end_whose_pongs_nobody_reads_are_borne() {
+fn endless_pings_with_unread_pongs_are_borne() {
     Flood {
         what: "pings",
         settings: &["limits.outbox_bytes_max=1MiB"],
@@ -249,7 +249,7 @@ fn messages_of_one_byte_without_end_are_borne() {
         path: "/topics/tiny?echo=false",
         opening: Vec::new(),
         round: frame(0x82, b"x").repeat(2_000),
-        // An outbox that nobody reads may hold its bound in bytes and as much again in pieces; each inbox is shared.
+        // An unread outbox may hold its bound in bytes and as much again in pieces; each inbox is shared.
         each_bytes: 2.5 * MIB,
     }
     .check();
@@ -306,7 +306,7 @@ fn newcomers_are_served_while_thousands_come_back_at_once() {
         let _end = End(&is_over);
         for _ in 0..4 {
             scope.spawn(|| {
-                // As after a restart of the network: everybody connects, is served, and is cut off again.
+                // As after a restart of the network: every client connects, is served, and is cut off again.
                 while !is_over.load(Ordering::Relaxed) {
                     let crowd: Vec<WebSocket> =
                         (0..count / 40).map(|_| WebSocket::open(broker.address(), "/ws")).collect();

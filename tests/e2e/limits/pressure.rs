@@ -66,7 +66,7 @@ fn a_flood_of_pings_or_of_requests_is_answered_without_harm_to_others() {
 }
 
 #[test]
-fn a_flood_of_requests_whose_answers_nobody_reads_is_bounded() {
+fn a_flood_of_requests_with_unread_answers_is_bounded() {
     let broker = Broker::with(&["limits.outbox_bytes_max=1MiB"]);
     let mut honest = Honest::begin(&broker);
     post(broker.address(), "/topics/big", "text/plain", &[b'x'; 200_000]);
@@ -95,7 +95,7 @@ fn a_message_in_a_thousand_pieces_arrives() {
 
 /// Rubbish to every way in, from a seed that is printed if it brings something to light: `FANWIRE_SEED` runs it again.
 #[test]
-fn rubbish_never_reaches_anybody_else() {
+fn rubbish_never_reaches_another_session() {
     let seed = std::env::var("FANWIRE_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())

@@ -47,7 +47,7 @@ fn a_topic_takes_what_its_rule_says_over_every_way_in() {
 }
 
 #[test]
-fn whoever_waits_as_long_as_he_is_told_is_served() {
+fn a_client_that_waits_for_retry_after_is_served() {
     let broker = Broker::with_file(SLOW_TOPICS, &[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");
     let mut accepted = 0;
@@ -161,7 +161,7 @@ fn connections_from_everywhere_together_come_as_fast_as_they_may() {
         }
     }
     assert!(refused >= 20.0, "{refused}");
-    // Whoever waits as he is told is let in, and those who are inside notice nothing.
+    // A client that waits for `Retry-After` is let in, and open sessions notice nothing.
     eventually("a newcomer is let in", || (get(broker.address(), "/healthz").status == 200).then_some(()));
     for socket in &mut held {
         assert_eq!(socket.ask(&json!({"type": "ping", "id": 1}))["type"], "pong");
@@ -175,7 +175,7 @@ fn connections_from_everywhere_together_come_as_fast_as_they_may() {
 }
 
 #[test]
-fn whoever_holds_hand_shakes_open_makes_room_for_those_who_do_not() {
+fn open_handshakes_make_room_for_new_connections() {
     let broker = Broker::with(&["limits.handshakes_max=64", "limits.handshake_timeout=60s"]);
     let mut honest = Honest::begin(&broker);
     let held: Vec<Http> = (0..200)

@@ -1,4 +1,4 @@
-//! Those who are slow or leave: half a frame, streams nobody reads, polls nobody waits for, and a broker that is leaving.
+//! Slow and leaving peers: half a frame, unread streams, abandoned polls, and a broker that is leaving.
 
 use std::io::Write;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn half_a_frame_does_not_keep_a_session_alive() {
 }
 
 #[test]
-fn a_frame_that_dribbles_in_holds_up_nobody_else() {
+fn a_slow_frame_holds_up_no_other_session() {
     let broker = Broker::start(&[]);
     let mut honest = Honest::begin(&broker);
     let mut socket = WebSocket::open(broker.address(), "/topics/dribble");
@@ -42,7 +42,7 @@ fn a_frame_that_dribbles_in_holds_up_nobody_else() {
 }
 
 #[test]
-fn an_event_stream_nobody_reads_is_ended_and_nobody_else_is_held_up() {
+fn an_unread_event_stream_is_ended_and_holds_up_no_other_session() {
     let broker = Broker::with(&["limits.outbox_bytes_max=1MiB", "limits.close_timeout=1s"]);
     let mut honest = Honest::begin(&broker);
     let mut reader = Events::open(broker.address(), "/topics/flood", "");
@@ -90,7 +90,7 @@ fn those_who_leave_while_they_wait_leave_nothing_behind() {
 fn a_listener_that_said_more_than_its_request_is_missed_at_the_next_comment() {
     let broker = Broker::with(&["limits.sse_comment_interval=1s"]);
     let mut http = Http::connect(broker.address());
-    // Whoever reads no further than one request does not see, behind these bytes, that the client has hung up.
+    // A server that reads no further than one request does not see, behind these bytes, that the client has hung up.
     http.send(b"GET /topics/more HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\nGET /");
     assert_eq!(http.read_head().status, 200);
     broker.await_metric("fanwire_connections{transport=\"sse\"}", 1.0);
@@ -122,7 +122,7 @@ fn sessions_that_subscribe_to_all_they_may_and_vanish_leave_no_topic() {
 }
 
 #[test]
-fn an_answer_nobody_reads_to_its_end_holds_up_nobody() {
+fn an_unread_answer_holds_up_no_other_client() {
     let broker = Broker::start(&[]);
     let mut honest = Honest::begin(&broker);
     for _ in 0..20 {

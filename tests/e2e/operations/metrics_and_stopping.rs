@@ -86,7 +86,7 @@ fn pages_of_allowed_origins_may_read_and_ask_first() {
 }
 
 #[test]
-fn stopping_lets_everybody_finish() {
+fn stopping_lets_every_session_finish() {
     let mut broker = Broker::start(&["--workers", "2"]);
     let address = broker.address();
     let mut events = Events::open(address, "/topics/stop", "");
@@ -106,7 +106,7 @@ fn stopping_lets_everybody_finish() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_ends_nothing() {
+fn a_closed_log_pipe_ends_nothing() {
     let mut broker = Command::new(binary())
         .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.filter=debug"])
         .stdin(Stdio::null())
@@ -129,7 +129,7 @@ fn a_log_that_nobody_reads_any_more_ends_nothing() {
 }
 
 #[test]
-fn what_waits_is_written_before_the_farewell() {
+fn what_waits_is_written_before_the_close() {
     let mut broker = Broker::start(&[]);
     let mut session = subscribe(broker.address(), "flush");
     for number in 0..100 {

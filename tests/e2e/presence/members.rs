@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::texts::publish;
 
-/// A broker that keeps presence in rooms, and lets in whoever has a token of this test and everybody else.
+/// A broker that keeps presence in rooms, and lets in anonymous clients and those with a token of this test.
 fn broker(grace: &str) -> Broker {
     let text = format!(
         "[auth]\nsecret = \"{SECRET}\"\nanonymous = true\n\
@@ -36,7 +36,7 @@ fn break_off(address: SocketAddr, mut socket: WebSocket) {
     subscribe(&mut socket, "beside");
     socket.stream().shutdown(Shutdown::Both).expect("it is open");
     eventually("the broken connection is noticed", || {
-        (publish(address, "beside", "is anybody there?")["subscribers"] == 0).then_some(())
+        (publish(address, "beside", "is a subscriber left?")["subscribers"] == 0).then_some(())
     });
 }
 
@@ -213,7 +213,7 @@ fn every_transport_is_present_and_a_stream_is_told() {
 }
 
 #[test]
-fn whoever_listens_by_a_pattern_is_told_and_not_present() {
+fn a_pattern_subscriber_receives_presence_events_and_is_no_member() {
     let broker = broker("1h");
     let mut ann = enter(broker.address(), "ann", "room.>");
     assert_eq!(members(&mut ann, "room.1"), [""; 0]);

@@ -141,7 +141,7 @@ fn a_silent_session_is_pinged_then_closed_with_4408_and_one_that_answers_is_not(
 }
 
 #[test]
-fn a_session_that_does_not_read_is_closed_with_4413_and_nobody_else_is() {
+fn only_the_session_that_does_not_read_is_closed_with_4413() {
     let broker = Broker::with(&["limits.outbox_bytes_max=1MiB", "limits.close_timeout=60s"]);
     let mut honest = Honest::begin(&broker);
     let mut deaf = WebSocket::open(broker.address(), "/ws");

@@ -1,5 +1,5 @@
 //! Every field of every request with every kind of wrong value, in both encodings; frames cut anywhere; nesting and lengths
-//! that nobody means.
+//! without meaning.
 
 use fanwire_protocol::{PAYLOAD_DEPTH_MAX, Reply, ServerFrame, json, msgpack};
 use fanwire_tests::{Broker, Opcode, WebSocket};

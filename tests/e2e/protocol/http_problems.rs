@@ -65,7 +65,7 @@ fn what_cannot_be_understood_is_a_problem_that_says_why() {
 }
 
 #[test]
-fn nesting_too_deep_is_refused_before_anybody_has_to_read_it() {
+fn nesting_too_deep_is_refused_at_the_publisher() {
     let broker = Broker::start(&[]);
     let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
     assert_eq!(post(broker.address(), "/topics/a", "application/json", deep(128).as_bytes()).status, 200);
@@ -285,7 +285,7 @@ fn a_draining_broker_is_not_ready_and_opens_no_session() {
     socket.check_closing(1001);
     assert!(
         std::net::TcpStream::connect_timeout(&broker.address(), Duration::from_secs(1)).is_err(),
-        "nobody new"
+        "no new connection"
     );
     assert!(broker.wait().success());
 }

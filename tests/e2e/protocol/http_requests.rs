@@ -166,7 +166,7 @@ fn lines_that_are_no_headers_are_refused() {
 }
 
 #[test]
-fn a_request_that_does_not_say_whom_it_is_for_is_refused() {
+fn a_request_without_a_host_is_refused() {
     let broker = Broker::start(&[]);
     // RFC 9112 §3.2: no `Host`, or more than one, is a 400.
     for host in ["", "Host: a\r\nHost: b\r\n"] {
@@ -194,7 +194,7 @@ fn bytes_that_are_no_http_are_not_answered_as_if_they_were() {
 }
 
 #[test]
-fn methods_nobody_knows_are_refused_by_name() {
+fn unknown_methods_are_refused_by_name() {
     let broker = Broker::start(&[]);
     for method in ["BREW", "get", "TRACE", "PATCH", "PROPFIND", "DELETE", "OPTIONS"] {
         for path in ["/topics/a", "/publish", "/healthz", "/ws", "/stream?topic=a"] {

@@ -1,4 +1,4 @@
-//! Behind proxies: who is believed about whom it speaks for, in headers and in the PROXY protocol. Real proxies are in
+//! Behind proxies: whose statements about the client's address are believed, in headers and in the PROXY protocol. Real proxies are in
 //! `real_proxies`.
 
 use fanwire_tests::{Broker, Certificate, Http, WebSocket, eventually, get};

@@ -28,7 +28,7 @@ impl Plan {
     fn new(certificate: &Certificate, name: &str, places: &[(&str, &dyn Fn(SocketAddr) -> String)]) -> Self {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/proxies")).join(name);
         let mut text = std::fs::read_to_string(path).expect("it is there");
-        // Nobody else takes the port in the moment between: it was the kernel that chose it.
+        // No other process takes the port in the moment between: the kernel chose it.
         let address =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         for (what, by) in places {
@@ -177,7 +177,7 @@ fn caddy(broker: &Broker, certificate: &Certificate) -> Proxy {
     plan.start("caddy", &["run", "--adapter", "caddyfile", "--config", text_of(&configuration)])
 }
 
-/// HAProxy says for whom it speaks in a header of the PROXY protocol.
+/// HAProxy names the client in a header of the PROXY protocol.
 const PROXY_PROTOCOL: &[&str] = &["proxy.protocol=v1v2"];
 
 #[test]
@@ -213,7 +213,7 @@ fn connect_from(source: &str, address: SocketAddr) -> TcpStream {
     let descriptor = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
     let source: SocketAddrV4 = format!("{source}:0").parse().expect("an address");
     bind(&descriptor, &source).expect("all of 127.0.0.0/8 is ours");
-    connect(&descriptor, &address).expect("somebody listens");
+    connect(&descriptor, &address).expect("a server listens");
     let stream = TcpStream::from(descriptor);
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
     stream

@@ -1,4 +1,4 @@
-//! Everybody sees a topic's publications in one and the same order.
+//! All subscribers see a topic's publications in one and the same order.
 
 use std::net::SocketAddr;
 

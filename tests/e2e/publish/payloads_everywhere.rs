@@ -15,7 +15,7 @@ use crate::fixtures::texts::{publish, subscribe};
 
 const TOPIC: &str = "every.way";
 
-/// What is published.
+/// One kind of payload that the tests publish.
 #[derive(Debug, Clone, Copy)]
 enum Said<'a> {
     Text(&'a str),

@@ -1,4 +1,4 @@
-//! History that somebody wants gone: it is, and positions tell of it whoever has missed something.
+//! Clearing history: it is gone, and a session that resumes from an older position receives a gap.
 
 use fanwire_tests::{Broker, DataDirectory, WebSocket, get, post};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn held(broker: &Broker) -> Vec<String> {
     messages.map(|message| message["data"].as_str().expect("text").to_owned()).collect()
 }
 
-/// Clears a topic and holds what everybody is told of it.
+/// Clears a topic and checks what every reader receives.
 fn check(broker: &Broker) -> Value {
     let mut live = WebSocket::open(broker.address(), "/ws");
     live.ask(&json!({"type": "subscribe", "id": 1, "topic": "a"}));
@@ -35,7 +35,7 @@ fn check(broker: &Broker) -> Value {
     publish(broker, "after");
     assert_eq!(held(broker), ["after"]);
     for expected in ["0", "1", "2", "3", "4", "after"] {
-        assert_eq!(live.read_json()["data"], expected, "whoever listens notices nothing");
+        assert_eq!(live.read_json()["data"], expected, "live subscribers notice nothing");
     }
     for (since, recovered) in [(&positions[2], false), (&positions[4], true)] {
         let mut back = WebSocket::open(broker.address(), "/ws");

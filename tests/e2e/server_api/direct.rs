@@ -39,7 +39,7 @@ fn a_user_hears_it_in_every_session_that_can_tell_it_apart() {
     bare.send_text("next");
     assert_eq!(bare.read().payload, b"next");
     assert_eq!(other.ask(&json!({"type": "ping", "id": 2}))["type"], "pong");
-    assert_eq!(affected(&broker, "/users/nobody/send", &json!({"data": 1})), 0);
+    assert_eq!(affected(&broker, "/users/unknown/send", &json!({"data": 1})), 0);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn binary_and_numbers_arrive_as_they_were_sent() {
 }
 
 #[test]
-fn everybody_may_subscribe_to_what_is_said_to_him_alone_and_nobody_can_publish_it() {
+fn every_session_may_subscribe_to_its_direct_messages_and_none_may_publish_them() {
     let broker = guarded_broker("");
     let mut socket = WebSocket::open(broker.address(), "/ws");
     socket.ask(&json!({"type": "connect", "id": 1, "token": token_for("ann", &[">"], &[])}));

@@ -79,11 +79,11 @@ fn all_sessions_of_a_user_are_ended_whatever_they_are_connected_over() {
     answer.check_problem(403, "forbidden");
     assert!(answer.text().contains("no longer welcome"), "{}", answer.text());
     assert_eq!(other.ask(&json!({"type": "ping", "id": 2}))["type"], "pong", "another user stays");
-    assert_eq!(affected(&broker, "/users/nobody/disconnect", &Value::Null), 0);
+    assert_eq!(affected(&broker, "/users/unknown/disconnect", &Value::Null), 0);
 }
 
 #[test]
-fn whoever_is_to_come_back_is_told_so() {
+fn a_session_that_may_reconnect_receives_reconnect_true() {
     let broker = guarded_broker("");
     let token = token_for("ann", &[], &["a"]);
     let (mut socket, _) = session_of(&broker, "ann");
@@ -120,7 +120,7 @@ fn a_session_that_reads_nothing_is_ended_all_the_same() {
 }
 
 #[test]
-fn what_is_asked_for_badly_is_said_and_ends_nobody() {
+fn a_malformed_disconnect_request_ends_no_session() {
     let broker = guarded_broker("");
     let (mut socket, connection) = session_of(&broker, "ann");
     let path = format!("/sessions/{connection}/disconnect");

@@ -1,4 +1,4 @@
-//! Nobody but an administrator gets through, whatever the call: a table of all calls, held against the broker's source.
+//! Only an administrator gets through, whatever the request: a table of all calls, held against the broker's source.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ fn anonymous_guests_may_not_call() {
 }
 
 #[test]
-fn an_open_broker_lets_everybody_call() {
+fn an_open_broker_answers_every_caller() {
     let broker = Broker::start(&[]);
     let answer = call_as(None, broker.address(), "GET", "/sessions", "");
     assert_eq!(answer.status, 200, "{}", answer.text());

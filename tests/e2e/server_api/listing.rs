@@ -78,7 +78,7 @@ fn sessions_are_found_by_user_transport_and_topic() {
         assert_eq!(page["total"], 3, "{page}");
     };
     check("user=ann&transport=ws", &[&ann]);
-    check("user=nobody", &[]);
+    check("user=unknown", &[]);
     check("topic=shop.orders", &[&ann, &bob]);
     check("topic=shop.orders&user=bob", &[&bob]);
     check("transport=bare", &[]);

@@ -82,7 +82,7 @@ fn a_busy_stream_needs_no_comments_and_a_quiet_one_gets_them() {
 }
 
 #[test]
-fn what_waits_for_a_stream_is_written_before_its_farewell() {
+fn what_waits_for_a_stream_is_written_before_it_ends() {
     let mut broker = Broker::start(&["--workers", "2"]);
     let mut events = Events::open(broker.address(), "/topics/flush", "");
     let mut many = Events::open(broker.address(), "/stream?topic=flush&topic=other", "");

@@ -40,7 +40,7 @@ fn overlapping_subscriptions_deliver_once_and_end_one_by_one() {
         let reply = socket.ask(&json!({"type": "unsubscribe", "id": 3, "topic": left.remove(0)}));
         assert_eq!(reply["type"], "unsubscribed");
     }
-    assert_eq!(publish(broker.address(), "a.b", "nobody")["subscribers"], 0);
+    assert_eq!(publish(broker.address(), "a.b", "unheard")["subscribers"], 0);
     assert_eq!(socket.ask(&json!({"type": "ping", "id": 4}))["type"], "pong");
 }
 
@@ -111,7 +111,7 @@ fn joining_and_leaving_a_topic_under_a_pattern_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn topics_of_the_brokers_own_are_matched_by_no_leading_wildcard_and_published_to_by_nobody() {
+fn the_brokers_own_topics_match_no_leading_wildcard_and_refuse_every_publisher() {
     let broker = Broker::start(&[]);
     let mut all = subscribe(broker.address(), ">");
     let mut bare = WebSocket::open(broker.address(), "/topics/$sys.a");
@@ -135,6 +135,6 @@ fn a_bare_socket_on_a_pattern_only_listens() {
     for topic in ["room.1", "room.2", "room.3"] {
         assert_eq!(bare.read().payload, topic.as_bytes());
     }
-    bare.send_text("to whom?");
+    bare.send_text("to no topic");
     assert_eq!(bare.read_to_close().0, Some(4403));
 }

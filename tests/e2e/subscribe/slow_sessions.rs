@@ -67,7 +67,7 @@ fn a_session_that_wants_the_latest_gets_the_latest() {
 }
 
 #[test]
-fn an_event_stream_that_nobody_reads_is_ended_and_does_not_linger() {
+fn an_unread_event_stream_is_ended_and_does_not_linger() {
     let broker = Broker::with(&["limits.outbox_bytes_max=2MiB", "limits.close_timeout=1s"]);
     let deaf = Events::open(broker.address(), "/topics/flood", "");
     let mut publisher = WebSocket::open(broker.address(), "/topics/flood?echo=false");

@@ -1,4 +1,4 @@
-//! The Rust client and the subcommands that use it, under TLS: whom they trust, and what they say of those they do not.
+//! The Rust client and the subcommands that use it, under TLS: which certificates they trust, and which errors they give for the others.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -22,7 +22,7 @@ fn pem(certificate: &Certificate) -> Vec<u8> {
     std::fs::read(certificate.path()).expect("it was written")
 }
 
-/// Somebody at a free port who shows a certificate that no broker would, to the first who comes.
+/// A server at a free port that shows a foreign certificate to its first connection.
 fn show(certificate: &Certificate, at: &str) -> SocketAddr {
     let listener = TcpListener::bind(at).expect("a free port");
     let address = listener.local_addr().expect("it has one");
@@ -36,7 +36,7 @@ fn show(certificate: &Certificate, at: &str) -> SocketAddr {
         .with_single_cert(vec![own], key)
         .expect("they fit");
     std::thread::spawn(move || {
-        let (mut socket, _) = listener.accept().expect("somebody comes");
+        let (mut socket, _) = listener.accept().expect("a connection arrives");
         let mut connection = rustls::ServerConnection::new(Arc::new(config)).expect("the settings fit");
         while connection.is_handshaking() && connection.complete_io(&mut socket).is_ok() {}
     });
@@ -48,13 +48,13 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("it ends in time") })
 }
 
-/// What is said of somebody at `url` who is not to be trusted.
+/// The error for a server at `url` that is not trusted.
 fn check_untrusted(url: &str, authorities: Option<Vec<u8>>, expected: &str) {
     let mut builder = Client::builder();
     if let Some(authorities) = authorities {
         builder = builder.authorities(authorities);
     }
-    let error = block_on(builder.connect(url)).expect_err("nobody here is trusted");
+    let error = block_on(builder.connect(url)).expect_err("no certificate here is trusted");
     assert!(matches!(error, Error::Untrusted { .. }), "{error:?}");
     assert!(error.to_string().contains(expected) && error.to_string().contains("wss://"), "{error}");
 }
@@ -79,12 +79,12 @@ fn messages_go_both_ways_under_tls_in_both_encodings() {
 }
 
 #[test]
-fn whoever_cannot_be_trusted_is_told_apart() {
+fn each_reason_for_distrust_has_its_own_error() {
     let (certificate, other) = (Certificate::new(), Certificate::new());
     let broker = broker(&certificate);
     let port = broker.address().port();
     let url = format!("wss://localhost:{port}");
-    check_untrusted(&url, None, "signed by nobody who is trusted here");
+    check_untrusted(&url, None, "signed by no trusted authority");
     check_untrusted(&url, Some(pem(&other)), "certificate");
     // The certificate is for 127.0.0.1 and localhost only.
     let elsewhere = show(&certificate, "127.0.0.2:0");

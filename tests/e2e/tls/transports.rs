@@ -209,7 +209,7 @@ fn a_bad_renewal_is_refused_and_the_old_certificate_is_shown_on() {
     let broker = broker(&certificate, &[]);
     let (good, key) =
         (std::fs::read(certificate.path()).unwrap(), std::fs::read(certificate.key_path()).unwrap());
-    // Whoever is served knows that the broker listens to signals.
+    // An answer shows that the broker handles signals.
     assert_eq!(get(&certificate, &broker, "/healthz").status, 200);
     let other = Certificate::new();
     let foreign = std::fs::read(other.path()).unwrap();

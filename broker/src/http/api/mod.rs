@@ -6,7 +6,7 @@
 //! # How to add a call
 //!
 //! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add it to the table in
-//!    `tests/e2e/mailboxes/guard.rs`, which holds that nobody but an administrator gets through.
+//!    `tests/e2e/server_api/guard.rs`, which holds that nobody but an administrator gets through.
 //! 2. Take names out of the path with [`SessionName`] or [`UserName`], which undo percent-encoding and answer by themselves
 //!    what cannot be one; out of the query with [`Parameters`](query::Parameters). Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
 //! 3. Reach sessions through `state.mailboxes`. A session lives on its worker's thread and nothing of it can be sent away, so what

@@ -42,7 +42,7 @@ fn fragments_are_put_together_with_pings_in_between() {
     socket.send_frame(true, Opcode::PING, b"still there?");
     socket.send_frame(false, Opcode::CONTINUATION, b"");
     socket.send_frame(false, Opcode::CONTINUATION, b"two ");
-    socket.send_frame(true, Opcode::PONG, b"nobody asked");
+    socket.send_frame(true, Opcode::PONG, b"unsolicited");
     socket.send_frame(true, Opcode::CONTINUATION, b"three");
     check_echo(&mut socket, Opcode::PONG, b"still there?");
     check_echo(&mut socket, Opcode::TEXT, b"one two three");
