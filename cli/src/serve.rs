@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fanwire_broker::config::{self, Config, LogFormat, Overrides};
-use fanwire_broker::server::{Order, Server};
+use fanwire_broker::server::{Instruction, Server};
 use fanwire_broker::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -105,9 +105,9 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     greet(&server, asks_for_credentials);
     let mut signals = None;
     server.run(async || match &mut signals {
-        Some(signals) => next_order(args, signals).await,
+        Some(signals) => next_instruction(args, signals).await,
         None => match Signals::listen() {
-            Ok(listening) => next_order(args, signals.insert(listening)).await,
+            Ok(listening) => next_instruction(args, signals.insert(listening)).await,
             Err(error) => {
                 tracing::error!(%error, "signals cannot be listened to: stop this broker with SIGKILL");
                 std::future::pending().await
@@ -144,19 +144,19 @@ impl Signals {
 
 /// Waits for SIGTERM or Ctrl-C, which stop, or SIGHUP, which reads the configuration anew. One that is wrong is not taken
 /// over.
-async fn next_order(args: &Args, signals: &mut Signals) -> Order {
+async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => {
                 tracing::info!("SIGTERM: draining");
-                return Order::Stop;
+                return Instruction::Stop;
             }
             _ = signals.interrupt.recv() => {
                 tracing::info!("interrupted: draining");
-                return Order::Stop;
+                return Instruction::Stop;
             }
             _ = signals.hang_up.recv() => match configure(args) {
-                Ok(config) => return Order::Reload(Box::new(config)),
+                Ok(config) => return Instruction::Reload(Box::new(config)),
                 Err(error) => tracing::error!(%error, "SIGHUP: the configuration is wrong and not taken over"),
             },
         }

@@ -1,33 +1,31 @@
-//! Accepting connections and dealing them to the workers.
+//! Accepts connections and distributes them to the workers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_protocol::ErrorCode;
-use http::{StatusCode, header};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::rate;
+use super::refusal::problem_of;
+use super::rules::rate;
 use super::worker::{NewConnection, WorkerHandle};
 use crate::clock;
 use crate::config::Limits;
-use crate::problem::Problem;
 use crate::proxy::Proxies;
 use crate::sessions::{ConnectionLimiter, ConnectionLimits, Permit};
 use crate::telemetry::{RefusalReason, Shared};
 
-/// How many connections may wait to be accepted; the system may allow fewer.
+/// The maximum number of connections that wait to be accepted. The operating system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// How long to wait after the system had no socket to give, so that the loop does not spin.
+/// The pause after the operating system had no socket, so that the loop does not spin.
 const NO_SOCKET_PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens the listening socket.
 pub(super) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    // A restarted broker must not wait for old connections to time out.
+    // A restarted broker must not wait until old connections time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -35,7 +33,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
-/// Raises the soft limit on open files to the hard one: each connection is one.
+/// Raises the soft limit on open files to the hard limit, because each connection is an open file.
 pub(super) fn raise_open_files_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -47,9 +45,9 @@ pub(super) fn raise_open_files_limit() {
     }
 }
 
-/// Accepts connections within the limits and deals them out in turn.
+/// Accepts connections within the limits and distributes them to the workers in turn.
 pub(super) struct Acceptor {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     limiter: Arc<ConnectionLimiter>,
     proxies: Arc<Proxies>,
     counters: Arc<Shared>,
@@ -58,8 +56,9 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
+    /// Creates an acceptor for `listener` with the limits of `limits`.
     pub(super) fn new(
-        listener: TcpListener,
+        listener: Arc<TcpListener>,
         limits: &Limits,
         proxies: Arc<Proxies>,
         has_tls: bool,
@@ -81,7 +80,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until it is dropped.
+    /// Accepts connections until the future is dropped.
     pub(super) async fn run(&mut self, workers: &[WorkerHandle]) {
         loop {
             match self.listener.accept().await {
@@ -97,7 +96,7 @@ impl Acceptor {
     }
 
     async fn admit(&mut self, stream: TcpStream, address: IpAddr, workers: &[WorkerHandle]) {
-        // A proxy has as many connections as it has clients; it is they who are held to the limits of one address.
+        // The limits per address hold for the clients of a trusted proxy, not for the proxy itself.
         let network = (!self.proxies.trusts(address)).then(|| address.into());
         let permit = match Permit::take(&self.limiter, network, clock::monotonic_us()) {
             Ok(permit) => permit,
@@ -105,16 +104,17 @@ impl Acceptor {
         };
         let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
             Ok(stream) => stream,
-            Err(error) => return tracing::debug!(%error, "the client left before it was served"),
+            Err(error) => return tracing::debug!(%error, "the client disconnected before it was served"),
         };
         self.next = (self.next + 1) % workers.len();
         workers[self.next].serve(NewConnection { stream, peer: address, permit }).await;
     }
 
-    /// Says why and hangs up. The answer is one small write to an empty socket; if it does not go, it does not matter.
+    /// Answers with the reason and closes the connection. The answer is one small write to an empty socket. If that write fails, the
+    /// client is gone.
     fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
         if self.has_tls {
-            // There are no words for it before the hand-shake, and that is the costly part.
+            // An answer would need the TLS handshake, which is the expensive part.
             return;
         }
         let response = problem_of(reason).into_response();
@@ -124,43 +124,11 @@ impl Acceptor {
         }
         let body = response.into_body();
         head.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-        let _nobody_listens = stream.try_write(&[head.as_slice(), &body].concat());
+        let _client_is_gone = stream.try_write(&[head.as_slice(), &body].concat());
     }
 }
 
-/// How a refused connection, or a request that would be one, is answered.
-pub(super) fn problem_of(reason: RefusalReason) -> Problem {
-    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    let (status, code, retry_after, detail) = match reason {
-        RefusalReason::ConnectionRate => (
-            unavailable,
-            ErrorCode::RateLimited,
-            "1",
-            "more clients come back at once than the broker takes: try again in a second, and later each time",
-        ),
-        RefusalReason::ConnectionRatePerAddress => (
-            StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::RateLimited,
-            "1",
-            "connections from your address come too fast: try again in a second, and keep connections open",
-        ),
-        RefusalReason::ConnectionsPerAddressMax => (
-            unavailable,
-            ErrorCode::LimitExceeded,
-            "5",
-            "too many connections from your address: close some first",
-        ),
-        RefusalReason::ConnectionsMax | RefusalReason::NoSocket => (
-            unavailable,
-            ErrorCode::LimitExceeded,
-            "5",
-            "the broker serves as many connections as it may: try again later, or another one",
-        ),
-    };
-    Problem::new(status, code, detail).with_header(header::RETRY_AFTER, retry_after)
-}
-
-/// Whether an accept failed because that one client is gone already (accept(2)).
+/// Returns whether an accept failed only because this one client is gone already (accept(2)).
 fn is_the_peers(error: &io::Error) -> bool {
     matches!(
         error.kind(),

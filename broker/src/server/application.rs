@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ServeError;
+use super::error::ServeError;
 use crate::client::HttpClient;
 use crate::config::{Config, HooksConfig, SECRET_BYTES_MIN};
 use crate::hooks::{Hooks, Trust, WebhookSender};

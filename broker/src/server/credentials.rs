@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanwire_core::access::Access;
 use fanwire_core::identity::{Holder, Identity};
 
-use super::ServeError;
+use super::error::ServeError;
 use crate::auth::{ApiKey, Authenticator, KeySet, Reach};
 use crate::config::Config;
 use crate::token::{Algorithm, ClaimRules, KeyError, VerifyingKey};

@@ -10,8 +10,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use super::accept::problem_of;
 use super::preamble::Preamble;
+use super::refusal::problem_of;
 use crate::auth::{Admission, SharedOrigins, Verdict};
 use crate::config::Limits;
 use crate::http::{HttpState, Readiness, router};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http::Uri;
 
-use super::ServeError;
+use super::error::ServeError;
 use crate::auth::{
     FETCH_INTERVAL_MIN, FETCH_TIMEOUT, KEY_SET_BYTES_MAX, KEYS_GOOD_FOR, KeySet, REFRESH_INTERVAL,
 };
@@ -41,8 +41,16 @@ impl KeyKeeper {
         &self.keys
     }
 
-    /// Fetches for as long as it is run.
-    pub(super) async fn run(&self) {
+    /// Runs `keeper` if there is one; otherwise never returns.
+    pub(super) async fn run_if_any(keeper: Option<&Self>) {
+        match keeper {
+            Some(keeper) => keeper.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Fetches the key set at intervals and on demand, until the future is dropped.
+    async fn run(&self) {
         loop {
             let wait = if self.fetch().await { REFRESH_INTERVAL } else { FETCH_INTERVAL_MIN };
             tokio::time::sleep(FETCH_INTERVAL_MIN).await;

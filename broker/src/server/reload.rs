@@ -1,17 +1,21 @@
-//! Taking over a changed configuration while the broker runs.
+//! Applies a changed configuration while the broker runs.
 
 use std::sync::Arc;
 
+use fanwire_core::rules::Rules;
+
 use super::application::secret_of;
 use super::credentials::authenticator_of;
-use super::rules_of;
-use crate::auth::{KeySet, SharedAuthenticator, SharedOrigins};
+use super::error::ServeError;
+use super::rules::rules_of;
+use crate::auth::{Authenticator, KeySet, SharedAuthenticator, SharedOrigins};
 use crate::config::{AuthConfig, Config};
 use crate::engine::Engine;
 use crate::hooks::Hooks;
+use crate::secret::Secret;
 use crate::tls::Certificates;
 
-/// What of the configuration can change while the broker runs, and what it was.
+/// The settings that can change while the broker runs, and the configuration that was applied last.
 pub(super) struct Reloader {
     current: Config,
     engine: Arc<Engine>,
@@ -22,8 +26,15 @@ pub(super) struct Reloader {
     hooks: Arc<Hooks>,
 }
 
+/// The parts that are built from a configuration and the files that it names.
+struct Loaded {
+    rules: Rules,
+    authenticator: Authenticator,
+    secret: Option<Secret>,
+}
+
 impl Reloader {
-    /// The broker runs with `current`.
+    /// Creates a reloader for a broker that runs with `current`.
     pub(super) fn new(
         current: Config,
         engine: Arc<Engine>,
@@ -36,34 +47,37 @@ impl Reloader {
         Self { current, engine, origins, authenticator, key_set, certificates, hooks }
     }
 
-    /// Takes over the topic rules, origins, credentials and the secret of hooks of `config`, and says in the log if anything else has changed: that takes a
-    /// restart.
-    pub(super) fn apply(&mut self, config: Config) {
-        let rules = match rules_of(&config) {
-            Ok(rules) => rules,
-            Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
-        };
-        if let Some(certificates) = &self.certificates {
-            certificates.reload();
-        }
+    /// Applies the topic rules, origins, credentials and hook secret of `config`, and logs whether other settings have
+    /// changed, which need a restart. Reads files on a thread of its own.
+    pub(super) async fn apply(&mut self, config: Config) {
         if config.asks_for_credentials() != self.current.asks_for_credentials() {
             return tracing::error!(
-                "whether credentials are asked for changes only with a restart: nothing is taken over"
+                "switching credentials on or off needs a restart: no setting of the new configuration is applied"
             );
         }
         if let Some(key) = self.fixed_change(&config.auth) {
-            return tracing::error!("{key} changes only with a restart: nothing is taken over");
+            return tracing::error!(
+                "{key} changes only with a restart: no setting of the new configuration is applied"
+            );
         }
-        let authenticator = match authenticator_of(&config, self.key_set.clone()) {
-            Ok(authenticator) => authenticator,
-            Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
-        };
-        let secret = match secret_of(&config.hooks) {
-            Ok(secret) => secret,
-            Err(error) => return tracing::error!(%error, "the configuration is not taken over"),
-        };
+        let (named, key_set, certificates) =
+            (config.clone(), self.key_set.clone(), self.certificates.clone());
+        let loading = tokio::task::spawn_blocking(move || {
+            if let Some(certificates) = &certificates {
+                certificates.reload();
+            }
+            load(&named, key_set)
+        });
+        match loading.await {
+            Ok(Ok(loaded)) => self.take(config, loaded),
+            Ok(Err(error)) => tracing::error!(%error, "the new configuration is not applied"),
+            Err(error) => tracing::error!(%error, "the new configuration could not be loaded"),
+        }
+    }
+
+    fn take(&mut self, config: Config, Loaded { rules, authenticator, secret }: Loaded) {
         self.engine.change_rules(rules);
-        // A configuration without hooks leaves those that there are until the restart, and their secret with them.
+        // A configuration without hooks leaves the running hooks, and their secret, until the restart.
         if let Some(secret) = secret {
             self.hooks.change_secret(&secret);
         }
@@ -78,11 +92,11 @@ impl Reloader {
         if self.current == config {
             tracing::info!("configuration reloaded");
         } else {
-            tracing::warn!("topic rules, origins and credentials reloaded; the other changes take a restart");
+            tracing::warn!("topic rules, origins and credentials reloaded; the other changes need a restart");
         }
     }
 
-    /// The setting that whoever fetches the key set was made with, and that is to be another now.
+    /// Returns a setting of the key set fetcher that differs from the running one.
     fn fixed_change(&self, auth: &AuthConfig) -> Option<&'static str> {
         let current = &self.current.auth;
         let changes = [
@@ -92,4 +106,12 @@ impl Reloader {
         ];
         changes.into_iter().find(|(_, has_changed)| *has_changed).map(|(key, _)| key)
     }
+}
+
+fn load(config: &Config, key_set: Option<Arc<KeySet>>) -> Result<Loaded, ServeError> {
+    Ok(Loaded {
+        rules: rules_of(config)?,
+        authenticator: authenticator_of(config, key_set)?,
+        secret: secret_of(&config.hooks)?,
+    })
 }

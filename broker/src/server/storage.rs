@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ServeError;
+use super::error::ServeError;
 use crate::config::Config;
 use crate::http::Readiness;
 use crate::hub::Pressure;

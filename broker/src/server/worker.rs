@@ -27,16 +27,16 @@ use crate::hub::{Hub, Inbox};
 use crate::sessions::{ConnectionGuard, Inquiry, Permit, Publisher, Worker, WorkerMailbox, WorkerMailboxes};
 use crate::telemetry::{HandshakeFailure, Metrics, Overview, WorkerCounters};
 
-/// How many new connections may wait for a worker; while they do, no more are accepted.
+/// The maximum number of new connections that wait for a worker. While the queue is full, the broker accepts no connection.
 const NEW_CONNECTIONS_MAX: usize = 1024;
 
-/// The time between two looks after quiet sessions.
+/// The interval at which a worker checks its sessions: pings, time-outs, expiry.
 const LOOK_AFTER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Over how long clients of a broker that shuts down are asked to spread their return, in milliseconds.
+/// The period over which the clients of a stopping broker spread their reconnects, in milliseconds.
 const RETURN_SPREAD_MS: u64 = 5000;
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub(super) struct WorkerParts {
     pub(super) number: usize,
     pub(super) workers: usize,
@@ -50,9 +50,9 @@ pub(super) struct WorkerParts {
     pub(super) metrics: Metrics,
     pub(super) overview: Arc<Overview>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) beginning: Preamble,
-    pub(super) calls: WorkerMailboxes,
-    pub(super) incoming_calls: WorkerMailbox,
+    pub(super) preamble: Preamble,
+    pub(super) mailboxes: WorkerMailboxes,
+    pub(super) mailbox: WorkerMailbox,
 }
 
 /// A connection on its way to a worker.
@@ -62,7 +62,7 @@ pub(super) struct NewConnection {
     pub(super) permit: Permit,
 }
 
-/// A worker as the main thread sees it.
+/// The main thread's handle to a worker.
 pub(super) struct WorkerHandle {
     connections: mpsc::Sender<NewConnection>,
     drain: watch::Sender<Option<Instant>>,
@@ -70,15 +70,15 @@ pub(super) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Gives the worker a connection to serve; waits while too many wait already.
+    /// Passes a connection to the worker. Waits while the queue of the worker is full.
     pub(super) async fn serve(&self, connection: NewConnection) {
         if self.connections.send(connection).await.is_err() {
             tracing::error!("a worker is gone; its connection is dropped");
         }
     }
 
-    /// Asks the worker to send everybody away and to end at `deadline` at the latest.
-    pub(super) async fn drain(self, deadline: Instant) -> JoinHandle<()> {
+    /// Asks the worker to close its sessions and to end at `deadline` at the latest. Returns its thread.
+    pub(super) fn drain(self, deadline: Instant) -> JoinHandle<()> {
         self.drain.send_replace(Some(deadline));
         self.thread
     }
@@ -97,8 +97,8 @@ pub(super) fn start(parts: WorkerParts) -> io::Result<WorkerHandle> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(options);
         match runtime {
             Ok(runtime) => {
-                // The main thread waits for this word.
-                let _heard = ready.send(Ok(()));
+                // The main thread waits for this message.
+                let _received = ready.send(Ok(()));
                 runtime.block_on(run(parts, incoming, draining));
             }
             Err(error) => drop(ready.send(Err(error))),
@@ -126,8 +126,8 @@ async fn run(
         parts.hooks,
         parts.workers,
     ));
-    tokio::task::spawn_local(parts.incoming_calls.answer(worker.clone()));
-    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.beginning));
+    tokio::task::spawn_local(parts.mailbox.answer(worker.clone()));
+    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.preamble));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let open_connections: Rc<OpenConnections> = Rc::default();
     let look_after = look_after(hub.clone(), handshakes.clone(), parts.counters.clone(), authenticator);
@@ -152,9 +152,9 @@ async fn run(
         }
     }
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
-    send_away(&hub);
+    close_all(&hub);
     if tokio::time::timeout_at(deadline, all_gone(&open_connections, &hub)).await.is_err() {
-        tracing::warn!(sessions = hub.len(), "the time to drain is up: the rest are cut off");
+        tracing::warn!(sessions = hub.len(), "the drain deadline has passed: the remaining sessions are cut off");
     }
 }
 
@@ -168,7 +168,7 @@ async fn all_gone(open_connections: &OpenConnections, hub: &Hub) {
     }
 }
 
-/// What the HTTP handlers of this worker need.
+/// Returns the state of this worker's HTTP handlers.
 fn http_state(parts: &WorkerParts) -> HttpState {
     HttpState {
         publisher: Publisher::new(
@@ -185,12 +185,12 @@ fn http_state(parts: &WorkerParts) -> HttpState {
         engine: parts.engine.clone(),
         overview: parts.overview.clone(),
         readiness: parts.readiness.clone(),
-        mailboxes: parts.calls.clone(),
+        mailboxes: parts.mailboxes.clone(),
     }
 }
 
-/// Asks every session to come back elsewhere, spread over a while.
-fn send_away(hub: &Hub) {
+/// Closes every session and asks its client to reconnect, spread over a period.
+fn close_all(hub: &Hub) {
     hub.for_each_writer(|writer| {
         let after_ms = Some(fastrand::u64(0..RETURN_SPREAD_MS));
         writer.want_close(Close {
@@ -200,8 +200,8 @@ fn send_away(hub: &Hub) {
     });
 }
 
-/// Pings the quiet, closes the silent, gives up the stuck, counts what waits, and has everybody looked at again when what is accepted
-/// has changed.
+/// Checks all sessions at an interval: pings quiet ones, closes silent ones, aborts blocked ones, measures what waits to be written,
+/// and re-authorizes sessions after the accepted credentials have changed.
 async fn look_after(
     hub: Rc<Hub>,
     handshakes: Rc<Handshakes>,

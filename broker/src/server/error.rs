@@ -1,0 +1,58 @@
+//! The errors that stop a start. Each text is a whole sentence for the operator.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::tls::TlsError;
+
+/// An error that prevents the broker from starting, or ends it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration would let all clients of the network in without credentials, and does not say so.
+    #[error(
+        "{0} can be reached from other machines and no client would need credentials: write [auth] with a secret_file or \
+         public_key_file into the configuration, listen on a loopback address (the default, 127.0.0.1:7400), or pass \
+         --open if every client may publish and subscribe"
+    )]
+    OpenToAll(SocketAddr),
+    /// The broker cannot listen on the address.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The keys and secrets for credentials cannot be read.
+    #[error("{0}")]
+    Auth(String),
+    /// The certificate cannot be used.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// The application behind hooks cannot be called.
+    #[error("{0}")]
+    Hooks(String),
+    /// A `[[topic]]` pattern is not valid.
+    #[error("topic.match '{pattern}': {source}")]
+    Pattern {
+        /// The pattern as configured.
+        pattern: String,
+        /// The rule that the pattern breaks.
+        source: fanwire_core::rule_pattern::RulePatternError,
+    },
+    /// The data directory cannot be created.
+    #[error("the data directory {} cannot be created: {source}", .directory.display())]
+    DataDirectory {
+        /// The directory as configured.
+        directory: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("{0}")]
+    Store(String),
+    /// A thread, a runtime or a metric could not be created.
+    #[error("cannot start: {0}")]
+    Start(String),
+}

@@ -1,0 +1,116 @@
+//! Starts the workers and the engine that they share, and ends the workers.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use fanwire_core::rules::Rules;
+use tokio::time::Instant;
+
+use super::error::ServeError;
+use super::preamble::Preamble;
+use super::worker::{self, WorkerHandle, WorkerParts};
+use crate::auth::{SharedAuthenticator, SharedOrigins};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::hooks::Hooks;
+use crate::http::Readiness;
+use crate::hub::{Inbox, Pressure};
+use crate::sessions::WorkerMailboxes;
+use crate::store::Store;
+use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
+
+/// The parts that all workers share.
+pub(super) struct SharedParts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) pressure: &'a Arc<Pressure>,
+    pub(super) readiness: &'a Arc<Readiness>,
+    pub(super) origins: &'a Arc<SharedOrigins>,
+    pub(super) authenticator: &'a Arc<SharedAuthenticator>,
+    pub(super) hooks: &'a Arc<Hooks>,
+    pub(super) preamble: &'a Preamble,
+}
+
+/// A broker whose workers serve connections.
+pub(super) struct Running {
+    pub(super) engine: Arc<Engine>,
+    pub(super) overview: Arc<Overview>,
+    pub(super) workers: Vec<WorkerHandle>,
+}
+
+/// Starts `count` workers over one engine with these rules and this store.
+///
+/// # Errors
+/// If the operating system provides no thread or no runtime, or a metric is not valid.
+pub(super) fn start(
+    parts: &SharedParts<'_>,
+    count: usize,
+    rules: Rules,
+    store: Option<Store>,
+) -> Result<Running, ServeError> {
+    let SharedParts { config, shared, pressure, .. } = *parts;
+    let limits = &config.limits;
+    let inboxes: Vec<_> = (0..count).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
+    let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
+    let history_bytes_max = config.history.bytes_max;
+    let engine = Engine::new(
+        inboxes.clone(),
+        pressure.clone(),
+        rules,
+        history_bytes_max,
+        shared.clone(),
+        store,
+        limits.presence_grace,
+    );
+    let engine = Arc::new(engine.with_webhooks(parts.hooks.webhooks().cloned()));
+    let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
+    let metrics = Metrics::new(counters.clone(), shared.clone()).map_err(|error| start(&error))?;
+    let facts = Facts {
+        history_bytes_max,
+        outbox_bytes_max: limits.outbox_bytes_max as u64,
+        has_hooks: config.hooks.url.is_some(),
+        has_store: engine.has_store(),
+    };
+    let overview = Arc::new(Overview::new(counters.clone(), shared.clone(), facts));
+    let (mailboxes, incoming) = WorkerMailboxes::new(count);
+    let mut workers = Vec::new();
+    let each = inboxes.into_iter().zip(counters).zip(incoming).enumerate();
+    for (number, ((inbox, counters), mailbox)) in each {
+        let parts = WorkerParts {
+            number,
+            workers: count,
+            inbox,
+            counters,
+            engine: engine.clone(),
+            limits: limits.clone(),
+            origins: parts.origins.clone(),
+            authenticator: parts.authenticator.clone(),
+            hooks: parts.hooks.clone(),
+            metrics: metrics.clone(),
+            overview: overview.clone(),
+            readiness: parts.readiness.clone(),
+            preamble: parts.preamble.clone(),
+            mailboxes: mailboxes.clone(),
+            mailbox,
+        };
+        workers.push(worker::start(parts).map_err(|error: io::Error| start(&error))?);
+    }
+    Ok(Running { engine, overview, workers })
+}
+
+/// Asks all workers to close their sessions, and waits until the workers have ended, which they do by `deadline`.
+pub(super) async fn drain(workers: Vec<WorkerHandle>, deadline: Instant) {
+    let threads: Vec<JoinHandle<()>> = workers.into_iter().map(|worker| worker.drain(deadline)).collect();
+    // On a thread of its own: the main thread answers probes meanwhile. A worker ends by itself at the deadline.
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker has panicked");
+            }
+        }
+    });
+    if let Err(error) = joined.await {
+        tracing::error!(%error, "waiting for the workers failed");
+    }
+}
