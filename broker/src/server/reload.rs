@@ -92,7 +92,7 @@ impl Reloader {
         if self.current == config {
             tracing::info!("configuration reloaded");
         } else {
-            tracing::warn!("topic rules, origins and credentials reloaded; the other changes need a restart");
+            tracing::warn!("topic rules, origins and credentials reloaded; the other changes take a restart");
         }
     }
 
