@@ -154,7 +154,10 @@ async fn run(
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
     close_all(&hub);
     if tokio::time::timeout_at(deadline, all_gone(&open_connections, &hub)).await.is_err() {
-        tracing::warn!(sessions = hub.len(), "the drain deadline has passed: the remaining sessions are cut off");
+        tracing::warn!(
+            sessions = hub.len(),
+            "the drain deadline has passed: the remaining sessions are cut off"
+        );
     }
 }
 
