@@ -17,7 +17,7 @@ use crate::identity::{Holder, Identity};
 use crate::limits::Terms;
 use crate::presence::MemberSession;
 use crate::publication::Publish;
-use crate::subscribers::SubscriptionKey;
+use crate::subscribers::{SessionKey, SubscriptionKey};
 
 mod admission;
 
@@ -99,11 +99,11 @@ pub enum Effect {
     },
     /// Let the session go on as somebody it has shown to be: send what is to be sent and end what it may no longer have.
     Admitted(Admitted),
-    /// Publish, and send the receipt if there is an `id`.
+    /// Publish if the session may, which the publish pipeline decides, and send the receipt if there is an `id`.
     Publish {
         /// The request's `id`.
         id: Option<u32>,
-        /// What to publish; `from` is filled in.
+        /// The publication.
         publish: PublishRequest,
     },
     /// Join the topic or pattern, report back with [`Session::subscribed`], and answer.
@@ -164,16 +164,16 @@ pub enum Effect {
     },
 }
 
-/// A publish as a session asks for it; the runner knows the session's own place, which `echo` is about.
+/// A publication that a session asks for.
 #[derive(Debug, PartialEq)]
 pub struct PublishRequest {
-    /// Where to.
+    /// The topic to publish to.
     pub topic: Topic,
-    /// What.
+    /// The payload.
     pub payload: Payload,
-    /// Idempotency key.
+    /// The idempotency key.
     pub key: Option<String>,
-    /// Whether the session itself receives it.
+    /// Whether the session itself receives the publication.
     pub echo: bool,
 }
 
@@ -342,9 +342,7 @@ impl Session {
                 }),
             },
             Request::Publish { topic, payload, key, echo } => {
-                let publish = PublishRequest { topic, payload, key, echo };
-                check_publish(&self.identity, &publish.topic, publish.payload.len(), terms)?;
-                Ok(Effect::Publish { id, publish })
+                Ok(Effect::Publish { id, publish: PublishRequest { topic, payload, key, echo } })
             }
             Request::History { topic, since, limit, reverse } => {
                 decide(terms.rules, &self.identity, Action::ReadHistory, &topic.clone().into())?;
@@ -430,7 +428,7 @@ impl Session {
     }
 }
 
-/// Whether `identity` may publish a payload of `bytes` to `topic`: the check of every path that accepts publications.
+/// Checks that `identity` may publish a payload of `bytes` to `topic`. The publish pipeline is the only caller.
 ///
 /// # Errors
 /// Says what is refused and what to do instead.
@@ -461,20 +459,10 @@ fn reply(id: Option<u32>, make: impl FnOnce() -> Reply) -> Effect {
 }
 
 impl PublishRequest {
-    /// The publish this becomes for a session of `identity` that stands at `place`, its worker and key.
-    pub fn into_publish(
-        self,
-        identity: &Identity,
-        place: (usize, crate::subscribers::SessionKey),
-    ) -> Publish {
-        let except = (!self.echo).then_some(place);
-        Publish {
-            topic: self.topic,
-            payload: self.payload,
-            key: self.key,
-            from: identity.user().cloned(),
-            except,
-        }
+    /// Returns the request of the session that has the key `session` on the worker with the number `worker`.
+    pub fn into_publish(self, worker: usize, session: SessionKey) -> Publish {
+        let except = (!self.echo).then_some((worker, session));
+        Publish { topic: self.topic, payload: self.payload, key: self.key, from: None, except }
     }
 }
 

@@ -12,6 +12,7 @@ mod index;
 mod interest;
 mod occupied;
 mod present;
+mod receipt;
 mod stored;
 mod topic;
 
@@ -45,6 +46,7 @@ use topic::{Appended, TopicState};
 
 pub(crate) use catalog::{TopicOrder, TopicQuery, TopicRow};
 pub(crate) use describing::TopicDetails;
+pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo};
 pub(crate) use stored::Resumed;
 
 /// Limits the log lines about topics whose history was dropped: any publisher can cause them.
@@ -73,20 +75,6 @@ pub(crate) struct Engine {
     tidied_until: Mutex<Option<Topic>>,
     /// All topics as they were shown to operators last.
     catalog: Catalog,
-}
-
-/// Called with what became of a publish that had to wait for the disk, on a thread that must not be held up.
-pub(crate) type Told = Box<dyn FnOnce(Result<Accepted, Refusal>) + Send>;
-
-/// What became of a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Accepted {
-    /// Where the publication stands.
-    pub(crate) position: Position,
-    /// Whether it had been accepted before, under the same idempotency key.
-    pub(crate) is_duplicate: bool,
-    /// How many subscriptions it is delivered to.
-    pub(crate) subscribers: u64,
 }
 
 /// How far a publish has come under its topic's lock.
@@ -165,15 +153,15 @@ impl Engine {
         }
     }
 
-    /// Accepts a publication and hands it to every worker that listens. If the topic is durable that happens later, once
-    /// it is on disk: `None`, and whoever `later` returns is told.
+    /// Accepts a publication and hands it to every worker with a subscriber. Returns `None` if the topic is durable: the receipt is
+    /// sent to `receipt_to` when the publication is on disk.
     ///
     /// # Errors
-    /// If the topic is durable and the disk cannot take it; then nobody is told later.
+    /// If the topic is durable and the disk cannot take the publication; then no receipt is sent.
     pub(crate) fn publish(
         self: &Arc<Self>,
         publish: Publish,
-        later: impl FnOnce() -> Told,
+        receipt_to: ReceiptTo,
     ) -> Result<Option<Accepted>, Refusal> {
         let name = publish.topic.clone();
         let begun = self.with_topic(&name, |topic, state| {
@@ -190,7 +178,7 @@ impl Engine {
                 Ok(Some(appended.accepted))
             }
             Begun::Durable(publish, epoch, history) => {
-                self.commit(publish, epoch, &history, later())?;
+                self.commit(publish, epoch, &history, receipt_to.reserve())?;
                 Ok(None)
             }
         }

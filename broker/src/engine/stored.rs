@@ -15,7 +15,8 @@ use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, ErrorCode, Message, Position, Since, StartPoint, Topic};
 
-use super::{Accepted, Engine, History, Joined, Reading, Told, topic};
+use super::receipt::{Accepted, OwedReceipt};
+use super::{Engine, History, Joined, Reading, topic};
 use crate::clock;
 use crate::store::{Append, Bounds, Committed, Keep, Store, StoreError, StoredPublication, TopicRecord};
 
@@ -92,7 +93,7 @@ impl Engine {
         publish: Publish,
         epoch: Epoch,
         history: &HistoryLimits,
-        told: Told,
+        receipt: OwedReceipt,
     ) -> Result<(), Refusal> {
         let name = publish.topic.clone();
         let ts = clock::unix_ms();
@@ -107,7 +108,10 @@ impl Engine {
             keep: keep(history),
         };
         let engine = self.clone();
-        let done = Box::new(move |result| told(engine.committed(publish, result)));
+        let done = Box::new(move |result| {
+            let topic = publish.topic.clone();
+            receipt.send(topic, engine.committed(publish, result));
+        });
         let Some(store) = &self.store else {
             self.with_topic(&name, |topic, _| topic.commit_failed());
             return Err(no_store());

@@ -41,7 +41,7 @@ impl Bench {
         let payload = Payload::text("x".repeat(1000));
         let key = key.map(str::to_owned);
         let publish = Publish { topic: topic(name), payload, key, from: None, except: None };
-        let accepted = self.engine.publish(publish, || unreachable!("no topic here is durable"));
+        let accepted = self.engine.publish(publish, ReceiptTo::waiter().0);
         accepted.unwrap().unwrap()
     }
 

@@ -13,8 +13,8 @@ use fanwire_core::rules::TopicPolicy;
 use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Epoch, Position, Topic};
 
-use super::Accepted;
 use super::interest::PatternInterest;
+use super::receipt::Accepted;
 use crate::clock;
 use crate::hub::Inbox;
 use crate::store::Committed;

@@ -23,13 +23,13 @@ pub(crate) use operations::Readiness;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::problem::Problem;
-use crate::sessions::{Inquiry, Publisher, WorkerMailboxes};
+use crate::sessions::{Inquiry, PublishPipeline, WorkerMailboxes};
 use crate::telemetry::{Metrics, Overview, WorkerCounters};
 
 /// What the handlers of one worker need.
 #[derive(Clone)]
 pub(crate) struct HttpState {
-    pub(crate) publisher: Publisher,
+    pub(crate) publishing: PublishPipeline,
     pub(crate) inquiry: Inquiry,
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<WorkerCounters>,

@@ -17,7 +17,7 @@ use super::body::{json_response, read_body};
 use crate::auth::Admission;
 use crate::engine::Accepted;
 use crate::problem::Problem;
-use crate::sessions::PublishMeter;
+use crate::sessions::{PublishClient, PublishMeter};
 use crate::topic_path;
 
 /// The header that names a publish, so that repeating it is harmless.
@@ -40,8 +40,9 @@ pub(super) async fn publish_one(
     let payload = payload_of(&parts.headers, &body)?;
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
     let meter = meter_of(&parts.extensions);
-    let accepted = state.publisher.publish(&identity, &meter, publish).await?.receipt().await?;
-    state.publisher.relieved().await;
+    let client = PublishClient { identity: &identity, meter: &meter, connection: None };
+    let accepted = state.publishing.publish_and_wait(publish, client).await?;
+    state.publishing.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted)))
 }
 
@@ -68,14 +69,10 @@ pub(super) async fn publish_many(
             Err(DecodeError::Unreadable(message)) => Err(Refusal { code: ErrorCode::BadFrame, message }),
         });
     }
-    let begun = state.publisher.publish_all(&identity, &meter, publishes).await;
-    // What has to be on disk first goes there together.
-    let mut results = Vec::with_capacity(begun.len());
-    for (topic, begun) in topics.into_iter().zip(begun) {
-        let accepted = match begun {
-            Ok(accepting) => accepting.receipt().await,
-            Err(refusal) => Err(refusal),
-        };
+    let client = PublishClient { identity: &identity, meter: &meter, connection: None };
+    let receipts = state.publishing.publish_all(publishes, client).await;
+    let mut results = Vec::with_capacity(receipts.len());
+    for (topic, accepted) in topics.into_iter().zip(receipts) {
         results.push(match (topic, accepted) {
             (Some(topic), Ok(accepted)) => receipt(&topic, &accepted),
             (_, Err(refusal)) => failure(&state, refusal),

@@ -24,7 +24,9 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
-use crate::sessions::{ConnectionGuard, Inquiry, Permit, Publisher, Worker, WorkerMailbox, WorkerMailboxes};
+use crate::sessions::{
+    ConnectionGuard, Inquiry, Permit, PublishPipeline, Worker, WorkerMailbox, WorkerMailboxes,
+};
 use crate::telemetry::{HandshakeFailure, Metrics, Overview, WorkerCounters};
 
 /// The maximum number of new connections that wait for a worker. While the queue is full, the broker accepts no connection.
@@ -174,7 +176,7 @@ async fn all_gone(open_connections: &OpenConnections, hub: &Hub) {
 /// Returns the state of this worker's HTTP handlers.
 fn http_state(parts: &WorkerParts) -> HttpState {
     HttpState {
-        publisher: Publisher::new(
+        publishing: PublishPipeline::new(
             parts.engine.clone(),
             Worker::session_limits(&parts.limits),
             &parts.limits,

@@ -9,8 +9,8 @@ use fanwire_core::access::Refusal;
 use fanwire_core::encoding::Encoding;
 use fanwire_core::log::Page;
 use fanwire_core::presence::{Departure, MemberSession};
-use fanwire_core::publication::{Publication, Publish};
-use fanwire_core::session::{Close, Effect, Session, Start};
+use fanwire_core::publication::Publication;
+use fanwire_core::session::{Close, Effect, PublishRequest, Session, Start};
 use fanwire_core::subscribers::{SessionKey, SubscriptionKey};
 use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Position, Receipt, Reply, Request,
@@ -22,11 +22,12 @@ use super::command::Initiator;
 use super::handle::{ConnectionInfo, SessionHandle};
 use super::new_session::{NewSession, Opened};
 use super::pending_callout::PendingCallout;
+use super::publishing::{PublishClient, Publishing};
 use super::waiting::Waiting;
 use super::work::Reading as Work;
 use super::{PublishMeter, Worker};
 use crate::clock;
-use crate::engine::{Accepted, Engine, History, Joined, Reading};
+use crate::engine::{Accepted, Engine, History, Joined, Reading, ReceiptQueue, ReceiptTo};
 use crate::hooks::DisconnectReport;
 use crate::hub::SessionWriter;
 use crate::telemetry::Transport;
@@ -50,6 +51,8 @@ pub(crate) struct LiveSession {
     pub(super) present: Vec<(Topic, MemberSession)>,
     /// How it ends, if it ends now.
     departure: Departure,
+    /// The receipts it is owed, once it has published.
+    pub(super) receipts: Option<Arc<ReceiptQueue>>,
     /// What the session waits for. Most never do.
     pub(super) waiting: Option<Box<Waiting>>,
     /// A token of the session that is being checked.
@@ -118,6 +121,7 @@ impl LiveSession {
             replies: Vec::new(),
             present: Vec::new(),
             departure,
+            receipts: None,
             waiting: None,
             checking: None,
             asking: None,
@@ -233,36 +237,26 @@ impl LiveSession {
         self.writer.push_replay(missed, &self.worker.counters);
     }
 
-    /// Publishes for this session, after the same checks as every other way to publish.
+    /// Publishes for this session, and replies to the request `id` now, or when the publication is on disk or the application has
+    /// decided.
     ///
     /// # Errors
-    /// Says why it is refused.
-    pub(crate) fn publish(&mut self, mut publish: Publish, has_echo: bool) -> Result<(), Refusal> {
-        publish.except = (!has_echo).then_some((self.worker.hub.worker(), self.key));
-        let publish = self.worker.publisher.check(self.session.identity(), &self.meter, publish)?;
-        match self.ask_publish(None, publish) {
-            Some(publish) => self.accept(None, publish),
-            None => Ok(()),
-        }
-    }
-
-    /// Accepts a publication that has been checked, and replies now or when it is on disk.
-    pub(super) fn accept(&mut self, id: Option<u32>, publish: Publish) -> Result<(), Refusal> {
+    /// Says what is refused. Nothing has been replied then.
+    pub(crate) fn publish(&mut self, id: Option<u32>, request: PublishRequest) -> Result<(), Refusal> {
+        let publish = request.into_publish(self.worker.hub.worker(), self.key);
         let topic = publish.topic.clone();
-        let waiting = &mut self.waiting;
-        let mut expecting = None;
-        let later = || {
-            let receipts = expecting.insert(waiting.get_or_insert_default().receipts.clone());
-            receipts.expect(id, topic.clone())
+        let receipt_to = ReceiptTo::Session { queue: self.receipts.get_or_insert_default().clone(), id };
+        let client = PublishClient {
+            identity: self.session.identity(),
+            meter: &self.meter,
+            connection: Some(self.session.connection_number()),
         };
-        let accepted = self.worker.publisher.accept(publish, later);
-        if let (Err(_), Some(receipts)) = (&accepted, expecting) {
-            receipts.give_up();
-        }
-        if let Some(accepted) = accepted?
-            && id.is_some()
-        {
-            self.send_receipt(id, topic, Ok(accepted));
+        match self.worker.publishing.publish(publish, client, receipt_to)? {
+            Publishing::Accepted(accepted) if id.is_some() => self.send_receipt(id, topic, Ok(accepted)),
+            Publishing::Accepted(_) | Publishing::ReceiptFollows => {}
+            Publishing::Callout(callout) => {
+                self.asking = Some(PendingCallout::Publish { id, topic, callout });
+            }
         }
         Ok(())
     }
@@ -297,14 +291,8 @@ impl LiveSession {
                 return Some(close);
             }
             Effect::Publish { id, publish } => {
-                if let Err(refusal) = self.worker.publisher.admit(&publish.topic, &self.meter) {
+                if let Err(refusal) = self.publish(id, publish) {
                     return self.refuse_publish(id, refusal);
-                }
-                let place = (self.worker.hub.worker(), self.key);
-                let publish = publish.into_publish(self.session.identity(), place);
-                let publish = self.ask_publish(id, publish)?;
-                if let Err(Refusal { code, message }) = self.accept(id, publish) {
-                    self.send(&ServerFrame::Error { id, code, message });
                 }
             }
             Effect::Authenticate { id, token, purpose } => return self.authenticate(id, token, purpose),
@@ -342,12 +330,11 @@ impl LiveSession {
         None
     }
 
-    /// Says that a publish came too fast; a session that has been told so again and again is to be closed.
-    fn refuse_publish(&mut self, id: Option<u32>, refusal: Refusal) -> Option<Close> {
-        self.send(&ServerFrame::Error { id, code: refusal.code, message: refusal.message });
-        self.meter.is_flooding().then(|| {
-            let reason =
-                "the session goes on publishing faster than it may, although it was told so many times";
+    /// Refuses a publish. Returns how to close a session that has ignored too many refusals for its rate.
+    fn refuse_publish(&mut self, id: Option<u32>, Refusal { code, message }: Refusal) -> Option<Close> {
+        self.send(&ServerFrame::Error { id, code, message });
+        (code == ErrorCode::RateLimited && self.meter.is_flooding()).then(|| {
+            let reason = "the session publishes faster than its rate and has ignored many refusals";
             Close::new(CloseCode::RateLimited, reason)
         })
     }
@@ -468,8 +455,8 @@ impl Drop for LiveSession {
             self.leave(&pattern, key, self.departure);
         }
         self.worker.hub.close(self.key);
-        match self.waiting.take() {
-            Some(waiting) if waiting.receipts.are_owed() => self.worker.linger(self.key, waiting.receipts),
+        match self.receipts.take() {
+            Some(receipts) if receipts.is_owed() => self.worker.linger(self.key, receipts),
             _ => self.worker.hub.release(self.key),
         }
         if let Some(disconnect_report) = &mut self.disconnect_report {

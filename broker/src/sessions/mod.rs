@@ -11,11 +11,11 @@ mod handle;
 mod inquiry;
 mod live;
 mod mailbox;
-mod meter;
 mod network;
 mod new_session;
 mod pending_callout;
-mod publisher;
+mod publish_meter;
+mod publishing;
 mod registry;
 mod waiting;
 mod work;
@@ -35,19 +35,18 @@ pub(crate) use handle::{ConnectionInfo, SessionHandle};
 pub(crate) use inquiry::{Inquiry, no_presence};
 pub(crate) use live::LiveSession;
 pub(crate) use mailbox::{WorkerMailbox, WorkerMailboxes};
-pub(crate) use meter::PublishMeter;
 pub(crate) use network::Network;
 pub(crate) use new_session::{NewSession, Opened};
 pub(crate) use pending_callout::Ending;
-pub(crate) use publisher::Publisher;
+pub(crate) use publish_meter::PublishMeter;
+pub(crate) use publishing::{PublishClient, PublishPipeline};
 
 use network::ConnectionRateMeters;
 use registry::SessionRegistry;
-use work::Receipts;
 
 use crate::auth::SharedAuthenticator;
 use crate::config::Limits;
-use crate::engine::Engine;
+use crate::engine::{Engine, ReceiptQueue};
 use crate::hooks::Hooks;
 use crate::hub::Hub;
 use crate::telemetry::WorkerCounters;
@@ -59,14 +58,14 @@ pub(crate) struct Worker {
     pub(crate) limits: Limits,
     pub(crate) session_limits: SessionLimits,
     pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) publisher: Publisher,
+    pub(crate) publishing: PublishPipeline,
     pub(crate) authenticator: Arc<SharedAuthenticator>,
     pub(crate) hooks: Arc<Hooks>,
     pub(crate) registry: SessionRegistry,
     connections: Cell<u64>,
     workers: u64,
     /// The keys of sessions that have ended while something they published was on its way to the disk.
-    lingering: RefCell<Vec<(SessionKey, Arc<Receipts>)>>,
+    lingering: RefCell<Vec<(SessionKey, Arc<ReceiptQueue>)>>,
 }
 
 impl Worker {
@@ -81,8 +80,8 @@ impl Worker {
         workers: usize,
     ) -> Self {
         let session_limits = Self::session_limits(&limits);
-        let publisher =
-            Publisher::new(engine.clone(), session_limits, &limits, hooks.clone(), counters.clone());
+        let publishing =
+            PublishPipeline::new(engine.clone(), session_limits, &limits, hooks.clone(), counters.clone());
         let connections = Cell::new(0);
         Self {
             hub,
@@ -90,7 +89,7 @@ impl Worker {
             limits,
             session_limits,
             counters,
-            publisher,
+            publishing,
             authenticator,
             hooks,
             registry: SessionRegistry::default(),
@@ -117,14 +116,14 @@ impl Worker {
     }
 
     /// Keeps the key of a session that has ended from being given again until `receipts` have come.
-    fn linger(&self, key: SessionKey, receipts: Arc<Receipts>) {
+    fn linger(&self, key: SessionKey, receipts: Arc<ReceiptQueue>) {
         self.lingering.borrow_mut().push((key, receipts));
     }
 
     /// Lets the keys be given again that nothing keeps any more.
     fn release_keys(&self) {
         self.lingering.borrow_mut().retain(|(key, receipts)| {
-            let is_kept = receipts.are_on_their_way();
+            let is_kept = receipts.is_owed();
             if !is_kept {
                 self.hub.release(*key);
             }

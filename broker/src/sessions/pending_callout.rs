@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use fanwire_core::access::Refusal;
 use fanwire_core::encoding::Encoding;
-use fanwire_core::publication::Publish;
 use fanwire_core::session::{Close, Effect};
-use fanwire_protocol::{Pattern, Payload, Reply, ServerFrame};
+use fanwire_protocol::{Pattern, Payload, Reply, ServerFrame, Topic};
 
 use super::LiveSession;
+use super::publishing::PublishCallout;
 use super::work::Reading as Work;
 use crate::config::Callout;
 use crate::hooks::CalloutClient;
@@ -24,8 +24,10 @@ pub(super) enum PendingCallout {
     Publish {
         /// The request's `id`.
         id: Option<u32>,
-        /// The publication as the application wants it.
-        answer: Answer<Publish>,
+        /// The topic to publish to.
+        topic: Topic,
+        /// The rest of the publish pipeline.
+        callout: PublishCallout,
     },
     /// Whether this may be listened to or read.
     Read {
@@ -57,18 +59,25 @@ impl LiveSession {
         }
         let Some(asking) = &mut self.asking else { return Poll::Ready(None) };
         let ending = match asking {
-            PendingCallout::Publish { id, answer } => {
-                let id = *id;
-                let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
+            PendingCallout::Publish { id, topic, callout } => {
+                let (id, topic) = (*id, topic.clone());
+                let Poll::Ready(accepted) = callout.as_mut().poll(context) else { return Poll::Pending };
                 self.asking = None;
-                answer.and_then(|publish| self.accept(id, publish)).err().and_then(|refusal| {
-                    if self.encoding == Encoding::Bare {
-                        self.worker.counters.error(refusal.code);
-                        return Some(Ending::Refused(refusal));
+                match accepted {
+                    Ok(Some(accepted)) if id.is_some() => {
+                        self.send_receipt(id, topic, Ok(accepted));
+                        None
                     }
-                    self.send_refusal(id, refusal);
-                    None
-                })
+                    Ok(_) => None,
+                    Err(refusal) if self.encoding == Encoding::Bare => {
+                        self.worker.counters.error(refusal.code);
+                        Some(Ending::Refused(refusal))
+                    }
+                    Err(refusal) => {
+                        self.send_refusal(id, refusal);
+                        None
+                    }
+                }
             }
             PendingCallout::Read { answer, .. } => {
                 let Poll::Ready(answer) = answer.as_mut().poll(context) else { return Poll::Pending };
@@ -87,20 +96,6 @@ impl LiveSession {
         // It was we who did not listen meanwhile, so the session cannot be blamed for its silence.
         self.writer.heard();
         Poll::Ready(ending)
-    }
-
-    /// Begins to ask the application whether this may be published, if it wants to be asked. If not, the publish comes back.
-    pub(super) fn ask_publish(&mut self, id: Option<u32>, publish: Publish) -> Option<Publish> {
-        let hooks = &self.worker.hooks;
-        let is_asked = hooks.asks(Callout::Publish)
-            && hooks.asks_about(Callout::Publish, self.session.identity(), &publish.topic.clone().into());
-        if !is_asked {
-            return Some(publish);
-        }
-        let (hooks, asker) = (hooks.clone(), self.asker());
-        let answer = Box::pin(async move { hooks.publish(asker, publish).await });
-        self.asking = Some(PendingCallout::Publish { id, answer });
-        None
     }
 
     /// Begins to ask the application whether the session may have what `effect` would give it, if it wants to be asked. If not, the

@@ -1,6 +1,5 @@
 //! A session and what it waits for: receipts of what is on its way to the disk, and what it missed and only the disk holds.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fanwire_core::access::Refusal;
@@ -9,14 +8,13 @@ use fanwire_core::presence::Departure;
 use fanwire_protocol::{Pattern, Topic};
 
 use super::command::Initiator;
-use super::work::{READINGS_MAX, Read, Reading as Work, Receipted, Receipts};
+use super::work::{READINGS_MAX, Read, Reading as Work};
 use super::{LiveSession, Opened};
-use crate::engine::{Joined, Resumed};
+use crate::engine::{Joined, LateReceipt, Resumed};
 
 /// What a session waits for while it goes on.
 #[derive(Default)]
 pub(super) struct Waiting {
-    pub(super) receipts: Arc<Receipts>,
     pub(super) readings: Vec<Work>,
     /// The topics whose place is held: the engine does not know yet that the session listens.
     pub(super) catching_up: Vec<Topic>,
@@ -77,25 +75,27 @@ impl LiveSession {
     /// publication of a session that has no frames to be told in was not accepted.
     pub(crate) fn poll_waiting(&mut self, context: &mut Context<'_>) -> Option<Refusal> {
         self.run_commands();
-        let waiting = self.waiting.as_mut()?;
         let mut refused = None;
-        let arrived = waiting.receipts.take(context);
-        let mut read = Vec::new();
-        waiting.readings.retain_mut(|reading| match reading.poll(context) {
-            Poll::Ready(done) => {
-                read.push(done);
-                false
-            }
-            Poll::Pending => true,
-        });
-        // What has just begun has to be polled once, or it would never wake anybody.
-        let has_begun = !read.is_empty();
-        for Receipted { id, topic, result } in arrived {
+        let arrived = self.receipts.as_ref().map_or_else(Vec::new, |receipts| receipts.take(context));
+        for LateReceipt { id, topic, result } in arrived {
             match result {
                 Err(refusal) if self.encoding == Encoding::Bare => refused = Some(refusal),
                 result => self.send_receipt(id, topic, result),
             }
         }
+        let mut read = Vec::new();
+        let readings = self.waiting.as_mut().map(|waiting| &mut waiting.readings);
+        readings.into_iter().for_each(|readings| {
+            readings.retain_mut(|reading| match reading.poll(context) {
+                Poll::Ready(done) => {
+                    read.push(done);
+                    false
+                }
+                Poll::Pending => true,
+            })
+        });
+        // What has just begun has to be polled once, or it would never wake anybody.
+        let has_begun = !read.is_empty();
         for done in read {
             match done {
                 Read::Resumed { initiator, topic, result } => {
@@ -120,7 +120,7 @@ impl LiveSession {
 
     /// Whether receipts are still on their way to this session.
     pub(crate) fn is_owed_receipts(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.receipts.are_owed())
+        self.receipts.as_ref().is_some_and(|receipts| receipts.has_any())
     }
 
     /// Whether something is being read for this session that it has not been given yet.

@@ -6,8 +6,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use fanwire_core::access::Refusal;
 use fanwire_core::session::{Close, Start};
@@ -15,84 +15,11 @@ use fanwire_protocol::{CloseCode, Position, ServerFrame, Topic};
 
 use super::Worker;
 use super::command::Initiator;
-use crate::engine::{Accepted, Engine, Joined, Resumed, Told};
+use crate::engine::{Engine, Joined, Resumed};
 use crate::hub::SessionWriter;
 
 /// How many readings one session may have on their way. While it has, no more of its requests are handled.
 pub(super) const READINGS_MAX: usize = 64;
-
-/// A receipt that came later.
-pub(super) struct Receipted {
-    /// The request's `id`.
-    pub(super) id: Option<u32>,
-    /// Where to it was published.
-    pub(super) topic: Topic,
-    /// What became of it.
-    pub(super) result: Result<Accepted, Refusal>,
-}
-
-/// The receipts that a session is owed. The store's writer puts them in, the session's task takes them out.
-#[derive(Default)]
-pub(super) struct Receipts {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    arrived: Vec<Receipted>,
-    owed: usize,
-    waker: Option<Waker>,
-}
-
-impl Receipts {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing that holds this lock can panic half-way, so what a panic elsewhere left is still whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that a receipt for the request `id` is owed, and returns who is to be told.
-    pub(super) fn expect(self: &Arc<Self>, id: Option<u32>, topic: Topic) -> Told {
-        self.lock().owed += 1;
-        let receipts = self.clone();
-        Box::new(move |result| {
-            let mut inner = receipts.lock();
-            inner.owed -= 1;
-            inner.arrived.push(Receipted { id, topic, result });
-            // Only the first of many wakes: the task takes all.
-            let waker = if inner.arrived.len() == 1 { inner.waker.take() } else { None };
-            drop(inner);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        })
-    }
-
-    /// Notes that a receipt that was expected will not come.
-    pub(super) fn give_up(&self) {
-        self.lock().owed -= 1;
-    }
-
-    /// Takes what has arrived, and has the task woken when more does.
-    pub(super) fn take(&self, context: &Context<'_>) -> Vec<Receipted> {
-        let mut inner = self.lock();
-        match &mut inner.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => inner.waker = Some(context.waker().clone()),
-        }
-        std::mem::take(&mut inner.arrived)
-    }
-
-    /// Whether anything that receipts are owed for is not delivered yet.
-    pub(super) fn are_on_their_way(&self) -> bool {
-        self.lock().owed > 0
-    }
-
-    /// Whether any receipt is still owed.
-    pub(super) fn are_owed(&self) -> bool {
-        let inner = self.lock();
-        inner.owed > 0 || !inner.arrived.is_empty()
-    }
-}
 
 /// What came out of a reading.
 pub(super) enum Read {

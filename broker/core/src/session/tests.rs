@@ -73,11 +73,13 @@ fn limits_refuse_with_their_own_codes() {
     let third = handle(&mut session, Some(3), subscribe("c", SubscribeOptions::default()));
     check_error(third, Some(3), ErrorCode::LimitExceeded);
     let publish = |payload| Request::Publish { topic: "a".parse().unwrap(), payload, key: None, echo: true };
-    check_error(handle(&mut session, None, publish(Payload::text("12345678901"))), None, ErrorCode::TooLarge);
-    assert!(matches!(
-        handle(&mut session, None, publish(Payload::text("1234567890"))),
-        Effect::Publish { .. }
-    ));
+    let rules = Rules::default();
+    for (payload, expected) in [("12345678901", Some(ErrorCode::TooLarge)), ("1234567890", None)] {
+        let effect = handle(&mut session, None, publish(Payload::text(payload)));
+        let Effect::Publish { publish, .. } = effect else { panic!("the pipeline decides, not {effect:?}") };
+        let checked = check_publish(session.identity(), &publish.topic, publish.payload.len(), terms(&rules));
+        assert_eq!(checked.err().map(|refusal| refusal.code), expected);
+    }
     let history =
         Request::History { topic: "a".parse().unwrap(), since: None, limit: Some(99), reverse: false };
     assert!(matches!(handle(&mut session, Some(4), history), Effect::History { limit: 5, .. }));

@@ -1,8 +1,8 @@
 //! Durable topics on a real store: what only the engine can be asked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use fanwire_core::access::Access;
@@ -12,7 +12,7 @@ use fanwire_core::rules::{Rule, Rules, TopicPolicy};
 use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Payload, Position, Since};
 
-use super::super::{Accepted, Engine, Resumed, Told};
+use super::super::{Accepted, Engine, ReceiptTo, Resumed};
 use super::{MIB, topic};
 use crate::hub::{Inbox, Pressure};
 use crate::store::{Keep, Store, StoreConfig};
@@ -51,10 +51,9 @@ const ALL: HistoryLimits = HistoryLimits { messages: usize::MAX, bytes: usize::M
 fn publish(engine: &Arc<Engine>, name: &str) -> Accepted {
     let publish =
         Publish { topic: topic(name), payload: Payload::text("x"), key: None, from: None, except: None };
-    let (tell, told) = mpsc::channel();
-    let later = || -> Told { Box::new(move |result| tell.send(result).unwrap()) };
-    assert_eq!(engine.publish(publish, later), Ok(None), "it has to be on disk first");
-    told.recv().unwrap().unwrap()
+    let (to, receipt) = ReceiptTo::waiter();
+    assert_eq!(engine.publish(publish, to), Ok(None), "it has to be on disk first");
+    receipt.blocking_recv().unwrap().unwrap()
 }
 
 fn resume(engine: &Arc<Engine>, name: &str, start: &Start) -> Resumed {

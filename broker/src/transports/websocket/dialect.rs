@@ -2,8 +2,7 @@
 
 use fanwire_core::access::Refusal;
 use fanwire_core::encoding::Encoding;
-use fanwire_core::publication::Publish;
-use fanwire_core::session::Close;
+use fanwire_core::session::{Close, PublishRequest};
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Payload, json, msgpack};
 use tungstenite::Message;
 
@@ -69,8 +68,8 @@ impl Dialect {
                         format!("'{pattern}' is a pattern: it can be listened to, but not published to");
                     return Some(Close::new(CloseCode::Forbidden, reason));
                 };
-                let publish = Publish { topic, payload, key: None, from: None, except: None };
-                let refusal = session.publish(publish, *has_echo).err()?;
+                let publish = PublishRequest { topic, payload, key: None, echo: *has_echo };
+                let refusal = session.publish(None, publish).err()?;
                 session.worker().counters.error(refusal.code);
                 Some(close_for(&refusal))
             }
