@@ -62,7 +62,8 @@ fn a_client_that_waits_for_retry_after_is_served() {
         }
         let message = answer["message"].as_str().expect("an error has a message");
         let wait = message.split("publish again in ").nth(1).and_then(|rest| rest.strip_suffix(" ms"));
-        let wait: u64 = wait.and_then(|wait| wait.parse().ok()).expect("the refusal says when to publish again");
+        let wait: u64 =
+            wait.and_then(|wait| wait.parse().ok()).expect("the refusal says when to publish again");
         assert!((1..=1000).contains(&wait), "{message}");
         std::thread::sleep(Duration::from_millis(wait));
     }
