@@ -15,6 +15,7 @@ mod http;
 mod hub;
 pub mod key_hash;
 mod log_limit;
+mod owned_task;
 mod problem;
 mod proxy;
 pub mod secret;

@@ -20,7 +20,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 
 /// The modules of the broker from the ground up. A module may import those below its own floor, never a neighbour.
 const FLOORS: [&[&str]; 10] = [
-    &["failpoint"],
+    &["failpoint", "owned_task"],
     &["clock", "problem", "secret"],
     &["log_limit"],
     &["topic_path", "token", "key_hash", "client"],

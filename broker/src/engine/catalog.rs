@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::Engine;
 use super::topic::TopicState;
 use crate::clock;
+use crate::owned_task;
 
 /// How long a catalog is shown before a new one is made, in microseconds.
 const FRESH_US: u64 = 1_000_000;
@@ -30,7 +31,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Catalog {
     last: Mutex<Option<Arc<Snapshot>>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// All topics as they were at one time, in no order.
@@ -98,7 +99,7 @@ pub(crate) struct TopicPage {
 
 impl Default for Catalog {
     fn default() -> Self {
-        Self { last: Mutex::default(), turns: Semaphore::new(1) }
+        Self { last: Mutex::default(), turns: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -179,12 +180,18 @@ impl Engine {
             code: ErrorCode::Unavailable,
             message: "too many ask for the list of topics at once: ask again in a moment".to_owned(),
         };
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.catalog.turns.acquire()).await;
-        let _turn = turn.map_err(|_| refusal())?;
-        let engine = self.clone();
-        let page = tokio::task::spawn_blocking(move || query.page(&engine.snapshot().rows)).await;
-        page.map_err(|error| {
-            tracing::error!(%error, "listing topics broke off");
+        let (engine, turns) = (self.clone(), self.catalog.turns.clone());
+        let page = owned_task::run(async move {
+            let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
+            let page = move || {
+                let _turn = turn;
+                query.page(&engine.snapshot().rows)
+            };
+            Some(tokio::task::spawn_blocking(page).await)
+        });
+        let Some(page) = page.await.transpose() else { return Err(refusal()) };
+        page.and_then(|page| page).map_err(|error| {
+            tracing::error!(%error, "listing topics ended early");
             refusal()
         })
     }

@@ -70,7 +70,7 @@ pub(crate) struct Engine {
     /// Who is told what happens to topics, if anybody is.
     webhooks: Option<Arc<Webhooks>>,
     /// Turns for those who read the disk.
-    readings: Semaphore,
+    readings: Arc<Semaphore>,
     /// Up to which topic the store has been tidied up in this round.
     tidied_until: Mutex<Option<Topic>>,
     /// All topics as they were shown to operators last.
@@ -147,7 +147,7 @@ impl Engine {
             store,
             expected: Expected::new(presence_grace.as_millis() as u64),
             webhooks: None,
-            readings: Semaphore::new(stored::READINGS_MAX),
+            readings: Arc::new(Semaphore::new(stored::READINGS_MAX)),
             tidied_until: Mutex::default(),
             catalog: Catalog::default(),
         }

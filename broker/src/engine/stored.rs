@@ -18,6 +18,7 @@ use fanwire_protocol::{Epoch, ErrorCode, Message, Position, Since, StartPoint, T
 use super::receipt::{Accepted, OwedReceipt};
 use super::{Engine, History, Joined, Reading, topic};
 use crate::clock;
+use crate::owned_task;
 use crate::store::{Append, Bounds, Committed, Keep, Store, StoreError, StoredPublication, TopicRecord};
 
 /// How many readings of the disk run at once; the others wait for their turn.
@@ -261,21 +262,27 @@ impl Engine {
         .await
     }
 
-    /// Runs `work` on a thread that may wait for the disk.
+    /// Runs `work` on a thread that may wait for the disk. The task owns its permit and drops it when `work` is done, so a
+    /// session that does not take the result holds up no other reader.
     async fn read_disk<T: Send + 'static>(
         self: &Arc<Self>,
         topic: &Topic,
         work: impl FnOnce(&Self, &Store, &Topic, &Keep) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (engine, topic) = (self.clone(), topic.clone());
-        let _turn = self.readings.acquire().await;
-        let read = tokio::task::spawn_blocking(move || {
-            let keep = keep(&engine.policy_of(&topic).history);
-            let store = engine.store.as_ref().ok_or_else(no_store)?;
-            work(&engine, store, &topic, &keep).map_err(|error| refusal(&error))
+        let permits = self.readings.clone();
+        let read = owned_task::run(async move {
+            let permit = permits.acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                let keep = keep(&engine.policy_of(&topic).history);
+                let store = engine.store.as_ref().ok_or_else(no_store)?;
+                work(&engine, store, &topic, &keep).map_err(|error| refusal(&error))
+            })
+            .await
         });
-        read.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a reading of the store broke off");
+        read.await.and_then(|read| read).unwrap_or_else(|error| {
+            tracing::error!(%error, "a read of the store ended early");
             Err(refusal(&StoreError::Closed))
         })
     }

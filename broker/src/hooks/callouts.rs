@@ -1,5 +1,6 @@
 //! Asking: one call at a time for whoever waits, a bounded number of calls for all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::client::FetchError;
 use crate::clock;
 use crate::config::Callout;
 use crate::failpoint::{self, Failpoint};
+use crate::owned_task;
 
 /// The least time between two complaints in the log about an application that cannot be asked, in milliseconds: a dead one must not
 /// fill the log with a line for every message.
@@ -109,14 +111,14 @@ impl Hooks {
         })
     }
 
-    fn back_end(&self, ask: Callout) -> Option<&BackEnd> {
+    fn back_end(&self, ask: Callout) -> Option<&Arc<BackEnd>> {
         self.back_end.as_ref().filter(|back_end| back_end.asks.contains(&ask))
     }
 }
 
 impl BackEnd {
     /// Asks one question and returns the answer if it is yes.
-    async fn ask(&self, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, Refusal> {
+    async fn ask(self: &Arc<Self>, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, Refusal> {
         let begun = Instant::now();
         let outcome = self.call(asker, wish).await;
         let elapsed_us = begun.elapsed().as_micros() as u64;
@@ -134,7 +136,15 @@ impl BackEnd {
         }
     }
 
-    async fn call(&self, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, CalloutError> {
+    /// Makes the call in a task of its own: the permit is not held by a future that only one client's socket drives.
+    async fn call(self: &Arc<Self>, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, CalloutError> {
+        let body = body_of(format!("{:032x}", fastrand::u128(..)), asker, wish);
+        let back_end = self.clone();
+        let called = owned_task::run(async move { back_end.exchange(body).await }).await;
+        called.unwrap_or_else(|error| Err(CalloutError::Answer(format!("the call ended early: {error}"))))
+    }
+
+    async fn exchange(&self, body: Vec<u8>) -> Result<Answer, CalloutError> {
         let deadline = Instant::now() + self.timeout;
         let turn = {
             let _waiting = Counted::new(&self.counters.hook_asks_waiting);
@@ -148,7 +158,6 @@ impl BackEnd {
         };
         let _turn = turn.map_err(|_| CalloutError::Answer("the broker is about to stop".to_owned()))?;
         let _active = Counted::new(&self.counters.hook_asks_active);
-        let body = body_of(format!("{:032x}", fastrand::u128(..)), asker, wish);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
         let value =
             HeaderValue::try_from(signature).map_err(|error| CalloutError::Answer(error.to_string()))?;

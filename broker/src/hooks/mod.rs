@@ -35,7 +35,7 @@ pub(crate) use webhooks::Webhooks;
 /// they are allowed without.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    back_end: Option<BackEnd>,
+    back_end: Option<Arc<BackEnd>>,
     webhooks: Option<Arc<Webhooks>>,
 }
 
@@ -121,7 +121,7 @@ impl Hooks {
             complaints: Complaints::default(),
             counters,
         };
-        Ok((Self { back_end: Some(back_end), webhooks }, courier))
+        Ok((Self { back_end: Some(Arc::new(back_end)), webhooks }, courier))
     }
 
     /// Signs with another secret from now on.
@@ -159,7 +159,7 @@ impl Hooks {
         let concerns = |back_end: &BackEnd| {
             back_end.asks.contains(&ask) && back_end.topics.iter().any(|topics| topics.intersects(pattern))
         };
-        !identity.is_admin() && self.back_end.as_ref().is_some_and(concerns)
+        !identity.is_admin() && self.back_end.as_deref().is_some_and(concerns)
     }
 }
 

@@ -4,6 +4,7 @@ mod crashes;
 mod directory;
 mod failing;
 mod restarts;
+mod unread;
 
 /// A rule that makes every topic durable.
 const DURABLE: &str = "[[topic]]\nmatch = '>'\ndurable = true\n";
