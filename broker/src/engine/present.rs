@@ -60,12 +60,12 @@ impl Engine {
         departure: Departure,
     ) {
         let Some(presence) = locked.presence() else { return };
-        let gone_at_ms = clock::monotonic_ms() + self.expected.grace_ms;
-        let movement =
-            presence.exit(member_session.user.as_ref(), member_session.connection, departure, gone_at_ms);
+        let (now_ms, grace_ms) = (clock::monotonic_ms(), self.expected.grace_ms);
+        let (user, connection) = (member_session.user.as_ref(), member_session.connection);
+        let movement = presence.exit(user, connection, departure, now_ms, grace_ms);
         match movement {
             Some(movement) => self.tell(locked, topic, movement, None),
-            None if departure == Departure::Broken => self.expected.add(gone_at_ms, topic),
+            None if departure == Departure::Broken => self.expected.add(now_ms + grace_ms, topic),
             None => {}
         }
         locked.presence().take_if(|presence| presence.is_empty());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::fixtures::texts::publish;
 
 /// A broker that keeps presence in rooms, and lets in anonymous clients and those with a token of this test.
-fn broker(grace: &str) -> Broker {
+pub(super) fn broker(grace: &str) -> Broker {
     let text = format!(
         "[auth]\nsecret = \"{SECRET}\"\nanonymous = true\n\
          [limits]\npresence_grace = \"{grace}\"\n\
@@ -19,7 +19,7 @@ fn broker(grace: &str) -> Broker {
 }
 
 /// A session of a user, subscribed to a topic.
-fn enter(address: SocketAddr, user: &str, topic: &str) -> WebSocket {
+pub(super) fn enter(address: SocketAddr, user: &str, topic: &str) -> WebSocket {
     let token = token_for(user, &[], &[]);
     let mut socket = WebSocket::open(address, &format!("/ws?token={token}"));
     subscribe(&mut socket, topic);
@@ -32,7 +32,7 @@ fn subscribe(socket: &mut WebSocket, topic: &str) {
 }
 
 /// Breaks a connection, and waits until the broker has noticed.
-fn break_off(address: SocketAddr, mut socket: WebSocket) {
+pub(super) fn break_off(address: SocketAddr, mut socket: WebSocket) {
     subscribe(&mut socket, "beside");
     socket.stream().shutdown(Shutdown::Both).expect("it is open");
     eventually("the broken connection is noticed", || {
@@ -50,7 +50,7 @@ fn members(socket: &mut WebSocket, topic: &str) -> Vec<String> {
     users
 }
 
-fn check_moved(socket: &mut WebSocket, kind: &str, user: &str) -> Value {
+pub(super) fn check_moved(socket: &mut WebSocket, kind: &str, user: &str) -> Value {
     let frame = socket.read_json();
     assert_eq!((&frame["type"], &frame["user"]), (&json!(kind), &json!(user)), "{frame}");
     assert!(frame["topic"].as_str().is_some_and(|topic| topic.starts_with("room.")), "{frame}");

@@ -1,3 +1,4 @@
 //! Presence: members of a topic, and the events of their coming and going.
 
+mod graces;
 mod members;
