@@ -2,7 +2,10 @@
 
 use proptest::prelude::{prop, proptest};
 
-use super::*;
+use super::{
+    Epoch, HistoryLimits, LIMITS, Payload, Placed, Position, Publish, Topic, TopicLog, at, check_since, log,
+    offsets,
+};
 
 /// A log beside the plain list of everything that was published.
 struct Model {
