@@ -35,7 +35,9 @@ export interface Stats {
   dropped_deliveries: Counts;
   publishes_refused: Counts;
   latency: { count: number; sum_us: number; buckets: { at_most_us?: number; count: number }[] };
-  hooks: { configured: boolean; asks: Counts; ask_us: number; asks_active: number; asks_waiting: number; tells: Counts; tell_retries: number; tells_waiting: number; tells_oldest_ms: number };
+  hooks: { configured: boolean };
+  callouts: { total: Counts; us: number; active: number; waiting: number };
+  webhooks: { delivered: number; dropped: Counts; retries: number; waiting: number; waiting_bytes: number; oldest_ms: number };
   store: { configured: boolean; failure?: string; queue_bytes: number; commits: number; publications: number; commit_us: number; failures: number };
   key_set: Counts;
   certificate_expires?: number;

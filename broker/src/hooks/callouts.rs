@@ -122,14 +122,14 @@ impl BackEnd {
         let begun = Instant::now();
         let outcome = self.call(asker, wish).await;
         let elapsed_us = begun.elapsed().as_micros() as u64;
-        self.counters.hook_ask_us.fetch_add(elapsed_us, Ordering::Relaxed);
+        self.counters.callouts_us.fetch_add(elapsed_us, Ordering::Relaxed);
         match outcome {
             Ok(answer) if answer.allow => {
-                self.counters.hook_asks_allowed.fetch_add(1, Ordering::Relaxed);
+                self.counters.callouts_allowed.fetch_add(1, Ordering::Relaxed);
                 Ok(answer)
             }
             Ok(answer) => {
-                self.counters.hook_asks_refused.fetch_add(1, Ordering::Relaxed);
+                self.counters.callouts_refused.fetch_add(1, Ordering::Relaxed);
                 Err(Refusal { code: ErrorCode::Forbidden, message: answer.sentence() })
             }
             Err(error) => Err(self.failed(wish, &error)),
@@ -147,8 +147,8 @@ impl BackEnd {
     async fn exchange(&self, body: Vec<u8>) -> Result<Answer, CalloutError> {
         let deadline = Instant::now() + self.timeout;
         let turn = {
-            let _waiting = Counted::new(&self.counters.hook_asks_waiting);
-            if self.counters.hook_asks_waiting.load(Ordering::Relaxed) > self.waiting_max as u64
+            let _waiting = Counted::new(&self.counters.callouts_waiting);
+            if self.counters.callouts_waiting.load(Ordering::Relaxed) > self.waiting_max as u64
                 && self.turns.available_permits() == 0
             {
                 return Err(CalloutError::TooMany(self.waiting_max));
@@ -157,7 +157,7 @@ impl BackEnd {
             turn.map_err(|_| CalloutError::NoTurn(self.timeout))?
         };
         let _turn = turn.map_err(|_| CalloutError::Answer("the broker is about to stop".to_owned()))?;
-        let _active = Counted::new(&self.counters.hook_asks_active);
+        let _active = Counted::new(&self.counters.callouts_active);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
         let value =
             HeaderValue::try_from(signature).map_err(|error| CalloutError::Answer(error.to_string()))?;
@@ -182,7 +182,7 @@ impl BackEnd {
 
     /// Notes that the application could not be asked, and says so to the client without saying why.
     fn failed(&self, wish: Wish<'_>, error: &CalloutError) -> Refusal {
-        self.counters.hook_asks_failed.fetch_add(1, Ordering::Relaxed);
+        self.counters.callouts_failed.fetch_add(1, Ordering::Relaxed);
         if let Some(unsaid) = self.complaints.may_be_said(clock::monotonic_ms()) {
             tracing::warn!(
                 hook = wish.ask().name(),

@@ -195,15 +195,15 @@ impl Webhooks {
     fn measure(&self, queue: &WebhookQueue) {
         let (counts, shared) = (queue.counts(), &self.counters);
         for (counter, value) in [
-            (&shared.hook_tells_delivered, counts.delivered),
-            (&shared.hook_tells_full, counts.full),
-            (&shared.hook_tells_refused, counts.refused),
-            (&shared.hook_tells_expired, counts.expired),
-            (&shared.hook_tells_stopped, counts.stopped),
-            (&shared.hook_tell_retries, counts.retries),
-            (&shared.hook_tells_waiting, queue.len() as u64),
-            (&shared.hook_tells_waiting_bytes, queue.bytes() as u64),
-            (&shared.hook_tells_oldest_ms, queue.oldest_ms().map_or(u64::MAX, |oldest_ms| oldest_ms)),
+            (&shared.webhook_events_delivered, counts.delivered),
+            (&shared.webhook_events_full, counts.full),
+            (&shared.webhook_events_refused, counts.refused),
+            (&shared.webhook_events_expired, counts.expired),
+            (&shared.webhook_events_stopped, counts.stopped),
+            (&shared.webhook_retries, counts.retries),
+            (&shared.webhook_events_waiting, queue.len() as u64),
+            (&shared.webhook_events_waiting_bytes, queue.bytes() as u64),
+            (&shared.webhook_events_oldest_ms, queue.oldest_ms().map_or(u64::MAX, |oldest_ms| oldest_ms)),
         ] {
             counter.store(value, Ordering::Relaxed);
         }

@@ -1,34 +1,34 @@
-//! Server calls as they are counted: by what they were and by what became of them.
+//! Counters of requests to the server API, by operation and outcome.
 
 use http::{Method, StatusCode};
 
 use super::Counter;
 
-/// What a call is.
+/// The operation that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiOperation {
-    /// It only looks.
+    /// Reads sessions, topics or statistics.
     Read,
-    /// It ends sessions.
+    /// Disconnects sessions.
     Disconnect,
-    /// It says something to sessions.
+    /// Sends a direct message to sessions.
     Send,
-    /// It begins subscriptions.
+    /// Adds subscriptions.
     Subscribe,
-    /// It ends subscriptions.
+    /// Removes subscriptions.
     Unsubscribe,
-    /// It clears history.
+    /// Clears the history of a topic.
     ClearHistory,
 }
 
-/// What became of a call.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiOutcome {
-    /// What was asked for.
+    /// The operation was performed.
     Done,
-    /// Nothing: whoever called may not, or asked for something that cannot be.
+    /// The request was refused: the key does not permit it, or the request is not valid.
     Refused,
-    /// Nothing, or not all: the broker could not.
+    /// The broker could not perform the operation, or not all of it.
     Failed,
 }
 
@@ -42,7 +42,7 @@ impl ApiOperation {
         ApiOperation::ClearHistory,
     ];
 
-    /// What a request asks for, told by its method and the end of its path.
+    /// Returns the operation of a request, from its method and the last segment of its path.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         if *method == Method::DELETE {
             return ApiOperation::ClearHistory;
@@ -90,19 +90,19 @@ impl ApiOutcome {
     }
 }
 
-/// The calls that one worker has answered.
+/// Counters of the requests that one worker has answered.
 #[derive(Debug, Default)]
 pub(crate) struct ApiRequestCounters([[Counter; ApiOutcome::ALL.len()]; ApiOperation::ALL.len()]);
 
 impl ApiRequestCounters {
-    /// Counts a call that was answered with `status`. Only the worker's own thread may call this.
-    pub(crate) fn answered(&self, call: ApiOperation, status: StatusCode) {
-        self.0[call as usize][ApiOutcome::of(status) as usize].add(1);
+    /// Counts a request that was answered with `status`. Only the worker's own thread may call this.
+    pub(crate) fn answered(&self, operation: ApiOperation, status: StatusCode) {
+        self.0[operation as usize][ApiOutcome::of(status) as usize].add(1);
     }
 
-    /// How many there were.
-    pub(super) fn count(&self, call: ApiOperation, outcome: ApiOutcome) -> u64 {
-        self.0[call as usize][outcome as usize].value()
+    /// Returns one count: operation by operation, and the outcomes of each.
+    pub(super) fn value(&self, index: usize) -> u64 {
+        self.0.as_flattened()[index].value()
     }
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_told_apart_by_method_and_path() {
+    fn operations_follow_from_method_and_path() {
         for (method, path, expected) in [
             (Method::GET, "/sessions", ApiOperation::Read),
             (Method::GET, "/users/send", ApiOperation::Read),
@@ -121,8 +121,8 @@ mod tests {
         ] {
             assert_eq!(ApiOperation::of(&method, path), expected, "{method} {path}");
         }
-        for (index, call) in ApiOperation::ALL.into_iter().enumerate() {
-            assert_eq!(call as usize, index);
+        for (index, operation) in ApiOperation::ALL.into_iter().enumerate() {
+            assert_eq!(operation as usize, index);
         }
     }
 }

@@ -211,7 +211,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) handshakes: Counter,
     pub(crate) handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     pub(crate) rate_refusals: [Counter; RateReason::ALL.len()],
-    pub(crate) calls: ApiRequestCounters,
+    pub(crate) api_requests: ApiRequestCounters,
     pub(crate) subscriptions: Counter,
     pub(crate) publications: Counter,
     pub(crate) publication_bytes: Counter,
@@ -277,24 +277,25 @@ pub(crate) struct Shared {
     pub(crate) store_commit_us: AtomicU64,
     pub(crate) key_set_fetches: AtomicU64,
     pub(crate) key_set_failures: AtomicU64,
-    /// What became of the questions to the application, how long they took together, and how many there are now.
-    pub(crate) hook_asks_allowed: AtomicU64,
-    pub(crate) hook_asks_refused: AtomicU64,
-    pub(crate) hook_asks_failed: AtomicU64,
-    pub(crate) hook_ask_us: AtomicU64,
-    pub(crate) hook_asks_active: AtomicU64,
-    pub(crate) hook_asks_waiting: AtomicU64,
-    /// What became of the events told to the application, as its queue counts them.
-    pub(crate) hook_tells_delivered: AtomicU64,
-    pub(crate) hook_tells_full: AtomicU64,
-    pub(crate) hook_tells_refused: AtomicU64,
-    pub(crate) hook_tells_expired: AtomicU64,
-    pub(crate) hook_tells_stopped: AtomicU64,
-    pub(crate) hook_tell_retries: AtomicU64,
-    pub(crate) hook_tells_waiting: AtomicU64,
-    pub(crate) hook_tells_waiting_bytes: AtomicU64,
-    /// Since when the oldest of them waits, in milliseconds of the monotonic clock; later than now if none does.
-    pub(crate) hook_tells_oldest_ms: AtomicU64,
+    /// Callouts by outcome, the time they took in microseconds, and the number of callouts now.
+    pub(crate) callouts_allowed: AtomicU64,
+    pub(crate) callouts_refused: AtomicU64,
+    pub(crate) callouts_failed: AtomicU64,
+    pub(crate) callouts_us: AtomicU64,
+    pub(crate) callouts_active: AtomicU64,
+    pub(crate) callouts_waiting: AtomicU64,
+    /// Webhook events by outcome, as their queue counts them.
+    pub(crate) webhook_events_delivered: AtomicU64,
+    pub(crate) webhook_events_full: AtomicU64,
+    pub(crate) webhook_events_refused: AtomicU64,
+    pub(crate) webhook_events_expired: AtomicU64,
+    pub(crate) webhook_events_stopped: AtomicU64,
+    pub(crate) webhook_retries: AtomicU64,
+    pub(crate) webhook_events_waiting: AtomicU64,
+    pub(crate) webhook_events_waiting_bytes: AtomicU64,
+    /// The time at which the oldest waiting event happened, in milliseconds of the monotonic clock. It is later than now
+    /// if no event waits.
+    pub(crate) webhook_events_oldest_ms: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
     /// When the certificate expires, in seconds since 1970; 0 without TLS.

@@ -1,12 +1,18 @@
-//! What operators see: counters, the metrics made of them, and logs.
+//! Telemetry: counters, the metrics made from them, and logs.
 //!
-//! A leaf: it counts what it is told and knows nothing of who tells it.
+//! A leaf: it does not know the parts of the broker that count.
 
 mod api_requests;
 mod counters;
 mod logs;
+mod metric;
 mod metrics;
 mod overview;
+mod reading;
+mod table;
+
+#[cfg(test)]
+mod tests;
 
 pub use logs::{LogError, start_logs};
 

@@ -138,20 +138,21 @@ function Reasons({ history, stats }: { history: History; stats: Stats }) {
   );
 }
 
-function Health({ stats: { hooks, store, ...stats } }: { stats: Stats }) {
-  const asked = Object.values(hooks.asks).reduce((sum, more) => sum + more, 0);
+function Health({ stats: { hooks, callouts, webhooks, store, ...stats } }: { stats: Stats }) {
+  const { total } = callouts;
+  const made = Object.values(total).reduce((sum, more) => sum + more, 0);
   return (
     <section aria-labelledby="health">
       <h2 id="health">Health</h2>
       <dl class="facts card">
-        <div><dt>Hooks</dt>
+        <div><dt>Callouts</dt>
           <dd>
             {!hooks.configured ? <span class="soft">none configured</span> : <>
-              <Badge kind={hooks.asks['failed'] ? 'warn' : 'good'}>{hooks.asks['failed'] ? `${count(hooks.asks['failed'])} failed` : 'answered'}</Badge>{' '}
-              {count(hooks.asks['allowed'] ?? 0)} allowed, {count(hooks.asks['refused'] ?? 0)} refused; {asked ? micros(hooks.ask_us / asked) : '–'} each; {hooks.asks_active} on their way, {hooks.asks_waiting} waiting
+              <Badge kind={total['failed'] ? 'warn' : 'good'}>{total['failed'] ? `${count(total['failed'])} failed` : 'answered'}</Badge>{' '}
+              {count(total['allowed'] ?? 0)} allowed, {count(total['refused'] ?? 0)} refused; {made ? micros(callouts.us / made) : '–'} each; {callouts.active} in progress, {callouts.waiting} waiting
             </>}
           </dd></div>
-        {hooks.configured && <div><dt>Events told</dt><dd><Told hooks={hooks} /></dd></div>}
+        {hooks.configured && <div><dt>Webhook events</dt><dd><WebhookEvents webhooks={webhooks} /></dd></div>}
         <div><dt>Disk</dt>
           <dd>
             {!store.configured ? <span class="soft">no durable topics</span> : store.failure ? <><Badge kind="bad">failing</Badge> {store.failure}</> : <>
@@ -167,19 +168,19 @@ function Health({ stats: { hooks, store, ...stats } }: { stats: Stats }) {
   );
 }
 
-/** What became of the events that the application is told. */
-function Told({ hooks: { tells, tells_waiting, tells_oldest_ms, tell_retries } }: { hooks: Stats['hooks'] }) {
-  const dropped = Object.entries(tells).reduce((sum, [outcome, more]) => (outcome === 'delivered' ? sum : sum + more), 0);
-  const isLate = tells_oldest_ms > LATE_MS;
+/** Webhook events: delivered, waiting and dropped. */
+function WebhookEvents({ webhooks: { delivered, dropped, waiting, oldest_ms, retries } }: { webhooks: Stats['webhooks'] }) {
+  const lost = Object.values(dropped).reduce((sum, more) => sum + more, 0);
+  const isLate = oldest_ms > LATE_MS;
   return (
     <>
-      <Badge kind={dropped > 0 ? 'bad' : isLate ? 'warn' : 'good'}>{dropped > 0 ? `${count(dropped)} dropped` : isLate ? 'late' : 'taken'}</Badge>{' '}
-      {count(tells['delivered'] ?? 0)} taken, {count(tells_waiting)} waiting{tells_waiting > 0 && `, for ${duration(tells_oldest_ms)}`}; {count(tell_retries)} calls made again
+      <Badge kind={lost > 0 ? 'bad' : isLate ? 'warn' : 'good'}>{lost > 0 ? `${count(lost)} dropped` : isLate ? 'late' : 'delivered'}</Badge>{' '}
+      {count(delivered)} delivered, {count(waiting)} waiting{waiting > 0 && `, for ${duration(oldest_ms)}`}; {count(retries)} calls repeated
     </>
   );
 }
 
-/** How long events may wait before the application is said to be late, in milliseconds. */
+/** The age of the oldest waiting event from which the application counts as late, in milliseconds. */
 const LATE_MS = 10_000;
 
 function Workers({ stats }: { stats: Stats }) {

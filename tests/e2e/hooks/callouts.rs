@@ -86,8 +86,8 @@ fn what_the_application_refuses_does_not_happen_on_any_way_in() {
     let held = get(address, "/topics/a").json();
     let held: Vec<_> = held["messages"].as_array().unwrap().iter().map(|message| &message["data"]).collect();
     assert_eq!(held, [&json!(1), &json!(3)]);
-    assert!(broker.metric("fanwire_hooks_asks_total{outcome=\"refused\"}") >= 13.0);
-    assert!(broker.metric("fanwire_hooks_asks_total{outcome=\"allowed\"}") >= 4.0);
+    assert!(broker.metric("fanwire_callouts_total{outcome=\"refused\"}") >= 13.0);
+    assert!(broker.metric("fanwire_callouts_total{outcome=\"allowed\"}") >= 4.0);
 }
 
 #[test]

@@ -93,10 +93,10 @@ fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
     assert_eq!(kicked.read_to_close().0, Some(4400));
     drop(kicked);
     check_told(&application, told, &json!({"code": 4400}));
-    broker.await_metric("fanwire_hooks_tells_delivered_total", 11.0);
-    broker.await_metric("fanwire_hooks_tells_waiting", 0.0);
-    broker.await_metric("fanwire_hooks_tells_waiting_bytes", 0.0);
-    broker.await_metric("fanwire_hooks_tells_oldest_seconds", 0.0);
+    broker.await_metric("fanwire_webhook_events_delivered_total", 11.0);
+    broker.await_metric("fanwire_webhook_events_waiting", 0.0);
+    broker.await_metric("fanwire_webhook_events_waiting_bytes", 0.0);
+    broker.await_metric("fanwire_webhook_events_oldest_seconds", 0.0);
 }
 
 #[test]

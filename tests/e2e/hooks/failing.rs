@@ -25,8 +25,8 @@ fn check_unavailable(broker: &Broker, reason: &str) {
     }
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
     assert_eq!(broker.metric("fanwire_publications_total"), 0.0);
-    broker.await_metric("fanwire_hooks_asks_total{outcome=\"failed\"}", 2.0);
-    broker.await_metric("fanwire_hooks_asks_active", 0.0);
+    broker.await_metric("fanwire_callouts_total{outcome=\"failed\"}", 2.0);
+    broker.await_metric("fanwire_callouts_active", 0.0);
     let log = broker.log();
     assert!(log.contains(reason), "'{reason}' in {log}");
     assert!(!log.contains(HOOKS_SECRET), "{log}");
@@ -99,8 +99,8 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
         socket.send_json(&json!({"type": "publish", "id": 1, "topic": "asked.a", "data": 1}));
     }
     let check_stuck = |waiting: f64| {
-        broker.await_metric("fanwire_hooks_asks_active", 64.0);
-        broker.await_metric("fanwire_hooks_asks_waiting", waiting);
+        broker.await_metric("fanwire_callouts_active", 64.0);
+        broker.await_metric("fanwire_callouts_waiting", waiting);
     };
     check_stuck(16.0);
     // Others go on meanwhile: who needs no answer, and who waits for one only to a request.
@@ -120,9 +120,9 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
         assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");
     }
     assert!((TIMEOUT..TIMEOUT * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
-    broker.await_metric("fanwire_hooks_asks_total{outcome=\"failed\"}", 81.0);
-    broker.await_metric("fanwire_hooks_asks_active", 0.0);
-    broker.await_metric("fanwire_hooks_asks_waiting", 0.0);
+    broker.await_metric("fanwire_callouts_total{outcome=\"failed\"}", 81.0);
+    broker.await_metric("fanwire_callouts_active", 0.0);
+    broker.await_metric("fanwire_callouts_waiting", 0.0);
     assert_eq!(free.ask(&json!({"type": "ping", "id": 3}))["type"], "pong");
 }
 
@@ -186,7 +186,7 @@ fn too_many_who_wait_are_refused_at_once() {
     for socket in &mut stuck {
         socket.send_json(&json!({"type": "publish", "topic": "a", "data": 1}));
     }
-    broker.await_metric("fanwire_hooks_asks_waiting", 1.0);
+    broker.await_metric("fanwire_callouts_waiting", 1.0);
     let begun = Instant::now();
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
     assert!(begun.elapsed() < Duration::from_secs(10));

@@ -121,7 +121,7 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
     };
     let trusting = Broker::with_file(&config(&format!("ca_file = '{}'", certificate.path().display())), &[]);
     happen(&trusting, "a");
-    trusting.await_metric("fanwire_hooks_tells_delivered_total", 1.0);
+    trusting.await_metric("fanwire_webhook_events_delivered_total", 1.0);
     let mut http = certificate.connect(application.address());
     http.send(b"GET /topics/told HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let told: Value = http.read().json();
@@ -131,7 +131,7 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
     fanwire_tests::eventually("the certificate is complained about", || {
         broker_complains(&wary, "certificate").then_some(())
     });
-    assert_eq!(wary.metric("fanwire_hooks_tells_delivered_total"), 0.0);
+    assert_eq!(wary.metric("fanwire_webhook_events_delivered_total"), 0.0);
 }
 
 fn broker_complains(broker: &Broker, of: &str) -> bool {

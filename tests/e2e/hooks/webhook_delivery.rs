@@ -42,8 +42,8 @@ fn check_told_again(answer: HookAnswer, keys: &str, reason: &str) {
         assert_eq!(call["events"], calls[0]["events"], "the same event, by the same id");
         assert_ne!(call["id"], calls[(index + 1) % 3]["id"], "each call has its own id");
     }
-    broker.await_metric("fanwire_hooks_tells_delivered_total", 1.0);
-    assert_eq!(broker.metric("fanwire_hooks_tell_retries_total"), 2.0);
+    broker.await_metric("fanwire_webhook_events_delivered_total", 1.0);
+    assert_eq!(broker.metric("fanwire_webhook_retries_total"), 2.0);
     let log = broker.log();
     assert_eq!(log.matches("could not be told").count(), 1, "once, not for each attempt: {log}");
     assert!(log.contains(reason), "'{reason}' in {log}");
@@ -74,15 +74,13 @@ fn an_application_that_was_down_is_told_in_order_what_happened_meanwhile() {
     let broker = Broker::with_file(&Application::config_of(free, TELL), &[]);
     let names: Vec<String> = (0..50).map(|number| format!("topic.{number}")).collect();
     let _sockets: Vec<WebSocket> = names.iter().map(|name| happen(&broker, name)).collect();
-    eventually("several attempts", || {
-        (broker.metric("fanwire_hooks_tell_retries_total") >= 3.0).then_some(())
-    });
-    assert_eq!(broker.metric("fanwire_hooks_tells_waiting"), 50.0);
-    assert!(broker.metric("fanwire_hooks_tells_waiting_bytes") > 50.0 * 60.0);
+    eventually("several attempts", || (broker.metric("fanwire_webhook_retries_total") >= 3.0).then_some(()));
+    assert_eq!(broker.metric("fanwire_webhook_events_waiting"), 50.0);
+    assert!(broker.metric("fanwire_webhook_events_waiting_bytes") > 50.0 * 60.0);
     let application = Application::start_at(free, allow);
     assert_eq!(topics(&application.await_events(50)), names);
-    broker.await_metric("fanwire_hooks_tells_waiting", 0.0);
-    assert_eq!(broker.metric("fanwire_hooks_tells_delivered_total"), 50.0);
+    broker.await_metric("fanwire_webhook_events_waiting", 0.0);
+    assert_eq!(broker.metric("fanwire_webhook_events_delivered_total"), 50.0);
 }
 
 #[test]
@@ -119,7 +117,8 @@ fn what_the_application_refuses_is_dropped_and_counted() {
         let mut sockets = Vec::new();
         for (count, topic) in ["a", "b"].into_iter().enumerate() {
             sockets.push(happen(&broker, topic));
-            broker.await_metric("fanwire_hooks_tells_dropped_total{reason=\"refused\"}", count as f64 + 1.0);
+            broker
+                .await_metric("fanwire_webhook_events_dropped_total{reason=\"refused\"}", count as f64 + 1.0);
         }
         sockets.push(happen(&broker, "c"));
         let call = application.await_calls(3).swap_remove(2).json();
@@ -192,8 +191,8 @@ fn a_full_queue_drops_the_oldest_and_says_how_many() {
     application.await_calls(1);
     let _more: Vec<WebSocket> = (0..30).map(|number| happen(&broker, &format!("topic.{number}"))).collect();
     // One is on its way and stays; nine of the others have room.
-    broker.await_metric("fanwire_hooks_tells_dropped_total{reason=\"full\"}", 21.0);
-    assert_eq!(broker.metric("fanwire_hooks_tells_waiting"), 10.0);
+    broker.await_metric("fanwire_webhook_events_dropped_total{reason=\"full\"}", 21.0);
+    assert_eq!(broker.metric("fanwire_webhook_events_waiting"), 10.0);
     drop(open);
     let events = application.await_events(10);
     let expected: Vec<String> =
@@ -219,9 +218,9 @@ fn a_queue_is_bounded_in_bytes_too() {
         socket.send_json(&json!({"type": "subscribe", "topic": format!("{long}{number}")}));
     }
     eventually("the queue is full", || {
-        (broker.metric("fanwire_hooks_tells_dropped_total{reason=\"full\"}") >= 90.0).then_some(())
+        (broker.metric("fanwire_webhook_events_dropped_total{reason=\"full\"}") >= 90.0).then_some(())
     });
-    let waiting = broker.metric("fanwire_hooks_tells_waiting_bytes");
+    let waiting = broker.metric("fanwire_webhook_events_waiting_bytes");
     assert!((1000.0..=2000.0).contains(&waiting), "{waiting}");
 }
 
@@ -230,7 +229,7 @@ fn what_is_too_old_is_not_told_any_more() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broker = Broker::with_file(&Application::config_of(free, &format!("{TELL}\nage_max = '300ms'")), &[]);
     let _old = happen(&broker, "old");
-    broker.await_metric("fanwire_hooks_tells_dropped_total{reason=\"expired\"}", 1.0);
+    broker.await_metric("fanwire_webhook_events_dropped_total{reason=\"expired\"}", 1.0);
     let application = Application::start_at(free, allow);
     let _new = happen(&broker, "new");
     let call = application.await_calls(1).swap_remove(0).json();
@@ -264,7 +263,7 @@ fn a_stuck_application_costs_other_work_nothing() {
     check_unharmed(&broker);
     assert_eq!(application.calls().len(), 1, "it was stuck all the time");
     eventually("the oldest grows old", || {
-        (broker.metric("fanwire_hooks_tells_oldest_seconds") >= 1.0).then_some(())
+        (broker.metric("fanwire_webhook_events_oldest_seconds") >= 1.0).then_some(())
     });
 }
 
@@ -275,6 +274,9 @@ fn an_application_that_dies_during_a_call_costs_other_work_nothing() {
     let _socket = happen(&broker, "a");
     application.await_calls(3);
     check_unharmed(&broker);
-    assert_eq!(broker.metric("fanwire_hooks_tells_delivered_total"), 0.0);
-    assert!(broker.metric("fanwire_hooks_tells_waiting") > 100.0, "nothing is dropped while there is room");
+    assert_eq!(broker.metric("fanwire_webhook_events_delivered_total"), 0.0);
+    assert!(
+        broker.metric("fanwire_webhook_events_waiting") > 100.0,
+        "nothing is dropped while there is room"
+    );
 }

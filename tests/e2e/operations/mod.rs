@@ -2,5 +2,6 @@
 
 mod bench;
 mod bench_pusher;
+mod metric_table;
 mod metrics_and_stopping;
 mod starting;

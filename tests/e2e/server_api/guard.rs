@@ -68,7 +68,7 @@ fn every_call_is_for_the_administrator() {
         page.lines().find_map(|line| line.strip_prefix(name)).map(|count| count.trim().to_owned())
     };
     for (call, outcome) in [("disconnect", "refused"), ("clear_history", "done"), ("send", "refused")] {
-        let name = format!("fanwire_api_calls_total{{call=\"{call}\",outcome=\"{outcome}\"}}");
+        let name = format!("fanwire_api_requests_total{{operation=\"{call}\",outcome=\"{outcome}\"}}");
         assert!(counted(&name).is_some_and(|count| count != "0"), "{name}");
     }
     assert!(!broker.log().contains(ADMIN), "a key is in the log");

@@ -85,7 +85,7 @@ async fn admin_only(
 async fn counted(State(counters): State<Arc<WorkerCounters>>, request: Request, next: Next) -> Response {
     let call = ApiOperation::of(request.method(), request.uri().path());
     let response = next.run(request).await;
-    counters.calls.answered(call, response.status());
+    counters.api_requests.answered(call, response.status());
     response
 }
 
