@@ -14,6 +14,7 @@ pub(super) struct Metric {
     /// The meaning, as a whole sentence: the help on `/metrics` and the text in docs/operations.md.
     pub(super) help: &'static str,
     /// A link for docs/operations.md, in Markdown; empty if there is none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the test of docs/operations.md reads it"))]
     pub(super) see: &'static str,
     /// The labels. There is one series for each combination of their values; the values of the last label vary fastest.
     pub(super) labels: &'static [Label],
@@ -127,17 +128,6 @@ impl Unit {
             Unit::One => count as f64,
             Unit::Millis => count as f64 / 1e3,
             Unit::Micros => count as f64 / 1e6,
-        }
-    }
-}
-
-impl Kind {
-    /// Returns the name of the type, as Prometheus writes it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
         }
     }
 }

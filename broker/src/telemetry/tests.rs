@@ -104,7 +104,8 @@ fn row(metric: &Metric) -> String {
         text = format!("{text} See {}.", metric.see);
     }
     let json = metric.json.map_or("–".to_owned(), |key| format!("`{key}`"));
-    format!("| `{}{labels}` | {} | {json} | {text} |\n", metric.name, metric.kind.name())
+    let kind = format!("{:?}", metric.kind).to_lowercase();
+    format!("| `{}{labels}` | {kind} | {json} | {text} |\n", metric.name)
 }
 
 #[test]
