@@ -12,7 +12,7 @@ pub enum BenchError {
     /// The server could not be started: install it, or say where it is.
     #[error("{program} could not be started: {reason}")]
     Start {
-        /// The program.
+        /// The path of the program.
         program: String,
         /// What happened, with what the program printed last.
         reason: String,
@@ -20,10 +20,10 @@ pub enum BenchError {
     /// The server is not here to be measured, or cannot do what the scenario asks for; others can be measured without it.
     #[error("{0}")]
     LeftOut(String),
-    /// Nobody accepts connections there.
+    /// No server accepts connections at the address.
     #[error("cannot connect to {address}: {error}")]
     Connect {
-        /// Where.
+        /// The address that was tried.
         address: SocketAddr,
         /// What the system says.
         error: io::Error,
@@ -37,9 +37,9 @@ pub enum BenchError {
     /// The server ended a publisher's connection during the run, so that the run measured nothing.
     #[error("publisher {publisher} was cut off: {reason}")]
     PublisherLost {
-        /// Its number.
+        /// The number of the publisher.
         publisher: u16,
-        /// Why.
+        /// The reason, as the server gave it.
         reason: String,
     },
     /// A call into the operating system failed.

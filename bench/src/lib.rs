@@ -2,7 +2,7 @@
 //!
 //! Three things combine freely, each in a folder of its own:
 //! - `scenarios/` say what is measured: what is opened, what is published, which figures come out;
-//! - `drivers/` say against whom: how a server is started, and how its clients speak;
+//! - `drivers/` contain the peers: how a server is started, and how its clients speak;
 //! - `report/` says how figures are shown, and compares the servers of one run.
 //!
 //! Below them, `load/` is the single thread that publishes and reads every subscriber, `wire/` cuts what servers send

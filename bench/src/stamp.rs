@@ -26,7 +26,7 @@ const VALUES: [u8; 256] = digit_values();
 /// What one publication says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// The publisher's number.
+    /// The number of the publisher.
     pub(crate) publisher: u16,
     /// How many publications this publisher sent to this topic before.
     pub(crate) sequence: u32,

@@ -1,6 +1,6 @@
 //! A Centrifugo that runs already, in its JSON protocol over WebSocket (<https://centrifugal.dev/docs/transports/client_protocol>).
 //!
-//! It must let anybody connect, subscribe and publish, as it does with `client.insecure`.
+//! It must let every client connect, subscribe and publish, as it does with `client.insecure`.
 
 use super::{Driver, Programs};
 use crate::error::BenchError;
@@ -9,7 +9,7 @@ use crate::server::{Cores, Server};
 use crate::wire::websocket::{TEXT, client_frame};
 use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 
-/// The driver.
+/// Starts Centrifugo and speaks its protocol.
 #[derive(Debug)]
 pub(crate) struct Centrifugo;
 

@@ -19,12 +19,12 @@ use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 const DEFAULTS: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
 const CONFIGURED: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--config", "/dev/stdin"];
 
-/// How subscribers listen.
+/// The transport and format of the subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// `/ws` in JSON.
+    /// `/ws` with frames in JSON.
     Json,
-    /// `/ws` in MessagePack.
+    /// `/ws` with frames in MessagePack.
     MessagePack,
     /// `/topics/{topic}` as a bare WebSocket.
     Bare,
@@ -32,7 +32,7 @@ pub(crate) enum Transport {
     Events,
 }
 
-/// The driver.
+/// Starts fanwire and speaks its protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct Fanwire {
     transport: Transport,

@@ -34,7 +34,7 @@ pub(crate) struct Floor {
 /// Who gets a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fan {
-    /// Everybody.
+    /// Sends to every connection.
     All,
     /// One after the other: as many topics as subscribers.
     InTurn,
@@ -81,7 +81,11 @@ impl Driver for Floor {
         }
         let probe =
             receiver.recv().map_err(|_| failed(io::Error::other("its thread ended at once"))).flatten()?;
-        Ok(Server { endpoint: Endpoint::plain(address), probe: Some(probe), _owned: Owned::Floor(server) })
+        Ok(Server {
+            endpoint: Endpoint::plain(address),
+            probe: Some(probe),
+            _owned: Owned::Inside(Box::new(server)),
+        })
     }
 
     fn subscriber(&self, _host: &str, patterns: &[String]) -> Result<Opening, BenchError> {
@@ -124,7 +128,7 @@ fn opening(decoder: Decoder, role: u8) -> Opening {
 
 /// The thread of a floor; dropping it ends and joins it.
 #[derive(Debug)]
-pub(crate) struct FloorServer {
+struct FloorServer {
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
 }

@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 pub(crate) use centrifugo::Centrifugo;
 pub(crate) use fanwire::{Fanwire, Transport};
-pub(crate) use floor::{Floor, FloorServer};
+pub(crate) use floor::Floor;
 pub(crate) use mosquitto::Mosquitto;
 pub(crate) use nats::Nats;
 pub(crate) use nchan::Nchan;
@@ -40,7 +40,7 @@ pub enum Peer {
     FanwireBare,
     /// fanwire, subscribers on Server-Sent Events.
     FanwireEvents,
-    /// nats-server over WebSocket.
+    /// The nats-server, over its WebSocket.
     Nats,
     /// nginx with nchan, over WebSocket.
     Nchan,
@@ -70,7 +70,7 @@ impl Peer {
         (Peer::Floor, "floor"),
     ];
 
-    /// Its name.
+    /// Returns the peer's name on the command line.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(peer, _)| *peer == self).map_or("", |(_, name)| name)
     }
@@ -96,13 +96,13 @@ impl FromStr for Peer {
 /// Where the servers' programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// The `fanwire` binary.
+    /// The path of the `fanwire` binary.
     pub fanwire: PathBuf,
-    /// The `nats-server` binary.
+    /// The path of the `nats-server` binary.
     pub nats: PathBuf,
     /// The `nginx` binary, which finds nchan as `modules/ngx_nchan_module.so`.
     pub nginx: PathBuf,
-    /// The `mosquitto` binary.
+    /// The path of the `mosquitto` binary.
     pub mosquitto: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use crate::wire::mqtt::{self, Retained};
 use crate::wire::websocket::{BINARY, client_frame};
 use crate::wire::{Decoder, Masked, MqttStream, Template};
 
-/// The driver.
+/// Starts Mosquitto and speaks MQTT.
 #[derive(Debug)]
 pub(crate) struct Mosquitto {
     retained: Retained,
@@ -36,7 +36,7 @@ impl Driver for Mosquitto {
             program: &programs.mosquitto,
             arguments: &["-c"],
             // It does not start without a listener of its own protocol. Started as root it would look for a user of its own,
-            // whom an unpacked package has not made.
+            // which an unpacked package has not created.
             configuration: &|port, directory| {
                 format!(
                     "listener {port} 127.0.0.1\nprotocol websockets\nlistener 0 {directory}/mqtt\n\

@@ -19,7 +19,7 @@ use crate::wire::{Decoder, Masked, NatsStream, Template};
 const CONFIGURATION: &str =
     "listen: \"127.0.0.1:-1\"\nwebsocket { listen: \"127.0.0.1:-1\", no_tls: true }\n";
 
-/// The driver.
+/// Starts nats-server and speaks its protocol.
 #[derive(Debug)]
 pub(crate) struct Nats;
 

@@ -13,7 +13,7 @@ use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 /// How many messages fanwire keeps of a topic without a rule.
 const HELD: u64 = 100;
 
-/// The driver.
+/// Starts nginx with nchan and speaks its protocol.
 #[derive(Debug)]
 pub(crate) struct Nchan;
 

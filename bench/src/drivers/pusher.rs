@@ -21,7 +21,7 @@ use crate::wire::websocket::{TEXT, client_frame};
 use crate::wire::{Decoder, Finish, Frames, HttpAnswers, Masked, Template, Vocabulary};
 use signing::{Signer, unix_seconds};
 
-/// The driver.
+/// Speaks the Pusher protocol with a running server.
 #[derive(Debug)]
 pub(crate) struct Pusher {
     app: PusherApp,

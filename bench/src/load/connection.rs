@@ -25,13 +25,13 @@ const CONNECTIONS_PER_SOURCE: usize = 20_000;
 /// A connection that is open and, for a subscriber, subscribed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The socket, non-blocking.
+    /// The socket, in non-blocking mode.
     pub(crate) socket: Socket,
     /// Reads what the server sends from now on.
     pub(crate) decoder: Decoder,
     /// What was read beyond the last reply, to be decoded first.
     pub(crate) unread: Vec<u8>,
-    /// Where it goes.
+    /// The endpoint that it connects to.
     pub(super) endpoint: Endpoint,
     /// Its number in the run.
     pub(super) number: usize,
@@ -55,7 +55,7 @@ impl Connection {
         Ok(Self { socket, decoder: opening.into_decoder(), unread, endpoint: endpoint.clone(), number })
     }
 
-    /// Whether the server has ended the connection, which nobody has read: reads what it sent, and throws it away.
+    /// Returns whether the server has ended a connection that is otherwise not read: reads what it sent, and discards it.
     pub(crate) fn is_cut_off(&mut self) -> bool {
         let mut piece = [0; 65_536];
         loop {

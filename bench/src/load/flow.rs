@@ -97,7 +97,7 @@ pub(crate) struct Flow<'a> {
     tally: Tally,
     server: Option<&'a Probe>,
     waiting: Waiting,
-    /// See [`Measured::waited`].
+    /// The time waited, see [`Measured::waited`].
     waited: Duration,
     origin: Instant,
     buffer: Vec<u8>,
@@ -168,7 +168,7 @@ impl<'a> Flow<'a> {
         Ok(self.publishers.iter().map(Publisher::acknowledged).sum())
     }
 
-    /// Runs it all.
+    /// Runs the whole flow and returns what was measured.
     pub(crate) fn run(mut self, plan: FlowPlan) -> Result<FlowRun, BenchError> {
         let mut events = Events::with_capacity(1024);
         self.origin = Instant::now();

@@ -31,7 +31,7 @@ pub(crate) enum Answer {
     Upgrade(String),
     /// The head of an event stream.
     EventStream,
-    /// WebSocket messages.
+    /// WebSocket messages, of which some carry a marker.
     Messages {
         /// What is in those that are waited for.
         marker: &'static [u8],
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
         /// How many are waited for.
         count: usize,
     },
-    /// One byte.
+    /// One byte with this value.
     Byte(u8),
 }
 
@@ -51,7 +51,7 @@ pub(crate) enum Progress {
     Waiting,
     /// This is to be sent.
     Send(Vec<u8>),
-    /// It is open.
+    /// The connection is open.
     Open,
 }
 

@@ -16,7 +16,7 @@ const PENDING_BYTES_MAX: usize = 4 << 20;
 /// A connection that publishes and counts its acknowledgements.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    /// The socket.
+    /// The socket of the publisher.
     pub(crate) socket: Socket,
     /// How many publications went out.
     pub(crate) published: u64,

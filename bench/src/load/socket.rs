@@ -20,10 +20,10 @@ const RECORD_BYTES_MAX: usize = (16 << 10) + 2048 + 5;
 /// The smallest buffer that can be read into under TLS: one half takes records, the other what is in them.
 const TLS_BUFFER_BYTES_MIN: usize = 3 * RECORD_BYTES_MAX;
 
-/// A socket.
+/// A non-blocking socket, with or without TLS.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    /// In the clear.
+    /// A socket without TLS.
     Plain(TcpStream),
     /// Under TLS. Boxed, so that sockets in the clear do not carry its size.
     Tls(Box<TlsSocket>),
@@ -63,7 +63,7 @@ impl Socket {
         Ok(rustix::io::ioctl_fionbio(self.tcp(), true)?)
     }
 
-    /// Watches it for `interest`, and under TLS for room as well: an answer may be waiting for some even where nobody else
+    /// Watches it for `interest`, and under TLS for room as well: an answer may be waiting for room even where no caller
     /// ever writes.
     pub(super) fn watch(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
         match self {
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// Whether a read of `length` bytes into a buffer of `capacity` has left nothing to be read. Readiness is edge-triggered,
-    /// so whoever reads goes on until then (epoll(7)).
+    /// so the reader continues until then (epoll(7)).
     #[inline]
     pub(super) fn is_emptied_by(&self, length: usize, capacity: usize) -> bool {
         match self {

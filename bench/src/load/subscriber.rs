@@ -17,11 +17,11 @@ pub(crate) enum Listening {
 /// A connection that only listens, apart from answering pings.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    /// The socket.
+    /// The socket of the subscriber.
     pub(crate) socket: Socket,
     /// What it is subscribed to.
     pub(crate) listening: Listening,
-    /// Messages received.
+    /// The number of messages received.
     pub(crate) received: u64,
     /// Why the server ended it, once it has.
     pub(crate) ended: Option<String>,

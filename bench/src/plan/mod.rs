@@ -1,4 +1,4 @@
-//! What to measure, against whom, and within which bounds. Checked before anything is opened.
+//! What to measure, with which peers, and within which bounds. Checked before anything is opened.
 
 mod check;
 mod scenario;
@@ -14,12 +14,12 @@ use check::check_loopback;
 
 pub use scenario::{Churn, Flow, Idle, Listeners, Pacing, Patterns, Replay, Retained, Scenario, Storm};
 
-/// One benchmark.
+/// One benchmark: a scenario, its peers, and their programs.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What to measure.
+    /// The scenario to measure.
     pub scenario: Scenario,
-    /// Against whom, in this order.
+    /// The peers to measure, in this order.
     pub peers: Vec<Peer>,
     /// Where the servers come from.
     pub target: Target,

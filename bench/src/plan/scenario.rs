@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// What to measure.
+/// A scenario: what is measured.
 #[derive(Debug, Clone)]
 pub enum Scenario {
     /// Publications flow from publishers to subscribers.
     Flow(Flow),
     /// Publications flow, and each is on disk before it is acknowledged.
     Durable {
-        /// How they flow.
+        /// How the publications flow.
         flow: Flow,
         /// Where the server's data directory is made for the time of the run.
         directory: PathBuf,
@@ -26,7 +26,7 @@ pub enum Scenario {
     },
     /// Publications flow through a server with one worker, and through one with more.
     Workers {
-        /// How they flow.
+        /// How the publications flow.
         flow: Flow,
         /// How many workers more is.
         workers: usize,
@@ -56,15 +56,15 @@ pub struct Flow {
     pub subscribers: usize,
     /// To what they are subscribed.
     pub listeners: Listeners,
-    /// Topics.
+    /// The number of topics.
     pub topics: usize,
     /// Bytes of each payload.
     pub payload_bytes: usize,
-    /// How fast.
+    /// The pace of the publishers.
     pub pacing: Pacing,
     /// Publishing before anything is measured.
     pub warmup: Duration,
-    /// Publishing while measuring.
+    /// How long to publish while measuring.
     pub duration: Duration,
     /// Stops earlier, after so many publications of all publishers together.
     pub publications: Option<u64>,
@@ -99,10 +99,10 @@ pub struct Patterns {
     pub patterns: usize,
 }
 
-/// Idle connections.
+/// Connections that receive nothing.
 #[derive(Debug, Clone)]
 pub struct Idle {
-    /// How many.
+    /// The number of connections.
     pub connections: usize,
     /// Topics they are subscribed to; connection `n` to topic `n % topics`.
     pub topics: usize,
@@ -113,20 +113,20 @@ pub struct Idle {
 /// Connections that all come at once, and subscribe.
 #[derive(Debug, Clone)]
 pub struct Storm {
-    /// How many.
+    /// The number of connections.
     pub connections: usize,
 }
 
 /// Sessions that subscribe to one topic after the other and leave it at once.
 #[derive(Debug, Clone)]
 pub struct Churn {
-    /// How many sessions.
+    /// The number of sessions.
     pub sessions: usize,
     /// How many topics they go through.
     pub topics: usize,
     /// How many rounds of each session are unanswered at most.
     pub window: u64,
-    /// How long.
+    /// How long to measure.
     pub duration: Duration,
 }
 
@@ -146,7 +146,7 @@ pub struct Replay {
 /// Topics that hold one message each.
 #[derive(Debug, Clone)]
 pub struct Retained {
-    /// How many.
+    /// The number of topics.
     pub topics: usize,
     /// Bytes of each payload.
     pub payload_bytes: usize,

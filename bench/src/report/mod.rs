@@ -27,16 +27,16 @@ impl Figure {
     /// What the names of the figures begin with by which servers are compared: microseconds of processor time, user and
     /// system, that all threads of the server took for one of something.
     const SERVER_CPU: &str = "server_cpu_us_per_";
-    /// For one delivery.
+    /// The server's processor time for one delivery.
     pub const SERVER_CPU_PER_DELIVERY: &str = "server_cpu_us_per_delivery";
-    /// For one publication.
+    /// The server's processor time for one publication.
     pub const SERVER_CPU_PER_PUBLICATION: &str = "server_cpu_us_per_publication";
     /// For one connection that is accepted and subscribed.
     pub const SERVER_CPU_PER_CONNECTION: &str = "server_cpu_us_per_connection";
     /// For one subscription and its end.
     pub const SERVER_CPU_PER_ROUND: &str = "server_cpu_us_per_round";
 
-    /// A figure.
+    /// Creates a figure with its name, label, precision and value.
     pub(crate) fn new(name: &'static str, label: &'static str, decimals: usize, value: Option<f64>) -> Self {
         Self { name, label, decimals, value }
     }
@@ -45,7 +45,7 @@ impl Figure {
 /// What one run of one peer gave.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Against whom.
+    /// The peer that was measured.
     pub peer: Peer,
     /// The how-manieth time, from 1.
     pub repetition: usize,

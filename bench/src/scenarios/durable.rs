@@ -20,7 +20,7 @@ impl Scratch {
         Self(parent.join(format!("fanwire-bench-{}", std::process::id())))
     }
 
-    /// Where.
+    /// Returns the path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

@@ -25,7 +25,7 @@ use crate::wire::Template;
 /// What one run of one peer gave.
 #[derive(Debug)]
 pub(crate) struct Measurement {
-    /// The numbers.
+    /// The figures of the run.
     pub(crate) figures: Vec<Figure>,
     /// What a reader of the numbers must know.
     pub(crate) notes: Vec<String>,

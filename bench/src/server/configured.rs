@@ -10,7 +10,7 @@ use crate::error::BenchError;
 
 /// How such a server is started.
 pub(crate) struct Configured<'a> {
-    /// The program.
+    /// The path of the program.
     pub(crate) program: &'a Path,
     /// Its arguments, after which the name of the file comes.
     pub(crate) arguments: &'a [&'a str],
@@ -57,7 +57,7 @@ impl Directory {
         Ok(Self(path))
     }
 
-    /// Where.
+    /// Returns the path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }

@@ -7,9 +7,9 @@ use crate::error::BenchError;
 /// One core for the server, another one for the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores {
-    /// The server's.
+    /// The core of the server.
     pub server: usize,
-    /// The load's.
+    /// The core of the load generator.
     pub load: usize,
 }
 

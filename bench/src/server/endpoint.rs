@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-/// Where connections go.
+/// An address to connect to, with or without TLS.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
-    /// The address.
+    /// The address of the server.
     pub(crate) address: SocketAddr,
     /// How a client speaks TLS there; `None` is in the clear.
     pub(crate) tls: Option<Arc<ClientConfig>>,

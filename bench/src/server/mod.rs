@@ -7,6 +7,8 @@ mod endpoint;
 mod probe;
 mod process;
 
+use std::fmt::Debug;
+
 pub(crate) use certificate::Certificate;
 pub(crate) use configured::Configured;
 use configured::Directory;
@@ -16,12 +18,10 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use probe::{Probe, Threads};
 pub(crate) use process::{Process, ProcessPlan};
 
-use crate::drivers::FloorServer;
-
 /// A server that accepts connections.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Where.
+    /// The endpoint that it listens on.
     pub(crate) endpoint: Endpoint,
     /// How to ask for its processor time and memory, when it is known which process it is.
     pub(crate) probe: Option<Probe>,
@@ -41,13 +41,13 @@ impl Server {
 pub(crate) enum Owned {
     /// Nothing: it ran before and runs on.
     Nothing,
-    /// A child process.
+    /// A child process of the bench.
     Process(#[expect(dead_code, reason = "kept to be stopped when dropped")] Process),
     /// A child process, and the directory it is configured in, which is removed after it has ended.
     Configured(
         #[cfg_attr(not(test), expect(dead_code, reason = "kept to be stopped when dropped"))] Process,
         #[cfg_attr(not(test), expect(dead_code, reason = "kept to be removed when dropped"))] Directory,
     ),
-    /// A thread of this process.
-    Floor(#[expect(dead_code, reason = "kept to be stopped when dropped")] FloorServer),
+    /// A server inside this process, which ends when its handle is dropped.
+    Inside(#[expect(dead_code, reason = "kept to be stopped when dropped")] Box<dyn Debug>),
 }

@@ -26,9 +26,9 @@ const LINES_KEPT: usize = 10;
 
 /// How to start a server.
 pub(crate) struct ProcessPlan<'a> {
-    /// The program.
+    /// The path of the program.
     pub(crate) program: &'a Path,
-    /// Its arguments.
+    /// The arguments of the program.
     pub(crate) arguments: &'a [&'a str],
     /// What it reads on its standard input.
     pub(crate) input: &'a str,
@@ -139,7 +139,7 @@ fn read_output(
             && !found
         {
             found = true;
-            // Nobody receives any more if starting was given up; the output is read on so that the server never
+            // The receiver is gone if starting was given up; the output is still read so that the server never
             // waits for a reader.
             let _ = sender.send(address);
         }

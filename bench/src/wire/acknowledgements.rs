@@ -2,7 +2,7 @@
 
 use super::Event;
 
-/// Counts bytes.
+/// Counts acknowledgements by their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct AcknowledgementBytes;
 

@@ -6,7 +6,7 @@ use super::carry::{Carry, ItemTooLong, line_bytes};
 /// How the body is framed, from the response's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// `Transfer-Encoding: chunked`.
+    /// A body with `Transfer-Encoding: chunked`.
     Chunked,
     /// The body ends with the connection.
     UntilClose,

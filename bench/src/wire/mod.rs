@@ -46,7 +46,7 @@ pub(crate) enum Decoder {
     Nats(NatsStream),
     /// MQTT inside WebSocket frames.
     Mqtt(MqttStream),
-    /// Server-Sent Events.
+    /// Frames of Server-Sent Events.
     EventStream(EventStream),
     /// Answers of an HTTP API.
     HttpAnswers(HttpAnswers),

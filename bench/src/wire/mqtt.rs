@@ -28,9 +28,9 @@ pub(crate) const SUBSCRIBED: &[u8] = &[0x90, 3, 0, 1];
 /// Whether the server keeps a publication for those who subscribe later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retained {
-    /// It does.
+    /// The server keeps the publication.
     Yes,
-    /// It does not.
+    /// The server does not keep the publication.
     No,
 }
 
