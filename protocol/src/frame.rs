@@ -19,7 +19,7 @@ pub struct ClientFrame {
 pub enum Request {
     /// Says who the client is; optional where anonymous sessions are allowed.
     Connect {
-        /// Credentials.
+        /// A token or API key.
         token: Option<String>,
         /// A name for the client software, shown to operators.
         name: Option<String>,
@@ -31,16 +31,16 @@ pub enum Request {
         /// Where to begin, and with which right.
         options: SubscribeOptions,
     },
-    /// Ends a subscription.
+    /// Ends one subscription of the session.
     Unsubscribe {
         /// The topic or pattern exactly as it was subscribed to.
         pattern: Pattern,
     },
-    /// Publishes one payload.
+    /// Publishes one payload to a topic.
     Publish {
-        /// Where to.
+        /// The topic to publish to.
         topic: Topic,
-        /// What.
+        /// The payload to publish.
         payload: Payload,
         /// Idempotency key: a repeated publish with the same key is accepted once.
         key: Option<String>,
@@ -49,30 +49,30 @@ pub enum Request {
     },
     /// Reads what a topic still holds.
     History {
-        /// Which topic.
+        /// The topic whose history is read.
         topic: Topic,
         /// Only publications after this place; in reverse, only those up to it.
         since: Option<Since>,
         /// At most so many; the broker has an upper bound of its own.
         limit: Option<u32>,
-        /// Newest first.
+        /// Whether the newest publication comes first.
         reverse: bool,
     },
     /// Asks who is subscribed.
     Presence {
-        /// Which topic.
+        /// The topic whose members are read.
         topic: Topic,
     },
     /// Prolongs the session with a new token.
     Refresh {
-        /// The new token.
+        /// The token that replaces the present one.
         token: String,
     },
     /// Asks the application behind the broker.
     Call {
         /// The application's name for the question.
         method: String,
-        /// The question.
+        /// The parameter of the RPC callout.
         data: Payload,
     },
     /// Asks for a `pong`.
@@ -95,7 +95,7 @@ pub struct SubscribeOptions {
 pub struct Message {
     /// Where it was published.
     pub topic: Topic,
-    /// What was published.
+    /// The payload as it was published.
     pub payload: Payload,
     /// Where it stands in the topic, when the topic keeps history.
     pub position: Option<Position>,
@@ -110,7 +110,7 @@ pub struct Message {
 pub struct Receipt {
     /// Where it was published.
     pub topic: Topic,
-    /// Where it stands.
+    /// The position of the publication.
     pub position: Position,
     /// Whether this is the receipt of an earlier publish with the same idempotency key.
     pub duplicate: bool,
@@ -119,7 +119,7 @@ pub struct Receipt {
 /// One user in a topic's presence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// The user id.
+    /// The id of the user, empty without one.
     pub user: String,
     /// The connection that joined.
     pub connection: String,
@@ -132,7 +132,7 @@ pub struct Member {
 pub enum ServerFrame {
     /// The success of the request `id`.
     Reply {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: u32,
         /// What was asked for.
         reply: Reply,
@@ -146,25 +146,25 @@ pub enum ServerFrame {
         /// The sentence for people: what happened and what to do.
         message: String,
     },
-    /// A publication.
+    /// A publication of a subscribed topic.
     Message(Message),
     /// A user's first connection joined a topic with presence.
     Join {
-        /// Which topic.
+        /// The topic that the member joined.
         topic: Topic,
-        /// Who.
+        /// The member that joined.
         member: Member,
     },
     /// A user's last connection left.
     Leave {
-        /// Which topic.
+        /// The topic that the member left.
         topic: Topic,
-        /// Who.
+        /// The member that left.
         member: Member,
     },
     /// The application began a subscription for this session.
     Subscribed {
-        /// The subscription.
+        /// The topic or pattern of the subscription.
         pattern: Pattern,
         /// The newest position at the moment of joining; `None` for a pattern with wildcards.
         position: Option<Position>,
@@ -173,25 +173,25 @@ pub enum ServerFrame {
     },
     /// The broker ended a subscription.
     Unsubscribed {
-        /// The subscription.
+        /// The topic or pattern of the subscription.
         pattern: Pattern,
-        /// Why, for programs.
+        /// The reason, as a code for programs.
         code: ErrorCode,
-        /// Why, for people.
+        /// The reason, as a sentence for people.
         reason: String,
     },
     /// Messages were skipped for this slow session.
     Lagged {
         /// In which topic, when it is one.
         topic: Option<Topic>,
-        /// How many.
+        /// The number of skipped publications.
         missed: u64,
     },
     /// The broker is about to close the connection.
     Closing {
         /// The close code that follows.
         code: u16,
-        /// Why, for people.
+        /// The reason, as a sentence for people.
         reason: String,
         /// Whether to come back.
         reconnect: bool,
@@ -203,7 +203,7 @@ pub enum ServerFrame {
 /// The success of each kind of request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// To [`Request::Connect`].
+    /// The reply to [`Request::Connect`].
     Connected {
         /// The broker's name for the connection.
         connection: String,
@@ -214,25 +214,25 @@ pub enum Reply {
         /// The broker's software and version.
         server: String,
     },
-    /// To [`Request::Subscribe`].
+    /// The reply to [`Request::Subscribe`].
     Subscribed {
-        /// The subscription.
+        /// The topic or pattern of the subscription.
         pattern: Pattern,
         /// The newest position at the moment of joining; `None` for a pattern with wildcards.
         position: Option<Position>,
         /// `false` when something after the asked position is no longer held, and only then.
         recovered: bool,
     },
-    /// To [`Request::Unsubscribe`].
+    /// The reply to [`Request::Unsubscribe`].
     Unsubscribed {
         /// The subscription that ended.
         pattern: Pattern,
     },
-    /// To [`Request::Publish`].
+    /// The reply to [`Request::Publish`].
     Published(Receipt),
-    /// To [`Request::History`].
+    /// The reply to [`Request::History`].
     History {
-        /// Which topic.
+        /// The topic whose history was read.
         topic: Topic,
         /// The newest position of the topic.
         position: Position,
@@ -243,25 +243,25 @@ pub enum Reply {
         /// Whether something between the place asked for and the first message is no longer held.
         gap: bool,
     },
-    /// To [`Request::Presence`].
+    /// The reply to [`Request::Presence`].
     Presence {
-        /// Which topic.
+        /// The topic whose members were read.
         topic: Topic,
-        /// Who is there.
+        /// The members of the topic.
         members: Vec<Member>,
         /// Whether there are more than the broker names at once.
         more: bool,
     },
-    /// To [`Request::Refresh`].
+    /// The reply to [`Request::Refresh`].
     Refreshed {
         /// When the new token ends, in seconds since 1970; `None` for never.
         expires: Option<u64>,
     },
-    /// To [`Request::Call`].
+    /// The reply to [`Request::Call`].
     Response {
-        /// The application's answer.
+        /// The answer of the application.
         data: Payload,
     },
-    /// To [`Request::Ping`].
+    /// The reply to [`Request::Ping`].
     Pong,
 }

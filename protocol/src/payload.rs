@@ -28,9 +28,9 @@ enum Kind {
 /// A view of a [`Payload`] in the encoding it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadView<'a> {
-    /// Text.
+    /// The text of the payload.
     Text(&'a str),
-    /// Binary.
+    /// The bytes of the payload.
     Binary(&'a [u8]),
     /// The text of a JSON value that is no string.
     Json(&'a str),
@@ -56,12 +56,12 @@ pub enum PayloadError {
 }
 
 impl Payload {
-    /// A text payload.
+    /// Creates a text payload.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self(Kind::Text(text.into()))
     }
 
-    /// A binary payload.
+    /// Creates a binary payload.
     pub fn binary(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(Kind::Binary(bytes.into()))
     }

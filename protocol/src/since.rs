@@ -1,7 +1,7 @@
 //! A place in a topic's past from which to read, and how people and URLs write one.
 //!
 //! This file reads no clock: an age such as `10m` becomes a moment with the time it is given. It does not know what a
-//! topic holds; that is for whoever keeps the topic's log.
+//! topic holds; that is decided by the topic's log.
 
 use crate::{Cursor, EARLIEST, Position, Topic};
 
@@ -10,7 +10,7 @@ use crate::{Cursor, EARLIEST, Position, Topic};
 pub enum Since {
     /// Before the oldest publication still held.
     Earliest,
-    /// After this position.
+    /// Publications after this position.
     Position(Position),
     /// After the position that a cursor holds for the topic.
     Cursor(Cursor),
@@ -23,7 +23,7 @@ pub enum Since {
 pub enum StartPoint {
     /// Before the oldest publication still held.
     Earliest,
-    /// After this position.
+    /// Publications after this position.
     After(Position),
     /// Before the first publication accepted at this moment or later, in milliseconds since 1970.
     Moment(u64),
@@ -51,7 +51,7 @@ pub enum SinceError {
 
 impl Since {
     /// What is meant for `topic`. A cursor that says nothing of the topic gives a position of no topic's epoch, so that
-    /// nobody is told they missed nothing.
+    /// no reader is wrongly informed that it missed nothing.
     pub fn place_in(&self, topic: &Topic) -> StartPoint {
         match self {
             Since::Earliest => StartPoint::Earliest,

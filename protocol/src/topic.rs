@@ -76,7 +76,7 @@ impl Topic {
         Levels::of(&self.0)
     }
 
-    /// Whether the topic is the broker's own (its first level starts with `$`): nobody else may publish to it.
+    /// Whether the topic is the broker's own (its first level starts with `$`): clients may not publish to it.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with('$')
     }

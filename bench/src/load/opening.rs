@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_with_the_servers_words() {
+    fn a_refusal_repeats_the_servers_words() {
         let check = |answers: &[u8], expected: &str| {
             let error = walk(opening(), answers).unwrap_err().to_string();
             assert!(error.contains(expected), "{error} has no {expected}");

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_per_connection_and_may_shrink() {
+    fn memory_is_reported_per_connection_and_may_shrink() {
         let reading = |kib: u64, millis| Reading {
             resident: Some(kib * 1024),
             cpu: Some(Duration::from_millis(millis)),

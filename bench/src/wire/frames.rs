@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_centrifugo_are_told_apart() {
+    fn lines_of_centrifugo_are_distinguished() {
         let push = br#"{"push":{"channel":"a","pub":{"data":"x"}}}"#;
         let replies = b"{\"id\":3,\"publish\":{}}\n{}\n{\"id\":4,\"error\":{\"code\":103}}";
         let joined = br#"{"push":{"channel":"a","join":{}}}"#;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_pusher_are_told_apart_wherever_their_name_stands() {
+    fn events_of_pusher_are_distinguished_wherever_their_name_stands() {
         let first = br#"{"event":"bench","channel":"a","data":"x"}"#;
         let last = br#"{"channel":"a","data":"x", "event": "bench"}"#;
         let count = br#"{"event":"pusher_internal:subscription_count","channel":"a","data":"{}"}"#;
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_receipts_and_errors_of_the_real_encoders_are_told_apart() {
+    fn messages_receipts_and_errors_of_the_real_encoders_are_distinguished() {
         let position = Position { epoch: fanwire_protocol::Epoch::from_random(9), offset: 70_000 };
         let topic: fanwire_protocol::Topic = "bench.0".parse().unwrap();
         let message = ServerFrame::Message(Message {

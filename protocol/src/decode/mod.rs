@@ -27,7 +27,7 @@ pub enum DecodeError {
     Rejected {
         /// The frame's `id`, when it could be read.
         id: Option<u32>,
-        /// [`ErrorCode::BadFrame`] or [`ErrorCode::BadTopic`].
+        /// The code, [`ErrorCode::BadFrame`] or [`ErrorCode::BadTopic`].
         code: ErrorCode,
         /// What is wrong, with the field's name, and what is expected.
         message: String,

@@ -171,7 +171,7 @@ impl<'a, V: FieldValue<'a>> Object<V> {
             .ok_or_else(|| DecodeError::Unreadable("a frame is an object with a text field `type`".into()))
     }
 
-    /// The frame's `id`.
+    /// Returns the `id` of the frame.
     pub(crate) fn id(&self) -> Result<Option<u32>, DecodeError> {
         self.small_number(Field::Id).map_err(|rejection| rejection.of(None))
     }
@@ -181,7 +181,7 @@ impl<'a, V: FieldValue<'a>> Object<V> {
         self.value(field).filter(|value| !value.is_null())
     }
 
-    /// An optional text.
+    /// Returns the text in an optional field.
     pub(crate) fn text(&self, field: Field) -> Result<Option<Cow<'a, str>>, Rejection> {
         let Some(value) = self.optional(field) else { return Ok(None) };
         value.as_text().map(Some).ok_or_else(|| self.wrong(field, "text"))

@@ -8,9 +8,9 @@ use super::value;
 /// One publication of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchEntry {
-    /// Where to.
+    /// The topic to publish to.
     pub topic: Topic,
-    /// What.
+    /// The payload to publish.
     pub payload: Payload,
     /// Idempotency key: a repeated publish with the same key is accepted once.
     pub key: Option<String>,

@@ -47,7 +47,7 @@ pub fn encode_server(frame: &ServerFrame, out: &mut Vec<u8>) {
     encode::server_frame(&mut JsonEncoder::new(out), frame);
 }
 
-/// Appends the whole `message` frame to `out`. Everybody subscribed to the topic is sent these bytes.
+/// Appends the whole `message` frame to `out`. All subscribers of the topic receive the same bytes.
 pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
     reserve(message, out);
     encode::message_frame(&mut JsonEncoder::new(out), message);

@@ -12,7 +12,7 @@ use crate::{PAYLOAD_DEPTH_MAX, Payload, PayloadError};
 
 const HALF_SURROGATE: &str = "an escape holds one half of a surrogate pair";
 
-/// See [`Payload::from_json`].
+/// Reads a payload, see [`Payload::from_json`].
 pub(crate) fn payload_from_json(text: &str) -> Result<Payload, PayloadError> {
     let value: &RawValue =
         serde_json::from_str(text).map_err(|error| PayloadError::Json(error.to_string()))?;

@@ -46,7 +46,7 @@ pub fn encode_server(frame: &ServerFrame, out: &mut Vec<u8>) {
     append(out, |encoder| encode::server_frame(encoder, frame));
 }
 
-/// Appends the whole `message` frame to `out`. Everybody subscribed to the topic is sent these bytes.
+/// Appends the whole `message` frame to `out`. All subscribers of the topic receive the same bytes.
 pub fn encode_message(message: &Message, out: &mut Vec<u8>) {
     const AROUND: usize = 96;
     let from = message.from.as_ref().map_or(0, |from| from.len());

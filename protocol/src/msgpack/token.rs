@@ -1,4 +1,4 @@
-//! The tokens of MessagePack, one at a time and without recursion, from bytes nobody vouches for.
+//! The tokens of MessagePack, read one at a time and without recursion from untrusted bytes.
 //!
 //! A token says how many elements or bytes are announced; nothing is reserved for them. [`Reader::skip`] gives up as
 //! soon as more elements are announced than there are bytes left.
@@ -18,7 +18,7 @@ pub(crate) enum Token<'a> {
     Boolean(bool),
     /// Every integer that is not negative, however it is written.
     Unsigned(u64),
-    /// Every negative integer.
+    /// A negative integer of any size.
     Negative(i64),
     /// 32-bit floats are widened, which changes no value.
     Float(f64),
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// The next token.
+    /// Reads the next token.
     pub(crate) fn token(&mut self) -> Result<Token<'a>, Malformed> {
         let [marker] = self.fixed()?;
         Ok(match Marker::from_u8(marker) {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_told_apart() {
+    fn every_kind_is_distinguished() {
         check(&[0x7f], Ok(Token::Unsigned(127)));
         check(&[0xe0], Ok(Token::Negative(-32)));
         check(&[0xcc, 0xff], Ok(Token::Unsigned(255)));

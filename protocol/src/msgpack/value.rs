@@ -19,7 +19,7 @@ pub(super) fn frame_object(bytes: &[u8]) -> Result<Object<MsgpackValue<'_>>, Dec
     })
 }
 
-/// See [`Payload::from_msgpack`].
+/// Reads a payload, see [`Payload::from_msgpack`].
 pub(crate) fn payload_from_msgpack(bytes: &[u8]) -> Result<Payload, PayloadError> {
     let mut reader = Reader::new(bytes);
     reader.skip()?;
