@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Loads the classes of this package where there is no Composer: `require 'fanwire/autoload.php';`. It knows where the
- * classes lie and nothing of what they do.
+ * Loads the classes of this package without Composer: `require 'fanwire/autoload.php';`. It knows the files of the
+ * classes and nothing else.
  */
 
 declare(strict_types=1);

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns what became of each message of a batch, in the order in which they were given. It does not send anything.
+ * Owns the result of each message of a batch, in the order of the batch. It does not send anything.
  */
 
 declare(strict_types=1);
@@ -20,19 +20,19 @@ final class BatchResult implements \IteratorAggregate, \Countable
     {
     }
 
-    /** Whether every message was taken. */
+    /** Returns whether every message was accepted. */
     public function isComplete(): bool
     {
         return $this->refusals() === [];
     }
 
-    /** @return array<int, Receipt> those that were taken, by their place in the batch */
+    /** @return array<int, Receipt> the receipts of accepted messages, by their index in the batch */
     public function receipts(): array
     {
         return array_filter($this->results, static fn ($result): bool => $result instanceof Receipt);
     }
 
-    /** @return array<int, Refusal> those that were not, by their place in the batch */
+    /** @return array<int, Refusal> the refusals, by the index of the message in the batch */
     public function refusals(): array
     {
         return array_filter($this->results, static fn ($result): bool => $result instanceof Refusal);
@@ -44,7 +44,7 @@ final class BatchResult implements \IteratorAggregate, \Countable
         return new \ArrayIterator($this->results);
     }
 
-    /** How many messages were in the batch. */
+    /** Returns the number of messages in the batch. */
     public function count(): int
     {
         return count($this->results);

@@ -1,14 +1,14 @@
 <?php
 
 /**
- * Owns the difference between text and binary, which PHP's strings do not have. It does not know how either travels.
+ * Owns the difference between text and binary, which PHP strings do not have. It does not know the wire formats.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** A binary payload: `new Binary($bytes)` where a string alone would be text. */
+/** A binary payload. A string alone is a text payload. */
 final class Binary
 {
     /** Takes any bytes. */

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns what an application asks of a broker: publish, read back, listen. How calls travel and are repeated Http\Caller
- * knows; what hooks are asked HookServer does.
+ * Owns the requests of an application to a broker: publish, read history and presence, listen. It does not know how
+ * requests travel and are repeated (Http\Caller), nor callouts and webhooks (HookServer).
  */
 
 declare(strict_types=1);
@@ -23,22 +23,22 @@ use Fanwire\Listening\LongPoll;
 use Fanwire\Listening\Topics;
 
 /**
- * A fanwire broker, from your application's side. Making one connects to nothing; one object may be used for any number
- * of calls and keeps its connection between them.
+ * A client of a fanwire broker. The constructor does not connect. One object serves any number of calls and keeps its
+ * connection between them; after pcntl_fork each process connects anew.
  *
- * Every method throws a FanwireException: see Fanwire\Exception for which, each with what to do about it.
+ * Every method throws a FanwireException: the classes of Fanwire\Exception say what happened and what to do.
  */
 final class Broker
 {
     private readonly Caller $caller;
 
     /**
-     * @param string         $url       where the broker is: `http://localhost:7400`, `https://example.com/live`
+     * @param string         $url       the URL of the broker: `http://localhost:7400`, `https://example.com/live`
      * @param string|null    $key       an API key (`fanwire token key`) or token; null for an open broker
-     * @param float          $timeout   how many seconds one call may take, all attempts together
-     * @param int            $attempts  how often a call is tried when no answer comes or the broker is unavailable
-     * @param Transport|null $transport what carries the calls: ext-curl, or a PSR-18 client by Http\Psr18Transport
-     * @throws BadConfiguration when something of it cannot be right
+     * @param float          $timeout   the maximum duration of one call in seconds, all attempts together
+     * @param int            $attempts  the maximum number of attempts when the broker is unreachable or unavailable
+     * @param Transport|null $transport the HTTP client: ext-curl, or a PSR-18 client by Http\Psr18Transport
+     * @throws BadConfiguration when an argument is invalid
      */
     public function __construct(
         string $url,
@@ -51,13 +51,14 @@ final class Broker
     }
 
     /**
-     * Publishes to a topic. It returns when the broker has taken it, a durable topic: when it is on disk.
+     * Publishes to a topic. Returns when the broker has accepted the publication; for a durable topic, when it is on
+     * disk.
      *
      * @param string      $topic   a topic, such as chat.lobby
      * @param mixed       $payload a string is text, a Binary is binary, everything else is JSON
      * @param string|null $key     an idempotency key of your own, such as the id of an order: a second publish with
-     *                             it within 5 minutes is a duplicate. Without one this call makes its own, so that
-     *                             its retries never double
+     *                             the same key within 5 minutes is a duplicate. Without a key this call makes one, so
+     *                             that its retries never publish twice
      * @throws FanwireException
      */
     public function publish(string $topic, mixed $payload, ?string $key = null): Receipt
@@ -68,7 +69,7 @@ final class Broker
     }
 
     /**
-     * Publishes many messages in one call. One that is refused harms no other: look at the result.
+     * Publishes many messages in one call. Each message is accepted or refused by itself: read the result.
      *
      * @param iterable<Publication> $publications
      * @throws FanwireException when the call as a whole failed
@@ -87,7 +88,7 @@ final class Broker
         $answer = $this->caller->call('POST', '/publish', '', ['Content-Type' => 'application/json'], $body);
         $results = $answer['results'] ?? null;
         if (!is_array($results) || count($results) !== count($messages)) {
-            throw new UnexpectedAnswer('The broker answered a batch with other than its results.', 'unexpected_answer');
+            throw new UnexpectedAnswer('The response of the broker to a batch does not have one result for each message.', 'unexpected_answer');
         }
         $read = static function (array $result, array $message): Receipt|Refusal {
             $error = $result['error'] ?? null;
@@ -99,12 +100,12 @@ final class Broker
     }
 
     /**
-     * One page of what a topic still holds.
+     * Returns one page of a topic's history.
      *
-     * @param string                         $topic   a plain topic
-     * @param string|\DateTimeInterface|null $since   begin after this cursor, at this moment, at an age ('10m') or at
+     * @param string                         $topic   a topic, not a pattern
+     * @param string|\DateTimeInterface|null $since   begin after this cursor, at this time, at an age ('10m') or at
      *                                                'earliest'; null for the newest messages
-     * @param int|null                       $limit   at most so many; 100 if not said
+     * @param int|null                       $limit   the maximum number of messages; 100 by default
      * @param bool                           $reverse newest first: from the newest, or back from `$since`
      * @throws FanwireException
      */
@@ -115,7 +116,7 @@ final class Broker
         bool $reverse = false,
     ): Page {
         $parameters = array_filter([
-            'since' => self::place($since),
+            'since' => self::startPoint($since),
             'limit' => $limit === null ? null : (string) $limit,
             'reverse' => $reverse ? 'true' : null,
         ], static fn (?string $value): bool => $value !== null);
@@ -124,11 +125,11 @@ final class Broker
     }
 
     /**
-     * All that a topic holds, page by page: from `$since` on, or with `$reverse` back from the newest.
+     * Returns a topic's history page by page: from `$since` on, or with `$reverse` back from the newest.
      *
-     * @param string                         $topic   a plain topic
+     * @param string                         $topic   a topic, not a pattern
      * @param string|\DateTimeInterface|null $since   as in `history`; null for everything
-     * @param int                            $limit   messages on a page
+     * @param int                            $limit   the maximum number of messages on a page
      * @param bool                           $reverse newest first
      * @return \Generator<int, Page>
      * @throws FanwireException
@@ -148,33 +149,33 @@ final class Broker
     }
 
     /**
-     * Who is present in a topic whose rule says `presence = true`.
+     * Returns the members of a topic whose rule has `presence = true`.
      *
-     * @throws FanwireException Unavailable where presence is not kept
+     * @throws FanwireException Unavailable for a topic without presence
      */
     public function presence(string $topic): Presence
     {
         $fields = $this->caller->call('GET', Address::topic($topic) . '/presence');
         if (!is_array($fields['members'] ?? null)) {
-            throw new UnexpectedAnswer('The broker does not name who is present: it is too old.', 'unexpected_answer');
+            throw new UnexpectedAnswer('The response of the broker has no members: its version is too old for presence.', 'unexpected_answer');
         }
         return Presence::read($fields);
     }
 
     /**
-     * Listens for as long as you let it: in a worker, on the command line. It comes back by itself when the connection
-     * breaks and goes on right after the last message; what cannot be had any more is told, by `$onGap` and by `gap` of
-     * the next message. The first connection must succeed.
+     * Subscribes to topics and returns their messages as they come, without end: for a worker or a command. After a
+     * break it reconnects and continues after the last message. When messages are missing, `$onGap` is called and the
+     * next message has `gap`. The first connection must succeed.
      *
      * @param string|list<string>            $topics    topics or patterns
-     * @param string|\DateTimeInterface|null $since     begin after this cursor, at this moment, at an age or at
+     * @param string|\DateTimeInterface|null $since     begin after this cursor, at this time, at an age or at
      *                                                  'earliest'; null for now. Patterns begin now
-     * @param (callable(): bool)|null        $until     asked at least once a second (when polling: after each poll,
-     *                                                  20 s at most); true ends the listening
-     * @param (callable(?string): void)|null $onGap     something was missed: given on which topic, if known
-     * @param (callable(string, float): void)|null $onTrouble what went wrong, and in how many seconds it is tried
-     *                                                  again; without it, error_log is told
-     * @param bool                           $polling   by long polling, where a proxy holds streams back
+     * @param (callable(): bool)|null        $until     called at least once a second (when polling: after each poll,
+     *                                                  at most 20 s); true ends the method
+     * @param (callable(?string): void)|null $onGap     called with the topic, if known, when messages are missing
+     * @param (callable(string, float): void)|null $onTrouble called with the error and the seconds until the next
+     *                                                  attempt, when the connection breaks; error_log by default
+     * @param bool                           $polling   use long polling, where a proxy holds event streams back
      * @return \Generator<int, Message>
      * @throws FanwireException
      */
@@ -191,24 +192,24 @@ final class Broker
         $source = $transport instanceof CurlTransport && !$polling
             ? new EventStream($this->caller, $transport, $names)
             : new LongPoll($this->caller, $names);
-        $tell = static function (string $trouble, float $seconds): void {
+        $log = static function (string $trouble, float $seconds): void {
             error_log(sprintf('fanwire: %s Trying again in %.1f s.', $trouble, $seconds));
         };
         $listener = new Listener(
             $source,
-            self::place($since),
+            self::startPoint($since),
             ($until ?? static fn (): bool => false)(...),
             ($onGap ?? static fn (?string $topic) => null)(...),
-            ($onTrouble ?? $tell)(...),
+            ($onTrouble ?? $log)(...),
         );
         return $listener->messages();
     }
 
     /**
-     * Lets go of all that a topic holds; for a key with `admin = true`. Its numbering goes on, and whoever has not seen
-     * everything is told of the gap.
+     * Clears the history of a topic. Requires a key with `admin = true`. The offsets continue; a subscriber that has
+     * missed messages receives a gap.
      *
-     * @return string the cursor up to which that was
+     * @return string the cursor up to which the history was cleared
      * @throws FanwireException
      */
     public function clearHistory(string $topic): string
@@ -218,7 +219,7 @@ final class Broker
         return Receipt::read($fields)->cursor();
     }
 
-    /** Who is connected, and acting on them; for a key with `admin = true`. */
+    /** Returns the part of the server API that lists sessions and acts on them. Requires a key with `admin = true`. */
     public function sessions(): Sessions
     {
         return new Sessions($this->caller);
@@ -233,8 +234,8 @@ final class Broker
         return $key ?? bin2hex(random_bytes(16));
     }
 
-    /** A place as URLs have it. */
-    private static function place(string|\DateTimeInterface|null $since): ?string
+    /** Returns a start point as it is written in URLs. */
+    private static function startPoint(string|\DateTimeInterface|null $since): ?string
     {
         if ($since instanceof \DateTimeInterface) {
             $utc = \DateTimeImmutable::createFromInterface($since)->setTimezone(new \DateTimeZone('UTC'));

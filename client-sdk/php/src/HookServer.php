@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns answering the broker's hooks: who called, what is asked, which handler answers, and what a failing handler
- * means. It does not know of any framework; `serve` and `handlePsr` are the two ways in besides `handle`.
+ * Owns the application's side of callouts and webhooks: checking the signature, choosing the handler, and the response
+ * when a handler fails. It does not know any framework; `serve` and `handlePsr` are entries besides `handle`.
  */
 
 declare(strict_types=1);
@@ -13,48 +13,48 @@ use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\BadSignature;
 use Fanwire\Hooks\Answer;
 use Fanwire\Hooks\Batch;
-use Fanwire\Hooks\Call;
-use Fanwire\Hooks\CallReader;
-use Fanwire\Hooks\ConnectCall;
+use Fanwire\Hooks\Callout;
+use Fanwire\Hooks\HookReader;
+use Fanwire\Hooks\ConnectCallout;
 use Fanwire\Hooks\DisconnectEvent;
 use Fanwire\Hooks\HookResponse;
 use Fanwire\Hooks\MemberEvent;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
 use Fanwire\Hooks\Signature;
-use Fanwire\Hooks\SubscribeCall;
+use Fanwire\Hooks\SubscribeCallout;
 use Fanwire\Hooks\TopicEvent;
 use Psr\Http\Message\ResponseFactoryInterface;
 use Psr\Http\Message\ResponseInterface;
 use Psr\Http\Message\ServerRequestInterface;
 
 /**
- * Your application's side of hooks (docs/hooks.md). Register what you are asked about, then let it answer:
+ * The application's side of callouts and webhooks (docs/hooks.md). Register a handler for each kind, then serve:
  *
  *     $hooks = new HookServer($secret);
- *     $hooks->onMessage(fn (PublishCall $call) => trim($call->data) !== '');
+ *     $hooks->onMessage(fn (PublishCallout $callout) => trim($callout->data) !== '');
  *     $hooks->serve();
  *
- * A handler of a question returns true, false, or an Answer made by the call (`$call->refuse('…')`). Whatever goes
- * wrong in one is a no to the client and is reported to you, never shown.
+ * A handler of a callout returns true, false, or an Answer that a method of the callout made
+ * (`$callout->refuse('…')`). If it throws, the client is refused, and the error is reported to you only.
  *
- * A handler of an event (`onDisconnect` and those below it) returns nothing. If it throws, the broker tells the whole
- * batch again later, so an event may come twice, with the same id. Events without a handler are taken and forgotten.
+ * A handler of a webhook event (`onDisconnect` and those below it) returns nothing. If it throws, the broker sends the
+ * whole batch again later, so an event may come twice, with the same id. Events without a handler are ignored.
  */
 final class HookServer
 {
-    /** The largest call that is read, in bytes; the broker's own limits are far below. */
+    /** The maximum size of a body, in bytes; the broker's own limits are far below. */
     public const BODY_BYTES_MAX = 64 * 1024 * 1024;
 
     private readonly Signature $signature;
-    /** @var array<string, \Closure> handlers by the names of hooks */
+    /** @var array<string, \Closure> handlers by the kind of callout or event */
     private array $handlers = [];
     private \Closure $report;
 
     /**
-     * Takes `hooks.secret` of the broker, and while you change it, the one before.
+     * Takes `hooks.secret` of the broker, and while you replace the secret, the secret before.
      *
-     * @throws BadConfiguration when one is too short
+     * @throws BadConfiguration when a secret is too short
      */
     public function __construct(
         #[\SensitiveParameter] string $secret,
@@ -62,69 +62,69 @@ final class HookServer
     ) {
         $this->signature = new Signature($secret, $oldSecret);
         $this->report = static function (\Throwable $error): void {
-            // Without the trace, whose arguments are what users wrote.
+            // Without the trace: its arguments are what users wrote.
             $place = basename($error->getFile()) . ':' . $error->getLine();
             error_log('fanwire hook: ' . get_class($error) . ": {$error->getMessage()} ($place)");
         };
     }
 
-    /** @param callable(ConnectCall): (Answer|bool) $handler may somebody connect, and who are they? */
+    /** @param callable(ConnectCallout): (Answer|bool) $handler may the client connect, and as which user? */
     public function onConnect(callable $handler): self
     {
         return $this->on('connect', $handler);
     }
 
-    /** @param callable(SubscribeCall): (Answer|bool) $handler may somebody listen to a topic? */
+    /** @param callable(SubscribeCallout): (Answer|bool) $handler may the client subscribe to the topic? */
     public function onSubscribe(callable $handler): self
     {
         return $this->on('subscribe', $handler);
     }
 
-    /** @param callable(PublishCall): (Answer|bool) $handler may somebody publish this, or something else? */
+    /** @param callable(PublishCallout): (Answer|bool) $handler may the client publish this payload, or another? */
     public function onMessage(callable $handler): self
     {
         return $this->on('publish', $handler);
     }
 
-    /** @param callable(RequestCall): Answer $handler what is the answer to a client's question? */
+    /** @param callable(RequestCallout): Answer $handler the response to the client's request */
     public function onRequest(callable $handler): self
     {
         return $this->on('request', $handler);
     }
 
-    /** @param callable(DisconnectEvent): mixed $handler a connection is over */
+    /** @param callable(DisconnectEvent): mixed $handler a connection has ended */
     public function onDisconnect(callable $handler): self
     {
         return $this->on('disconnect', $handler);
     }
 
-    /** @param callable(TopicEvent): mixed $handler a topic has got its first subscriber */
+    /** @param callable(TopicEvent): mixed $handler a topic has its first subscriber */
     public function onOccupied(callable $handler): self
     {
         return $this->on('occupied', $handler);
     }
 
-    /** @param callable(TopicEvent): mixed $handler a topic has been without subscribers for a while */
+    /** @param callable(TopicEvent): mixed $handler a topic has had no subscriber for a while */
     public function onVacated(callable $handler): self
     {
         return $this->on('vacated', $handler);
     }
 
-    /** @param callable(MemberEvent): mixed $handler somebody has come to a topic with presence */
+    /** @param callable(MemberEvent): mixed $handler a member has joined a topic with presence */
     public function onJoin(callable $handler): self
     {
         return $this->on('join', $handler);
     }
 
-    /** @param callable(MemberEvent): mixed $handler somebody has left a topic with presence */
+    /** @param callable(MemberEvent): mixed $handler a member has left a topic with presence */
     public function onLeave(callable $handler): self
     {
         return $this->on('leave', $handler);
     }
 
     /**
-     * Called before the events of a batch are handled one by one. It alone says whether some were lost, and whether the
-     * broker has started anew.
+     * Registers the handler that runs before the events of a batch are handled one by one. Only the batch reports whether
+     * events were lost, and whether the broker has restarted.
      *
      * @param callable(Batch): mixed $handler
      */
@@ -133,7 +133,7 @@ final class HookServer
         return $this->on('tell', $handler);
     }
 
-    /** @param callable(\Throwable): void $handler told what went wrong in a handler; error_log without it */
+    /** @param callable(\Throwable): void $handler receives what a handler threw; without it error_log does */
     public function onError(callable $handler): self
     {
         $this->report = $handler(...);
@@ -141,10 +141,10 @@ final class HookServer
     }
 
     /**
-     * Answers one call.
+     * Handles one request of the broker.
      *
      * @param string $body      the body exactly as it was received
-     * @param string $signature the header Fanwire-Signature; '' if there is none
+     * @param string $signature the header Fanwire-Signature; '' if it is missing
      */
     public function handle(string $body, string $signature): HookResponse
     {
@@ -159,29 +159,29 @@ final class HookServer
             $fields = null;
         }
         if (!is_array($fields) || !is_string($fields['hook'] ?? null)) {
-            return new HookResponse(400, "The call is no JSON object with a hook.\n");
+            return new HookResponse(400, "The body is not a JSON object with a field hook.\n");
         }
         if ($fields['hook'] === 'tell') {
-            return $this->take(CallReader::batch($fields));
+            return $this->deliver(HookReader::batch($fields));
         }
-        $call = CallReader::call($fields);
+        $callout = HookReader::callout($fields);
         $handler = $this->handlers[$fields['hook']] ?? null;
-        if ($call === null || $handler === null) {
-            return new HookResponse(501, "Nothing answers this hook: register a handler, or do not ask for it.\n");
+        if ($callout === null || $handler === null) {
+            return new HookResponse(501, "This kind of callout has no handler: register one, or take it out of hooks.callouts.\n");
         }
         try {
-            return self::json(self::answer($handler($call), $call)->fields);
+            return self::json(self::answer($handler($callout), $callout)->fields);
         } catch (\Throwable $error) {
             ($this->report)($error);
-            return new HookResponse(500, "The handler of this hook failed.\n");
+            return new HookResponse(500, "The handler of this callout failed.\n");
         }
     }
 
-    /** Answers the call that this very request is, under php-fpm, Apache or `php -S`. */
+    /** Handles the current request, under php-fpm, Apache or `php -S`. */
     public function serve(): void
     {
         if (($_SERVER['REQUEST_METHOD'] ?? '') !== 'POST') {
-            $response = new HookResponse(405, "This is for the broker, which sends POST.\n");
+            $response = new HookResponse(405, "This address is for the broker, which sends POST.\n");
             header('Allow: POST');
         } else {
             $body = (string) file_get_contents('php://input', false, null, 0, self::BODY_BYTES_MAX);
@@ -194,7 +194,7 @@ final class HookServer
         echo $response->body;
     }
 
-    /** Answers a PSR-7 request with a response of the application's own kind. */
+    /** Handles a PSR-7 request, with a response of your own factory. */
     public function handlePsr(ServerRequestInterface $request, ResponseFactoryInterface $responses): ResponseInterface
     {
         $answer = $this->handle((string) $request->getBody(), $request->getHeaderLine(Signature::HEADER));
@@ -212,8 +212,8 @@ final class HookServer
         return $this;
     }
 
-    /** Handles what is told. The broker tells it again unless all of it was handled. */
-    private function take(Batch $batch): HookResponse
+    /** Passes the events to their handlers. Unless all of them succeed, the broker sends the batch again. */
+    private function deliver(Batch $batch): HookResponse
     {
         try {
             ($this->handlers['tell'] ?? static fn () => null)($batch);
@@ -223,22 +223,22 @@ final class HookServer
             return new HookResponse(204, '');
         } catch (\Throwable $error) {
             ($this->report)($error);
-            return new HookResponse(500, "The handler of an event failed.\n");
+            return new HookResponse(500, "The handler of a webhook event failed.\n");
         }
     }
 
-    /** The answer that a handler has given, which must be one: a handler that forgot to return has decided nothing. */
-    private static function answer(mixed $result, Call $call): Answer
+    /** Returns the answer of a handler. A handler without a return value has decided nothing, which is an error. */
+    private static function answer(mixed $result, Callout $callout): Answer
     {
         $isReply = $result instanceof Answer || $result === false;
-        if ($call instanceof RequestCall && !$isReply) {
-            throw new \LogicException('A handler of onRequest returns $call->reply(…) or $call->refuse(…).');
+        if ($callout instanceof RequestCallout && !$isReply) {
+            throw new \LogicException('A handler of onRequest returns $callout->reply(…) or $callout->refuse(…).');
         }
         return match (true) {
             $result instanceof Answer => $result,
-            is_bool($result) => $result ? $call->allow() : $call->refuse(),
+            is_bool($result) => $result ? $callout->allow() : $callout->refuse(),
             default => throw new \LogicException(
-                'A handler returns true, false or an answer made by the call; this one returned '
+                'A handler returns true, false or an answer that a method of the callout made; this one returned '
                 . get_debug_type($result) . '.',
             ),
         };

@@ -1,20 +1,20 @@
 <?php
 
 /**
- * Owns one user who is present in a topic. It does not know the topic.
+ * Owns one member of a topic with presence. It does not know the topic.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** Somebody who is there: once, however many connections they have. */
+/** A member of a topic: a user, once over all its connections, or a session without a user id. */
 final class Member
 {
     /**
-     * @param string|null $user       who, or null for a session without a user id, which counts by itself
-     * @param string      $connection the connection they came with
-     * @param mixed       $info       what your application has put into their token: a JSON value or a Binary
+     * @param string|null $user       the user id; null for a session without one, which is a member by itself
+     * @param string      $connection the id of the connection that joined first
+     * @param mixed       $info       the info of the member's token: a JSON value or a Binary
      */
     public function __construct(
         public readonly ?string $user,

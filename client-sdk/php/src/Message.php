@@ -1,25 +1,25 @@
 <?php
 
 /**
- * Owns one publication as a reader sees it. It does not know whether it came live or from history.
+ * Owns one publication as a reader receives it. It does not know whether it is live or from history.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** A publication that was read or heard. */
+/** A publication, from history or live. */
 final class Message
 {
     /**
-     * @param string      $topic  where it was published
+     * @param string      $topic  the topic
      * @param mixed       $data   a string (text), a Binary, or a JSON value with objects as arrays
-     * @param string|null $cursor the place right after it, as `since` takes it; null where the topic keeps no history
-     * @param string|null $epoch  the numbering that the offset belongs to
-     * @param int|null    $offset its place in the topic
-     * @param int|null    $timeMs when the broker accepted it, in milliseconds since 1970
+     * @param string|null $cursor the position after it, for `since`; null for a topic without history
+     * @param string|null $epoch  the epoch of its position
+     * @param int|null    $offset the offset of its position
+     * @param int|null    $timeMs the time when the broker accepted it, in milliseconds since 1970
      * @param string|null $from   the user id of the publisher, if known
-     * @param bool        $gap    something between the message before and this one is lost
+     * @param bool        $gap    messages between the message before and this one are missing
      */
     public function __construct(
         public readonly string $topic,
@@ -33,7 +33,7 @@ final class Message
     ) {
     }
 
-    /** When the broker accepted it, in UTC; null where the topic keeps no history. */
+    /** Returns the time when the broker accepted it, in UTC; null for a topic without history. */
     public function time(): ?\DateTimeImmutable
     {
         if ($this->timeMs === null) {
@@ -47,7 +47,7 @@ final class Message
     /**
      * @internal
      * @param array<string, mixed> $fields the broker's JSON
-     * @param string|null          $cursor the place after it, where that is not simply its own position
+     * @param string|null          $cursor the cursor after it, where that is not its own position
      */
     public static function read(array $fields, ?string $cursor = null, bool $gap = false): self
     {

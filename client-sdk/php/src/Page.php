@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns one page of a topic's past. It does not know how to get the next one; `Broker::pages` does.
+ * Owns one page of a topic's history. It does not know how to read the next page; `Broker::pages` does.
  */
 
 declare(strict_types=1);
@@ -9,17 +9,17 @@ declare(strict_types=1);
 namespace Fanwire;
 
 /**
- * One page of what a topic still holds.
+ * One page of a topic's history.
  *
  * @implements \IteratorAggregate<int, Message>
  */
 final class Page implements \IteratorAggregate, \Countable
 {
     /**
-     * @param list<Message> $messages in the order asked for
-     * @param string        $cursor   where to go on: the `since` of the next page, or of `Broker::listen`
-     * @param bool          $gap      something after the `since` asked for is no longer held
-     * @param bool          $more     the limit cut something off
+     * @param list<Message> $messages the messages, in the requested order
+     * @param string        $cursor   the position to continue at: `since` of the next page, or of `Broker::listen`
+     * @param bool          $gap      messages after the requested `since` are no longer held
+     * @param bool          $more     there are more messages than the limit
      */
     public function __construct(
         public readonly array $messages,
@@ -35,7 +35,7 @@ final class Page implements \IteratorAggregate, \Countable
         return new \ArrayIterator($this->messages);
     }
 
-    /** How many messages are on this page. */
+    /** Returns the number of messages on this page. */
     public function count(): int
     {
         return count($this->messages);

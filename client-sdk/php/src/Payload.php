@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns how a PHP value becomes a payload on the wire and back: text, binary, or a JSON value. It does not know who
- * sends it where.
+ * Owns how a PHP value becomes a payload on the wire and back: text, binary, or a JSON value. It does not know the
+ * topics.
  */
 
 declare(strict_types=1);
@@ -13,24 +13,24 @@ use Fanwire\Exception\BadRequest;
 use Fanwire\Exception\UnexpectedAnswer;
 
 /**
- * Payloads as docs/protocol.md has them: a string is text, a Binary is binary, everything else is JSON.
+ * Payloads as in docs/protocol.md: a string is text, a Binary is binary, everything else is JSON.
  *
  * @internal
  */
 final class Payload
 {
-    /** How JSON is written: as it would be by hand, and 1.0 stays 1.0. */
+    /** JSON without escapes that are not needed; 1.0 stays 1.0. */
     private const ENCODING = JSON_THROW_ON_ERROR | JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES
         | JSON_PRESERVE_ZERO_FRACTION;
 
-    /** Deeper than any payload the broker takes (128 levels) inside any answer. */
+    /** The maximum depth: more than a payload of the broker (128 levels) inside any response. */
     private const DEPTH_MAX = 512;
 
     /**
-     * The body of a request that is this payload alone, with its content type.
+     * Returns the content type and body of a request whose body is this payload.
      *
      * @return array{string, string} the content type and the body
-     * @throws BadRequest when it is neither text nor JSON
+     * @throws BadRequest when the value is neither UTF-8 text nor JSON
      */
     public static function body(mixed $payload): array
     {
@@ -42,10 +42,10 @@ final class Payload
     }
 
     /**
-     * The fields that hold this payload inside a JSON object.
+     * Returns the fields of a JSON object that hold this payload.
      *
      * @return array{data: mixed}|array{data_base64: string}
-     * @throws BadRequest when it is neither text nor JSON
+     * @throws BadRequest when the value is neither UTF-8 text nor JSON
      */
     public static function fields(mixed $payload): array
     {
@@ -57,7 +57,7 @@ final class Payload
     }
 
     /**
-     * The payload in the fields of a JSON object: a string, a Binary, or a JSON value with objects as arrays.
+     * Returns the payload of a JSON object: a string, a Binary, or a JSON value with objects as arrays.
      *
      * @param array<string, mixed> $fields
      */
@@ -71,7 +71,7 @@ final class Payload
     }
 
     /**
-     * Writes JSON.
+     * Returns a value as JSON.
      *
      * @throws BadRequest when the value cannot be written
      */
@@ -81,18 +81,18 @@ final class Payload
             return json_encode($value, self::ENCODING, self::DEPTH_MAX);
         } catch (\JsonException $error) {
             throw new BadRequest(
-                "The payload cannot be written as JSON ({$error->getMessage()}). Bytes that are no UTF-8 text go "
-                . 'into new Fanwire\Binary($bytes).',
+                "The payload cannot be written as JSON ({$error->getMessage()}). Publish bytes that are not UTF-8 "
+                . 'as new Fanwire\Binary($bytes).',
                 'bad_payload',
             );
         }
     }
 
     /**
-     * Reads JSON, with objects as arrays. A whole number that does not fit into PHP's int becomes a string of its
+     * Returns the value of a JSON text, with objects as arrays. A whole number that does not fit into PHP's int becomes a string of its
      * digits; as a float it would be another number.
      *
-     * @throws \JsonException when it is none
+     * @throws \JsonException when the text is not JSON
      */
     public static function decode(string $json): mixed
     {

@@ -1,8 +1,7 @@
 <?php
 
 /**
- * Owns who is present in a topic at one moment. It does not follow who comes and goes; hooks and pages are told of
- * that.
+ * Owns the members of a topic at one moment. It does not follow changes; webhooks and pages receive them.
  */
 
 declare(strict_types=1);
@@ -10,7 +9,7 @@ declare(strict_types=1);
 namespace Fanwire;
 
 /**
- * Who is there.
+ * The members of a topic.
  *
  * @implements \IteratorAggregate<int, Member>
  */
@@ -18,13 +17,13 @@ final class Presence implements \IteratorAggregate, \Countable
 {
     /**
      * @param list<Member> $members
-     * @param bool         $more    there are more than the broker names at once (`limits.presence_members_max`)
+     * @param bool         $more    there are more members than one response names (`limits.presence_members_max`)
      */
     public function __construct(public readonly array $members, public readonly bool $more)
     {
     }
 
-    /** Whether a user is among those named. */
+    /** Returns whether a user is among the named members. */
     public function has(string $user): bool
     {
         foreach ($this->members as $member) {
@@ -41,7 +40,7 @@ final class Presence implements \IteratorAggregate, \Countable
         return new \ArrayIterator($this->members);
     }
 
-    /** How many are named. */
+    /** Returns the number of named members. */
     public function count(): int
     {
         return count($this->members);

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns what one message of a batch is asked to be. It does not know what became of it; that is a Receipt or a Refusal.
+ * Owns one message of a batch. It does not know its result, which is a Receipt or a Refusal.
  */
 
 declare(strict_types=1);
@@ -12,8 +12,8 @@ namespace Fanwire;
 final class Publication
 {
     /**
-     * Takes the topic, the payload (a string is text, a Binary is binary, all else is JSON) and an idempotency key;
-     * without one the client makes its own, so that its retries never double.
+     * Takes the topic, the payload (a string is text, a Binary is binary, everything else is JSON) and an idempotency
+     * key. Without a key the client makes one, so that its retries never publish twice.
      */
     public function __construct(
         public readonly string $topic,

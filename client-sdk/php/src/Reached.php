@@ -1,19 +1,19 @@
 <?php
 
 /**
- * Owns what came of acting on all sessions of a user. It does not know what was done.
+ * Owns the result of a server API call for all sessions of a user. It does not know the call.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** How many sessions of a user were reached, and which were not. */
+/** The number of sessions of a user that a call reached, and the failures. */
 final class Reached
 {
     /**
-     * @param int                                                 $sessions how many; 0 if the user is not connected
-     * @param array<string, array{code: string, message: string}> $failed   why not, by the connection's name
+     * @param int                                                 $sessions the number; 0 for a user without sessions
+     * @param array<string, array{code: string, message: string}> $failed   the errors, by connection id
      */
     public function __construct(public readonly int $sessions, public readonly array $failed)
     {

@@ -1,22 +1,22 @@
 <?php
 
 /**
- * Owns the broker's word that it has taken a publication. It does not know the publication's payload.
+ * Owns the receipt of a publication. It does not know the payload.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** The broker has taken a publication. */
+/** The receipt of a publication that the broker has accepted. */
 final class Receipt
 {
     /**
-     * @param string $topic       where it was published
-     * @param string $epoch       the topic's numbering that the offset belongs to
-     * @param int    $offset      its place in the topic; growing, not necessarily by one
-     * @param int    $subscribers how many subscriptions it matched: 0 says that nobody was listening
-     * @param bool   $duplicate   its idempotency key was known already, so it was not published again
+     * @param string $topic       the topic
+     * @param string $epoch       the epoch of its position
+     * @param int    $offset      the offset of its position; it grows, not necessarily by one
+     * @param int    $subscribers the number of subscriptions that it matched
+     * @param bool   $duplicate   its idempotency key was known, so it was not published again
      */
     public function __construct(
         public readonly string $topic,
@@ -27,7 +27,7 @@ final class Receipt
     ) {
     }
 
-    /** The place of the publication, as `since` takes it. */
+    /** Returns the position of the publication, for `since`. */
     public function cursor(): string
     {
         return "{$this->epoch}:{$this->offset}";

@@ -1,20 +1,20 @@
 <?php
 
 /**
- * Owns the broker's word that it did not take one message of a batch. It does not know the others.
+ * Owns the refusal of one message of a batch. It does not know the other messages.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** One message of a batch was not taken. */
+/** The refusal of one message of a batch. */
 final class Refusal
 {
     /**
-     * @param string $topic   where it should have gone
+     * @param string $topic   the topic
      * @param string $code    the broker's error code, such as `forbidden`
-     * @param string $message what was wrong and what to do
+     * @param string $message what is wrong and what to do
      */
     public function __construct(
         public readonly string $topic,

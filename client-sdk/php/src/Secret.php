@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns the rule that a secret is shown to nobody by accident: not by var_dump, print_r, var_export, an array cast, JSON
- * or serialize. It does not know what the secret is for.
+ * Owns the rule that no dump shows a secret: var_dump, print_r, var_export, an array cast, JSON, serialize. It does not
+ * know what the secret is for.
  */
 
 declare(strict_types=1);
@@ -10,33 +10,33 @@ declare(strict_types=1);
 namespace Fanwire;
 
 /**
- * A key or secret, held so that no dump of the objects around it shows it.
+ * A key or secret. Dumps of the objects that hold it do not show it.
  *
  * @internal
  */
 final class Secret
 {
     /**
-     * The values stand here and not in the objects, because var_export and casts read even private properties.
+     * The values are here and not in the objects, because var_export and casts read private properties, too.
      *
      * @var \WeakMap<self, string>|null
      */
     private static ?\WeakMap $values = null;
 
-    /** Takes the secret itself. */
+    /** Takes the secret. */
     public function __construct(#[\SensitiveParameter] string $value)
     {
         self::$values ??= new \WeakMap();
         self::$values[$this] = $value;
     }
 
-    /** The secret itself: only for the call that needs it. */
+    /** Returns the secret, for the code that sends or signs with it. */
     public function reveal(): string
     {
-        return self::$values[$this] ?? throw new \LogicException('A secret does not survive being copied.');
+        return self::$values[$this] ?? throw new \LogicException('A secret cannot be copied: make the object anew from your configuration.');
     }
 
-    /** @return array<string, string> what dumps show */
+    /** @return array<string, string> the value that dumps show */
     public function __debugInfo(): array
     {
         return ['value' => '(hidden)'];
@@ -45,7 +45,7 @@ final class Secret
     /** @return never */
     public function __serialize(): array
     {
-        throw new \LogicException('A secret is not to be stored: make the object anew from your configuration.');
+        throw new \LogicException('A secret cannot be serialized: make the object anew from your configuration.');
     }
 
     private function __clone()

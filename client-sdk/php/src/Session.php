@@ -1,25 +1,25 @@
 <?php
 
 /**
- * Owns what the broker says of one session. It does not know how to act on it; Sessions does.
+ * Owns what the broker reports of one session. It does not know how to act on it; Sessions does.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire;
 
-/** One client that is connected now. */
+/** A session: one connected client. */
 final class Session
 {
     /**
-     * @param string            $connection    its name, as hooks and presence say it
-     * @param string|null       $user          whose it is, if known
-     * @param string|null       $name          the client software's name
+     * @param string            $connection    its id, as callouts, webhooks and presence name it
+     * @param string|null       $user          the user id, if known
+     * @param string|null       $name          the name of the client software
      * @param string            $transport     ws, bare, sse or poll
      * @param int               $openedMs      when it began, in milliseconds since 1970
-     * @param int               $subscriptions how many topics and patterns it is subscribed to
-     * @param int               $outboxBytes   what waits to be written to it
-     * @param list<string>|null $topics        what it is subscribed to, where one session was asked about
+     * @param int               $subscriptions the number of its subscriptions
+     * @param int               $outboxBytes   the size of its outbox, in bytes
+     * @param list<string>|null $topics        the topics and patterns of its subscriptions; null in a list of sessions
      */
     public function __construct(
         public readonly string $connection,

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns what a back end sees of sessions and does to them (docs/http.md, server calls). It does not know how calls
+ * Owns the server API for sessions (docs/http.md): listing them and acting on them. It does not know how requests
  * travel.
  */
 
@@ -13,7 +13,7 @@ use Fanwire\Exception\BadRequest;
 use Fanwire\Exception\FanwireException;
 use Fanwire\Http\Caller;
 
-/** The sessions of a broker, for a key with `admin = true`; made by `Broker::sessions`. */
+/** The sessions of a broker; `Broker::sessions` makes it. Requires a key with `admin = true`. */
 final class Sessions
 {
     /** @internal */
@@ -22,9 +22,9 @@ final class Sessions
     }
 
     /**
-     * All sessions, asked for page by page. What comes and goes meanwhile may be missing.
+     * Returns all sessions, read page by page. A session that connects or ends meanwhile may be missing.
      *
-     * @param int $limit sessions on a page, up to 1000
+     * @param int $limit the number of sessions on a page, up to 1000
      * @return \Generator<int, Session>
      * @throws FanwireException
      */
@@ -42,7 +42,7 @@ final class Sessions
     }
 
     /**
-     * How many there are.
+     * Returns the number of sessions.
      *
      * @throws FanwireException
      */
@@ -52,7 +52,7 @@ final class Sessions
     }
 
     /**
-     * One session, with the topics it is subscribed to; null if there is none (any more).
+     * Returns one session with its subscriptions, or null if it does not exist.
      *
      * @throws FanwireException
      */
@@ -65,11 +65,11 @@ final class Sessions
     /**
      * Ends a session.
      *
-     * @param string      $connection the name that hooks and presence say
+     * @param string      $connection the id of the connection, as callouts, webhooks and presence name it
      * @param string|null $reason     a sentence for the client
-     * @param int|null    $code       the close code: 4440 if not said; your own are 4000 to 4399 and 4500 to 4999
-     * @param bool        $reconnect  whether the client should come back
-     * @return bool whether it was there
+     * @param int|null    $code       the close code: 4440 by default; your own are 4000 to 4399 and 4500 to 4999
+     * @param bool        $reconnect  whether the client may reconnect
+     * @return bool whether the session existed
      * @throws FanwireException
      */
     public function disconnect(
@@ -78,18 +78,18 @@ final class Sessions
         ?int $code = null,
         bool $reconnect = false,
     ): bool {
-        $body = self::farewell($reason, $code, $reconnect);
+        $body = self::closeBody($reason, $code, $reconnect);
         return $this->named('POST', 'sessions', $connection, '/disconnect', $body) !== null;
     }
 
     /**
-     * Ends all sessions of a user: who has signed out, or must not go on.
+     * Ends all sessions of a user, after a sign-out for example.
      *
      * @param string      $user      the user's id
      * @param string|null $reason    a sentence for the client
-     * @param int|null    $code      the close code: 4440 if not said; your own are 4000 to 4399 and 4500 to 4999
-     * @param bool        $reconnect whether the clients should come back
-     * @return int how many there were
+     * @param int|null    $code      the close code: 4440 by default; your own are 4000 to 4399 and 4500 to 4999
+     * @param bool        $reconnect whether the clients may reconnect
+     * @return int the number of sessions
      * @throws FanwireException
      */
     public function disconnectUser(
@@ -98,17 +98,17 @@ final class Sessions
         ?int $code = null,
         bool $reconnect = false,
     ): int {
-        $body = self::farewell($reason, $code, $reconnect);
+        $body = self::closeBody($reason, $code, $reconnect);
         return Payload::int($this->named('POST', 'users', $user, '/disconnect', $body) ?? [], 'sessions') ?? 0;
     }
 
     /**
-     * Says something to one session, without a topic: its page hears it on `$direct`. It is kept nowhere and asked
-     * once, so whoever is not connected misses it; what must not be missed is published to a topic of the user's own.
+     * Sends a payload to one session, without a topic: the page receives it on `$direct`. It is not kept, and the call
+     * is not repeated. For messages that must arrive, publish to a topic of the user.
      *
      * @param mixed $payload a string is text, a Binary is binary, everything else is JSON
-     * @return bool whether it was there
-     * @throws FanwireException Unavailable for a session whose transport could not tell it from its topic's messages
+     * @return bool whether the session existed
+     * @throws FanwireException Unavailable for a transport that has only the messages of its topic (bare, poll)
      */
     public function send(string $connection, mixed $payload): bool
     {
@@ -117,7 +117,7 @@ final class Sessions
     }
 
     /**
-     * Says something to all sessions of a user, as `send` does.
+     * Sends a payload to all sessions of a user, as `send` does.
      *
      * @param mixed $payload a string is text, a Binary is binary, everything else is JSON
      * @throws FanwireException
@@ -129,12 +129,12 @@ final class Sessions
     }
 
     /**
-     * Begins a subscription for a session at /ws, whatever its own grants say.
+     * Subscribes a session at /ws to a topic. The session needs no grant for it.
      *
      * @param string                         $topic a topic or pattern
-     * @param string|\DateTimeInterface|null $since where it begins: a cursor, a moment or 'earliest'; null for now
-     * @param int|null                       $last  begin with the newest so many, in place of `$since`
-     * @return bool whether it was there
+     * @param string|\DateTimeInterface|null $since the start point: a cursor, a time or 'earliest'; null for now
+     * @param int|null                       $last  begin with this many of the newest messages, in place of `$since`
+     * @return bool whether the session existed
      * @throws FanwireException
      */
     public function subscribe(
@@ -148,12 +148,12 @@ final class Sessions
     }
 
     /**
-     * Begins a subscription for all sessions of a user at /ws, whatever their own grants say. It ends with each
-     * connection.
+     * Subscribes all sessions of a user at /ws to a topic. They need no grant for it. The subscriptions end with the
+     * connections.
      *
      * @param string                         $topic a topic or pattern
-     * @param string|\DateTimeInterface|null $since where it begins: a cursor, a moment or 'earliest'; null for now
-     * @param int|null                       $last  begin with the newest so many, in place of `$since`
+     * @param string|\DateTimeInterface|null $since the start point: a cursor, a time or 'earliest'; null for now
+     * @param int|null                       $last  begin with this many of the newest messages, in place of `$since`
      * @throws FanwireException
      */
     public function subscribeUser(
@@ -167,11 +167,11 @@ final class Sessions
     }
 
     /**
-     * Ends a subscription of a session; where its URL is the subscription, the session.
+     * Ends a subscription of a session. Where the URL is the subscription, the session ends.
      *
-     * @param string      $topic  exactly as it was subscribed to
+     * @param string      $topic  the topic or pattern, exactly as in the subscription
      * @param string|null $reason a sentence for the client
-     * @return bool whether the session was there
+     * @return bool whether the session existed
      * @throws FanwireException
      */
     public function unsubscribe(string $connection, string $topic, ?string $reason = null): bool
@@ -183,7 +183,7 @@ final class Sessions
     /**
      * Ends a subscription of all sessions of a user.
      *
-     * @param string      $topic  exactly as it was subscribed to
+     * @param string      $topic  the topic or pattern, exactly as in the subscription
      * @param string|null $reason a sentence for the client
      * @throws FanwireException
      */
@@ -194,20 +194,20 @@ final class Sessions
     }
 
     /**
-     * A call about somebody with a name; null if they are not there.
+     * Makes a call about one session or user. Returns null if it does not exist.
      *
      * @return array<string, mixed>|null
      */
     private function named(string $method, string $kind, string $name, string $call, string $body = ''): ?array
     {
         if (in_array($name, ['', '.', '..'], true)) {
-            // URLs give these a meaning of their own; no session is called so.
-            throw new BadRequest('Name the session or user that is meant.', 'bad_name');
+            // In URLs these have a meaning of their own; no session has such a name.
+            throw new BadRequest('Pass the id of a connection or user; it is empty or dots only.', 'bad_name');
         }
         $headers = $body === '' ? [] : ['Content-Type' => 'application/json'];
         $path = "/api/v1/$kind/" . rawurlencode($name) . $call;
         try {
-            // Everything else may be done twice and is there once; what is said twice is heard twice.
+            // Only a repeated /send has its effect twice.
             return $call === '/send'
                 ? $this->caller->callOnce($method, $path, $headers, $body)
                 : $this->caller->call($method, $path, '', $headers, $body);
@@ -216,18 +216,18 @@ final class Sessions
         }
     }
 
-    private static function farewell(?string $reason, ?int $code, bool $reconnect): string
+    private static function closeBody(?string $reason, ?int $code, bool $reconnect): string
     {
         return self::json(['reason' => $reason, 'code' => $code, 'reconnect' => $reconnect]);
     }
 
     private static function subscription(string $topic, string|\DateTimeInterface|null $since, ?int $last): string
     {
-        $place = $since instanceof \DateTimeInterface ? ['ts' => (int) $since->format('Uv')] : $since;
-        return self::json(['topic' => $topic, 'since' => $place, 'last' => $last]);
+        $startPoint = $since instanceof \DateTimeInterface ? ['ts' => (int) $since->format('Uv')] : $since;
+        return self::json(['topic' => $topic, 'since' => $startPoint, 'last' => $last]);
     }
 
-    /** @param array<string, mixed> $fields of which those that are null are left out */
+    /** @param array<string, mixed> $fields fields that are null are left out */
     private static function json(array $fields): string
     {
         return Payload::encode(array_filter($fields, static fn (mixed $value): bool => $value !== null));

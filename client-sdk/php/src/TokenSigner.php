@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns how tokens for users are made (JSON Web Tokens, RFC 7519, signed with HS256, RFC 7518). It does not know who the
- * users are or how a token reaches the page.
+ * Owns how tokens for users are made (JSON Web Tokens, RFC 7519, signed with HS256, RFC 7518). It does not know the
+ * users, nor how a token reaches the page.
  */
 
 declare(strict_types=1);
@@ -12,23 +12,23 @@ namespace Fanwire;
 use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\BadRequest;
 
-/** Makes the tokens that your users show to the broker. One for the whole application. */
+/** Makes the tokens with which your users connect to the broker. One object serves the whole application. */
 final class TokenSigner
 {
-    /** What the broker wants a secret to have at least, in bytes. */
+    /** The minimum length of a secret, in bytes. */
     public const SECRET_BYTES_MIN = 32;
-    /** The longest user id, in bytes. */
+    /** The maximum length of a user id, in bytes. */
     public const USER_BYTES_MAX = 255;
-    /** What others may be shown of a user at most, in bytes of JSON. */
+    /** The maximum size of a user's info for presence, in bytes of JSON. */
     public const INFO_BYTES_MAX = 4096;
-    /** The largest token that the broker takes, in bytes. */
+    /** The maximum size of a token, in bytes. */
     public const TOKEN_BYTES_MAX = 8192;
 
     private readonly Secret $secret;
 
     /**
-     * Takes the secret that is `auth.secret` of the broker, and the audience and issuer if the broker asks for them
-     * (`auth.audience`, `auth.issuer`). White space at the end of the secret does not count, as in the broker's
+     * Takes the secret, which is `auth.secret` of the broker, and the audience and issuer if the broker requires them
+     * (`auth.audience`, `auth.issuer`). White space at the end of the secret is removed, as in the broker's
      * `secret_file`.
      *
      * @throws BadConfiguration when the secret is too short
@@ -50,14 +50,14 @@ final class TokenSigner
     }
 
     /**
-     * A token for a user's session.
+     * Returns a token for a user's sessions.
      *
-     * @param string       $user      the user's id: what {user} in the broker's rules stands for
-     * @param list<string> $subscribe topics and patterns that it may listen to, beside what the rules allow
-     * @param list<string> $publish   topics and patterns that it may publish to, beside what the rules allow
-     * @param mixed        $info      what others see of the user in presence: anything that JSON holds
-     * @param int          $lifetime  for how many seconds it is good. Keep it short; the page fetches the next
-     * @throws BadRequest when it is a token that the broker would refuse
+     * @param string       $user      the user id: {user} in the broker's rules stands for it
+     * @param list<string> $subscribe topics and patterns that it may subscribe to, beside those that the rules allow
+     * @param list<string> $publish   topics and patterns that it may publish to, beside those that the rules allow
+     * @param mixed        $info      what other members see in presence: any JSON value
+     * @param int          $lifetime  the lifetime in seconds. Keep it short; the page fetches the next token
+     * @throws BadRequest when the broker would refuse the token
      */
     public function sign(
         string $user,
@@ -70,7 +70,7 @@ final class TokenSigner
             throw new BadRequest('A user id has 1 to ' . self::USER_BYTES_MAX . ' bytes.', 'bad_token');
         }
         if ($lifetime < 1) {
-            throw new BadRequest('A token must be good for a second at least.', 'bad_token');
+            throw new BadRequest('The lifetime of a token is at least one second.', 'bad_token');
         }
         $grants = array_filter([
             'publish' => array_values($publish),
@@ -79,7 +79,7 @@ final class TokenSigner
         if ($info !== null) {
             if (strlen(Payload::encode($info)) > self::INFO_BYTES_MAX) {
                 throw new BadRequest(
-                    'What others see of a user (info) may have ' . self::INFO_BYTES_MAX . ' bytes of JSON.',
+                    'The info of a user has at most ' . self::INFO_BYTES_MAX . ' bytes of JSON.',
                     'bad_token',
                 );
             }
@@ -100,13 +100,13 @@ final class TokenSigner
     }
 
     /**
-     * A token for one subscription, passed as `token` where the page subscribes: it lets the user listen to one topic
-     * that neither the rules nor the session's own token allow, until it ends.
+     * Returns a token for one subscription. The page passes it as `token` to `subscribe`: it lets the user subscribe to
+     * one topic that neither the rules nor the session's own token allow, until the token expires.
      *
-     * @param string $user     the session's user
+     * @param string $user     the user id of the session
      * @param string $topic    the topic or pattern
-     * @param int    $lifetime for how many seconds it is good
-     * @throws BadRequest when it is a token that the broker would refuse
+     * @param int    $lifetime the lifetime in seconds
+     * @throws BadRequest when the broker would refuse the token
      */
     public function signSubscription(string $user, string $topic, int $lifetime = 600): string
     {
@@ -120,7 +120,7 @@ final class TokenSigner
         $token = $signed . '.' . self::base64url(hash_hmac('sha256', $signed, $this->secret->reveal(), true));
         if (strlen($token) > self::TOKEN_BYTES_MAX) {
             throw new BadRequest(
-                'The token would have more than ' . self::TOKEN_BYTES_MAX . ' bytes: grant patterns, or use rules.',
+                'The token has more than ' . self::TOKEN_BYTES_MAX . ' bytes: grant patterns, or use rules.',
                 'bad_token',
             );
         }

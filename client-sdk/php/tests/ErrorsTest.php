@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What goes wrong, as exceptions that say what to do: wrong URLs, refused credentials, a broker that is away, something
- * else in its place.
+ * Failures as exceptions that say what to do: wrong URLs, refused credentials, a stopped broker, another server in its
+ * place.
  */
 
 declare(strict_types=1);
@@ -44,7 +44,7 @@ final class ErrorsTest extends TestCase
     {
         try {
             new Broker($url);
-            self::fail('It was taken.');
+            self::fail('It was accepted.');
         } catch (BadConfiguration $error) {
             self::assertSame('bad_url', $error->errorCode);
             self::assertStringNotContainsString('secret', $error->getMessage());
@@ -67,7 +67,7 @@ final class ErrorsTest extends TestCase
         new Broker('http://localhost:7400', ...$options);
     }
 
-    public function testBrokerThatIsAwayIsUnreachable(): void
+    public function testStoppedBrokerIsUnreachable(): void
     {
         $running = new RunningBroker();
         $broker = new Broker($running->url);
@@ -91,9 +91,9 @@ final class ErrorsTest extends TestCase
         self::assertStringContainsString('host name', $error->getMessage());
     }
 
-    public function testBrokerThatSaysNothingIsGivenUpInTime(): void
+    public function testCallToASilentBrokerTimesOut(): void
     {
-        // The kernel accepts connections for it, and nobody ever reads them.
+        // The kernel accepts its connections; no process reads from them.
         $silent = stream_socket_server('tcp://127.0.0.1:0');
         self::assertNotFalse($silent);
         $url = 'http://' . stream_socket_get_name($silent, false);
@@ -108,7 +108,7 @@ final class ErrorsTest extends TestCase
     public function testRefusedCredentialsAreUnauthorized(): void
     {
         $running = new RunningBroker(RunningBroker::secured());
-        foreach ([null, 'fwk_nobody', 'no.token.atall'] as $key) {
+        foreach ([null, 'fwk_unknown', 'no.token.atall'] as $key) {
             $broker = new Broker($running->url, $key);
             $calls = [
                 fn () => $broker->publish('a', 1),
@@ -126,14 +126,14 @@ final class ErrorsTest extends TestCase
         self::assertSame(1, (new Broker($running->url, RunningBroker::KEY))->publish('a', 1)->offset);
     }
 
-    public function testBrokersOwnTopicsAreForbidden(): void
+    public function testTopicsOfTheBrokerAreForbidden(): void
     {
         $running = new RunningBroker();
         $error = $this->caught(fn () => $running->client()->publish('$own.a', 1), Forbidden::class);
         self::assertSame('forbidden', $error->errorCode);
     }
 
-    public function testTopicThatIsNoneIsABadRequest(): void
+    public function testInvalidTopicIsABadRequest(): void
     {
         $running = new RunningBroker();
         $broker = $running->client();
@@ -166,7 +166,7 @@ final class ErrorsTest extends TestCase
         self::assertArrayHasKey(1, $results->receipts());
     }
 
-    public function testWhoPublishesTooFastIsToldWhenToComeBack(): void
+    public function testRefusedRateSaysWhenToRetry(): void
     {
         $running = new RunningBroker("[[topic]]\nmatch = \"slow.>\"\nrate = { per_second = 1, burst = 1 }\n");
         $broker = $running->client();
@@ -177,7 +177,7 @@ final class ErrorsTest extends TestCase
         self::assertSame(1.0, $error->retryAfter);
     }
 
-    public function testSomethingElseInTheBrokersPlaceIsNoticed(): void
+    public function testAnotherServerInPlaceOfTheBrokerIsDetected(): void
     {
         $site = new PhpServer(__DIR__ . '/apps/website.php');
         $expected = ['/' => UnexpectedAnswer::class, '/redirect' => UnexpectedAnswer::class, '/missing' => UnexpectedAnswer::class,

@@ -77,7 +77,7 @@ final class HistoryTest extends TestCase
         self::assertTrue($this->broker->history('php.places', 'earliest', limit: 1)->more);
     }
 
-    public function testWhatIsNoLongerHeldIsToldAsAGap(): void
+    public function testMessagesThatAreNoLongerHeldAreAGap(): void
     {
         $this->fill('short.a', 1);
         $first = $this->broker->history('short.a')->cursor;

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Hooks asked by the real broker, and by those who only pretend to be one.
+ * Callouts of the real broker, and forged ones.
  */
 
 declare(strict_types=1);
@@ -13,8 +13,8 @@ use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\Forbidden;
 use Fanwire\Exception\Unavailable;
 use Fanwire\HookServer;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
 use PHPUnit\Framework\TestCase;
 
 final class HookServerTest extends TestCase
@@ -40,23 +40,23 @@ final class HookServerTest extends TestCase
         self::$running->stop();
     }
 
-    public function testWhatIsPublishedIsAllowedChangedOrRefused(): void
+    public function testPublishIsAllowedChangedOrRefused(): void
     {
         $broker = self::$running->client();
-        $broker->publish('php.asked', "  spaces \n");
-        $broker->publish('php.asked', new Binary("\1\2\3"));
-        $broker->publish('php.asked', ['n' => 1]);
+        $broker->publish('php.callout', "  spaces \n");
+        $broker->publish('php.callout', new Binary("\1\2\3"));
+        $broker->publish('php.callout', ['n' => 1]);
         try {
-            $broker->publish('php.asked', 'no');
+            $broker->publish('php.callout', 'no');
             self::fail('It was allowed.');
         } catch (Forbidden $error) {
             self::assertSame(403, $error->status);
         }
-        $held = array_map(static fn ($message) => $message->data, $broker->history('php.asked')->messages);
+        $held = array_map(static fn ($message) => $message->data, $broker->history('php.callout')->messages);
         self::assertEquals(['spaces', new Binary("\3\2\1"), ['n' => 1]], $held);
     }
 
-    public function testHandlerThatFailsIsANoAndToldToTheApplicationOnly(): void
+    public function testFailingHandlerRefusesAndIsReportedToTheApplicationOnly(): void
     {
         $broker = self::$running->client();
         foreach (['throw', 'forgot'] as $payload) {
@@ -72,7 +72,7 @@ final class HookServerTest extends TestCase
         self::assertCount(0, $broker->history('php.failing'));
     }
 
-    public function testConnectSaysWhoSomebodyIs(): void
+    public function testConnectSetsTheUser(): void
     {
         $socket = new PlainSocket(self::$running->port);
         $socket->say(['type' => 'connect', 'id' => 1]);
@@ -100,7 +100,7 @@ final class HookServerTest extends TestCase
         self::assertSame('There is no such method.', $socket->await('error')['message']);
     }
 
-    public function testNobodyElseIsAnswered(): void
+    public function testForgedCalloutsAreRefused(): void
     {
         $body = '{"hook":"publish","id":"1","topic":"a","data":"x"}';
         $hooks = (new HookServer(self::SECRET))->onMessage(fn () => true);
@@ -127,7 +127,7 @@ final class HookServerTest extends TestCase
         self::assertSame(200, $hooks->handle($body, self::sign($body, time() - 290))->status);
     }
 
-    public function testSignedNonsenseIsRefused(): void
+    public function testSignedBodyThatIsNoCalloutIsRefused(): void
     {
         $hooks = (new HookServer(self::SECRET))->onMessage(fn () => true)->onError(fn () => null);
         foreach (['', '<html><body>Hello</body></html>', '{', '[]', '"publish"', '{"hook":7}', "\xff", 'null'] as $body) {
@@ -140,14 +140,14 @@ final class HookServerTest extends TestCase
         self::assertSame(200, $hooks->handle($body, self::sign($body))->status, 'Wrong types are no errors of PHP.');
     }
 
-    public function testHandlersAnswerIsHeldToWhatTheBrokerReads(): void
+    public function testInvalidAnswerOfAHandlerIsAnError(): void
     {
-        $told = [];
+        $events = [];
         $hooks = (new HookServer(self::SECRET))
-            ->onMessage(fn (PublishCall $call) => $call->replace("\xff"))
-            ->onRequest(fn (RequestCall $call) => true)
-            ->onError(function (\Throwable $error) use (&$told): void {
-                $told[] = get_class($error);
+            ->onMessage(fn (PublishCallout $callout) => $callout->replace("\xff"))
+            ->onRequest(fn (RequestCallout $callout) => true)
+            ->onError(function (\Throwable $error) use (&$events): void {
+                $events[] = get_class($error);
             });
         foreach (['publish', 'request'] as $hook) {
             $body = "{\"hook\":\"$hook\",\"id\":\"1\",\"data\":1}";
@@ -155,12 +155,12 @@ final class HookServerTest extends TestCase
             self::assertSame(500, $response->status);
             self::assertStringNotContainsString('allow', $response->body);
         }
-        self::assertSame(['Fanwire\Exception\BadRequest', 'LogicException'], $told);
+        self::assertSame(['Fanwire\Exception\BadRequest', 'LogicException'], $events);
         $this->expectException(BadConfiguration::class);
         new HookServer('');
     }
 
-    public function testBrowserThatOpensTheUrlIsSentAway(): void
+    public function testBrowserThatOpensTheUrlIsRefused(): void
     {
         $handle = curl_init(self::$application->url);
         curl_setopt($handle, CURLOPT_RETURNTRANSFER, true);

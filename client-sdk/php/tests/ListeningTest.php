@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Listening to the real broker, over cuts and restarts, by event stream and by long polling.
+ * Subscriptions to the real broker, over broken connections and restarts, by event stream and by long polling.
  */
 
 declare(strict_types=1);
@@ -22,7 +22,7 @@ use PHPUnit\Framework\TestCase;
 
 final class ListeningTest extends TestCase
 {
-    /** How long a test listens at most, in seconds. */
+    /** The maximum duration of one subscription in a test, in seconds. */
     private const PATIENCE = 30.0;
 
     /** @return array<string, array{bool}> */
@@ -38,26 +38,26 @@ final class ListeningTest extends TestCase
         $broker = $running->client();
         $payloads = ['text', new Binary("\0\xff"), ['n' => 1], null, "two\nlines", str_repeat('ä', 200_000)];
         foreach ($payloads as $payload) {
-            $broker->publish('php.heard', $payload);
+            $broker->publish('php.listen', $payload);
         }
-        $heard = [];
-        foreach ($broker->listen('php.heard', 'earliest', polling: $polling) as $message) {
-            $heard[] = $message->data;
-            self::assertSame('php.heard', $message->topic);
+        $received = [];
+        foreach ($broker->listen('php.listen', 'earliest', polling: $polling) as $message) {
+            $received[] = $message->data;
+            self::assertSame('php.listen', $message->topic);
             self::assertFalse($message->gap);
             self::assertNotNull($message->time());
-            if (count($heard) === count($payloads)) {
-                $broker->publish('php.heard', 'live');
+            if (count($received) === count($payloads)) {
+                $broker->publish('php.listen', 'live');
             }
             if ($message->data === 'live') {
                 break;
             }
         }
-        self::assertEquals([...$payloads, 'live'], $heard);
+        self::assertEquals([...$payloads, 'live'], $received);
     }
 
     /** @dataProvider ways */
-    public function testListeningBeginsNowAndGoesOnFromACursor(bool $polling): void
+    public function testListeningBeginsNowAndContinuesAtACursor(bool $polling): void
     {
         $running = new RunningBroker();
         $broker = $running->client();
@@ -87,16 +87,16 @@ final class ListeningTest extends TestCase
         $broker = $running->client();
         $broker->publish('php.a', 1);
         $broker->publish('php.b', 2);
-        $heard = [];
+        $received = [];
         $cursor = null;
         foreach ($broker->listen(['php.a', 'php.b'], 'earliest', polling: $polling) as $message) {
-            $heard[$message->topic] = $message->data;
+            $received[$message->topic] = $message->data;
             $cursor = $message->cursor ?? $cursor;
-            if (count($heard) === 2) {
+            if (count($received) === 2) {
                 break;
             }
         }
-        self::assertSame(['php.a' => 1, 'php.b' => 2], $heard);
+        self::assertSame(['php.a' => 1, 'php.b' => 2], $received);
         $broker->publish('php.b', 3);
         foreach ($broker->listen(['php.a', 'php.b'], $cursor, polling: $polling) as $message) {
             self::assertSame(3, $message->data);
@@ -104,14 +104,14 @@ final class ListeningTest extends TestCase
         }
     }
 
-    public function testPatternsAreHeardLive(): void
+    public function testPatternsReceiveLiveMessages(): void
     {
         $running = new RunningBroker();
         $broker = $running->client();
         $published = false;
-        $heard = [];
+        $received = [];
         $until = static function () use ($broker, &$published): bool {
-            // What is published before the stream is open goes to nobody.
+            // A message that is published before the stream is open has no subscriber.
             if (!$published && $broker->publish('php.x.a', 1)->subscribers === 1) {
                 $broker->publish('php.y.b', 2);
                 $published = true;
@@ -119,30 +119,30 @@ final class ListeningTest extends TestCase
             return false;
         };
         foreach ($broker->listen('php.*.>', until: $until) as $message) {
-            $heard[] = "{$message->topic} {$message->data}";
-            if (count($heard) === 2) {
+            $received[] = "{$message->topic} {$message->data}";
+            if (count($received) === 2) {
                 break;
             }
         }
-        self::assertSame(['php.x.a 1', 'php.y.b 2'], $heard);
+        self::assertSame(['php.x.a 1', 'php.y.b 2'], $received);
         $this->expectException(BadRequest::class);
         $broker->listen('php.*', polling: true);
     }
 
     /** @dataProvider ways */
-    public function testListeningEndsWhenItIsAskedTo(bool $polling): void
+    public function testUntilEndsTheListening(bool $polling): void
     {
         $running = new RunningBroker();
         $broker = $running->client();
-        $asked = 0;
-        $until = static function () use (&$asked): bool {
-            return ++$asked >= 2;
+        $calls = 0;
+        $until = static function () use (&$calls): bool {
+            return ++$calls >= 2;
         };
         // A poll is held for as long as nothing comes; with something held there is an answer at once.
         $broker->publish('php.until', 1);
-        $heard = iterator_to_array($broker->listen('php.until', 'earliest', until: $until, polling: $polling));
-        self::assertLessThanOrEqual(1, count($heard));
-        self::assertSame(2, $asked);
+        $received = iterator_to_array($broker->listen('php.until', 'earliest', until: $until, polling: $polling));
+        self::assertLessThanOrEqual(1, count($received));
+        self::assertSame(2, $calls);
     }
 
     public function testNothingIsLostOrDoubledWhenConnectionsAreCut(): void
@@ -154,7 +154,7 @@ final class ListeningTest extends TestCase
         $through = new Broker("http://127.0.0.1:$port");
         $next = 1;
         $troubles = 0;
-        $heard = [];
+        $received = [];
         $until = static function () use (&$next, $direct, $proxy): bool {
             if ($next <= 200) {
                 $direct->publish('php.cut', $next);
@@ -171,20 +171,20 @@ final class ListeningTest extends TestCase
             self::assertNotSame('', $trouble);
             self::assertLessThanOrEqual(20.0, $seconds);
         };
-        $onGap = static fn () => self::fail('Nothing was lost, and a gap was told.');
+        $onGap = static fn () => self::fail('A gap was reported although no message is missing.');
         $end = microtime(true) + self::PATIENCE;
         foreach ($through->listen('php.cut', 'earliest', $until, $onGap, $onTrouble) as $message) {
-            $heard[] = $message->data;
+            $received[] = $message->data;
             self::assertLessThan($end, microtime(true), 'It takes too long.');
             if ($message->data === 200) {
                 break;
             }
         }
-        self::assertSame(range(1, 200), $heard);
+        self::assertSame(range(1, 200), $received);
         self::assertGreaterThanOrEqual(4, $troubles);
     }
 
-    public function testRestartOfTheBrokerIsSurvivedAndTheGapIsTold(): void
+    public function testListeningContinuesAfterARestartAndReportsTheGap(): void
     {
         $running = new RunningBroker();
         $broker = $running->client();
@@ -202,21 +202,21 @@ final class ListeningTest extends TestCase
             self::assertSame('php.restart', $topic);
             $gaps++;
         };
-        $heard = [];
+        $received = [];
         foreach ($broker->listen('php.restart', 'earliest', null, $onGap, $onTrouble) as $message) {
-            $heard[] = [$message->data, $message->gap];
+            $received[] = [$message->data, $message->gap];
             if ($message->data === 'after') {
                 break;
             }
             $running->stop();
         }
-        self::assertSame([['before', false], ['after', true]], $heard);
+        self::assertSame([['before', false], ['after', true]], $received);
         self::assertSame(1, $gaps);
         self::assertStringContainsString('shutting down', $troubles[0]);
         self::assertStringContainsString('Is it running', $troubles[1]);
     }
 
-    public function testBrokersGoodbyeSaysWhetherToComeBack(): void
+    public function testClosingEventSaysWhetherToReconnect(): void
     {
         $site = new PhpServer(__DIR__ . '/apps/closing-stream.php');
         $expected = ['none' => Ended::class, 'token_expired' => Unauthorized::class, 'forbidden' => Forbidden::class];
@@ -236,7 +236,7 @@ final class ListeningTest extends TestCase
         }
     }
 
-    public function testWaitThatTheBrokerAsksForIsBounded(): void
+    public function testWaitThatTheBrokerRequestsIsBounded(): void
     {
         $site = new PhpServer(__DIR__ . '/apps/short-stream.php');
         foreach (['0' => 0.1, '150' => 0.15, '10000000' => 300.0] as $milliseconds => $expected) {
@@ -253,7 +253,7 @@ final class ListeningTest extends TestCase
         }
     }
 
-    public function testPatternThatCannotResumeTellsAGapAfterAReconnect(): void
+    public function testPatternReportsAGapAfterAReconnect(): void
     {
         $running = new RunningBroker();
         $proxy = new Process([PHP_BINARY, __DIR__ . '/../../../tests/php/proxy.php', (string) $running->port]);
@@ -312,7 +312,7 @@ final class ListeningTest extends TestCase
         }
     }
 
-    public function testStreamThatIsNoneIsNoticed(): void
+    public function testStreamOfAnotherServerIsDetected(): void
     {
         $site = new PhpServer(__DIR__ . '/apps/wrong-stream.php');
         $this->expectException(UnexpectedAnswer::class);

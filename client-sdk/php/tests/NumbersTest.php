@@ -10,8 +10,8 @@ namespace Fanwire\Tests;
 
 use Fanwire\Exception\UnexpectedAnswer;
 use Fanwire\HookServer;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
 use Fanwire\Message;
 use Fanwire\Page;
 use Fanwire\Payload;
@@ -54,13 +54,13 @@ final class NumbersTest extends TestCase
         $secret = 'hooks of these tests';
         $received = [];
         $hooks = (new HookServer($secret))
-            ->onMessage(function (PublishCall $call) use (&$received): bool {
-                $received[] = $call->data;
+            ->onMessage(function (PublishCallout $callout) use (&$received): bool {
+                $received[] = $callout->data;
                 return true;
             })
-            ->onRequest(function (RequestCall $call) use (&$received) {
-                $received[] = $call->data;
-                return $call->reply(null);
+            ->onRequest(function (RequestCallout $callout) use (&$received) {
+                $received[] = $callout->data;
+                return $callout->reply(null);
             });
         foreach (['publish', 'request'] as $hook) {
             $body = "{\"hook\":\"$hook\",\"id\":\"1\",\"data\":" . self::JSON . '}';

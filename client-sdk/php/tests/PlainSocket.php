@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns a WebSocket (RFC 6455) that is just good enough to be a browser in a test. It does not know what frames mean.
+ * Owns a minimal WebSocket client (RFC 6455) in place of a browser. It does not know what frames mean.
  */
 
 declare(strict_types=1);
@@ -82,7 +82,7 @@ final class PlainSocket
         $this->await('unsubscribed');
     }
 
-    /** Ends it as a browser does whose tab is closed. */
+    /** Closes the connection as a browser does when a tab is closed. */
     public function close(): void
     {
         fwrite($this->stream, "\x88\x82\0\0\0\0\x03\xe8");
@@ -95,7 +95,7 @@ final class PlainSocket
         while (strlen($bytes) < $length) {
             $more = fread($this->stream, $length - strlen($bytes));
             if ($more === false || $more === '') {
-                throw new \RuntimeException('The session ended, or nothing came.');
+                throw new \RuntimeException('The session ended, or no frame came in time.');
             }
             $bytes .= $more;
         }

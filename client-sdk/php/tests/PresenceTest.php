@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Who is present, asked of the real broker.
+ * Presence, read from the real broker.
  */
 
 declare(strict_types=1);
@@ -25,7 +25,7 @@ final class PresenceTest extends TestCase
         ));
     }
 
-    public function testUserIsThereOnceOverAllConnectionsAndUntilTheLastGoes(): void
+    public function testUserIsOneMemberUntilItsLastConnectionEnds(): void
     {
         $broker = self::$running->client(RunningBroker::KEY);
         self::assertCount(0, $broker->presence('room.a'));
@@ -48,12 +48,12 @@ final class PresenceTest extends TestCase
         self::assertCount(0, $broker->presence('room.a'));
     }
 
-    public function testTopicWithASlashIsItself(): void
+    public function testTopicMayContainASlash(): void
     {
         self::assertCount(0, self::$running->client(RunningBroker::KEY)->presence('room.a/presence'));
     }
 
-    public function testWhereNobodyCountsTheBrokerSaysSo(): void
+    public function testTopicWithoutPresenceIsAnError(): void
     {
         $broker = self::$running->client(RunningBroker::KEY);
         try {
@@ -66,7 +66,7 @@ final class PresenceTest extends TestCase
         $broker->presence('room.*');
     }
 
-    public function testWhoMayNotListenMayNotAsk(): void
+    public function testPresenceNeedsThePermissionToSubscribe(): void
     {
         $token = (new TokenSigner(RunningBroker::SECRET))->sign('ann', publish: ['>']);
         $this->expectException(Forbidden::class);

@@ -1,17 +1,17 @@
 <?php
 
 /**
- * Owns one program that a test has started: what it says, and its end. It does not know what the program does.
+ * Owns one program that a test has started: its output and its end. It does not know what the program does.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Tests;
 
-/** A running program; it is ended when the object goes. */
+/** A running program. It is killed when the object is destroyed. */
 final class Process
 {
-    /** How long to wait for anything that must come, in seconds. */
+    /** The maximum wait for expected output, in seconds. */
     private const PATIENCE = 20.0;
 
     /** @var resource */
@@ -24,7 +24,7 @@ final class Process
      * Starts a program whose output and errors are read together.
      *
      * @param list<string>          $command
-     * @param array<string, string> $environment more variables; none of fanwire's own are handed on
+     * @param array<string, string> $environment more variables; FANWIRE_ variables of the test are not passed on
      */
     public function __construct(array $command, array $environment = [])
     {
@@ -34,7 +34,7 @@ final class Process
             ARRAY_FILTER_USE_KEY,
         );
         $ends = [0 => ['file', '/dev/null', 'r'], 1 => ['pipe', 'w'], 2 => ['redirect', 1]];
-        // In a session of its own, so that what the program itself has started ends with it.
+        // In a session of its own, so that its child processes end with it.
         $process = proc_open(['setsid', ...$command], $ends, $pipes, null, $environment + $inherited);
         if ($process === false) {
             throw new \RuntimeException("$command[0] does not start.");
@@ -50,16 +50,16 @@ final class Process
     }
 
     /**
-     * Waits until the program has said something like this.
+     * Waits until the output of the program matches an expression.
      *
-     * @return list<string> what the expression has caught
+     * @return list<string> the groups of the match
      */
     public function await(string $expression): array
     {
         $deadline = microtime(true) + self::PATIENCE;
         while (preg_match($expression, $this->said(), $match) !== 1) {
             if (microtime(true) > $deadline || feof($this->output)) {
-                throw new \RuntimeException("Nothing like $expression was said, only:\n{$this->said}");
+                throw new \RuntimeException("The output does not match $expression:\n{$this->said}");
             }
             $readable = [$this->output];
             $none = null;
@@ -68,7 +68,7 @@ final class Process
         return $match;
     }
 
-    /** All that it has said so far. */
+    /** Returns its output so far. */
     public function said(): string
     {
         while (is_resource($this->output) && ($bytes = fread($this->output, 65_536)) !== false && $bytes !== '') {
@@ -83,12 +83,12 @@ final class Process
         posix_kill(-proc_get_status($this->process)['pid'], $signal);
     }
 
-    /** Ends it and waits for that. */
+    /** Ends it and waits for its end. */
     public function end(int $signal = SIGTERM): void
     {
         if (is_resource($this->process)) {
             $this->signal($signal);
-            // Until the end, because a program that logs into a closed pipe may not end as it should.
+            // Read to the end: a program that logs into a closed pipe may not end properly.
             stream_set_blocking($this->output, true);
             while (!feof($this->output)) {
                 $this->said .= (string) fread($this->output, 65_536);

@@ -101,7 +101,7 @@ final class ProxyVariablesTest extends TestCase
                 self::assertStringContainsString(substr($site->url, 7), $error->getMessage());
             }
         }
-        // For https curl asks the proxy for a tunnel, which this one refuses.
+        // For https curl requests a tunnel (CONNECT), which this proxy refuses.
         putenv("https_proxy=$site->url");
         foreach ([fn (Broker $b) => $b->publish('a', 1), fn (Broker $b) => $b->listen('a')->current()] as $call) {
             $error = self::caught(fn () => $call(new Broker('https://broker.invalid', attempts: 1)));

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * The package inside an application that has PSR-7 and PSR-18 already: Debian's Guzzle and Nyholm.
+ * The package inside an application with PSR-7 and PSR-18: Debian's Guzzle and Nyholm.
  */
 
 declare(strict_types=1);
@@ -27,26 +27,26 @@ final class PsrTest extends TestCase
         }
     }
 
-    public function testCallsGoThroughTheClientOfTheApplication(): void
+    public function testCallsUseTheHttpClientOfTheApplication(): void
     {
         $running = new RunningBroker(RunningBroker::secured());
         $broker = new Broker($running->url, RunningBroker::KEY, transport: self::transport());
         self::assertSame(1, $broker->publish('php.psr', new Binary("\xff"))->offset);
         $broker->publish('php.psr', ['n' => 2]);
         self::assertEquals(new Binary("\xff"), $broker->history('php.psr')->messages[0]->data);
-        $heard = [];
+        $received = [];
         foreach ($broker->listen('php.psr', 'earliest') as $message) {
-            $heard[] = $message->data;
-            if (count($heard) === 2) {
+            $received[] = $message->data;
+            if (count($received) === 2) {
                 break;
             }
         }
-        self::assertEquals([new Binary("\xff"), ['n' => 2]], $heard);
+        self::assertEquals([new Binary("\xff"), ['n' => 2]], $received);
         $this->expectException(Unauthorized::class);
         (new Broker($running->url, 'fwk_other', transport: self::transport()))->history('php.psr');
     }
 
-    public function testErrorsOfTheClientHoldNoKey(): void
+    public function testErrorsOfTheHttpClientDoNotShowTheKey(): void
     {
         try {
             (new Broker('http://127.0.0.1:1', 'fwk_MostSecret', transport: self::transport()))->publish('a', 1);
@@ -57,12 +57,12 @@ final class PsrTest extends TestCase
         }
     }
 
-    public function testHooksAreAnsweredFromAPsr7Request(): void
+    public function testCalloutIsAnsweredFromAPsr7Request(): void
     {
         $factory = new Psr17Factory();
         $body = '{"hook":"connect","id":"1","transport":"ws"}';
         $signature = 't=' . time() . ',v1=' . hash_hmac('sha256', time() . ".$body", 'hooks of these tests');
-        $hooks = (new HookServer('hooks of these tests'))->onConnect(fn ($call) => $call->admit(user: $call->transport));
+        $hooks = (new HookServer('hooks of these tests'))->onConnect(fn ($callout) => $callout->allow(user: $callout->transport));
         $request = $factory->createServerRequest('POST', '/hooks')->withBody($factory->createStream($body));
         $response = $hooks->handlePsr($request->withHeader('Fanwire-Signature', $signature), $factory);
         self::assertSame(200, $response->getStatusCode());

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Publishing to the real broker: every kind of payload, batches, and retries that never double.
+ * Publishing to the real broker: every kind of payload, batches, and retries that never publish twice.
  */
 
 declare(strict_types=1);
@@ -36,7 +36,7 @@ final class PublishingTest extends TestCase
         $this->broker = self::$running->client();
     }
 
-    /** @return array<string, array{mixed, mixed}> what is published, and what is read */
+    /** @return array<string, array{mixed, mixed}> the published value, and the received value */
     public function payloads(): array
     {
         return [
@@ -74,7 +74,7 @@ final class PublishingTest extends TestCase
         self::assertEquals($expected, $this->last('php.payload')->data);
     }
 
-    public function testReceiptSaysWhereAndToHowMany(): void
+    public function testReceiptHasThePositionAndTheSubscribers(): void
     {
         $receipt = $this->broker->publish('php.receipt', 'hi');
         self::assertSame('php.receipt', $receipt->topic);
@@ -122,7 +122,7 @@ final class PublishingTest extends TestCase
         self::assertCount(0, $this->broker->publishMany([]));
     }
 
-    public function testAnswerThatIsLostIsAskedForAgainAndNothingIsDoubled(): void
+    public function testRetryAfterALostResponseDoesNotPublishTwice(): void
     {
         $forgetful = new class implements Transport {
             public int $calls = 0;
@@ -156,7 +156,7 @@ final class PublishingTest extends TestCase
     }
 
     /** @dataProvider unwritable */
-    public function testWhatIsNoPayloadIsRefusedBeforeItIsSent(mixed $payload): void
+    public function testInvalidPayloadIsRefusedBeforeItIsSent(mixed $payload): void
     {
         $send = [
             fn () => $this->broker->publish('php.bad', $payload),
@@ -165,7 +165,7 @@ final class PublishingTest extends TestCase
         foreach ($send as $call) {
             try {
                 $call();
-                self::fail('It was taken.');
+                self::fail('It was accepted.');
             } catch (BadRequest $error) {
                 self::assertSame('bad_payload', $error->errorCode);
                 self::assertStringContainsString('Fanwire\Binary', $error->getMessage());

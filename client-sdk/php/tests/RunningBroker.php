@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns a broker of one test: the real binary on a free port. It does not know what is tested.
+ * Owns the broker of one test: the real binary on a free port. It does not know what is tested.
  */
 
 declare(strict_types=1);
@@ -10,7 +10,7 @@ namespace Fanwire\Tests;
 
 use Fanwire\Broker;
 
-/** A running broker; it is ended when the object goes. */
+/** A running broker. It is killed when the object is destroyed. */
 final class RunningBroker
 {
     /** For configurations of tests; brokers of tests are reached on loopback only. */
@@ -41,44 +41,44 @@ final class RunningBroker
         unlink($file);
     }
 
-    /** A configuration in which tokens and one API key, which may do everything, are asked for. */
+    /** Returns a configuration that requires credentials: tokens, or one API key with all permissions. */
     public static function secured(string $more = ''): string
     {
         return "[auth]\nsecret = \"" . self::SECRET . "\"\n" . self::key() . $more;
     }
 
-    /** The part of a configuration that lets KEY do everything. */
+    /** Returns the section of a configuration that gives KEY all permissions. */
     public static function key(): string
     {
         return "[[key]]\nname = \"shop\"\nhash = \"" . self::KEY_HASH . "\"\n"
             . "publish = [\">\"]\nsubscribe = [\">\"]\nadmin = true\n";
     }
 
-    /** A client of it. */
+    /** Returns a client of this broker. */
     public function client(?string $key = null): Broker
     {
         return new Broker($this->url, $key);
     }
 
-    /** Ends it as an operator would. */
+    /** Stops it as an operator does. */
     public function stop(): void
     {
         $this->process->end(SIGTERM);
     }
 
-    /** Ends it as a crash would. */
+    /** Ends it as a crash does. */
     public function kill(): void
     {
         $this->process->end(SIGKILL);
     }
 
-    /** What it has logged. */
+    /** Returns its log. */
     public function log(): string
     {
         return $this->process->said();
     }
 
-    /** The program under test. */
+    /** Returns the path of the binary under test. */
     public static function binary(): string
     {
         $binary = getenv('FANWIRE_BIN') ?: __DIR__ . '/../../../target/debug/fanwire';

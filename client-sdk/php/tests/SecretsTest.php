@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Keys and secrets show up nowhere by accident.
+ * No dump, error or trace shows a key or secret.
  */
 
 declare(strict_types=1);
@@ -67,7 +67,7 @@ final class SecretsTest extends TestCase
         foreach ($calls as $call) {
             try {
                 $call();
-                self::fail('It was taken.');
+                self::fail('It was accepted.');
             } catch (\Fanwire\Exception\FanwireException $error) {
                 $shown = $error . print_r($error->getTrace(), true);
                 if (PHP_VERSION_ID < 80200) {

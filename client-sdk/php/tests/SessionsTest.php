@@ -60,7 +60,7 @@ final class SessionsTest extends TestCase
         self::assertCount(5, $sockets);
     }
 
-    public function testSessionIsEndedWithAWordOfTheApplication(): void
+    public function testSessionIsClosedWithAReason(): void
     {
         [$socket, $name] = self::connect('bob', 'ended.a');
         self::assertTrue($this->sessions->disconnect($name, 'Your account was closed.', 4001));
@@ -71,12 +71,12 @@ final class SessionsTest extends TestCase
         self::assertFalse($this->sessions->disconnect('ffffffffff'));
     }
 
-    public function testAllSessionsOfAUserAreEnded(): void
+    public function testAllSessionsOfAUserAreClosed(): void
     {
         $user = 'kim/Käse "x"';
         [$one] = self::connect($user, 'ended.b');
         [$two] = self::connect($user, 'ended.b');
-        self::connect('somebody', 'ended.b');
+        self::connect('another', 'ended.b');
         self::assertSame(2, $this->sessions->disconnectUser($user, reconnect: true));
         foreach ([$one, $two] as $socket) {
             self::assertSame([4440, true], array_values(array_intersect_key(
@@ -84,10 +84,10 @@ final class SessionsTest extends TestCase
                 ['code' => 0, 'reconnect' => 0],
             )));
         }
-        self::assertSame(0, $this->sessions->disconnectUser('nobody'));
+        self::assertSame(0, $this->sessions->disconnectUser('absent'));
     }
 
-    public function testSomethingIsSaidToASessionAndToAUser(): void
+    public function testPayloadIsSentToASessionAndToAUser(): void
     {
         [$one, $name] = self::connect('sue', 'said.a');
         [$two] = self::connect('sue', 'said.a');
@@ -95,9 +95,9 @@ final class SessionsTest extends TestCase
         self::assertSame(['$direct', ['order' => 7]], self::topicAndData($one->await('message')));
         self::assertSame(2, $this->sessions->sendToUser('sue', new Binary("\xff"))->sessions);
         self::assertSame('/w==', $one->await('message')['data_base64']);
-        self::assertSame('/w==', $two->await('message')['data_base64'], 'What was said to one the other has not heard.');
+        self::assertSame('/w==', $two->await('message')['data_base64'], 'A payload for one session does not reach the other.');
         self::assertFalse($this->sessions->send('ffffffffff', 'x'));
-        self::assertSame(0, $this->sessions->sendToUser('nobody', 'x')->sessions);
+        self::assertSame(0, $this->sessions->sendToUser('absent', 'x')->sessions);
     }
 
     public function testSubscriptionsBeginAndEndForASessionAndForAUser(): void
@@ -121,7 +121,7 @@ final class SessionsTest extends TestCase
         $this->sessions->subscribeUser('tom', 'two words');
     }
 
-    public function testHistoryIsClearedAndTheNumberingGoesOn(): void
+    public function testHistoryIsClearedAndTheOffsetsContinue(): void
     {
         $broker = self::$running->client(RunningBroker::KEY);
         $first = $broker->publish('cleared.a', 1)->cursor();
@@ -135,7 +135,7 @@ final class SessionsTest extends TestCase
         $broker->clearHistory('two words');
     }
 
-    public function testOnlyAnAdministratorMayCall(): void
+    public function testServerApiNeedsAnAdminKey(): void
     {
         $token = (new TokenSigner(RunningBroker::SECRET))->sign('ann', subscribe: ['>'], publish: ['>']);
         foreach ([[null, Unauthorized::class], [$token, Forbidden::class]] as [$key, $class]) {
@@ -148,7 +148,7 @@ final class SessionsTest extends TestCase
         }
     }
 
-    public function testWhatCannotBeMeantIsRefused(): void
+    public function testInvalidArgumentsAreRefused(): void
     {
         $wishes = [
             fn () => $this->sessions->find(''),
@@ -160,7 +160,7 @@ final class SessionsTest extends TestCase
         foreach ($wishes as $wish) {
             try {
                 $wish();
-                self::fail('It was taken.');
+                self::fail('It was accepted.');
             } catch (BadRequest $error) {
                 self::assertNotSame('', $error->getMessage());
             }

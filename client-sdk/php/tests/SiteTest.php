@@ -1,7 +1,7 @@
 <?php
 
 /**
- * The site of examples/php/site, which docs/php.md walks through: the real scripts under `php -S`, the real broker, a visitor.
+ * The site of examples/php/site, which docs/php.md describes: the real scripts under `php -S`, the real broker, a visitor.
  */
 
 declare(strict_types=1);
@@ -42,7 +42,7 @@ final class SiteTest extends TestCase
         self::$running->stop();
     }
 
-    public function testVisitorEntersListensAndSpeaks(): void
+    public function testVisitorEntersReceivesAndPublishes(): void
     {
         $ann = new Visitor(self::$site->url);
         self::assertStringContainsString('Your name', $ann->get('/index.php'));
@@ -62,7 +62,7 @@ final class SiteTest extends TestCase
         $socket->say(['type' => 'request', 'id' => 3, 'method' => 'time', 'data' => null]);
         self::assertMatchesRegularExpression('/^\d\d:\d\d$/', $socket->await('response')['data']['time']);
         $socket->say(['type' => 'publish', 'id' => 4, 'topic' => 'room.lobby', 'data' => ['name' => 'Eve', 'text' => 'hi']]);
-        self::assertSame(['name' => 'Ann', 'text' => 'hi'], $socket->await('message')['data'], 'Nobody speaks for others.');
+        self::assertSame(['name' => 'Ann', 'text' => 'hi'], $socket->await('message')['data'], 'The site sets the name of the publisher.');
         $socket->say(['type' => 'publish', 'id' => 5, 'topic' => 'room.lobby', 'data' => 'no text']);
         self::assertSame('A message has a text.', $socket->await('error')['message']);
         $socket->say(['type' => 'subscribe', 'id' => 6, 'topic' => 'users.Bob.notices']);
@@ -72,14 +72,14 @@ final class SiteTest extends TestCase
         self::assertSame(1, self::$running->client(RunningBroker::KEY)->publish('users.Ann.notices', 'x')->subscribers);
     }
 
-    public function testNamesAreNoMarkup(): void
+    public function testNamesAreEscaped(): void
     {
         $visitor = new Visitor(self::$site->url);
         $page = $visitor->post('/index.php', ['name' => '<script>alert(1)</script>']);
         self::assertStringNotContainsString('<script>alert', $page);
     }
 
-    public function testWhoHasNotEnteredGetsNeitherTokenNorWord(): void
+    public function testVisitorWithoutANameGetsNoTokenAndCannotPublish(): void
     {
         $stranger = new Visitor(self::$site->url);
         $stranger->get('/token.php');
@@ -88,7 +88,7 @@ final class SiteTest extends TestCase
         self::assertSame(401, $stranger->status);
     }
 
-    public function testWhoeverIsRefusedByAHookIsTold(): void
+    public function testRefusalOfACalloutReachesTheVisitor(): void
     {
         $mallory = new Visitor(self::$site->url);
         $mallory->post('/index.php', ['name' => 'Mallory']);
@@ -97,7 +97,7 @@ final class SiteTest extends TestCase
         self::assertSame('You have been asked to leave.', $socket->await('error')['message']);
     }
 
-    public function testVisitorHearsNothingOfWhyTheBrokerIsAway(): void
+    public function testVisitorSeesNoDetailsWhenTheBrokerIsDown(): void
     {
         $away = new PhpServer(self::FOLDER, ['BROKER_URL' => 'http://127.0.0.1:' . PhpServer::freePort()]);
         $visitor = new Visitor($away->url);

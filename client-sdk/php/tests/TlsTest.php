@@ -1,7 +1,7 @@
 <?php
 
 /**
- * A broker that speaks TLS itself, with a certificate that browsers would not accept.
+ * A broker with TLS, and with a certificate that browsers would not accept.
  */
 
 declare(strict_types=1);
@@ -40,7 +40,7 @@ final class TlsTest extends TestCase
         exec('rm -rf ' . escapeshellarg(self::$folder));
     }
 
-    public function testAuthorityOfYourOwnIsTrustedWhereItIsNamed(): void
+    public function testCaFileIsTrusted(): void
     {
         $transport = new CurlTransport(caFile: self::$folder . '/certificate.pem');
         $broker = new Broker(self::$running->url, transport: $transport);
@@ -67,7 +67,7 @@ final class TlsTest extends TestCase
         }
     }
 
-    public function testCertificateThatNobodyVouchesForIsRefused(): void
+    public function testUnknownCertificateIsRefused(): void
     {
         foreach ([self::$running->url, str_replace('https', 'http', self::$running->url)] as $url) {
             $broker = new Broker($url, 'fwk_secret', attempts: 1);
@@ -78,7 +78,7 @@ final class TlsTest extends TestCase
                 } catch (Unreachable $error) {
                     self::assertStringContainsString('certificate', $error->getMessage());
                 } catch (UnexpectedAnswer $error) {
-                    // Plain HTTP on its port the broker answers in words.
+                    // The broker answers plain HTTP on its TLS port with a sentence.
                     self::assertStringContainsString('this port speaks TLS: write https://', $error->getMessage());
                 }
             }

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * The golden vectors of the protocol (protocol/vectors), as far as this package reads and writes what they hold.
+ * The golden vectors of the protocol (protocol/vectors), as far as this package reads and writes them.
  */
 
 declare(strict_types=1);
@@ -93,7 +93,7 @@ final class VectorsTest extends TestCase
         }
     }
 
-    public function testThereAreVectors(): void
+    public function testVectorsExist(): void
     {
         self::assertGreaterThan(3, count($this->messages()));
         self::assertGreaterThan(3, count($this->publishes()));

@@ -1,14 +1,14 @@
 <?php
 
 /**
- * Owns a visitor of a site under test: their cookies. It runs no scripts of pages.
+ * Owns a visitor of a site under test: its cookies. It runs no scripts of pages.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Tests;
 
-/** Somebody with a browser. */
+/** A browser without scripts. */
 final class Visitor
 {
     /** The status of the last answer. */
@@ -25,7 +25,7 @@ final class Visitor
     public function get(string $path): string
     {
         curl_setopt_array($this->handle, [CURLOPT_URL => $this->site . $path, CURLOPT_HTTPGET => true]);
-        return $this->ask();
+        return $this->send();
     }
 
     /** @param array<string, string> $fields a form */
@@ -36,10 +36,10 @@ final class Visitor
             CURLOPT_POST => true,
             CURLOPT_POSTFIELDS => http_build_query($fields),
         ]);
-        return $this->ask();
+        return $this->send();
     }
 
-    private function ask(): string
+    private function send(): string
     {
         $answer = curl_exec($this->handle);
         if ($answer === false) {

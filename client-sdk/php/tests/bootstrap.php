@@ -2,7 +2,7 @@
 
 /**
  * Loads what the tests need: the classes of the package, the tests' own, and the PSR packages of the distribution. It
- * knows where they lie and nothing else.
+ * knows their files and nothing else.
  */
 
 declare(strict_types=1);

@@ -11,9 +11,9 @@ namespace App;
 
 use Fanwire\HookServer;
 use Fanwire\Hooks\Answer;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
-use Fanwire\Hooks\SubscribeCall;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
+use Fanwire\Hooks\SubscribeCallout;
 
 /** The decisions of the room. Give its constructor what they need: repositories, a logger. */
 final class RoomHooks
@@ -27,23 +27,23 @@ final class RoomHooks
             ->onRequest($this->reply(...));
     }
 
-    private function maySubscribe(SubscribeCall $call): bool|Answer
+    private function maySubscribe(SubscribeCallout $callout): bool|Answer
     {
-        return $call->user !== 'Mallory' ? true : $call->refuse('You have been asked to leave.');
+        return $callout->user !== 'Mallory' ? true : $callout->refuse('You have been asked to leave.');
     }
 
-    private function mayPublish(PublishCall $call): Answer
+    private function mayPublish(PublishCallout $callout): Answer
     {
-        return is_array($call->data) && is_string($call->data['text'] ?? null)
-            ? $call->replace(['name' => $call->user, 'text' => $call->data['text']])
-            : $call->refuse('A message has a text.');
+        return is_array($callout->data) && is_string($callout->data['text'] ?? null)
+            ? $callout->replace(['name' => $callout->user, 'text' => $callout->data['text']])
+            : $callout->refuse('A message has a text.');
     }
 
-    private function reply(RequestCall $call): Answer
+    private function reply(RequestCallout $callout): Answer
     {
-        return match ($call->method) {
-            'time' => $call->reply(['time' => date('H:i')]),
-            default => $call->refuse('There is no such question.'),
+        return match ($callout->method) {
+            'time' => $callout->reply(['time' => date('H:i')]),
+            default => $callout->refuse('There is no such question.'),
         };
     }
 }

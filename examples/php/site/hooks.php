@@ -8,28 +8,28 @@
 declare(strict_types=1);
 
 use Fanwire\HookServer;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
-use Fanwire\Hooks\SubscribeCall;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
+use Fanwire\Hooks\SubscribeCallout;
 
 require __DIR__ . '/settings.php';
 
 $hooks = new HookServer((string) getenv('HOOKS_SECRET'));
 
-$hooks->onSubscribe(function (SubscribeCall $call) {
-    return $call->user !== 'Mallory' ? true : $call->refuse('You have been asked to leave.');
+$hooks->onSubscribe(function (SubscribeCallout $callout) {
+    return $callout->user !== 'Mallory' ? true : $callout->refuse('You have been asked to leave.');
 });
 
-$hooks->onMessage(function (PublishCall $call) {
+$hooks->onMessage(function (PublishCallout $callout) {
     // What browsers publish themselves comes by here. What this site publishes does not: its key is an administrator's.
-    return is_array($call->data) && is_string($call->data['text'] ?? null)
-        ? $call->replace(['name' => $call->user, 'text' => iconv_substr($call->data['text'], 0, 500, 'UTF-8')])
-        : $call->refuse('A message has a text.');
+    return is_array($callout->data) && is_string($callout->data['text'] ?? null)
+        ? $callout->replace(['name' => $callout->user, 'text' => iconv_substr($callout->data['text'], 0, 500, 'UTF-8')])
+        : $callout->refuse('A message has a text.');
 });
 
-$hooks->onRequest(fn (RequestCall $call) => match ($call->method) {
-    'time' => $call->reply(['time' => date('H:i')]),
-    default => $call->refuse('There is no such question.'),
+$hooks->onRequest(fn (RequestCallout $callout) => match ($callout->method) {
+    'time' => $callout->reply(['time' => date('H:i')]),
+    default => $callout->refuse('There is no such question.'),
 });
 
 $hooks->serve();

@@ -1,18 +1,18 @@
 <?php
 
 /**
- * Owns calls to a hook that do not come from the broker. It does not know what they said.
+ * Owns callouts and webhooks that do not come from the broker. It does not know their contents.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Exception;
 
-/** A call to a hook is not signed with the secret, or was signed too long ago. */
+/** A callout or webhook is not signed with the secret, or was signed too long ago. */
 final class BadSignature extends FanwireException
 {
     public function advice(): string
     {
-        return 'Answer 401. If it was the broker: compare hooks.secret, and the clocks of both machines.';
+        return 'Answer 401. If the broker sent it, compare hooks.secret and the clocks of both machines.';
     }
 }

@@ -1,18 +1,18 @@
 <?php
 
 /**
- * Owns the end of listening that the broker has decided on. It does not know of connections that merely break.
+ * Owns the end of a stream by decision of the broker. It does not know broken connections.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Exception;
 
-/** The broker ended the stream and said not to come back. */
+/** The broker ended the stream and forbids reconnecting. */
 final class Ended extends FanwireException
 {
     public function advice(): string
     {
-        return 'Find out why from the message; listening again with the same credentials ends the same way.';
+        return 'Read the message for the reason; listening again with the same credentials has the same result.';
     }
 }

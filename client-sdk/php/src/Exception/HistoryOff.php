@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns questions about a past that is not kept. It does not know the rule that says so.
+ * Owns reads of a history that is not kept. It does not know the rule of the topic.
  */
 
 declare(strict_types=1);
@@ -13,6 +13,6 @@ final class HistoryOff extends FanwireException
 {
     public function advice(): string
     {
-        return 'Listen instead of reading back, or give the topic a history in its rule.';
+        return 'Use listen() instead of history(), or give the topic a history in its rule.';
     }
 }

@@ -1,14 +1,14 @@
 <?php
 
 /**
- * Owns refusals of what comes too fast. It does not wait itself.
+ * Owns refusals of calls beyond a rate. It does not wait.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Exception;
 
-/** Publications or connections come faster than they may. */
+/** Publications or connections exceed their rate. */
 final class RateLimited extends FanwireException
 {
     public function advice(): string

@@ -1,18 +1,18 @@
 <?php
 
 /**
- * Owns refused credentials. It does not know what they were.
+ * Owns refused credentials. It does not know their value.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Exception;
 
-/** Credentials are missing, refused, or at their end (errorCode token_expired). */
+/** Credentials are missing, refused, or expired (errorCode token_expired). */
 final class Unauthorized extends FanwireException
 {
     public function advice(): string
     {
-        return 'Show an API key or token that the broker knows; a token that has ended is replaced by a new one.';
+        return 'Pass the Broker an API key or token that the broker accepts; replace an expired token.';
     }
 }

@@ -1,19 +1,19 @@
 <?php
 
 /**
- * Owns an answer to the broker as JSON. Which answers a question can have, the calls know.
+ * Owns the answer to a callout, as the JSON that the broker reads. Which answers a callout allows, the callouts know.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** An answer to a hook; made by the methods of the call. */
+/** The answer to a callout; the methods of the callout make it. */
 final class Answer
 {
     /**
      * @internal
-     * @param array<string, mixed> $fields what the broker reads
+     * @param array<string, mixed> $fields the fields of the answer
      */
     public function __construct(public readonly array $fields)
     {

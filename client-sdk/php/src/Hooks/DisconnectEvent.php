@@ -1,24 +1,24 @@
 <?php
 
 /**
- * Owns the news that a connection is over. It does not know what it was subscribed to.
+ * Owns the webhook event `disconnect`. It does not know what the connection was subscribed to.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** A connection is over. */
+/** A connection has ended. */
 final class DisconnectEvent extends Event
 {
     /**
-     * @param string|null $user        whose it was, if known
-     * @param string      $connection  which one
+     * @param string|null $user        the user id of the session, if known
+     * @param string      $connection  the id of the connection
      * @param string      $transport   ws, bare, sse or poll
      * @param int         $connectedMs when it began, in milliseconds since 1970
-     * @param int         $code        the close code (docs/protocol.md); 1006 for one that ended without a word
-     * @param string      $reason      why, for people
-     * @param mixed       $info        what others saw of the user
+     * @param int         $code        the close code (docs/protocol.md); 1006 for a connection that broke
+     * @param string      $reason      the reason, as a sentence for people
+     * @param mixed       $info        what other members saw in presence
      */
     public function __construct(
         string $id,

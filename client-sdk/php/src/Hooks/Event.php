@@ -1,20 +1,20 @@
 <?php
 
 /**
- * Owns what all events share that the broker tells of. What happened, its subclasses know.
+ * Owns what all webhook events share. The subclasses know what happened.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** Something has happened. */
+/** A webhook event: something has happened. */
 abstract class Event
 {
     /**
-     * @param string $id     the name of the event: it may be told twice, and then has the same one
+     * @param string $id     the id of the event; an event that is delivered twice has the same id both times
      * @param int    $timeMs when it happened, in milliseconds since 1970
-     * @param string $run    the name of the broker's run: when it changes, nobody of the run before is there any more
+     * @param string $run    the id of the broker's run; when it changes, all connections of the run before have ended
      */
     public function __construct(
         public readonly string $id,

@@ -1,20 +1,20 @@
 <?php
 
 /**
- * Owns what is answered to a call, before it becomes a response of any framework. It does not know of frameworks.
+ * Owns the HTTP response to the broker, before it becomes a response of a framework. It does not know any framework.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** An HTTP response to a hook. */
+/** The HTTP response to a callout or a webhook. */
 final class HookResponse
 {
     /**
-     * @param int    $status      200, or why not
-     * @param string $body        what to send
-     * @param string $contentType its media type
+     * @param int    $status      the HTTP status
+     * @param string $body        the body
+     * @param string $contentType the media type of the body
      */
     public function __construct(
         public readonly int $status,
@@ -23,7 +23,7 @@ final class HookResponse
     ) {
     }
 
-    /** @return array<string, string> the headers to send */
+    /** @return array<string, string> the headers of the response */
     public function headers(): array
     {
         return ['Content-Type' => $this->contentType, 'Cache-Control' => 'no-store'];

@@ -1,22 +1,21 @@
 <?php
 
 /**
- * Owns the news that a user has come to a topic with presence, or left it. It does not know which of both; the handler
- * does.
+ * Owns the webhook events `join` and `leave`. It does not know which of the two it is; the handler does.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** Somebody has come to a topic, or left it: once over all their connections. */
+/** A member has joined a topic with presence, or left it. A user is one member over all connections. */
 final class MemberEvent extends Event
 {
     /**
      * @param string      $topic      the topic
-     * @param string|null $user       who, if known
-     * @param string      $connection the connection they came with
-     * @param mixed       $info       what others see of them
+     * @param string|null $user       the user id of the member, if known
+     * @param string      $connection the id of the connection that joined first
+     * @param mixed       $info       what other members see
      */
     public function __construct(
         string $id,

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns how a call proves that it comes from the broker. It does not know what the call says.
+ * Owns how a request proves that it comes from the broker. It does not know what the request is about.
  */
 
 declare(strict_types=1);
@@ -12,23 +12,23 @@ use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\BadSignature;
 use Fanwire\Secret;
 
-/** Checks signatures of hooks: HMAC-SHA256 (RFC 2104) over the time and the body. */
+/** Checks the signatures of callouts and webhooks: HMAC-SHA256 (RFC 2104) over the time and the body. */
 final class Signature
 {
-    /** The header that holds it. */
+    /** The header with the signature. */
     public const HEADER = 'Fanwire-Signature';
-    /** How far its time may be away, in seconds, so that nobody can send an old call again. */
+    /** The maximum difference to the time of the signature, in seconds: a recorded request is not accepted later. */
     public const AGE_SECONDS_MAX = 300;
-    /** What the broker wants `hooks.secret` to have at least, in bytes. */
+    /** The minimum length of `hooks.secret`, in bytes. */
     public const SECRET_BYTES_MIN = 16;
 
     /** @var list<Secret> */
     private readonly array $secrets;
 
     /**
-     * Takes `hooks.secret` of the broker, and while it is being changed, the one before.
+     * Takes `hooks.secret` of the broker, and while the secret is replaced, the secret before.
      *
-     * @throws BadConfiguration when one is too short
+     * @throws BadConfiguration when a secret is too short
      */
     public function __construct(
         #[\SensitiveParameter] string $secret,
@@ -38,8 +38,8 @@ final class Signature
         foreach ($oldSecret === null ? [$secret] : [$secret, $oldSecret] as $one) {
             if (strlen($one) < self::SECRET_BYTES_MIN) {
                 throw new BadConfiguration(
-                    'The secret for hooks must have at least ' . self::SECRET_BYTES_MIN
-                    . ' bytes, and be the same as hooks.secret of the broker.',
+                    'The secret of a HookServer must have at least ' . self::SECRET_BYTES_MIN
+                    . ' bytes. It is the same as hooks.secret of the broker.',
                     'bad_secret',
                 );
             }
@@ -49,7 +49,7 @@ final class Signature
     }
 
     /**
-     * Refuses what the broker has not signed just now.
+     * Checks that the broker signed this body within the last AGE_SECONDS_MAX.
      *
      * @param string $header the value of the header; '' if there is none
      * @param string $body   the body exactly as it was received
@@ -58,7 +58,7 @@ final class Signature
     public function verify(string $header, string $body): void
     {
         if (preg_match('/^t=(\d{1,12}),v1=([0-9a-f]{64})$/D', $header, $match) !== 1) {
-            throw new BadSignature('The call has no signature of a broker.', 'bad_signature');
+            throw new BadSignature('The request has no signature of a broker.', 'bad_signature');
         }
         [, $time, $signature] = $match;
         $isSigned = false;
@@ -66,11 +66,11 @@ final class Signature
             $isSigned = hash_equals(hash_hmac('sha256', "$time.$body", $secret->reveal()), $signature) || $isSigned;
         }
         if (!$isSigned) {
-            throw new BadSignature('The call is signed with another secret, or was changed.', 'bad_signature');
+            throw new BadSignature('The request is signed with another secret, or was changed on the way.', 'bad_signature');
         }
         if (abs(time() - (int) $time) > self::AGE_SECONDS_MAX) {
             throw new BadSignature(
-                'The call was signed more than ' . self::AGE_SECONDS_MAX . ' seconds ago, or in the future.',
+                'The time of the signature is more than ' . self::AGE_SECONDS_MAX . ' seconds away. Check both clocks.',
                 'bad_signature',
             );
         }

@@ -1,15 +1,14 @@
 <?php
 
 /**
- * Owns the news that a topic has its first subscriber, or none any more. It does not know which of both; the handler
- * does.
+ * Owns the webhook events `occupied` and `vacated`. It does not know which of the two it is; the handler does.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** A topic is listened to, or is not any more. */
+/** A topic has its first subscriber, or has had none for a while. */
 final class TopicEvent extends Event
 {
     /** @param string $topic the topic, which may be a pattern */

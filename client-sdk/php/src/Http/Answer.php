@@ -1,14 +1,14 @@
 <?php
 
 /**
- * Owns one answer as the transports give it. It does not know what its body means.
+ * Owns one HTTP response as the transports return it. It does not know what its body means.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Http;
 
-/** One answer of the broker, or of whatever else is at its URL. */
+/** An HTTP response of the broker, or of another server at its URL. */
 final class Answer
 {
     /** @param array<string, string> $headers by their names in lower case */

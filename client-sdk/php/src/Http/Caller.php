@@ -1,8 +1,7 @@
 <?php
 
 /**
- * Owns what every call shares: the address, the key, the time it may take, and repeating what may safely be repeated.
- * It does not know the paths of the broker.
+ * Owns what every call shares: the URL, the key, the timeout, and repeating. It does not know the paths of the broker.
  */
 
 declare(strict_types=1);
@@ -25,16 +24,16 @@ use Fanwire\Secret;
  */
 final class Caller
 {
-    /** Waits between attempts of one call are drawn from 0 to this many seconds, then twice that. */
+    /** The maximum wait before the second attempt of a call, in seconds; it doubles for each further attempt. */
     private const PAUSE_SECONDS = 0.05;
 
     public readonly Address $address;
     public readonly ?Secret $credential;
 
     /**
-     * @param float $timeout  how many seconds one call may take, all attempts together
-     * @param int   $attempts how often a call is tried
-     * @throws BadConfiguration when something of it cannot be right
+     * @param float $timeout  the maximum duration of one call in seconds, all attempts together
+     * @param int   $attempts the maximum number of attempts
+     * @throws BadConfiguration when an argument is invalid
      */
     public function __construct(
         string $url,
@@ -46,7 +45,7 @@ final class Caller
         $this->address = new Address($url);
         if ($key !== null && preg_match('/^[\x21-\x7e]+$/D', $key) !== 1) {
             throw new BadConfiguration(
-                'The key is empty or holds white space. Pass it exactly as `fanwire token key` printed it, or null.',
+                'The key is empty or contains white space. Pass it exactly as `fanwire token key` printed it, or null.',
                 'bad_key',
             );
         }
@@ -57,11 +56,11 @@ final class Caller
     }
 
     /**
-     * Makes a call and gives the JSON object that answers it. It must be safe to repeat: connections that fail, and a
-     * broker that is unavailable, are tried again within the time there is.
+     * Makes a call that may be repeated, and returns the JSON object of its response. It is repeated within its timeout
+     * when the connection fails or the broker is unavailable.
      *
      * @param array<string, string> $headers
-     * @param float                 $extraSeconds more time than other calls have, for one that waits on purpose
+     * @param float                 $extraSeconds an addition to the timeout, for a call that the broker holds
      * @return array<string, mixed>
      * @throws FanwireException
      */
@@ -78,7 +77,7 @@ final class Caller
     }
 
     /**
-     * The same for a call that must not be repeated, because its effect would be there twice.
+     * Makes a call that must not be repeated, because it would have its effect twice.
      *
      * @param array<string, string> $headers
      * @return array<string, mixed>
@@ -90,7 +89,7 @@ final class Caller
         return $this->repeat($request, $this->timeout, 1);
     }
 
-    /** A request to a path of the broker, with the key. */
+    /** Returns a request to a path of the broker, with the key. */
     public function request(
         string $method,
         string $path,
@@ -119,7 +118,7 @@ final class Caller
                 return $this->attempt($request, $deadline - microtime(true));
             } catch (Unreachable | Unavailable $error) {
                 $pause = max($backoff->next(), $error->retryAfter ?? 0.0);
-                // An Unavailable without a status of a passing kind (500, "not configured to") is final.
+                // Other statuses (500, 501) do not pass by waiting.
                 $isPassing = $error->status === null || in_array($error->status, [502, 503, 504], true);
                 if ($attempt >= $attempts || !$isPassing || microtime(true) + $pause >= $deadline) {
                     throw $error;
@@ -146,7 +145,7 @@ final class Caller
         }
         if (!is_array($fields)) {
             throw new UnexpectedAnswer(
-                "What answers at {$this->address} is no fanwire broker: it says HTTP {$answer->status} and no JSON. "
+                "The server at {$this->address} is not a fanwire broker: it answers HTTP {$answer->status} without JSON. "
                 . 'Check the URL.' . $this->proxyHint($request),
                 'unexpected_answer',
                 $answer->status,

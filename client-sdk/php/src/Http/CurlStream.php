@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns one answer that is read while it comes. It does not know what its bytes mean, nor when to come back.
+ * Owns one response that is read while it arrives. It does not know what its bytes mean, nor when to reconnect.
  */
 
 declare(strict_types=1);
@@ -11,8 +11,8 @@ namespace Fanwire\Http;
 use Fanwire\Exception\Unreachable;
 
 /**
- * An answer that is read piece by piece. Nothing is read ahead of who asks, so a slow reader slows the connection and
- * not its own memory.
+ * A response that is read piece by piece. It reads no further than its reader, so that a slow reader does not fill its
+ * memory.
  *
  * @internal
  */
@@ -26,7 +26,7 @@ final class CurlStream
     private array $headers;
 
     /**
-     * @param array<string, string> $headers filled by the handle as they come
+     * @param array<string, string> $headers filled by the handle as they arrive
      */
     public function __construct(
         private readonly \CurlHandle $handle,
@@ -55,14 +55,14 @@ final class CurlStream
     }
 
     /**
-     * Waits for the network, at most so many seconds, and leaves what comes to be read.
+     * Waits for bytes, at most the given seconds, and leaves them for `read`.
      *
-     * @throws Unreachable when no answer can come any more
+     * @throws Unreachable when the connection fails before the response
      */
     public function wait(float $seconds): void
     {
         if ($this->guard->isForked()) {
-            // For this process the answer ends here: the parent reads the rest.
+            // For this process the response ends here: the parent reads the rest.
             $this->isAtEnd = true;
         }
         if ($this->isAtEnd) {
@@ -70,7 +70,7 @@ final class CurlStream
         }
         curl_multi_exec($this->multi, $active);
         if ($this->arrived === '' && $active > 0) {
-            // Curl says -1 where it has nothing to wait on yet, as while a name is being resolved.
+            // curl returns -1 while it has no socket to wait for, as during a name lookup.
             if (curl_multi_select($this->multi, $seconds) < 0) {
                 usleep(5000);
             }
@@ -79,7 +79,7 @@ final class CurlStream
         while (($news = curl_multi_info_read($this->multi)) !== false) {
             $this->isAtEnd = true;
             $errno = (int) $news['result'];
-            // An answer that ends in the middle is an end like any other for who has its head; the reader resumes.
+            // A response that breaks after its head is an ordinary end; the reader resumes.
             if ($errno !== CURLE_OK && $this->status() === 0) {
                 throw CurlTransport::unreachable($this->request, $errno);
             }
@@ -87,10 +87,10 @@ final class CurlStream
     }
 
     /**
-     * Waits for bytes, at most so many seconds.
+     * Waits for bytes, at most the given seconds.
      *
-     * @return string|null what came, '' if nothing did, null at the end of the answer
-     * @throws Unreachable when no answer can come any more
+     * @return string|null the bytes, '' if none arrived, null at the end of the response
+     * @throws Unreachable when the connection fails before the response
      */
     public function read(float $seconds): ?string
     {
@@ -105,21 +105,21 @@ final class CurlStream
         return $bytes;
     }
 
-    /** Returns whether another process opened this answer; here nothing more of it can be read. */
+    /** Returns whether another process opened this response; this process can read no more of it. */
     public function isForked(): bool
     {
         return $this->guard->isForked();
     }
 
-    /** The status of the answer, or 0 while none has come. */
+    /** Returns the status of the response, or 0 before it arrives. */
     public function status(): int
     {
-        // An interim answer (1xx) is none.
+        // An interim response (1xx) does not count.
         $status = (int) curl_getinfo($this->handle, CURLINFO_RESPONSE_CODE);
         return $status < 200 ? 0 : $status;
     }
 
-    /** @return array<string, string> the headers, by their names in lower case */
+    /** @return array<string, string> the headers, by name in lower case */
     public function headers(): array
     {
         return $this->headers;

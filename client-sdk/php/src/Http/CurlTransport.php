@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns HTTP over ext-curl: single calls on one kept connection, and answers that never end. It does not know what is
- * said.
+ * Owns HTTP over ext-curl: single calls on one kept connection, and event streams. It does not know what the messages
+ * mean.
  */
 
 declare(strict_types=1);
@@ -12,7 +12,7 @@ namespace Fanwire\Http;
 use Fanwire\Exception\TooLarge;
 use Fanwire\Exception\Unreachable;
 
-/** Carries requests over ext-curl; what a Broker uses unless told otherwise. */
+/** Sends requests with ext-curl. It is the transport of a Broker by default. */
 final class CurlTransport implements Transport
 {
     /** The handle that keeps the connection between two calls; null while a call has it. */
@@ -21,7 +21,7 @@ final class CurlTransport implements Transport
 
     /**
      * @param float       $connectTimeout the maximum number of seconds for connecting, as a part of a call's time
-     * @param string|null $caFile         certificates (PEM) of authorities to trust, in place of the system's
+     * @param string|null $caFile         a file of CA certificates (PEM) to trust, in place of those of the system
      */
     public function __construct(
         private readonly float $connectTimeout = 2.0,
@@ -68,7 +68,7 @@ final class CurlTransport implements Transport
         $isDone = curl_exec($handle);
         if ($isTooLarge) {
             throw new TooLarge(
-                'The answer has more than ' . self::ANSWER_BYTES_MAX . ' bytes. Ask for less with limit.',
+                'The response has more than ' . self::ANSWER_BYTES_MAX . ' bytes. Read less in one call with limit.',
                 'too_large',
             );
         }
@@ -96,18 +96,18 @@ final class CurlTransport implements Transport
         return $handle;
     }
 
-    /** Opens an answer that is read while it comes, on a connection of its own. */
+    /** Opens a response that is read while it arrives, on a connection of its own. */
     public function stream(Request $request): CurlStream
     {
         $headers = [];
         $handle = curl_init();
-        // The stream reads the headers through the same reference that curl's callback writes to.
+        // The stream reads the headers through the reference that curl's callback writes to.
         curl_setopt_array($handle, $this->options($request, $headers));
         return new CurlStream($handle, $headers, $request);
     }
 
     /**
-     * The error for what curl could not do. Only the kind of failure and the place are named: nothing that was sent.
+     * Returns the error for a failure of curl. It names the kind of failure and the host, and nothing of the request.
      *
      * @internal
      */
@@ -116,7 +116,7 @@ final class CurlTransport implements Transport
         $parts = parse_url($request->url);
         $place = is_array($parts) ? ($parts['scheme'] ?? '') . '://' . ($parts['host'] ?? '')
             . (isset($parts['port']) ? ":{$parts['port']}" : '') : 'the URL';
-        $reason = curl_strerror($errno) ?? 'it failed';
+        $reason = curl_strerror($errno) ?? 'failed';
         [$code, $hint] = match ($errno) {
             CURLE_OPERATION_TIMEOUTED => ['timed_out', 'The broker may be too busy, or the timeout too short.'],
             CURLE_COULDNT_RESOLVE_HOST => ['unreachable', 'Check the host name in the URL.'],
@@ -128,7 +128,7 @@ final class CurlTransport implements Transport
     }
 
     /**
-     * @param array<string, string> $answerHeaders filled as they come
+     * @param array<string, string> $answerHeaders filled as they arrive
      * @return array<int, mixed>
      */
     private function options(Request $request, array &$answerHeaders): array
@@ -151,7 +151,7 @@ final class CurlTransport implements Transport
             CURLOPT_CONNECTTIMEOUT_MS => max(1, (int) ceil($this->connectTimeout * 1000)),
             CURLOPT_HEADERFUNCTION => static function ($handle, string $line) use (&$answerHeaders): int {
                 if (str_starts_with($line, 'HTTP/')) {
-                    // A new head: what came before belonged to an interim answer.
+                    // A new head: the lines before belonged to an interim response.
                     $answerHeaders = [];
                 } elseif (str_contains($line, ':')) {
                     [$name, $value] = explode(':', $line, 2);

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns which exception an answer that is no success becomes. It does not know what was asked.
+ * Owns which exception a response without success becomes. It does not know the call.
  */
 
 declare(strict_types=1);
@@ -20,17 +20,17 @@ use Fanwire\Exception\UnexpectedAnswer;
 use Fanwire\Payload;
 
 /**
- * Answers that are no success, as exceptions: `application/problem+json` (RFC 9457) of the broker, or whatever else a
- * proxy says in its place.
+ * Makes exceptions of responses without success: `application/problem+json` (RFC 9457) of the broker, or the response of
+ * a proxy.
  *
  * @internal
  */
 final class Problem
 {
     /**
-     * Returns the exception for an answer.
+     * Returns the exception for a response.
      *
-     * @param string $hint a sentence to add where the answer is not from a broker; it begins with a space
+     * @param string $hint a sentence to add where the response is not from a broker; it begins with a space
      */
     public static function exception(Answer $answer, string $hint = ''): FanwireException
     {
@@ -45,7 +45,7 @@ final class Problem
     }
 
     /**
-     * The kind of exception that goes with an error code of the broker.
+     * Returns the class of the exception for an error code of the broker.
      *
      * @return class-string<FanwireException>
      */
@@ -62,7 +62,7 @@ final class Problem
         };
     }
 
-    /** @return array{code: string, detail: string}|null what the broker says, if it is the broker who says it */
+    /** @return array{code: string, detail: string}|null the problem, or null if the response is not from a broker */
     private static function problem(Answer $answer): ?array
     {
         if (!str_starts_with($answer->headers['content-type'] ?? '', 'application/problem+json')) {
@@ -93,29 +93,29 @@ final class Problem
         }
         if ($status === 413) {
             return new TooLarge(
-                'A proxy before the broker refuses bodies of this size: raise its limit (nginx: client_max_body_size).' . $hint,
+                'A proxy before the broker refuses bodies of this size: increase its limit (nginx: client_max_body_size).' . $hint,
                 'too_large',
                 $status,
             );
         }
-        $what = $status >= 300 && $status < 400 ? 'a redirect, which is not followed' : 'no answer of a fanwire broker';
+        $what = $status >= 300 && $status < 400 ? 'a redirect, which is not followed' : 'which is not a response of a fanwire broker';
         return new UnexpectedAnswer(
-            "What came is HTTP $status, $what. Check the URL, and what a proxy makes of it." . self::sentence($answer) . $hint,
+            "The response is HTTP $status, $what. Check the URL, and the proxy before the broker." . self::sentence($answer) . $hint,
             'unexpected_answer',
             $status,
             $retryAfter,
         );
     }
 
-    /** A sentence for people in plain text, such as the broker's own to whoever speaks plain HTTP to its TLS port. */
+    /** Returns a sentence in plain text, such as the broker's response to plain HTTP on its TLS port. */
     private static function sentence(Answer $answer): string
     {
         $isPlain = str_starts_with($answer->headers['content-type'] ?? '', 'text/plain');
         $isSentence = preg_match('/^[\x20-\x7e]{1,200}$/D', trim($answer->body)) === 1;
-        return $isPlain && $isSentence ? ' It says: ' . trim($answer->body) : '';
+        return $isPlain && $isSentence ? ' Its text: ' . trim($answer->body) : '';
     }
 
-    /** In seconds. The other form of the header, a date, the broker does not use. */
+    /** Returns Retry-After in seconds. The broker does not use the other form, a date. */
     private static function retryAfter(Answer $answer): ?float
     {
         $value = $answer->headers['retry-after'] ?? '';

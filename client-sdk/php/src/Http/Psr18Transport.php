@@ -1,8 +1,7 @@
 <?php
 
 /**
- * Owns HTTP over a PSR-18 client that the application has already. It does not know of retries; time-outs are that
- * client's.
+ * Owns HTTP over a PSR-18 client of the application. It does not know retries; timeouts are those of the client.
  */
 
 declare(strict_types=1);
@@ -18,8 +17,8 @@ use Psr\Http\Message\RequestFactoryInterface;
 use Psr\Http\Message\StreamFactoryInterface;
 
 /**
- * Carries requests over any PSR-18 client (https://www.php-fig.org/psr/psr-18/). Configure its time-outs yourself: the
- * interface has none. Listening goes by long polling, since the interface has no streams either; give it 30 seconds.
+ * Sends requests with any PSR-18 client (https://www.php-fig.org/psr/psr-18/). Configure the timeout of the client: the
+ * interface has none. `listen` uses long polling, because the interface has no streams; it needs 30 seconds.
  */
 final class Psr18Transport implements Transport
 {
@@ -54,9 +53,9 @@ final class Psr18Transport implements Transport
         try {
             $response = $this->client()->sendRequest($message);
         } catch (ClientExceptionInterface $error) {
-            // It is not passed on: it may hold the request, and with it the key.
+            // The exception is not passed on: it may contain the request, and the key with it.
             throw new Unreachable(
-                "The broker did not answer ({$error->getMessage()}). Is it running, and is the URL right?"
+                "No answer from the broker ({$error->getMessage()}). Is it running, and is the URL right?"
                 . ProxyVariables::hintForOtherClients($request->url),
                 'unreachable',
             );
@@ -67,13 +66,13 @@ final class Psr18Transport implements Transport
         }
         $body = $response->getBody();
         if (($body->getSize() ?? 0) > self::ANSWER_BYTES_MAX) {
-            throw new TooLarge('The answer is too large. Ask for less with limit.', 'too_large');
+            throw new TooLarge('The response has more than ' . self::ANSWER_BYTES_MAX . ' bytes. Read less in one call with limit.', 'too_large');
         }
         return new Answer($response->getStatusCode(), $headers, (string) $body);
     }
 
     /**
-     * The client of this process.
+     * Returns the client of this process.
      *
      * @throws BadConfiguration when the process has forked and the client cannot be made anew
      */

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns one request as the transports take it. It knows nothing of topics; the credential stands apart from the headers,
- * so that no dump of a request shows it.
+ * Owns one HTTP request as the transports send it. It does not know topics. The credential is not among the headers, so
+ * that no dump of a request shows it.
  */
 
 declare(strict_types=1);
@@ -16,10 +16,10 @@ final class Request
 {
     /**
      * @param string                $method     GET, POST or DELETE
-     * @param string                $url        the whole URL
-     * @param array<string, string> $headers    all but the credential
-     * @param string                $body       the body; empty for none
-     * @param Secret|null           $credential the key or token to show as `Authorization: Bearer`
+     * @param string                $url        the complete URL
+     * @param array<string, string> $headers    the headers, except the credential
+     * @param string                $body       the body; may be empty
+     * @param Secret|null           $credential the key or token, sent as `Authorization: Bearer`
      */
     public function __construct(
         public readonly string $method,

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns the seam between calls and whatever carries them over the network. It does not know of retries.
+ * Owns the seam between calls and the HTTP client. It does not know retries.
  */
 
 declare(strict_types=1);
@@ -11,18 +11,18 @@ namespace Fanwire\Http;
 use Fanwire\Exception\TooLarge;
 use Fanwire\Exception\Unreachable;
 
-/** Carries one request and its answer. */
+/** Sends a request and returns the response. */
 interface Transport
 {
     /**
-     * Sends a request and gives the whole answer, whatever its status. Redirects are not followed.
+     * Sends a request and returns the whole response, whatever its status. It does not follow redirects.
      *
-     * @param float $timeout after how many seconds to give up
-     * @throws Unreachable when no answer came
-     * @throws TooLarge    when the answer is larger than ANSWER_BYTES_MAX
+     * @param float $timeout the maximum duration in seconds
+     * @throws Unreachable when there is no response
+     * @throws TooLarge    when the response is larger than ANSWER_BYTES_MAX
      */
     public function send(Request $request, float $timeout): Answer;
 
-    /** The largest answer that is taken into memory. */
+    /** The maximum size of a response, in bytes. */
     public const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 }

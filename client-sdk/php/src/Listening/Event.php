@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns one thing that is heard while listening. It does not know how it travelled.
+ * Owns one event of a subscription. It does not know the transport.
  */
 
 declare(strict_types=1);
@@ -9,26 +9,26 @@ declare(strict_types=1);
 namespace Fanwire\Listening;
 
 /**
- * Something heard from the broker.
+ * An event of a subscription.
  *
  * @internal
  */
 final class Event
 {
-    /** The broker has begun to send; nothing is missed from here on. */
+    /** The subscription has begun: from here on every message arrives. */
     public const OPEN = 'open';
     public const MESSAGE = 'message';
-    /** Something between the cursor and now is no longer held. */
+    /** Messages between the cursor and now are no longer held. */
     public const GAP = 'gap';
-    /** The broker is about to end the stream, and says why. */
+    /** The broker is about to end the stream, and gives the reason. */
     public const CLOSING = 'closing';
-    /** Nothing came for a while. */
+    /** No event came for a while. */
     public const QUIET = 'quiet';
 
     /**
      * @param string               $kind   one of the constants above
-     * @param array<string, mixed> $fields what the broker's JSON says
-     * @param string|null          $cursor the place after it, where it has one
+     * @param array<string, mixed> $fields the broker's JSON
+     * @param string|null          $cursor the cursor after it, where it has one
      */
     public function __construct(
         public readonly string $kind,

@@ -12,7 +12,7 @@ use Fanwire\Exception\UnexpectedAnswer;
 use Fanwire\Http\Transport;
 
 /**
- * Makes events of the bytes of an event stream, however they are cut.
+ * Parses the bytes of an event stream, however they are cut.
  *
  * @internal
  */
@@ -26,10 +26,10 @@ final class EventParser
     private string $id = '';
 
     /**
-     * Takes more bytes and gives the events that are whole now.
+     * Takes more bytes and returns the events that are complete.
      *
      * @return list<array{event: string, data: string, id: string}>
-     * @throws UnexpectedAnswer when one line is longer than anything the broker sends
+     * @throws UnexpectedAnswer when a line is longer than any that a broker sends
      */
     public function feed(string $bytes): array
     {
@@ -43,7 +43,7 @@ final class EventParser
         $this->rest = substr($this->rest, $start);
         $this->searchedTo = strlen($this->rest);
         if ($this->searchedTo > Transport::ANSWER_BYTES_MAX) {
-            throw new UnexpectedAnswer('A line of the stream does not end. Is this fanwire?', 'unexpected_answer');
+            throw new UnexpectedAnswer('A line of the event stream is too long. Check that the URL is that of a fanwire broker.', 'unexpected_answer');
         }
         return $events;
     }
@@ -63,7 +63,7 @@ final class EventParser
             'event' => $this->name = $value,
             'data' => $this->data[] = $value,
             'id' => $this->id = $value,
-            // A comment (nothing before the colon), the time to wait, or something newer than this class.
+            // A comment (nothing before the colon), retry, or a field that is newer than this class.
             default => null,
         };
     }

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns listening over Server-Sent Events. It does not know when to come back after the stream has ended.
+ * Owns subscriptions over Server-Sent Events. It does not know when to reconnect.
  */
 
 declare(strict_types=1);
@@ -18,22 +18,22 @@ use Fanwire\Http\Problem;
 use Fanwire\Payload;
 
 /**
- * Hears over an event stream.
+ * Subscribes over an event stream.
  *
  * @internal
  */
 final class EventStream implements Source
 {
-    /** The broker sends a comment every 15 s; after three of them have not come it is gone. In seconds. */
+    /** The maximum time without a byte, in seconds. The broker sends a comment every 15 s. */
     private const SILENCE_MAX = 45.0;
 
-    /** How long one reading waits, so that whoever listens can stop. In seconds. */
+    /** The maximum wait of one read, in seconds, so that `until` is called in time. */
     private const TICK = 0.5;
 
-    /** The longest explanation that is read. */
+    /** The maximum size of an error response, in bytes. */
     private const PROBLEM_BYTES_MAX = 65_536;
 
-    /** Takes what calls share, the transport that can stream, and the topics. */
+    /** Takes the caller, a transport with streams, and the topics. */
     public function __construct(
         private readonly Caller $caller,
         private readonly CurlTransport $transport,
@@ -78,7 +78,7 @@ final class EventStream implements Source
     }
 
     /**
-     * Waits until the broker has begun to answer.
+     * Waits for the head of the response.
      *
      * @return \Generator<int, Event>
      */
@@ -94,7 +94,7 @@ final class EventStream implements Source
             }
             $bytes = '';
             if ($status === 0) {
-                // The bytes of the answer stay where they are: they may be those of the stream.
+                // The bytes stay where they are: they may be those of the event stream.
                 $stream->wait(self::TICK);
             } else {
                 $bytes = $stream->read(self::TICK);
@@ -107,7 +107,7 @@ final class EventStream implements Source
             if ($status !== 0 && ($bytes === null || $isLate || strlen($body) > self::PROBLEM_BYTES_MAX)) {
                 throw $status === 200
                     ? new UnexpectedAnswer(
-                        "What answers at {$this->caller->address} gives no event stream. Check the URL.$proxyHint",
+                        "The server at {$this->caller->address} does not answer with an event stream. Check the URL.$proxyHint",
                         'unexpected_answer',
                         $status,
                     )
@@ -127,7 +127,7 @@ final class EventStream implements Source
             '', 'message' => $event['data'] === '' ? null : Event::MESSAGE,
             'gap' => Event::GAP,
             'closing' => Event::CLOSING,
-            // Somebody joins or leaves, or something newer than this class.
+            // join and leave, or an event that is newer than this class.
             default => null,
         };
         if ($kind === null) {
@@ -141,7 +141,7 @@ final class EventStream implements Source
         if (!is_array($fields)) {
             if ($kind !== Event::GAP) {
                 throw new UnexpectedAnswer(
-                    'An event of the stream is no JSON object. Is this fanwire?',
+                    'An event of the stream is not a JSON object. Check that the URL is that of a fanwire broker.',
                     'unexpected_answer',
                 );
             }

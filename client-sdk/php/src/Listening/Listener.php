@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Owns listening for as long as somebody wants to: coming back after what breaks, going on from the cursor, and telling
- * what was missed. It does not know how bytes travel.
+ * Owns a subscription over its reconnects: the waits, the cursor at which it continues, and reporting gaps. It does not
+ * know the transport.
  */
 
 declare(strict_types=1);
@@ -21,36 +21,36 @@ use Fanwire\Http\ForkGuard;
 use Fanwire\Message;
 
 /**
- * Listens over any source, and over its reconnects.
+ * A subscription over any source, and over its reconnects.
  *
  * @internal
  */
 final class Listener
 {
-    /** Waits before coming back are drawn from 0 to this many seconds, then twice that, … */
+    /** The maximum of the first wait before a reconnect, in seconds; it doubles … */
     private const WAIT_FIRST = 0.5;
-    /** … up to this many. */
+    /** … up to this maximum. */
     private const WAIT_MOST = 20.0;
-    /** The minimum of every wait, in seconds, also of one that the broker asks for. */
+    /** The minimum of every wait, in seconds, also of one that the broker requests. */
     private const WAIT_LEAST = 0.1;
-    /** The maximum of a wait that the broker or a proxy asks for, in seconds. */
-    private const ASKED_MOST = 300.0;
+    /** The maximum of a wait that the broker or a proxy requests, in seconds. */
+    private const REQUESTED_MOST = 300.0;
 
-    /** How long one sleep lasts, so that whoever listens can stop. In seconds. */
+    /** The maximum of one sleep, in seconds, so that `until` is called in time. */
     private const TICK = 0.5;
 
     private ?string $cursor = null;
     private bool $isGap = false;
     private bool $wasOpen = false;
-    private ?float $asked = null;
+    private ?float $requested = null;
     private readonly Backoff $backoff;
     private ForkGuard $guard;
 
     /**
-     * @param string|null                   $since     where to begin, as `since` has it in URLs; null for now
-     * @param \Closure(): bool              $until     true ends the listening
-     * @param \Closure(?string): void       $onGap     something was missed; given on which topic, if known
-     * @param \Closure(string, float): void $onTrouble what went wrong, and in how many seconds it is tried again
+     * @param string|null                   $since     the start point, as `since` in URLs; null for now
+     * @param \Closure(): bool              $until     true ends the subscription
+     * @param \Closure(?string): void       $onGap     called with the topic, if known, when messages are missing
+     * @param \Closure(string, float): void $onTrouble called with the error and the seconds until the next attempt
      */
     public function __construct(
         private readonly Source $source,
@@ -65,16 +65,16 @@ final class Listener
 
     /**
      * @return \Generator<int, Message>
-     * @throws FanwireException when the first connection fails, or coming back would be of no use
+     * @throws FanwireException when the first connection fails, or a reconnect has no chance
      */
     public function messages(): \Generator
     {
         while (true) {
-            $this->asked = null;
+            $this->requested = null;
             $trouble = 'The connection to the broker ended.';
             try {
                 foreach ($this->source->events($this->since, $this->cursor) as $event) {
-                    $message = $this->hear($event, $trouble);
+                    $message = $this->receive($event, $trouble);
                     if ($message !== null) {
                         yield $message;
                     }
@@ -83,12 +83,12 @@ final class Listener
                     }
                 }
             } catch (Unreachable | Unavailable | RateLimited $error) {
-                // Whoever cannot be reached even once is more likely misspelt than away: the caller hears of it.
+                // A broker that was never reached more likely has a wrong URL than a short outage.
                 if (!$this->wasOpen) {
                     throw $error;
                 }
                 $trouble = $error->getMessage();
-                $this->asked = $error->retryAfter;
+                $this->requested = $error->retryAfter;
             }
             if ($this->guard->isForked()) {
                 // The connection belongs to the parent; this process continues at the cursor with one of its own.
@@ -101,8 +101,8 @@ final class Listener
         }
     }
 
-    /** Takes one event in; a message is for whoever listens. */
-    private function hear(Event $event, string &$trouble): ?Message
+    /** Handles one event. Returns the message, if it is one. */
+    private function receive(Event $event, string &$trouble): ?Message
     {
         $this->cursor = $event->cursor ?? $this->cursor;
         switch ($event->kind) {
@@ -129,12 +129,12 @@ final class Listener
 
     /**
      * @param array<string, mixed> $fields
-     * @return string what to say of it
-     * @throws FanwireException when the broker says not to come back
+     * @return string the sentence for `onTrouble`
+     * @throws FanwireException when the broker forbids reconnecting
      */
     private function closing(array $fields): string
     {
-        $reason = is_string($fields['reason'] ?? null) ? $fields['reason'] : 'it gave no reason';
+        $reason = is_string($fields['reason'] ?? null) ? $fields['reason'] : 'no reason given';
         if (($fields['reconnect'] ?? true) === false) {
             $code = is_string($fields['error'] ?? null) ? $fields['error'] : 'ended';
             $class = match ($code) {
@@ -144,15 +144,15 @@ final class Listener
             };
             throw new $class("The broker ended the stream: $reason", $code);
         }
-        $this->asked = isset($fields['after_ms']) ? (float) $fields['after_ms'] / 1000 : null;
+        $this->requested = isset($fields['after_ms']) ? (float) $fields['after_ms'] / 1000 : null;
         return "The broker closes the connection: $reason.";
     }
 
-    /** Waits before the next try; true if the listening is to end. */
+    /** Waits before the next attempt. Returns whether `until` has ended the subscription. */
     private function sleep(string $trouble): bool
     {
         $wait = $this->backoff->next();
-        $seconds = max(self::WAIT_LEAST, min($this->asked ?? $wait, self::ASKED_MOST));
+        $seconds = max(self::WAIT_LEAST, min($this->requested ?? $wait, self::REQUESTED_MOST));
         ($this->onTrouble)($trouble, $seconds);
         $end = microtime(true) + $seconds;
         while (true) {

@@ -1,8 +1,7 @@
 <?php
 
 /**
- * Owns listening by long polling, for transports that cannot stream. It does not know when to come back after a
- * failure.
+ * Owns subscriptions over long polling, for transports without streams. It does not know when to reconnect.
  */
 
 declare(strict_types=1);
@@ -13,28 +12,28 @@ use Fanwire\Exception\BadRequest;
 use Fanwire\Http\Caller;
 
 /**
- * Hears by long polling.
+ * Subscribes over long polling.
  *
  * @internal
  */
 final class LongPoll implements Source
 {
-    /** How long the broker holds a poll. In seconds. */
+    /** The time for which the broker holds a poll, in seconds. */
     private const WAIT_SECONDS = 20;
 
-    /** An empty answer that came sooner than this is not asked for again at once, whoever gave it. In seconds. */
+    /** The minimum time between two polls with an empty response, in seconds. */
     private const PAUSE = 1.0;
 
     /**
-     * Takes what calls share, and the topics.
+     * Takes the caller and the topics.
      *
-     * @throws BadRequest for patterns, which have no position to go on from between two polls
+     * @throws BadRequest for patterns, which have no position at which the next poll could continue
      */
     public function __construct(private readonly Caller $caller, private readonly Topics $topics)
     {
         if ($topics->hasPattern()) {
             throw new BadRequest(
-                'Patterns cannot be polled without loss. Listen with the CurlTransport, or name the topics.',
+                'Long polling over a pattern would lose messages. Use the CurlTransport, or name the topics.',
                 'bad_topic',
             );
         }
@@ -43,7 +42,7 @@ final class LongPoll implements Source
     public function events(?string $since, ?string $cursor): \Generator
     {
         if ($cursor === null && $since === null) {
-            // Where the topics are now; what they hold already was not asked for.
+            // The current position of the topics: messages before it are not wanted.
             $cursor = (string) ($this->poll(['limit' => '1'])['cursor'] ?? '');
         }
         yield new Event(Event::OPEN, [], $cursor);
@@ -59,7 +58,7 @@ final class LongPoll implements Source
             }
             $cursor = (string) ($page['cursor'] ?? $cursor);
             foreach ($messages as $place => $fields) {
-                // One cursor stands for all topics, and it is that of the last message.
+                // One cursor covers all topics. It is the position after the last message.
                 $isLast = $place === array_key_last($messages);
                 yield new Event(Event::MESSAGE, (array) $fields, $isLast ? $cursor : null);
             }

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns how one or many topics are asked for in a URL. It does not know what is asked about them.
+ * Owns how one or many topics are written in a URL. It does not know the call.
  */
 
 declare(strict_types=1);
@@ -12,7 +12,7 @@ use Fanwire\Exception\BadRequest;
 use Fanwire\Http\Address;
 
 /**
- * The topics that somebody listens to.
+ * The topics and patterns of a subscription.
  *
  * @internal
  */
@@ -23,31 +23,31 @@ final class Topics
 
     /**
      * @param string|list<string> $topics
-     * @throws BadRequest when there is none
+     * @throws BadRequest when the list is empty or a topic is invalid
      */
     public function __construct(string|array $topics)
     {
         $this->names = array_values((array) $topics);
         if ($this->names === []) {
-            throw new BadRequest('Name at least one topic to listen to.', 'bad_topic');
+            throw new BadRequest('Pass at least one topic to listen().', 'bad_topic');
         }
         array_map(Address::topic(...), $this->names);
     }
 
-    /** The one topic, or null where there are more. */
+    /** Returns the topic, or null if there are several. */
     public function only(): ?string
     {
         return count($this->names) === 1 ? $this->names[0] : null;
     }
 
-    /** The path that gives all of them. */
+    /** Returns the path of the subscription. */
     public function path(): string
     {
         $only = $this->only();
         return $only === null ? '/stream' : Address::topic($only);
     }
 
-    /** @param array<string, string> $parameters more of the query */
+    /** @param array<string, string> $parameters further parameters of the query */
     public function query(array $parameters): string
     {
         $query = http_build_query($parameters, '', '&', PHP_QUERY_RFC3986);
@@ -58,7 +58,7 @@ final class Topics
         return implode('&', array_filter([...$topics, $query]));
     }
 
-    /** Whether one of them has wildcards: then no position says where to go on. */
+    /** Returns whether one of them has wildcards: a pattern has no position. */
     public function hasPattern(): bool
     {
         foreach ($this->names as $name) {

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * An event stream that says goodbye as a broker does: the first time to come back at once, then for good, with the error
- * that the path names (/ERROR/topics/…). It knows no topics.
+ * An event stream that a broker closes: the first time with a request to reconnect, the second time for good, with the
+ * error that the path names (/ERROR/topics/…). It does not know topics.
  */
 
 declare(strict_types=1);

@@ -14,7 +14,7 @@ require __DIR__ . '/../../autoload.php';
 
 $caFile = $argv[3] ?? null;
 $broker = new Broker($argv[1], transport: new CurlTransport(caFile: $caFile));
-$broker->publish('fork.heard', 'begin');
+$broker->publish('fork.listen', 'begin');
 $name = 'parent';
 $troubles = 0;
 $pid = null;
@@ -22,7 +22,7 @@ $received = [];
 $onTrouble = static function () use (&$troubles): void {
     $troubles++;
 };
-foreach ($broker->listen('fork.heard', 'earliest', onTrouble: $onTrouble, polling: $argv[2] === 'poll') as $message) {
+foreach ($broker->listen('fork.listen', 'earliest', onTrouble: $onTrouble, polling: $argv[2] === 'poll') as $message) {
     $received[] = $message->data . ($message->gap ? ' after a gap' : '');
     if ($message->data === 'end') {
         break;
@@ -35,9 +35,9 @@ foreach ($broker->listen('fork.heard', 'earliest', onTrouble: $onTrouble, pollin
         }
         $publisher = new Broker($argv[1], transport: new CurlTransport(caFile: $caFile));
         for ($number = 1; $number <= 50; $number++) {
-            $publisher->publish('fork.heard', $number);
+            $publisher->publish('fork.listen', $number);
         }
-        $publisher->publish('fork.heard', 'end');
+        $publisher->publish('fork.listen', 'end');
     }
 }
 // In one piece, so that the lines of the two processes do not mix.

@@ -1,45 +1,45 @@
 <?php
 
 /**
- * The application of the hook tests, under `php -S`. What it decides is odd on purpose, so that a test can tell its
- * answers from anybody else's.
+ * The application of HookServerTest, under `php -S`. Its decisions are unusual on purpose, so that no other component
+ * would make them.
  */
 
 declare(strict_types=1);
 
 use Fanwire\HookServer;
-use Fanwire\Hooks\ConnectCall;
-use Fanwire\Hooks\PublishCall;
-use Fanwire\Hooks\RequestCall;
-use Fanwire\Hooks\SubscribeCall;
+use Fanwire\Hooks\ConnectCallout;
+use Fanwire\Hooks\PublishCallout;
+use Fanwire\Hooks\RequestCallout;
+use Fanwire\Hooks\SubscribeCallout;
 
 require __DIR__ . '/../../autoload.php';
 
 $hooks = new HookServer((string) getenv('HOOKS_SECRET'));
 $hooks
-    ->onConnect(function (ConnectCall $call) {
-        error_log("connect {$call->transport}");
-        return $call->admit(
-            user: 'guest-' . $call->transport,
-            info: ['via' => $call->transport],
+    ->onConnect(function (ConnectCallout $callout) {
+        error_log("connect {$callout->transport}");
+        return $callout->allow(
+            user: 'guest-' . $callout->transport,
+            info: ['via' => $callout->transport],
             subscribe: ['php.>'],
             publish: ['php.>'],
         );
     })
-    ->onSubscribe(fn (SubscribeCall $call) => $call->topic === 'php.closed' ? $call->refuse('This room is closed.') : true)
-    ->onMessage(function (PublishCall $call) {
+    ->onSubscribe(fn (SubscribeCallout $callout) => $callout->topic === 'php.closed' ? $callout->refuse('This room is closed.') : true)
+    ->onMessage(function (PublishCallout $callout) {
         return match (true) {
-            $call->data === 'forgot' => null,
-            $call->data === 'throw' => throw new RuntimeException('a secret of the application'),
-            $call->data === 'no' => false,
-            $call->data instanceof Fanwire\Binary => $call->replace(new Fanwire\Binary(strrev($call->data->bytes))),
-            is_string($call->data) => $call->replace(trim($call->data)),
-            default => $call->allow(),
+            $callout->data === 'forgot' => null,
+            $callout->data === 'throw' => throw new RuntimeException('a secret of the application'),
+            $callout->data === 'no' => false,
+            $callout->data instanceof Fanwire\Binary => $callout->replace(new Fanwire\Binary(strrev($callout->data->bytes))),
+            is_string($callout->data) => $callout->replace(trim($callout->data)),
+            default => $callout->allow(),
         };
     })
-    ->onRequest(fn (RequestCall $call) => match ($call->method) {
-        'double' => $call->reply(['user' => $call->user, 'doubled' => 2 * $call->data['n']]),
-        'bytes' => $call->reply(new Fanwire\Binary("\0\xff")),
-        default => $call->refuse('There is no such method.'),
+    ->onRequest(fn (RequestCallout $callout) => match ($callout->method) {
+        'double' => $callout->reply(['user' => $callout->user, 'doubled' => 2 * $callout->data['n']]),
+        'bytes' => $callout->reply(new Fanwire\Binary("\0\xff")),
+        default => $callout->refuse('There is no such method.'),
     });
 $hooks->serve();

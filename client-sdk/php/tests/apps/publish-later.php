@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Publishes to a topic ten times a second until it is ended: php publish-later.php URL TOPIC. It does not know who
- * listens.
+ * Publishes to a topic ten times a second until it is ended: php publish-later.php URL TOPIC. It does not know the
+ * subscribers.
  */
 
 declare(strict_types=1);

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Serves the decisions that the Laravel and Symfony applications of docs/php.md share. It knows neither framework.
+ * Serves the decisions that the Laravel and Symfony applications of docs/php.md share. It does not know the frameworks.
  */
 
 declare(strict_types=1);

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * A website that is no fanwire broker, for whoever has the wrong URL. It knows no topics.
+ * A website in place of a broker, for tests of a wrong URL. It does not know topics.
  */
 
 declare(strict_types=1);

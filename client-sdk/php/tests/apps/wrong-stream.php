@@ -1,6 +1,6 @@
 <?php
 
-/** An event stream that is none of fanwire's. It knows no topics. */
+/** An event stream that is not from fanwire. It does not know topics. */
 
 declare(strict_types=1);
 

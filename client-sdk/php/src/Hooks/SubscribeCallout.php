@@ -1,15 +1,15 @@
 <?php
 
 /**
- * Owns the question whether somebody may listen to a topic. It does not know what is published there.
+ * Owns the authorization callout `subscribe`. It does not know what is published to the topic.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** Somebody wants to subscribe to a topic or pattern, or to read its history or presence. */
-final class SubscribeCall extends Call
+/** A client subscribes to a topic or pattern, or reads its history or presence. */
+final class SubscribeCallout extends Callout
 {
     /** @param string $topic the topic, which may be a pattern */
     public function __construct(string $id, ?string $user, ?string $connection, public readonly string $topic)

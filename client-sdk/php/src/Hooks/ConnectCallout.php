@@ -1,15 +1,15 @@
 <?php
 
 /**
- * Owns the question whether somebody may connect. It does not know what they will do then.
+ * Owns the authorization callout `connect`. It does not know what the session does afterwards.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** Somebody wants to connect, or shows another token. */
-final class ConnectCall extends Call
+/** A client connects, or a session sends a new token. */
+final class ConnectCallout extends Callout
 {
     /** @param string $transport ws, bare, sse or poll */
     public function __construct(string $id, ?string $user, ?string $connection, public readonly string $transport)
@@ -18,14 +18,14 @@ final class ConnectCall extends Call
     }
 
     /**
-     * They may, and this is who they are.
+     * Allows the connection, and names its user.
      *
-     * @param string|null       $user      the user's id from now on; null leaves it
-     * @param mixed             $info      what others see in presence; null leaves it
-     * @param list<string>|null $subscribe what they may listen to, in place of their token's grants
-     * @param list<string>|null $publish   what they may publish to, in place of their token's grants
+     * @param string|null       $user      the user id of the session from now on; null keeps it
+     * @param mixed             $info      what other members see in presence; null keeps it
+     * @param list<string>|null $subscribe the topics it may subscribe to, in place of its token's grants
+     * @param list<string>|null $publish   the topics it may publish to, in place of its token's grants
      */
-    public function admit(
+    public function allow(
         ?string $user = null,
         mixed $info = null,
         ?array $subscribe = null,

@@ -1,9 +1,8 @@
 <?php
 
 /**
- * Owns how the JSON of a call becomes what handlers get. It does not know which handlers there are. Whoever signs is
- * trusted to be the broker, but a newer one may send what this class does not know: that is left out, and never an
- * error of PHP.
+ * Owns how the JSON of the broker becomes callouts and webhook events. It does not know the handlers. A signed body
+ * comes from the broker, but from a newer one perhaps: unknown kinds are left out, and wrong types are no PHP errors.
  */
 
 declare(strict_types=1);
@@ -13,37 +12,37 @@ namespace Fanwire\Hooks;
 use Fanwire\Payload;
 
 /**
- * Reads calls.
+ * Reads the bodies of callouts and webhooks.
  *
  * @internal
  */
-final class CallReader
+final class HookReader
 {
-    /** @param array<string, mixed> $fields the JSON object of a call or of an event */
+    /** @param array<string, mixed> $fields the JSON object of a callout or of an event */
     private function __construct(private readonly array $fields)
     {
     }
 
     /**
-     * What is asked, or null if this class does not know it.
+     * Returns the callout, or null if its kind is unknown.
      *
      * @param array<string, mixed> $fields
      */
-    public static function call(array $fields): ?Call
+    public static function callout(array $fields): ?Callout
     {
         $reader = new self($fields);
-        $who = [$reader->text('id'), $reader->textOrNull('user'), $reader->textOrNull('connection')];
+        $session = [$reader->text('id'), $reader->textOrNull('user'), $reader->textOrNull('connection')];
         return match ($reader->text('hook')) {
-            'connect' => new ConnectCall(...[...$who, $reader->text('transport')]),
-            'subscribe' => new SubscribeCall(...[...$who, $reader->text('topic')]),
-            'publish' => new PublishCall(...[...$who, $reader->text('topic'), Payload::read($fields)]),
-            'request' => new RequestCall(...[...$who, $reader->text('method'), Payload::read($fields)]),
+            'connect' => new ConnectCallout(...[...$session, $reader->text('transport')]),
+            'subscribe' => new SubscribeCallout(...[...$session, $reader->text('topic')]),
+            'publish' => new PublishCallout(...[...$session, $reader->text('topic'), Payload::read($fields)]),
+            'request' => new RequestCallout(...[...$session, $reader->text('method'), Payload::read($fields)]),
             default => null,
         };
     }
 
     /**
-     * What is told.
+     * Returns the batch of webhook events.
      *
      * @param array<string, mixed> $fields
      */

@@ -1,20 +1,20 @@
 <?php
 
 /**
- * Owns what all calls of hooks share. What each asks for, its subclasses know.
+ * Owns what all callouts share. The subclasses know what each of them is about.
  */
 
 declare(strict_types=1);
 
 namespace Fanwire\Hooks;
 
-/** A question of the broker. */
-abstract class Call
+/** A callout: a request of the broker that the application answers. */
+abstract class Callout
 {
     /**
-     * @param string      $id         the name of the call
-     * @param string|null $user       who it is about, if known
-     * @param string|null $connection whose connection; null for what is published over plain HTTP
+     * @param string      $id         the id of the callout
+     * @param string|null $user       the user id of the session, if known
+     * @param string|null $connection the id of the connection; null for a publish over plain HTTP
      */
     public function __construct(
         public readonly string $id,
@@ -23,13 +23,13 @@ abstract class Call
     ) {
     }
 
-    /** It goes on. */
+    /** Allows it. */
     public function allow(): Answer
     {
         return new Answer(['allow' => true]);
     }
 
-    /** It does not; the client is told this sentence. */
+    /** Refuses it. The client receives the message. */
     public function refuse(string $message = ''): Answer
     {
         return new Answer(['allow' => false] + ($message === '' ? [] : ['message' => $message]));

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns a question of a client to the application. It does not know the answer.
+ * Owns the RPC callout `request`. It does not know the answer.
  */
 
 declare(strict_types=1);
@@ -10,11 +10,11 @@ namespace Fanwire\Hooks;
 
 use Fanwire\Payload;
 
-/** A client asks the application something (`broker.request(method, data)` in JavaScript). */
-final class RequestCall extends Call
+/** A client sends the application a request (`broker.request(method, data)` in JavaScript). */
+final class RequestCallout extends Callout
 {
     /**
-     * @param string $method what is asked for
+     * @param string $method the method that the client named
      * @param mixed  $data   a string (text), a Fanwire\Binary, or a JSON value with objects as arrays
      */
     public function __construct(
@@ -27,7 +27,7 @@ final class RequestCall extends Call
         parent::__construct($id, $user, $connection);
     }
 
-    /** What the client gets. */
+    /** Sends the client this response. */
     public function reply(mixed $payload): Answer
     {
         return new Answer(['allow' => true] + Payload::fields($payload));

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * Owns the question whether somebody may publish something. It does not know who will hear it.
+ * Owns the authorization callout `publish`. It does not know the subscribers of the topic.
  */
 
 declare(strict_types=1);
@@ -10,8 +10,8 @@ namespace Fanwire\Hooks;
 
 use Fanwire\Payload;
 
-/** Somebody wants to publish to a topic. */
-final class PublishCall extends Call
+/** A client publishes to a topic. */
+final class PublishCallout extends Callout
 {
     /**
      * @param string $topic the topic
@@ -27,7 +27,7 @@ final class PublishCall extends Call
         parent::__construct($id, $user, $connection);
     }
 
-    /** It goes on with this payload in place of theirs. */
+    /** Allows the publish with another payload. */
     public function replace(mixed $payload): Answer
     {
         return new Answer(['allow' => true] + Payload::fields($payload));

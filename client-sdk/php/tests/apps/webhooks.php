@@ -1,8 +1,8 @@
 <?php
 
 /**
- * An application that writes down what it is told, one line of JSON each, in the file TOLD names. The first batch it hears it
- * fails to handle, so that it must be told again.
+ * An application that writes the webhook events it receives to the file that EVENTS names, one line of JSON each. It fails
+ * to handle the first batch, so that the broker must send it again.
  */
 
 declare(strict_types=1);
@@ -13,7 +13,7 @@ use Fanwire\Hooks\Event;
 
 require __DIR__ . '/../../autoload.php';
 
-$file = (string) getenv('TOLD');
+$file = (string) getenv('EVENTS');
 $note = static function (string $hook) use ($file): Closure {
     return static function (Event $event) use ($hook, $file): void {
         file_put_contents($file, json_encode(['hook' => $hook] + get_object_vars($event)) . "\n", FILE_APPEND);
