@@ -60,7 +60,13 @@ fn unknown(name: String) -> ConfigError {
     if let Some((_, new)) = RENAMED.iter().find(|(old, _)| variable(old) == name) {
         return ConfigError::RenamedKey { place: SourcePlace::Environment, old: name, new: variable(new) };
     }
+    // Only what follows the common beginning is compared, so that it does not make far-off names look close.
     let known: Vec<String> = SETTINGS.iter().map(|setting| variable(setting.key)).collect();
-    let nearest = nearest(&name, known.iter().map(String::as_str).chain([PORT])).to_owned();
+    let candidates = known.iter().map(String::as_str).chain([PORT]).map(without_prefix);
+    let nearest = nearest(without_prefix(&name), candidates).map(|nearest| format!("{PREFIX}{nearest}"));
     ConfigError::UnknownKey { place: SourcePlace::Environment, key: name, nearest }
+}
+
+fn without_prefix(variable: &str) -> &str {
+    variable.strip_prefix(PREFIX).unwrap_or(variable)
 }

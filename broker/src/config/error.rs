@@ -75,14 +75,14 @@ pub enum ConfigError {
         message: String,
     },
     /// A key, variable or flag that means nothing to this version.
-    #[error("{place}: unknown key '{key}'; did you mean '{nearest}'?")]
+    #[error("{place}: unknown key '{key}'{}", suggestion(nearest.as_deref()))]
     UnknownKey {
         /// Where the key stands.
         place: SourcePlace,
         /// The key as it is spelled there.
         key: String,
-        /// The valid key that looks most like it.
-        nearest: String,
+        /// The valid key that it most likely stands for, if one is close.
+        nearest: Option<String>,
     },
     /// A key, variable or flag of an earlier version that has another name today.
     #[error("{place}: '{old}' is now '{new}': write the new name")]
@@ -114,4 +114,11 @@ pub enum ConfigError {
         /// What the key is for.
         reason: String,
     },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(key) => format!("; did you mean '{key}'?"),
+        None => ": 'fanwire config' prints all keys".to_owned(),
+    }
 }

@@ -47,7 +47,7 @@ impl Source<'_> {
         key: &str,
         keys: impl Iterator<Item = &'k str>,
     ) -> ConfigError {
-        let nearest = nearest(key, keys).to_owned();
+        let nearest = nearest(key, keys).map(str::to_owned);
         ConfigError::UnknownKey { place: self.place(offset), key: key.to_owned(), nearest }
     }
 }

@@ -232,7 +232,7 @@ fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError>
                 return Err(ConfigError::RenamedKey { place, old, new: new.to_owned() });
             }
             let keys = SETTINGS.iter().map(|setting| setting.key).chain(["port"]);
-            let nearest = nearest::nearest(key, keys).to_owned();
+            let nearest = nearest::nearest(key, keys).map(str::to_owned);
             return Err(ConfigError::UnknownKey { place: SourcePlace::Flags, key: key.clone(), nearest });
         };
         loader.set(setting, Raw::Text(text), SourcePlace::Flags, key)?;

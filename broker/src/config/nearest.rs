@@ -1,35 +1,34 @@
-//! Finds the valid key that looks most like a mistyped one.
+//! Finds the valid name that a mistyped one most likely stands for.
 //!
-//! This file owns the measure only; it is told the candidates.
+//! This file owns the measure and its bound. The caller passes the candidates.
 
-/// The candidate that looks most like `given`; the first of several that look equally alike, and the empty string if
-/// there are none.
+/// A name is close if at most one of this many characters has to change.
+const CHARACTERS_PER_EDIT: usize = 3;
+
+/// Returns the candidate that is closest to `given`, or `None` if none is close. Of several equally close candidates the
+/// first is returned.
 ///
-/// A key in the wrong section counts as close: only its last part is compared, at the price of one edit.
-pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    candidates.min_by_key(|candidate| distance(given, candidate)).unwrap_or_default()
+/// A key in the wrong section is close, too: then only the last part is compared, and the section counts as one edit.
+pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let measured = candidates.filter_map(|candidate| Some((distance(given, candidate)?, candidate)));
+    measured.min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
 }
 
-fn distance(given: &str, candidate: &str) -> usize {
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    edits(given, candidate).min(edits(&last(given), &last(candidate)) + 1)
+/// Returns the number of edits between two names, if they are close.
+fn distance(given: &str, candidate: &str) -> Option<usize> {
+    let whole = close(given, strsim::osa_distance(given, candidate));
+    let (from, to) = (last_part(given), last_part(candidate));
+    let moved = close(from, strsim::osa_distance(from, to) + 1);
+    whole.into_iter().chain(moved).min()
 }
 
-/// The number of characters to insert, remove or replace to make `left` into `right` (Levenshtein's distance), counted
-/// row by row over the table of all prefixes.
-fn edits(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
+fn last_part(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or(key)
+}
+
+fn close(given: &str, edits: usize) -> Option<usize> {
+    let edits_max = (given.chars().count() / CHARACTERS_PER_EDIT).max(1);
+    (edits <= edits_max).then_some(edits)
 }
 
 #[cfg(test)]
@@ -39,28 +38,28 @@ mod tests {
     const KEYS: [&str; 4] = ["listen", "limits.message_bytes_max", "limits.outbox_bytes_max", "log.format"];
 
     #[test]
-    fn edits_count_insertions_removals_and_replacements() {
-        for (left, right, expected) in
-            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("mesage", "message", 1)]
-        {
-            assert_eq!(edits(left, right), expected, "{left} -> {right}");
-        }
-    }
-
-    #[test]
     fn mistyped_key_finds_its_neighbour() {
         for (given, expected) in [
             ("lissten", "listen"),
+            ("lisetn", "listen"),
             ("limits.mesage_bytes_max", "limits.message_bytes_max"),
             ("limit.outbox_bytes_max", "limits.outbox_bytes_max"),
         ] {
-            assert_eq!(nearest(given, KEYS.into_iter()), expected);
+            assert_eq!(nearest(given, KEYS.into_iter()), Some(expected));
         }
     }
 
     #[test]
     fn key_in_the_wrong_section_finds_its_home() {
-        assert_eq!(nearest("outbox_bytes_max", KEYS.into_iter()), "limits.outbox_bytes_max");
-        assert_eq!(nearest("server.format", KEYS.into_iter()), "log.format");
+        assert_eq!(nearest("outbox_bytes_max", KEYS.into_iter()), Some("limits.outbox_bytes_max"));
+        assert_eq!(nearest("server.format", KEYS.into_iter()), Some("log.format"));
+    }
+
+    #[test]
+    fn far_off_names_are_not_suggested() {
+        for given in ["", "zzz", "password", "limits.cors", "tls.ciphers", "größe"] {
+            assert_eq!(nearest(given, KEYS.into_iter()), None, "{given}");
+        }
+        assert_eq!(nearest("listen", std::iter::empty()), None);
     }
 }

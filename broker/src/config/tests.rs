@@ -90,6 +90,12 @@ fn unknown_variables_and_flags_name_the_nearest() {
         &[],
         "environment: unknown key 'FANWIRE_LIMITS_OUTBOX_BYTE_MAX'; did you mean 'FANWIRE_LIMITS_OUTBOX_BYTES_MAX'?",
     );
+    check_refused(
+        "",
+        &[("FANWIRE_DATABASE", "1")],
+        &[],
+        "environment: unknown key 'FANWIRE_DATABASE': 'fanwire config' prints all keys",
+    );
     check_refused("", &[], &[("prt", "1")], "flags: unknown key 'prt'; did you mean 'port'?");
     check_refused(
         "",
@@ -101,7 +107,10 @@ fn unknown_variables_and_flags_name_the_nearest() {
 
 #[test]
 fn first_mistake_in_the_file_is_the_one_reported() {
-    check_file_refused("zzz = 1\naaa = 1\n", "fanwire.toml:1: unknown key 'zzz'; did you mean 'key'?");
+    check_file_refused(
+        "zzz = 1\naaa = 1\n",
+        "fanwire.toml:1: unknown key 'zzz': 'fanwire config' prints all keys",
+    );
 }
 
 #[test]
@@ -321,6 +330,34 @@ fn bad_topic_rules_are_refused() {
             "3: bad value for 'topic.slow': 'wait' is none of \"disconnect\", \"skip\" and \"latest\"",
         ),
         (
+            "[[topic]]\nmatch = 'a'\n\n[[topic]]\nhistory = false",
+            "4: 'topic.match' is missing: a rule needs the pattern of the topics it holds for, as in match = \
+             \"chat.>\"",
+        ),
+        ("[[topic]]\nmatch = 3", "2: bad value for 'topic.match': expected a string, found a whole number"),
+        (
+            "[[topic]]\nmatch = 'users.u-{user}.>'",
+            "2: bad value for 'topic.match': 'users.u-{user}.>' is not a pattern: {user} must be a whole level, as in \
+             'users.{user}.>'",
+        ),
+        (
+            "[[topic]]\nmatch = 'a'\npublish = 'nobody'",
+            "3: bad value for 'topic.publish': 'nobody' is none of \"anyone\", \"authenticated\" and \"granted\"",
+        ),
+    ] {
+        check_file_refused(text, &format!("fanwire.toml:{expected}"));
+    }
+    let error = load_from("[[topic]]\nmatch = 'a.>.b'", &[], &[]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("fanwire.toml:2: bad value for 'topic.match': 'a.>.b' is not a pattern: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_rates_of_topic_rules_are_refused() {
+    for (text, expected) in [
+        (
             "[[topic]]\nmatch = 'a'\nrate = 'fast'",
             "3: bad value for 'topic.rate': expected a number a second or { per_second = 100, burst = 500 }, found a \
              string",
@@ -337,21 +374,14 @@ fn bad_topic_rules_are_refused() {
             "[[topic]]\nmatch = 'a'\nrate = { per_second = 0, burst = 3 }",
             "3: bad value for 'topic.rate': per_second is 0; write a number from 1 to 1000000",
         ),
-        (
-            "[[topic]]\nmatch = 'a'\n\n[[topic]]\nhistory = false",
-            "4: 'topic.match' is missing: a rule needs the pattern of the topics it holds for, as in match = \
-             \"chat.>\"",
-        ),
-        ("[[topic]]\nmatch = 3", "2: bad value for 'topic.match': expected a string, found a whole number"),
-        (
-            "[[topic]]\nmatch = 'users.u-{user}.>'",
-            "2: bad value for 'topic.match': 'users.u-{user}.>' is not a pattern: {user} must be a whole level, as in \
-             'users.{user}.>'",
-        ),
-        (
-            "[[topic]]\nmatch = 'a'\npublish = 'nobody'",
-            "3: bad value for 'topic.publish': 'nobody' is none of \"anyone\", \"authenticated\" and \"granted\"",
-        ),
+    ] {
+        check_file_refused(text, &format!("fanwire.toml:{expected}"));
+    }
+}
+
+#[test]
+fn bad_history_of_topic_rules_is_refused() {
+    for (text, expected) in [
         (
             "[[topic]]\nmatch = 'a'\nhistory = true",
             "3: bad value for 'topic.history': expected false or bounds such as { messages = 100, ttl = \"2m\" }, found \
@@ -373,9 +403,4 @@ fn bad_topic_rules_are_refused() {
     ] {
         check_file_refused(text, &format!("fanwire.toml:{expected}"));
     }
-    let error = load_from("[[topic]]\nmatch = 'a.>.b'", &[], &[]).unwrap_err().to_string();
-    assert!(
-        error.starts_with("fanwire.toml:2: bad value for 'topic.match': 'a.>.b' is not a pattern: "),
-        "{error}"
-    );
 }

@@ -94,9 +94,9 @@ pub(super) fn read_events(raw: Raw<'_>) -> Result<Vec<WebhookEvent>, String> {
     let read = |name: &str| {
         WebhookEvent::ALL.into_iter().find(|event| event.name() == name).ok_or_else(|| {
             let nearest = nearest(name, WebhookEvent::ALL.into_iter().map(WebhookEvent::name));
+            let hint = nearest.map_or(".".to_owned(), |nearest| format!("; did you mean '{nearest}'?"));
             format!(
-                "'{name}' is not a webhook event; did you mean '{nearest}'? There are 'disconnect', 'occupied', \
-                 'vacated', 'join' and 'leave'"
+                "'{name}' is not a webhook event{hint} There are 'disconnect', 'occupied', 'vacated', 'join' and 'leave'"
             )
         })
     };
