@@ -16,7 +16,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};
 
 use super::dialect::{self, Dialect};
-use super::reader::{Next, ReadEnd, Reader, ReaderPool};
+use super::reader::{Next, ReadEnd, Reader, ReaderPool, frame_bytes_max};
 use crate::clock;
 use crate::sessions::{ConnectionGuard, Ending, LiveSession};
 use crate::telemetry::WorkerCounters;
@@ -66,7 +66,13 @@ impl Connection {
         readers: Rc<ReaderPool>,
         guard: Rc<ConnectionGuard>,
     ) -> Self {
-        let reader = Reader::default();
+        let payload_bytes_max = session.worker().limits.message_bytes_max;
+        // A bare message is a payload and nothing else.
+        let message_bytes_max = match dialect {
+            Dialect::Bare { .. } => payload_bytes_max,
+            Dialect::Protocol(_) => frame_bytes_max(payload_bytes_max),
+        };
+        let reader = Reader::new(message_bytes_max);
         Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: guard }
     }
 
@@ -115,7 +121,7 @@ impl Connection {
         };
         let result = match bytes {
             Some(bytes) => reader.read(readers, bytes, &mut answers, visit),
-            None => reader.resume(readers, &mut answers, visit),
+            None => reader.read_backlog(readers, &mut answers, visit),
         };
         if close.is_some() || result.is_err() {
             // What the session published right before the end comes back to it before the close does.
@@ -164,7 +170,7 @@ impl Connection {
         self.phase = Phase::Leaving;
         self.relief = None;
         // Nothing more is read: half a message need not be kept until the peer has hung up.
-        self.reader = Reader::default();
+        self.reader.discard();
     }
 
     /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
@@ -321,7 +327,7 @@ fn close_for(end: &ReadEnd) -> Close {
             Close::new(CloseCode::InvalidUtf8, "a text message is not UTF-8")
         }
         ReadEnd::WebSocket(other) => Close::new(CloseCode::Protocol, other.to_string()),
-        ReadEnd::TooManyFragments => Close::new(CloseCode::TooBig, end.to_string()),
+        ReadEnd::TooManyFragments | ReadEnd::TooLarge => Close::new(CloseCode::TooBig, end.to_string()),
     }
 }
 

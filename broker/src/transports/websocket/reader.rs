@@ -1,15 +1,14 @@
-//! Reading WebSocket messages without owning a buffer while nothing is being read.
+//! Reads WebSocket messages without owning a buffer between messages.
 //!
-//! tungstenite's sans-I/O `WebSocketContext` does the reading: frames, masks, fragments, UTF-8, control frames. It owns
-//! a buffer, which most sessions need only for the instant in which a message arrives. So contexts are kept in a pool:
-//! a session borrows one when bytes come and gives it back as soon as it stands between two messages, which this file
-//! knows by following the frame headers itself.
+//! tungstenite's sans-I/O `WebSocketContext` reads frames, masks, fragments, UTF-8 and control frames. It owns a buffer, which a session
+//! needs only while a message arrives. Contexts are therefore kept in a pool: a session borrows one when bytes arrive and returns it
+//! between two messages. To know where that is, this file follows the frame headers itself. It does not know what a message means.
 
 use std::cell::RefCell;
 use std::io::{self, Cursor, Read, Write};
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -24,14 +23,14 @@ const REUSE_FRAME_BYTES_MAX: u64 = 16 * 1024;
 /// The longest frame header (RFC 6455 §5.2), in bytes.
 const HEADER_BYTES_MAX: usize = 14;
 
-/// How many contexts a worker keeps for use.
+/// The maximum number of unused contexts that a worker keeps.
 const POOL_CONTEXTS_MAX: usize = 16;
 
-/// How many frames are read at one go. What a frame costs hardly depends on its length, so bytes alone bound nothing: 64 KiB may
-/// be one frame or ten thousand.
+/// The maximum number of frames that one call reads. The cost of a frame hardly depends on its length, so a bound in bytes is not
+/// enough: 64 KiB may hold one frame or ten thousand.
 const FRAMES_AT_ONCE_MAX: usize = 512;
 
-/// The contexts of one worker that nobody uses at the moment, and its one buffer for reading from sockets.
+/// The unused contexts of one worker, and its one buffer for reading from sockets.
 pub(crate) struct ReaderPool {
     config: WebSocketConfig,
     fragments_max: usize,
@@ -39,12 +38,12 @@ pub(crate) struct ReaderPool {
     scratch: RefCell<Vec<u8>>,
 }
 
-/// The largest WebSocket message for a given largest payload, in bytes: room for base64 and the frame around it.
+/// Returns the largest frame of the protocol for a given largest payload, in bytes: room for base64 and the fields of the frame.
 pub(crate) fn frame_bytes_max(message_bytes_max: usize) -> usize {
     message_bytes_max.saturating_add(message_bytes_max / 2).saturating_add(4096)
 }
 
-/// How many bytes are read from a socket at once.
+/// The maximum number of bytes that one read takes from a socket.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl ReaderPool {
@@ -64,7 +63,7 @@ impl ReaderPool {
         }
     }
 
-    /// The worker's one buffer for reading from sockets, to be used and left at once.
+    /// Returns the worker's one buffer for reading from sockets. A caller must not hold it across calls.
     pub(crate) fn scratch(&self) -> &RefCell<Vec<u8>> {
         &self.scratch
     }
@@ -83,63 +82,77 @@ impl ReaderPool {
 }
 
 /// The reading half of one WebSocket.
-#[derive(Default)]
 pub(crate) struct Reader {
     context: Option<Box<WebSocketContext>>,
     boundary: Boundary,
-    put_off: PutOff,
+    backlog: Backlog,
     is_paused: bool,
 }
 
-/// What has been given to read and not been read yet, while the reader is paused.
+/// Bytes that were given to a reader and are not read yet, while the reader is paused.
 #[derive(Default)]
-struct PutOff {
+struct Backlog {
     bytes: Vec<u8>,
-    /// How many of `bytes` have been read since.
+    /// The number of bytes at the front of `bytes` that have been read since.
     read: usize,
-    /// How many of those after that the boundary has followed already.
+    /// The number of bytes after those that the boundary has followed.
     followed: usize,
 }
 
-/// How to go on after a message.
+/// What a reader does after a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// With the next message.
+    /// It reads the next message.
     Read,
-    /// Not before [`Reader::resume`].
+    /// It keeps the rest for [`Reader::read_backlog`].
     Pause,
-    /// Not at all.
+    /// It drops the rest.
     Stop,
 }
 
-/// Why there is nothing more to read.
+/// Why a reader reads nothing more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadEnd {
     /// The peer has closed, or has broken the protocol.
     #[error(transparent)]
     WebSocket(#[from] Error),
-    /// A message came in more pieces than `limits.fragments_per_message_max` allows.
-    #[error("the message comes in more fragments than limits.fragments_per_message_max allows")]
+    /// A message has more fragments than `limits.fragments_per_message_max` allows.
+    #[error("the message has more fragments than limits.fragments_per_message_max allows")]
     TooManyFragments,
+    /// The frame headers announce a message that is larger than the reader's bound.
+    #[error("the message is larger than limits.message_bytes_max allows")]
+    TooLarge,
 }
 
-/// How far one go at the bytes has come.
+/// How far one call has read.
 enum Progress {
-    /// All of them are read.
+    /// All bytes are read.
     All,
-    /// So many are not read yet, of which so many have been followed.
+    /// The last `bytes` bytes are not read. The boundary has followed the first `followed` of them.
     Left { bytes: usize, followed: usize },
     /// Nothing more is to be read.
     Stopped,
 }
 
 impl Reader {
-    /// Reads `bytes` and calls `visit` with every message in them; what the RFC answers by itself, pongs and the reply to
-    /// a close, goes to `answers` first. Of very many frames the rest is put off, so that others get their turn. Must not be
-    /// called while the reader is paused.
+    /// A reader of messages of at most `message_bytes_max` bytes.
+    pub(crate) fn new(message_bytes_max: usize) -> Self {
+        let boundary = Boundary { message_bytes_max: message_bytes_max as u64, ..Boundary::default() };
+        Self { context: None, boundary, backlog: Backlog::default(), is_paused: false }
+    }
+
+    /// Drops an unfinished message and the backlog. Nothing is read after this.
+    pub(crate) fn discard(&mut self) {
+        (self.context, self.backlog, self.is_paused) = (None, Backlog::default(), false);
+    }
+
+    /// Reads `bytes` and calls `visit` with every message in them. Answers that RFC 6455 demands, pongs and the reply to a close,
+    /// are appended to `answers` first. If there are very many frames, the rest is kept for [`Reader::read_backlog`], so that the
+    /// worker can serve other connections in between. Must not be called while the reader is paused.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol or a limit.
+    /// [`Error::ConnectionClosed`] after the peer's close has been answered; others if the peer breaks the protocol or a limit. A
+    /// message beyond a limit is refused as soon as a frame header shows that, not when its payload has arrived.
     pub(crate) fn read(
         &mut self,
         pool: &ReaderPool,
@@ -147,45 +160,45 @@ impl Reader {
         answers: &mut Vec<u8>,
         visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
     ) -> Result<(), ReadEnd> {
-        if let Progress::Left { bytes: left, followed } = self.go_on(pool, bytes, 0, answers, visit)? {
-            self.put_off = PutOff { bytes: bytes[bytes.len() - left..].to_vec(), read: 0, followed };
+        if let Progress::Left { bytes: left, followed } = self.advance(pool, bytes, 0, answers, visit)? {
+            self.backlog = Backlog { bytes: bytes[bytes.len() - left..].to_vec(), read: 0, followed };
             self.is_paused = true;
         }
         Ok(())
     }
 
-    /// Whether there may be messages left that were put off.
+    /// Returns whether messages may be left in the backlog.
     pub(crate) fn is_paused(&self) -> bool {
         self.is_paused
     }
 
-    /// Reads what was put off, as [`Reader::read`] does.
+    /// Reads the backlog as [`Reader::read`] does.
     ///
     /// # Errors
     /// As [`Reader::read`].
-    pub(crate) fn resume(
+    pub(crate) fn read_backlog(
         &mut self,
         pool: &ReaderPool,
         answers: &mut Vec<u8>,
         visit: impl FnMut(Message, &mut Vec<u8>) -> Next,
     ) -> Result<(), ReadEnd> {
-        let mut put_off = std::mem::take(&mut self.put_off);
+        let mut backlog = std::mem::take(&mut self.backlog);
         self.is_paused = false;
-        let bytes = &put_off.bytes[put_off.read..];
+        let bytes = &backlog.bytes[backlog.read..];
         if let Progress::Left { bytes: left, followed } =
-            self.go_on(pool, bytes, put_off.followed, answers, visit)?
+            self.advance(pool, bytes, backlog.followed, answers, visit)?
         {
-            put_off.read = put_off.bytes.len() - left;
-            put_off.followed = followed;
-            self.put_off = put_off;
+            backlog.read = backlog.bytes.len() - left;
+            backlog.followed = followed;
+            self.backlog = backlog;
             self.is_paused = true;
         }
         Ok(())
     }
 
-    /// Reads what is in `bytes`, of which the boundary has followed the first `followed` already, up to the first pause or to
+    /// Reads `bytes`, of which the boundary has followed the first `followed`, up to the first pause or to
     /// [`FRAMES_AT_ONCE_MAX`] frames.
-    fn go_on(
+    fn advance(
         &mut self,
         pool: &ReaderPool,
         bytes: &[u8],
@@ -214,6 +227,9 @@ impl Reader {
         if self.boundary.fragments >= pool.fragments_max {
             return Err(ReadEnd::TooManyFragments);
         }
+        if self.boundary.is_too_large() {
+            return Err(ReadEnd::TooLarge);
+        }
         if !self.boundary.is_between_messages() {
             self.context = Some(context);
         } else if self.boundary.largest_frame <= REUSE_FRAME_BYTES_MAX {
@@ -225,7 +241,7 @@ impl Reader {
     }
 }
 
-/// What a context reads from and writes to.
+/// The bytes that a context reads, and the buffer that it writes to.
 struct Stream<'a, 'b> {
     input: &'a [u8],
     answers: &'b mut Vec<u8>,
@@ -250,15 +266,19 @@ impl Write for Stream<'_, '_> {
     }
 }
 
-/// Follows frame headers to know whether a stream stands between two messages.
+/// Follows frame headers to know whether a stream stands between two messages, and how large the present message is.
 #[derive(Default)]
 struct Boundary {
+    /// The largest message, in bytes.
+    message_bytes_max: u64,
+    /// The bytes that the frame headers of the present message have announced.
+    message_bytes: u64,
     header: [u8; HEADER_BYTES_MAX],
     header_bytes: usize,
     payload_left: u64,
-    /// How many frames of an unfinished message have begun.
+    /// The number of frames of the present message that have begun, if it has more than one.
     fragments: usize,
-    /// Set once the headers make no sense; the context will say so too.
+    /// Whether a header was invalid. The context reports the error.
     is_lost: bool,
     largest_frame: u64,
 }
@@ -268,8 +288,12 @@ impl Boundary {
         self.header_bytes == 0 && self.payload_left == 0 && self.fragments == 0 && !self.is_lost
     }
 
-    /// Follows `bytes` through [`FRAMES_AT_ONCE_MAX`] frames at most, and not past a message of more fragments than
-    /// `fragments_max`. Returns how far it came.
+    fn is_too_large(&self) -> bool {
+        self.message_bytes > self.message_bytes_max
+    }
+
+    /// Follows `bytes` through at most [`FRAMES_AT_ONCE_MAX`] frames, and not beyond the header that shows that a message is too large
+    /// or has more fragments than `fragments_max`. Returns the number of bytes that the context may read.
     fn follow(&mut self, bytes: &[u8], fragments_max: usize) -> usize {
         let mut left = bytes;
         for _ in 0..FRAMES_AT_ONCE_MAX {
@@ -282,12 +306,17 @@ impl Boundary {
             if left.is_empty() || self.fragments >= fragments_max {
                 break;
             }
+            let before = left.len();
             self.take_header(&mut left);
+            if self.is_too_large() {
+                // The context reads what came before the header, which is handled before the connection is closed.
+                return bytes.len() - before;
+            }
         }
         bytes.len() - left.len()
     }
 
-    /// Reads a header from what is left of the last read and the beginning of `bytes`, and moves `bytes` past it.
+    /// Reads a header from the rest of the last read and the beginning of `bytes`, and moves `bytes` past it.
     fn take_header(&mut self, bytes: &mut &[u8]) {
         let before = self.header_bytes;
         let more = bytes.len().min(HEADER_BYTES_MAX - before);
@@ -300,7 +329,10 @@ impl Boundary {
                 self.header_bytes = 0;
                 self.payload_left = length;
                 self.largest_frame = self.largest_frame.max(length);
-                if matches!(header.opcode, OpCode::Data(_)) {
+                if let OpCode::Data(opcode) = header.opcode {
+                    // A data frame that continues nothing begins a message, whatever the frames before it say.
+                    let before = if opcode == Data::Continue { self.message_bytes } else { 0 };
+                    self.message_bytes = before.saturating_add(length);
                     self.fragments = if header.is_final { 0 } else { self.fragments + 1 };
                 }
             }
@@ -314,180 +346,4 @@ impl Boundary {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A masked frame as a client sends it; the mask is zero, so that the payload stays readable.
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![first];
-        match payload.len() {
-            length @ 0..=125 => bytes.push(0x80 | length as u8),
-            length => {
-                bytes.push(0x80 | 126);
-                bytes.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-        }
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(payload);
-        bytes
-    }
-
-    fn pool() -> ReaderPool {
-        ReaderPool::new(&Limits::default())
-    }
-
-    fn read_all(pool: &ReaderPool, bytes: &[u8], step: usize) -> (Vec<Message>, Vec<u8>, Reader) {
-        let (mut reader, mut messages, mut answers) = (Reader::default(), Vec::new(), Vec::new());
-        for piece in bytes.chunks(step) {
-            let keep = |message, _: &mut Vec<u8>| {
-                messages.push(message);
-                Next::Read
-            };
-            reader.read(pool, piece, &mut answers, keep).unwrap();
-            while reader.is_paused() {
-                let keep = |message, _: &mut Vec<u8>| {
-                    messages.push(message);
-                    Next::Read
-                };
-                reader.resume(pool, &mut answers, keep).unwrap();
-            }
-        }
-        (messages, answers, reader)
-    }
-
-    #[test]
-    fn messages_come_out_whole_however_the_bytes_are_cut() {
-        let long = vec![b'x'; 10_000];
-        let mut bytes = frame(0x81, b"hello");
-        bytes.extend(frame(0x01, b"frag"));
-        bytes.extend(frame(0x89, b"ping"));
-        bytes.extend(frame(0x80, b"ment"));
-        bytes.extend(frame(0x82, &long));
-        let pool = pool();
-        for step in [1, 2, 3, 7, 13, 14, 15, 1000, 100_000] {
-            let (messages, answers, reader) = read_all(&pool, &bytes, step);
-            let expected = [
-                Message::text("hello"),
-                Message::Ping(b"ping".as_slice().into()),
-                Message::text("fragment"),
-                Message::binary(long.clone()),
-            ];
-            assert_eq!(messages, expected, "step {step}");
-            assert_eq!(answers, b"\x8a\x04ping", "step {step}");
-            assert!(reader.context.is_none(), "an idle reader owns nothing, step {step}");
-        }
-    }
-
-    #[test]
-    fn a_reader_in_the_middle_of_a_message_keeps_its_context() {
-        let pool = pool();
-        for unfinished in [&frame(0x81, b"hello")[..3], &frame(0x81, b"hello")[..8], &frame(0x01, b"frag")] {
-            let (messages, _, reader) = read_all(&pool, unfinished, 100);
-            assert!(messages.is_empty());
-            assert!(reader.context.is_some());
-        }
-    }
-
-    #[test]
-    fn a_paused_reader_goes_on_where_it_was() {
-        let bytes: Vec<u8> =
-            (0..3000u32).flat_map(|number| frame(0x81, number.to_string().as_bytes())).collect();
-        let (pool, mut reader, mut answers, mut seen) = (pool(), Reader::default(), Vec::new(), 0u32);
-        let mut one = |message: Message, _: &mut Vec<u8>| {
-            assert_eq!(message, Message::text(seen.to_string()));
-            seen += 1;
-            Next::Pause
-        };
-        reader.read(&pool, &bytes, &mut answers, &mut one).unwrap();
-        while reader.is_paused() {
-            reader.resume(&pool, &mut answers, &mut one).unwrap();
-        }
-        assert_eq!(seen, 3000);
-        assert!(reader.context.is_none() && reader.put_off.bytes.is_empty());
-    }
-
-    #[test]
-    fn of_very_many_frames_some_are_read_and_the_rest_is_put_off() {
-        let count = 3 * FRAMES_AT_ONCE_MAX + 7;
-        let mut bytes: Vec<u8> =
-            (1..count).flat_map(|_| [frame(0x80, b""), frame(0x01, b"")].concat()).collect();
-        bytes.splice(..0, frame(0x01, b""));
-        bytes.extend(frame(0x80, b"end"));
-        let (pool, mut reader, mut answers, mut seen) = (pool(), Reader::default(), Vec::new(), 0);
-        let mut goes = vec![];
-        let mut visit = |_: Message, _: &mut Vec<u8>| {
-            seen += 1;
-            // A pause for another reason does not lose count.
-            if seen % 100 == 99 { Next::Pause } else { Next::Read }
-        };
-        reader.read(&pool, &bytes, &mut answers, &mut visit).unwrap();
-        while reader.is_paused() {
-            goes.push(reader.put_off.bytes.len() - reader.put_off.read);
-            reader.resume(&pool, &mut answers, &mut visit).unwrap();
-        }
-        assert_eq!(seen, count);
-        assert!(goes.len() >= 2 * count / FRAMES_AT_ONCE_MAX, "{goes:?}");
-        assert!(goes.is_sorted_by(|more, less| more >= less), "{goes:?}");
-        assert!(reader.context.is_none() && reader.put_off.bytes.is_empty());
-    }
-
-    #[test]
-    fn a_message_of_too_many_fragments_is_an_error_as_soon_as_that_is_clear() {
-        let limits = Limits { fragments_per_message_max: 3, ..Limits::default() };
-        let pool = ReaderPool::new(&limits);
-        let [first, middle, last] = [frame(0x01, b"a"), frame(0x00, b"b"), frame(0x80, b"c")];
-        let three = [first.as_slice(), &middle, &last].concat();
-        let allowed = [three.as_slice(), &frame(0x89, b"ping"), &three, &frame(0x81, b"d")].concat();
-        for step in [1, 4, 1000] {
-            let (messages, _, reader) = read_all(&pool, &allowed, step);
-            assert_eq!(messages.len(), 4, "step {step}");
-            let (mut reader, mut seen) = (reader, 0);
-            let endless = [three.as_slice(), &first, &middle, &middle].concat();
-            let result = endless.chunks(step).try_for_each(|piece| {
-                reader.read(&pool, piece, &mut Vec::new(), |_, _| {
-                    seen += 1;
-                    Next::Read
-                })
-            });
-            assert!(matches!(result, Err(ReadEnd::TooManyFragments)), "step {step}");
-            assert_eq!(seen, 1, "what came before is handled, step {step}");
-        }
-    }
-
-    #[test]
-    fn the_peers_close_is_answered_and_ends_the_reading() {
-        let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
-        let close = frame(0x88, &[3, 232]);
-        let result = reader.read(&pool(), &close, &mut answers, |message, _| {
-            seen += usize::from(message.is_close());
-            Next::Read
-        });
-        assert!(matches!(result, Err(ReadEnd::WebSocket(Error::ConnectionClosed))));
-        assert_eq!((seen, answers.as_slice()), (1, [0x88, 2, 3, 232].as_slice()));
-    }
-
-    #[test]
-    fn what_breaks_the_protocol_is_an_error_whatever_came_before() {
-        for (bytes, what) in [
-            (vec![0x81, 5, b'h', b'e', b'l', b'l', b'o'], "unmasked"),
-            (frame(0xc1, b"rsv"), "reserved bit"),
-            (frame(0x83, b"op"), "reserved opcode"),
-            (frame(0x8b, b"op"), "reserved control opcode"),
-            (frame(0x09, b"ping"), "fragmented ping"),
-            (frame(0x89, &[0; 126]), "long ping"),
-            (frame(0x80, b"lost"), "continuation of nothing"),
-            (frame(0x81, &[0xff]), "not UTF-8"),
-            (vec![0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0], "endless length"),
-        ] {
-            let mut all = frame(0x81, b"fine");
-            all.extend(bytes);
-            let (mut reader, mut answers, mut seen) = (Reader::default(), Vec::new(), 0);
-            let result = reader.read(&pool(), &all, &mut answers, |_, _| {
-                seen += 1;
-                Next::Read
-            });
-            assert!(result.is_err(), "{what}");
-            assert_eq!(seen, 1, "{what}");
-        }
-    }
-}
+mod tests;
