@@ -1,35 +1,23 @@
-//! Who may do what: the one decision that guards every path that delivers or accepts.
+//! Access: the one decision that guards every path that delivers or accepts publications.
 //!
-//! It is a pure function of the rules, the identity and what is asked for. A pattern is allowed only if everything it can
-//! match is; where that could be found out only by taking several grants or rules together, the answer is no.
+//! It is a pure function of the rules, the identity and the request. A pattern is allowed only if every topic that it can match is
+//! allowed. Where only several grants or rules together would show that, the pattern is refused. This file does not know sessions.
 
 use fanwire_protocol::{ErrorCode, Pattern};
 
 use crate::identity::Identity;
-use crate::rules::{Rule, Rules};
+use crate::rules::{Access, Rule, Rules};
 
-/// Who may do something, as a rule says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Access {
-    /// Everybody who is let in at all.
-    #[default]
-    Anyone,
-    /// Whoever has shown credentials that were accepted.
-    Authenticated,
-    /// Whoever has been granted it by name of the topic.
-    Granted,
-}
-
-/// What somebody wants to do with topics.
+/// An action on topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Send to a topic.
+    /// Publishing to a topic.
     Publish,
-    /// Receive what is published from now on.
+    /// Receiving what is published from now on.
     Subscribe,
-    /// Read what was published before.
+    /// Reading what was published before.
     ReadHistory,
-    /// See who is subscribed.
+    /// Reading the members of a topic.
     ReadPresence,
 }
 
@@ -48,24 +36,24 @@ impl Action {
     }
 }
 
-/// Why somebody may not do what they want.
+/// An error that refuses a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// The word for programs.
+    /// The error code, for programs.
     pub code: ErrorCode,
-    /// The sentence for people: what is refused and what to do.
+    /// The sentence for people: what is refused and what to do instead.
     pub message: String,
 }
 
-/// The topic under which a session hears what the application says to it alone. Everybody may subscribe to it, because nothing is
-/// ever published there.
+/// The topic of messages that the application sends to one session. Any session may subscribe to it, because nothing is ever published
+/// there.
 pub const DIRECT: &str = "$direct";
 
-/// Decides whether `identity` may do `action` with everything that `pattern` stands for.
+/// Decides whether `identity` may do `action` with every topic of `pattern`.
 ///
-/// Every path asks here: live, replay, history, presence, HTTP, SSE, polling and bare WebSocket. Whoever may subscribe may
-/// read what was published before and see who is there.
+/// Every path calls this: live delivery, replay, history, presence, HTTP, SSE, polling and bare WebSocket. Permission to subscribe
+/// includes permission to read history and presence.
 ///
 /// # Errors
 /// Says what is refused and what to do instead.
@@ -83,7 +71,7 @@ pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Patt
     Err(refusal(identity, action, pattern))
 }
 
-/// Whether one grant holds all of `pattern`.
+/// Returns whether one grant contains all of `pattern`.
 fn is_granted(identity: &Identity, action: Action, pattern: &Pattern) -> bool {
     identity.grants().is_some_and(|grants| {
         let patterns = if action == Action::Publish { &grants.publish } else { &grants.subscribe };
@@ -91,7 +79,7 @@ fn is_granted(identity: &Identity, action: Action, pattern: &Pattern) -> bool {
     })
 }
 
-/// Whether every rule that can be the first to match a topic of `pattern` allows all it has in common with it.
+/// Returns whether every rule that can be the first to match a topic of `pattern` allows the topics that both contain.
 fn rules_allow(rules: &Rules, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
     for rule in rules.iter().filter(|rule| rule.pattern.every_user().intersects(pattern)) {
         let every_user = rule.pattern.every_user();
@@ -117,7 +105,7 @@ fn has_access(access: Access, identity: &Identity) -> bool {
     match access {
         Access::Anyone => true,
         Access::Authenticated => identity.is_authenticated(),
-        // A grant has been looked for already.
+        // `is_granted` has looked for a grant before.
         Access::Granted => false,
     }
 }

@@ -1,46 +1,44 @@
-//! Who a session or request is, and what it was given with its credentials.
+//! Identities: the result of checking the credentials of a session or request.
 //!
-//! This file owns the result of checking credentials. How a token or key is checked is the broker's business; what an
-//! identity may do is decided in `access`.
+//! This file does not know how a token or key is checked, which the broker does, nor what an identity may do, which `access` decides.
 
 use std::fmt;
 use std::sync::Arc;
 
 use fanwire_protocol::{Pattern, Payload};
 
-/// Who a session or request is, as far as the broker knows. Cloning is cheap.
+/// The identity of a session or request. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Identity {
-    /// Nobody in particular: no credentials were shown.
+    /// No credentials were shown.
     Anonymous,
-    /// Whoever holds a token or key that was accepted.
+    /// The holder of a token or key that was accepted.
     Holder(Arc<Holder>),
 }
 
-/// What is known of the holder of accepted credentials.
+/// The holder of accepted credentials.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Holder {
-    /// The user's id; `None` for a back end with a key, and for a token that names nobody.
+    /// The user id; `None` for a back end with a key, and for a token without a subject.
     pub user: Option<Arc<str>>,
-    /// What others are shown of the user in presence.
+    /// What presence shows of the user.
     pub info: Option<Payload>,
-    /// What the holder may do beyond what the rules allow.
+    /// The permissions of the holder beyond those of the rules.
     pub grants: Grants,
-    /// Whether the holder may see and change what is the administrator's.
+    /// Whether the holder may use the operators' part of the server API.
     pub is_admin: bool,
-    /// When the credentials end, in milliseconds since 1970; `None` for never.
+    /// The time at which the credentials end, in milliseconds since 1970; `None` for never.
     pub expires_ms: Option<u64>,
-    /// What vouches for the credentials; `None` where that is not the broker's own configuration.
+    /// The configured key that the credentials rest on; `None` if they rest on something else.
     pub voucher: Option<GrantHolder>,
 }
 
-/// What vouches for a holder: the key of the broker's that accepted the credentials, and what that key gives. It says nothing of
-/// either, but whether they are still the same.
+/// The configured key that accepted the credentials of a holder. It tells only whether the key and its grants are still the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct GrantHolder {
-    /// A number for the key.
+    /// A fingerprint of the key.
     pub key: u64,
-    /// A number for what the key gives by itself; 0 where that is up to the token.
+    /// A fingerprint of what the key grants by itself; 0 if the token says that.
     pub terms: u64,
 }
 
@@ -50,27 +48,27 @@ impl fmt::Debug for GrantHolder {
     }
 }
 
-/// What one identity may do beyond what the rules allow.
+/// The permissions of an identity beyond those of the rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
-    /// Where to it may publish.
+    /// The topics to which it may publish.
     pub publish: Vec<Pattern>,
-    /// What it may subscribe to and read.
+    /// The topics to which it may subscribe and which it may read.
     pub subscribe: Vec<Pattern>,
 }
 
 impl Identity {
-    /// The identity of whoever holds these credentials.
+    /// Returns the identity of a holder.
     pub fn holder(holder: Holder) -> Self {
         Self::Holder(Arc::new(holder))
     }
 
-    /// The identity of a user without grants, whose credentials never end.
+    /// Returns the identity of a user without grants whose credentials never end.
     pub fn user_named(id: impl Into<Arc<str>>) -> Self {
         Self::holder(Holder { user: Some(id.into()), ..Holder::default() })
     }
 
-    /// The same identity, vouched for.
+    /// Returns the same identity, resting on `voucher`.
     #[must_use]
     pub fn vouched_for(self, voucher: GrantHolder) -> Self {
         match self {
@@ -81,32 +79,32 @@ impl Identity {
         }
     }
 
-    /// The user id, when there is one.
+    /// Returns the user id, if there is one.
     pub fn user(&self) -> Option<&Arc<str>> {
         self.known()?.user.as_ref()
     }
 
-    /// What others are shown of the user.
+    /// Returns what presence shows of the user.
     pub fn info(&self) -> Option<&Payload> {
         self.known()?.info.as_ref()
     }
 
-    /// What it may do beyond what the rules allow.
+    /// Returns the permissions beyond those of the rules.
     pub fn grants(&self) -> Option<&Grants> {
         self.known().map(|holder| &holder.grants)
     }
 
-    /// When its credentials end, in milliseconds since 1970.
+    /// Returns the time at which the credentials end, in milliseconds since 1970.
     pub fn expires_ms(&self) -> Option<u64> {
         self.known()?.expires_ms
     }
 
-    /// Whether it may see and change what is the administrator's.
+    /// Returns whether it may use the operators' part of the server API.
     pub fn is_admin(&self) -> bool {
         self.known().is_some_and(|holder| holder.is_admin)
     }
 
-    /// Whether credentials were shown and accepted.
+    /// Returns whether credentials were shown and accepted.
     pub fn is_authenticated(&self) -> bool {
         self.known().is_some()
     }

@@ -1,35 +1,37 @@
-//! Whether a session still lives: when to ping it and when to give it up.
+//! Liveness: when a silent session is pinged, and when it is closed.
+//!
+//! This file owns the decision. It does not know how a ping is written.
 
-/// What one session has been heard of. Times are milliseconds of the broker's monotonic clock.
+/// The last sign of life of one session. Times are milliseconds of the broker's monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Liveness {
     heard_ms: u64,
     pinged: bool,
 }
 
-/// What to do about a session now.
+/// What to do about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulse {
-    /// Nothing: it was heard of lately.
+    /// Nothing: it has sent something within the interval.
     Fine,
-    /// Ping it: it has been idle for the whole interval.
+    /// Ping it: it has been silent for the whole interval.
     Ping,
     /// Close it: it did not answer the ping.
     Dead,
 }
 
 impl Liveness {
-    /// A session that was just heard of.
+    /// A session that has just sent something.
     pub fn new(now_ms: u64) -> Self {
         Self { heard_ms: now_ms, pinged: false }
     }
 
-    /// Notes that something came from the session.
+    /// Notes that the session has sent something.
     pub fn heard(&mut self, now_ms: u64) {
         *self = Self::new(now_ms);
     }
 
-    /// Says what to do now. A ping is asked for once per silence.
+    /// Returns what to do at `now_ms`. A silence leads to one ping.
     pub fn check(&mut self, now_ms: u64, interval_ms: u64, timeout_ms: u64) -> Pulse {
         let silent_ms = now_ms.saturating_sub(self.heard_ms);
         if self.pinged && silent_ms >= interval_ms + timeout_ms {

@@ -4,10 +4,21 @@ use std::sync::Arc;
 
 use fanwire_protocol::Topic;
 
-use crate::access::Access;
 use crate::limits::HistoryLimits;
 use crate::rate::Rate;
 use crate::rule_pattern::RulePattern;
+
+/// The identities that a rule allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Every identity.
+    #[default]
+    Anyone,
+    /// Every identity with credentials that were accepted.
+    Authenticated,
+    /// Identities whose credentials grant the topic.
+    Granted,
+}
 
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

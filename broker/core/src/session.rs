@@ -14,14 +14,15 @@ use foldhash::fast::RandomState;
 
 use crate::access::{Action, Refusal, decide};
 use crate::identity::{Holder, Identity};
-use crate::limits::Terms;
 use crate::presence::MemberSession;
 use crate::publication::Publish;
 use crate::subscribers::{SessionKey, SubscriptionKey};
 
 mod admission;
+mod terms;
 
 pub use admission::{Admitted, Purpose};
+pub use terms::Terms;
 
 /// Why and how the broker closes a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

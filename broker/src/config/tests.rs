@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanwire_core::access::Access;
+use fanwire_core::rules::Access;
 
 use super::*;
 

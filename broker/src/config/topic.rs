@@ -5,8 +5,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use fanwire_core::access::Access;
 use fanwire_core::rule_pattern::RulePattern;
+use fanwire_core::rules::Access;
 use toml::de::DeValue;
 
 use super::error::ConfigError;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fanwire_core::access::Access;
 use fanwire_core::identity::{Holder, Identity};
+use fanwire_core::rules::Access;
 
 use super::error::ServeError;
 use crate::auth::{ApiKey, Authenticator, KeySet, Reach};

@@ -1,4 +1,6 @@
-//! Tickets: which connections there are, by transport, and whom they are counted for.
+//! Connection guards: each counts one connection under its transport, and holds its permit.
+//!
+//! This file owns the counting. It does not know what a connection is used for.
 
 use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
@@ -11,23 +13,23 @@ use super::{Network, Permit, PublishMeter};
 use crate::clock;
 use crate::telemetry::{RefusalReason, Transport, WorkerCounters};
 
-/// One connection as it is counted: under one transport at a time.
+/// One open connection, counted under one transport at a time. Dropping it ends the counting.
 pub(crate) struct ConnectionGuard {
     transport: Cell<Transport>,
     counters: Arc<WorkerCounters>,
     abort: Rc<Notify>,
-    /// What requests on this connection publish. Made when the first one does.
+    /// The rate at which requests on this connection publish. Made at the first publish.
     publish_meter: OnceCell<Arc<PublishMeter>>,
-    /// How many requests on this connection have tickets of their own.
+    /// The number of requests on this connection that have guards of their own.
     streams: Cell<usize>,
-    /// The ticket of the connection, if this is that of one request among others.
+    /// The guard of the whole connection, if this is the guard of one request.
     connection: Option<Rc<ConnectionGuard>>,
     peer: Cell<IpAddr>,
     permit: Permit,
 }
 
 impl ConnectionGuard {
-    /// Counts a new connection from `peer`, as plain HTTP until it becomes something else.
+    /// Counts a new connection from `peer`, as plain HTTP until [`ConnectionGuard::become_transport`].
     pub(crate) fn new(permit: Permit, peer: IpAddr, counters: Arc<WorkerCounters>) -> Rc<Self> {
         counters.connections[Transport::Http as usize].add(1);
         counters.connections_opened[Transport::Http as usize].add(1);
@@ -44,8 +46,8 @@ impl ConnectionGuard {
         })
     }
 
-    /// A ticket of its own for one request among others on this connection, counted like a connection and held to the same
-    /// limits. Giving it up gives up the whole connection.
+    /// Returns a guard for one of many requests on this connection (HTTP/2). The request is counted like a connection, under the same
+    /// limits. Aborting it aborts the whole connection.
     ///
     /// # Errors
     /// Says which limit is reached.
@@ -65,12 +67,12 @@ impl ConnectionGuard {
         }))
     }
 
-    /// Who the other side of the connection is: its address, or whom a trusted proxy made the connection for.
+    /// Returns the address of the client: that of the socket, or the one that a trusted proxy has named.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer.get()
     }
 
-    /// Notes that a trusted proxy made the whole connection for `client`.
+    /// Sets the client for which a trusted proxy has opened the whole connection.
     ///
     /// # Errors
     /// Says which limit is reached.
@@ -79,7 +81,7 @@ impl ConnectionGuard {
         self.count_for(Some(client.into()))
     }
 
-    /// Counts the connection for `network` from now on, or for nobody.
+    /// Counts the connection for `network` from now on, or for no network.
     ///
     /// # Errors
     /// Says which limit is reached.
@@ -87,22 +89,22 @@ impl ConnectionGuard {
         self.permit.claim(network, clock::monotonic_us())
     }
 
-    /// How many requests on this connection have tickets of their own.
+    /// Returns the number of requests on this connection that have guards of their own.
     pub(crate) fn streams(&self) -> usize {
         self.streams.get()
     }
 
-    /// What is counted of the connection's worker.
+    /// Returns the counters of the connection's worker.
     pub(crate) fn counters(&self) -> &WorkerCounters {
         &self.counters
     }
 
-    /// Rung when the connection must end although its task cannot get anything written any more.
+    /// Returns the signal that ends the connection although its task is blocked in a write.
     pub(crate) fn abort(&self) -> &Rc<Notify> {
         &self.abort
     }
 
-    /// How fast the requests of this connection publish.
+    /// Returns the meter of what the requests of this connection publish.
     pub(crate) fn publish_meter(&self) -> Arc<PublishMeter> {
         self.publish_meter.get_or_init(Arc::default).clone()
     }

@@ -1,4 +1,6 @@
-//! The gate: how many connections there may be, in total and of one network, and how fast new ones may come.
+//! The connection limiter: the number of connections, in total and by network, and the rate of new ones.
+//!
+//! This file owns the permits. It does not know what a connection is.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -9,20 +11,20 @@ use fanwire_core::rate::{Meter, Rate};
 use super::{ConnectionRateMeters, Network};
 use crate::telemetry::{RefusalReason, Shared};
 
-/// What the gate lets through.
+/// The limits of a [`ConnectionLimiter`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionLimits {
-    /// Connections at once.
+    /// The maximum number of connections at once.
     pub(crate) total_max: usize,
-    /// Connections at once of one network; 0 is no limit.
+    /// The maximum number of connections at once from one network; 0 is no limit.
     pub(crate) per_network_max: usize,
-    /// New connections of everybody together.
+    /// The rate of new connections from all networks together.
     pub(crate) total_rate: Option<Rate>,
-    /// New connections of one network.
+    /// The rate of new connections from one network.
     pub(crate) arrival_rate: Option<Rate>,
 }
 
-/// The permits that are held, shared by all who give them out.
+/// The permits that are held. All listening sockets share one limiter.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimiter {
     limits: ConnectionLimits,
@@ -38,16 +40,16 @@ struct Held {
     arrivals: ConnectionRateMeters,
 }
 
-/// The permit of one connection; what it took is given back when it goes.
+/// The permit of one connection. Dropping it returns it to the limiter.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<ConnectionLimiter>,
-    /// Whom the connection is counted for; nobody, as long as only its proxy is known.
+    /// The network for which the connection is counted; `None` while only its proxy is known.
     network: Cell<Option<Network>>,
 }
 
 impl ConnectionLimiter {
-    /// A gate that nobody has passed yet.
+    /// A limiter of which no permit is held.
     pub(crate) fn new(limits: ConnectionLimits, counters: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { limits, counters, held: Mutex::default() })
     }
@@ -63,7 +65,7 @@ impl ConnectionLimiter {
 }
 
 impl Held {
-    /// Counts one more connection of `network`, at `now_us`.
+    /// Counts one more connection from `network`, at `now_us`.
     fn enter(
         &mut self,
         network: Network,
@@ -94,7 +96,7 @@ impl Held {
 }
 
 impl Permit {
-    /// Takes a permit for a connection of `network`, at `now_us`; of nobody yet if it comes from a trusted proxy.
+    /// Takes a permit for a connection from `network`, at `now_us`. `None` stands for a trusted proxy that has not named the client yet.
     ///
     /// # Errors
     /// Says which limit is reached.
@@ -110,7 +112,7 @@ impl Permit {
         if let Some(network) = network {
             held.enter(network, &limiter.limits, now_us).map_err(|reason| limiter.refuse(reason))?;
         }
-        // Last, so that those who are refused for what they do themselves use up nothing of everybody's.
+        // Last, so that a network that is refused for its own limit uses up nothing of the rate of all.
         if let Some(rate) = limiter.limits.total_rate
             && held.arrivals_total.take(rate, now_us).is_err()
         {
@@ -124,7 +126,7 @@ impl Permit {
         Ok(Self { limiter: limiter.clone(), network: Cell::new(network) })
     }
 
-    /// Takes another permit for the same network, or for nobody.
+    /// Takes another permit for the same network.
     ///
     /// # Errors
     /// Says which limit is reached.
@@ -132,10 +134,10 @@ impl Permit {
         Self::take(&self.limiter, self.network.get(), now_us)
     }
 
-    /// Counts the connection for `network` from now on, at `now_us`, or for nobody.
+    /// Counts the connection for `network`, or for no network, from `now_us` on.
     ///
     /// # Errors
-    /// Says which limit is reached; then it is counted as before.
+    /// Says which limit is reached; then the connection is counted as before.
     pub(crate) fn claim(&self, network: Option<Network>, now_us: u64) -> Result<(), RefusalReason> {
         if self.network.get() == network {
             return Ok(());
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_of_all_is_not_used_up_by_those_who_are_refused_for_their_own() {
+    fn the_rate_of_all_is_not_used_up_by_networks_that_are_refused_for_their_own() {
         let each = Rate { per_second: 1, burst: 1 };
         let limits = ConnectionLimits {
             total_max: 100,
@@ -216,14 +218,14 @@ mod tests {
         let more = [take("192.0.2.2", 0).unwrap(), take("192.0.2.3", 0).unwrap()];
         assert_eq!(take("192.0.2.4", 0).unwrap_err(), RefusalReason::ConnectionRate);
         assert_eq!(Permit::take(&limiter, None, 0).unwrap_err(), RefusalReason::ConnectionRate);
-        assert_eq!(counts(&limiter), (3, 3), "whoever is refused holds nothing");
+        assert_eq!(counts(&limiter), (3, 3), "a connection that is refused holds nothing");
         let late = take("192.0.2.5", 1_000_000).unwrap();
         drop((first, more, late));
         assert_eq!(counts(&limiter), (0, 0));
     }
 
     #[test]
-    fn a_connection_of_a_proxy_is_counted_for_whom_it_speaks() {
+    fn a_connection_of_a_proxy_is_counted_for_the_client_that_it_names() {
         let limiter = limiter(10, 1);
         let permits = [(); 3].map(|()| Permit::take(&limiter, None, 0).unwrap());
         assert_eq!(permits[0].claim(Some(network("192.0.2.1")), 0), Ok(()));

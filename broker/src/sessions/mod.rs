@@ -24,8 +24,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::limits::{SessionLimits, Terms};
+use fanwire_core::limits::SessionLimits;
 use fanwire_core::rules::Rules;
+use fanwire_core::session::Terms;
 use fanwire_core::subscribers::SessionKey;
 
 pub(crate) use command::{SessionCommand, direct_message};

@@ -1,4 +1,6 @@
-//! Networks as limits see them: whom one address stands for, and how fast connections come from there.
+//! Networks: the unit by which connections are limited, and the rate of connections from each.
+//!
+//! This file owns the mapping of addresses to networks. It does not know which limits hold.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,10 +8,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use fanwire_core::rate::{Meter, Rate};
 use foldhash::fast::RandomState;
 
-/// How many networks are remembered at once; beyond that, those not known yet are not limited.
+/// The maximum number of networks that are remembered. At the maximum, networks that are not known yet are not limited.
 const NETWORKS_MAX: usize = 65_536;
 
-/// Whom connections are counted for: an IPv4 address, or the /64 that one IPv6 subscriber has to himself (RFC 6177).
+/// An IPv4 address, or the /64 network that a provider assigns to one IPv6 customer (RFC 6177).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network(IpAddr);
 
@@ -25,17 +27,17 @@ impl From<IpAddr> for Network {
     }
 }
 
-/// How fast connections come from each network.
+/// The rate of new connections from each network.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionRateMeters {
     by_network: HashMap<Network, Meter, RandomState>,
 }
 
 impl ConnectionRateMeters {
-    /// Takes one arrival from `network` at `now_us`.
+    /// Counts one new connection from `network` at `now_us`.
     ///
     /// # Errors
-    /// If the rate does not allow it yet: after how many microseconds it will.
+    /// Returns the microseconds after which the rate allows the next one.
     pub(crate) fn take(&mut self, network: Network, rate: Rate, now_us: u64) -> Result<(), u64> {
         if self.by_network.len() >= NETWORKS_MAX && !self.by_network.contains_key(&network) {
             self.by_network.retain(|_, meter| !meter.is_rested(now_us));
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_is_one_network_however_many_addresses_he_uses() {
+    fn all_addresses_of_one_ipv6_customer_are_one_network() {
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
@@ -72,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_and_forgets_who_has_rested() {
+    fn the_table_is_bounded_and_forgets_networks_that_have_rested() {
         let (mut meters, rate) = (ConnectionRateMeters::default(), Rate { per_second: 1, burst: 1 });
         for number in 0..NETWORKS_MAX as u32 + 10 {
             assert_eq!(meters.take(IpAddr::from(number.to_be_bytes()).into(), rate, 0), Ok(()));

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use fanwire_core::access::Refusal;
 use fanwire_core::identity::Identity;
-use fanwire_core::limits::{SessionLimits, Terms};
+use fanwire_core::limits::SessionLimits;
 use fanwire_core::publication::Publish;
 use fanwire_core::rate::Rate;
-use fanwire_core::session::check_publish;
+use fanwire_core::session::{Terms, check_publish};
 use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;

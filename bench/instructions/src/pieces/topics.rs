@@ -2,15 +2,16 @@
 
 use std::hint::black_box;
 
-use fanwire_core::access::Access;
 use fanwire_core::encoding::Encoding;
 use fanwire_core::identity::Identity;
-use fanwire_core::limits::{HistoryLimits, SessionLimits, Terms};
+use fanwire_core::limits::{HistoryLimits, SessionLimits};
 use fanwire_core::log::TopicLog;
 use fanwire_core::pattern_tree::PatternTree;
 use fanwire_core::publication::Publish;
+use fanwire_core::rules::Access;
 use fanwire_core::rules::Rules;
 use fanwire_core::session::Session;
+use fanwire_core::session::Terms;
 use fanwire_core::subscribers::{SessionKey, Subscribers};
 use fanwire_protocol::{ClientFrame, Epoch, Pattern, Position, Request, StartPoint, Topic};
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Reply, Request, ServerFrame};
 
+use super::terms::Terms;
 use super::{Close, Effect, Session, Start, reply};
 use crate::access::{Action, Refusal, decide};
 use crate::identity::{Holder, Identity};
-use crate::limits::Terms;
 use crate::subscribers::SubscriptionKey;
 
 /// What a token was shown for.

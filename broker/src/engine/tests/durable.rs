@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fanwire_core::access::Access;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::publication::Publish;
+use fanwire_core::rules::Access;
 use fanwire_core::rules::{Rule, Rules, TopicPolicy};
 use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Payload, Position, Since};
