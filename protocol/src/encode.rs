@@ -79,6 +79,14 @@ pub(crate) fn presence_page<E: FrameEncoder>(encoder: &mut E, topic: &Topic, mem
     encoder.root(|encoder| presence_fields(encoder, topic, members, more));
 }
 
+/// Writes a presence event as an event stream has it: the `join` or `leave` frame without `type`.
+pub(crate) fn member_event<E: FrameEncoder>(encoder: &mut E, topic: &Topic, member: &Member) {
+    encoder.root(|encoder| {
+        encoder.string("topic", topic.as_str());
+        member_fields(encoder, member);
+    });
+}
+
 fn presence_fields<E: FrameEncoder>(encoder: &mut E, topic: &Topic, members: &[Member], more: bool) {
     encoder.string("topic", topic.as_str());
     encoder.objects("members", members, member_fields);

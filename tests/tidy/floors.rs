@@ -6,13 +6,14 @@
 use crate::{Breach, Source, rust};
 
 /// Every crate of the workspace with the crates of the workspace it may depend on, tests included.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("fanwire-protocol", &[]),
     ("fanwire-core", &["fanwire-protocol"]),
-    ("fanwire-broker", &["fanwire-core", "fanwire-protocol"]),
+    ("fanwire-formats", &["fanwire-core", "fanwire-protocol"]),
+    ("fanwire-broker", &["fanwire-core", "fanwire-formats", "fanwire-protocol"]),
     ("fanwire-client", &["fanwire-protocol"]),
     ("fanwire-bench", &["fanwire-client", "fanwire-protocol"]),
-    ("fanwire-instructions", &["fanwire-core", "fanwire-protocol"]),
+    ("fanwire-instructions", &["fanwire-core", "fanwire-formats", "fanwire-protocol"]),
     ("fanwire", &["fanwire-bench", "fanwire-broker", "fanwire-client", "fanwire-protocol"]),
     ("fanwire-tests", &["fanwire-client", "fanwire-protocol"]),
     ("fanwire-fuzz", &["fanwire-core", "fanwire-protocol"]),

@@ -5,57 +5,62 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use fanwire_protocol::{Message, PayloadView};
 
-use crate::encoding::Encoding;
+use crate::format::{FORMATS_MAX, Format, Frame};
 use crate::publication::Publication;
 use crate::rules::SlowPolicy;
 use crate::subscribers::SessionKey;
 
-/// One publication being delivered. All workers share it, so each encoding is made once, by whoever needs it first;
-/// it goes when the last delivery is done, and history keeps only the publication.
+/// One publication being delivered. All workers share it, so each format is encoded once, by the worker that needs it
+/// first. It is dropped after the last delivery; history keeps only the publication.
 #[derive(Debug)]
 pub struct Broadcast {
-    /// What is delivered.
+    /// The publication.
     pub publication: Arc<Publication>,
     /// The worker and session that must not receive it.
     pub except: Option<(usize, SessionKey)>,
     /// What happens to sessions that cannot take it.
     pub slow: SlowPolicy,
-    /// The message with its MessagePack payload converted to JSON, for all encodings that show it as JSON.
+    /// The message with its MessagePack payload converted to JSON, for all formats that show it as JSON.
     converted: OnceLock<Box<Message>>,
-    frames: [OnceLock<Bytes>; Encoding::SHARED],
+    /// By the slot of the format.
+    frames: [OnceLock<Bytes>; FORMATS_MAX],
 }
 
 impl Broadcast {
-    /// Starts the delivery of `publication` to everybody but `except`, who are cut off if they are too slow.
+    /// A delivery of `publication` to all subscribers but `except`. Sessions that are too slow for it are closed.
     pub fn new(publication: Arc<Publication>, except: Option<(usize, SessionKey)>) -> Self {
-        let frames = [const { OnceLock::new() }; Encoding::SHARED];
+        let frames = [const { OnceLock::new() }; FORMATS_MAX];
         Self { publication, except, slow: SlowPolicy::Disconnect, converted: OnceLock::new(), frames }
     }
 
-    /// The same delivery under another policy for slow sessions.
+    /// Returns the same delivery under another policy for slow sessions.
     #[must_use]
     pub fn with_slow(mut self, slow: SlowPolicy) -> Self {
         self.slow = slow;
         self
     }
 
-    /// The publication as it goes over the wire in `encoding`; empty for [`Encoding::Unshared`].
-    pub fn frame(&self, encoding: Encoding) -> Bytes {
-        let Some(index) = encoding.index() else { return Bytes::new() };
-        let frame = self.frames[index].get_or_init(|| {
+    /// Returns the encoded publication in `format`.
+    pub fn bytes(&self, format: &Format) -> Bytes {
+        let bytes = self.frames[format.slot].get_or_init(|| {
             let mut out = Vec::with_capacity(self.publication.message.payload.len() + 192);
-            encoding.encode(self.message_for(encoding), &mut out);
+            format.encoder.message(self.message_for(format), &mut out);
             Bytes::from(out)
         });
-        frame.clone()
+        bytes.clone()
     }
 
-    /// The message with a payload that `encoding` can write as it is. The one conversion that several encodings need is
+    /// Returns the encoded publication in `format` with its topic and position.
+    pub fn frame(&self, format: &Format) -> Frame {
+        Frame::new(&self.publication, self.bytes(format))
+    }
+
+    /// Returns the message with a payload that `format` can write as it is. The conversion that several formats need is
     /// made once.
-    fn message_for(&self, encoding: Encoding) -> &Message {
+    fn message_for(&self, format: &Format) -> &Message {
         let message = &self.publication.message;
         let is_foreign = matches!(message.payload.view(), PayloadView::MessagePack(_));
-        if !is_foreign || encoding == Encoding::MessagePack {
+        if !is_foreign || format.keeps_messagepack {
             return message;
         }
         self.converted.get_or_init(|| {

@@ -1,7 +1,7 @@
-//! Fan-out: from the publications of one tick to what each session of a worker is given.
+//! Fan-out: from the publications of one tick to what each session of a worker receives.
 //!
-//! The publications of a topic are joined into one chunk per encoding, and every listener gets that same chunk. Only
-//! a listener that joined in the middle of it, or that asked not to hear itself, gets one of its own.
+//! The publications of a topic are joined into one chunk per format, and every subscriber receives that same chunk. Only a
+//! subscriber that joined in the middle of it, or that asked for no echo, receives a chunk of its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,64 +11,62 @@ use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
 use crate::broadcast::Broadcast;
-use crate::encoding::Encoding;
-use crate::publication::Publication;
+use crate::format::{DeliveryMode, FORMATS_MAX, Format, Frame};
 use crate::subscribers::{SessionKey, Subscriber, Subscribers};
 
-/// About how large a chunk may grow, in bytes of payload, before the next one is begun: large enough to make a send
-/// worth its while, small enough not to fill an outbox at one stroke.
+/// The size, in bytes of payload, from which on a chunk is cut: large enough for an efficient send, small enough not to fill
+/// an outbox at once.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
-/// What one session is given at once.
+/// What one session receives at once.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Encoded frames, and how many of them.
+    /// Joined frames, and the number of publications in them.
     Chunk(Bytes, usize),
-    /// The publications themselves, for [`Encoding::Unshared`].
-    Publications(Vec<Arc<Publication>>),
+    /// Frames one by one, for [`DeliveryMode::Separate`].
+    Frames(Vec<Frame>),
 }
 
 impl Delivery {
-    /// How many publications there are.
+    /// Returns the number of publications.
     pub fn count(&self) -> usize {
         match self {
             Delivery::Chunk(_, count) => *count,
-            Delivery::Publications(publications) => publications.len(),
+            Delivery::Frames(frames) => frames.len(),
         }
     }
 
-    /// What it takes up in an outbox.
+    /// Returns the encoded size in bytes, which counts against the bound of an outbox.
     pub fn bytes(&self) -> usize {
         match self {
             Delivery::Chunk(bytes, _) => bytes.len(),
-            Delivery::Publications(publications) => {
-                publications.iter().map(|publication| publication.cost()).sum()
-            }
+            Delivery::Frames(frames) => frames.iter().map(|frame| frame.bytes.len()).sum(),
         }
     }
 
-    /// One publication alone.
-    pub fn one(broadcast: &Broadcast, encoding: Encoding) -> Self {
-        match encoding {
-            Encoding::Unshared => Delivery::Publications(vec![broadcast.publication.clone()]),
-            shared => Delivery::Chunk(broadcast.frame(shared), 1),
+    /// A delivery of one publication alone.
+    pub fn one(broadcast: &Broadcast, format: &Format) -> Self {
+        match format.delivery {
+            DeliveryMode::Separate => Delivery::Frames(vec![broadcast.frame(format)]),
+            DeliveryMode::Joined => Delivery::Chunk(broadcast.bytes(format), 1),
         }
     }
 }
 
-/// The fan-out of one worker. It keeps its working memory from tick to tick and nothing else.
+/// The fan-out of one worker. It keeps only its working memory from tick to tick.
 #[derive(Debug, Default)]
 pub struct Fanout {
     groups_by_topic: HashMap<usize, usize, RandomState>,
     groups: Vec<Vec<Arc<Broadcast>>>,
-    /// When a session was last given something, by session key, to serve a session with overlapping subscriptions once.
+    /// The serial number at which a session was last served, by session key: a session with overlapping subscriptions is
+    /// served once.
     served_at: Vec<u64>,
     serial: u64,
 }
 
 impl Fanout {
-    /// Gives every listener in `subscribers` its share of `batch`, each topic's publications in their order, and with each
-    /// share the newest broadcast in it. `worker` is this worker's number, by which senders that want no echo are known.
+    /// Calls `deliver` for every subscriber with its share of `batch`, each topic's publications in their order, and with the
+    /// newest broadcast of the share. `worker` is the number of this worker, which identifies senders that want no echo.
     pub fn run(
         &mut self,
         worker: usize,
@@ -87,7 +85,7 @@ impl Fanout {
         }
     }
 
-    /// Sorts the batch by topic, keeping the order within each, and returns the number of topics.
+    /// Sorts the batch by topic, keeps the order within each, and returns the number of topics.
     fn group(&mut self, batch: &[Arc<Broadcast>]) -> usize {
         self.groups_by_topic.clear();
         let mut count = 0;
@@ -106,7 +104,7 @@ impl Fanout {
         count
     }
 
-    /// Gives one segment of one topic to everybody who listens to it.
+    /// Delivers one segment of one topic to its subscribers.
     fn serve(
         &mut self,
         worker: usize,
@@ -120,23 +118,23 @@ impl Fanout {
         let mut wild: Vec<&Subscriber> = Vec::new();
         subscribers.of_patterns(topic, |matching| wild.extend(matching));
         if wild.is_empty() {
-            return plain.iter().for_each(|listener| share.give(listener, deliver));
+            return plain.iter().for_each(|subscriber| share.give(subscriber, deliver));
         }
         // Of a session's overlapping subscriptions the one that resumed serves it, else the oldest: it has missed the least.
         self.serial += 1;
-        let straddles = plain.iter().any(|listener| listener.after >= share.first_offset);
+        let straddles = plain.iter().any(|subscriber| subscriber.after >= share.first_offset);
         if straddles {
             wild.extend(plain);
-            wild.sort_by_key(|listener| (!listener.resumed, listener.joined));
+            wild.sort_by_key(|subscriber| subscriber.rank());
         }
-        for listener in wild.into_iter().chain(plain) {
-            if self.mark(listener.session) {
-                share.give(listener, deliver);
+        for subscriber in wild.into_iter().chain(plain) {
+            if self.mark(subscriber.session) {
+                share.give(subscriber, deliver);
             }
         }
     }
 
-    /// Calls `visit` once for every session that listens to `topic`, by name or by a pattern.
+    /// Calls `visit` once for every session that is subscribed to `topic`, by name or by a pattern.
     pub fn visit_once(
         &mut self,
         subscribers: &Subscribers,
@@ -146,14 +144,14 @@ impl Fanout {
         let mut wild: Vec<&Subscriber> = Vec::new();
         subscribers.of_patterns(topic, |matching| wild.extend(matching));
         self.serial += 1;
-        for listener in subscribers.of_topic(topic).iter().chain(wild) {
-            if self.mark(listener.session) {
-                visit(listener);
+        for subscriber in subscribers.of_topic(topic).iter().chain(wild) {
+            if self.mark(subscriber.session) {
+                visit(subscriber);
             }
         }
     }
 
-    /// Whether the session is met for the first time since the serial number was raised.
+    /// Returns whether the session is met for the first time since the serial number was raised.
     fn mark(&mut self, session: SessionKey) -> bool {
         let index = session.0 as usize;
         if index >= self.served_at.len() {
@@ -165,7 +163,7 @@ impl Fanout {
     }
 }
 
-/// Cuts a group into stretches of about [`CHUNK_BYTES_MAX`].
+/// Cuts a group into segments of about [`CHUNK_BYTES_MAX`].
 fn segments(group: &[Arc<Broadcast>]) -> impl Iterator<Item = &[Arc<Broadcast>]> {
     let mut rest = group;
     std::iter::from_fn(move || {
@@ -185,9 +183,10 @@ struct Share<'a> {
     worker: usize,
     segment: &'a [Arc<Broadcast>],
     first_offset: u64,
-    /// Whether some sender on this worker asked for no echo.
+    /// Whether a sender on this worker asked for no echo.
     has_exception: bool,
-    chunks: [Option<Bytes>; Encoding::SHARED],
+    /// By the slot of the format.
+    chunks: [Option<Bytes>; FORMATS_MAX],
 }
 
 impl<'a> Share<'a> {
@@ -198,27 +197,27 @@ impl<'a> Share<'a> {
         Self { worker, segment, first_offset, has_exception, chunks: Default::default() }
     }
 
-    fn give(&mut self, listener: &Subscriber, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
-        let wants_all = self.first_offset > listener.after && !self.has_exception;
-        if let Some(index) = listener.encoding.index().filter(|_| wants_all) {
-            let chunk =
-                self.chunks[index].get_or_insert_with(|| join(self.segment.iter(), listener.encoding));
+    fn give(&mut self, subscriber: &Subscriber, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
+        let format = subscriber.format;
+        let wants_all = self.first_offset > subscriber.after && !self.has_exception;
+        if wants_all && format.delivery == DeliveryMode::Joined {
+            let chunk = self.chunks[format.slot].get_or_insert_with(|| join(self.segment.iter(), format));
             let delivery = Delivery::Chunk(chunk.clone(), self.segment.len());
-            return deliver(listener.session, delivery, &self.segment[self.segment.len() - 1]);
+            return deliver(subscriber.session, delivery, &self.segment[self.segment.len() - 1]);
         }
-        let wanted: Vec<_> = self.wanted_by(listener).collect();
+        let wanted: Vec<_> = self.wanted_by(subscriber).collect();
         let Some(newest) = wanted.last() else { return };
-        let delivery = match listener.encoding {
-            Encoding::Unshared => {
-                Delivery::Publications(wanted.iter().map(|broadcast| broadcast.publication.clone()).collect())
+        let delivery = match format.delivery {
+            DeliveryMode::Separate => {
+                Delivery::Frames(wanted.iter().map(|broadcast| broadcast.frame(format)).collect())
             }
-            shared => Delivery::Chunk(join(wanted.iter().copied(), shared), wanted.len()),
+            DeliveryMode::Joined => Delivery::Chunk(join(wanted.iter().copied(), format), wanted.len()),
         };
-        deliver(listener.session, delivery, newest);
+        deliver(subscriber.session, delivery, newest);
     }
 
-    fn wanted_by(&self, listener: &Subscriber) -> impl Iterator<Item = &'a Arc<Broadcast>> {
-        let (after, sender) = (listener.after, Some((self.worker, listener.session)));
+    fn wanted_by(&self, subscriber: &Subscriber) -> impl Iterator<Item = &'a Arc<Broadcast>> {
+        let (after, sender) = (subscriber.after, Some((self.worker, subscriber.session)));
         self.segment
             .iter()
             .filter(move |broadcast| broadcast.publication.offset > after && broadcast.except != sender)
@@ -226,8 +225,8 @@ impl<'a> Share<'a> {
 }
 
 /// Joins frames into one chunk; a lone frame is its own chunk.
-fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, encoding: Encoding) -> Bytes {
-    let Some(first) = broadcasts.next().map(|broadcast| broadcast.frame(encoding)) else {
+fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, format: &Format) -> Bytes {
+    let Some(first) = broadcasts.next().map(|broadcast| broadcast.bytes(format)) else {
         return Bytes::new();
     };
     let (remaining, _) = broadcasts.size_hint();
@@ -237,7 +236,7 @@ fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, encoding: 
     let mut chunk = Vec::with_capacity((first.len() + 16) * (1 + remaining));
     chunk.extend_from_slice(&first);
     for broadcast in broadcasts {
-        chunk.extend_from_slice(&broadcast.frame(encoding));
+        chunk.extend_from_slice(&broadcast.bytes(format));
     }
     Bytes::from(chunk)
 }
@@ -247,6 +246,8 @@ mod tests {
     use fanwire_protocol::{Epoch, Message, Pattern, Payload};
 
     use super::*;
+    use crate::format::testing::{PLAIN, SEPARATE};
+    use crate::publication::Publication;
 
     struct Bench {
         subscribers: Subscribers,
@@ -260,9 +261,9 @@ mod tests {
     }
 
     impl Bench {
-        fn join(&mut self, pattern: &str, session: u32, encoding: Encoding, after: u64) {
+        fn join(&mut self, pattern: &str, session: u32, format: &'static Format, after: u64) {
             let pattern: Pattern = pattern.parse().unwrap();
-            self.subscribers.join(&pattern, SessionKey(session), encoding, after);
+            self.subscribers.join(&pattern, SessionKey(session), format, after);
         }
 
         fn broadcast(
@@ -282,7 +283,7 @@ mod tests {
             Arc::new(Broadcast::new(publication, except))
         }
 
-        /// What each session got, with WebSocket headers taken off, and how often it was given something.
+        /// What each session received, and how often.
         fn run(&mut self, batch: &[Arc<Broadcast>]) -> Vec<(u32, String, usize)> {
             let mut given: Vec<(u32, String, usize)> = Vec::new();
             self.fanout.run(0, &self.subscribers, batch, |session, delivery, _| {
@@ -292,9 +293,9 @@ mod tests {
                         .filter(|byte| byte.is_ascii_graphic() || **byte == b' ')
                         .map(|b| *b as char)
                         .collect(),
-                    Delivery::Publications(publications) => publications
+                    Delivery::Frames(frames) => frames
                         .iter()
-                        .map(|publication| format!("[{}]", publication.offset))
+                        .map(|frame| format!("[{}]", frame.position.map_or(0, |position| position.offset)))
                         .collect::<String>(),
                 };
                 match given.iter_mut().find(|(known, ..)| *known == session.0) {
@@ -317,28 +318,28 @@ mod tests {
     #[test]
     fn each_topic_is_one_chunk_in_order_for_all() {
         let mut bench = bench();
-        bench.join("a.1", 1, Encoding::Bare, 0);
-        bench.join("a.1", 2, Encoding::Bare, 0);
-        bench.join("a.2", 2, Encoding::Bare, 0);
+        bench.join("a.1", 1, &PLAIN, 0);
+        bench.join("a.1", 2, &PLAIN, 0);
+        bench.join("a.2", 2, &PLAIN, 0);
         let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None), bench.broadcast(0, 2, None)];
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 ", 1), given(2, "0/1 0/2 1/1 ", 2)]);
     }
 
     #[test]
-    fn who_joined_in_the_middle_gets_the_rest_only() {
+    fn subscriber_that_joined_in_the_middle_receives_the_rest_only() {
         let mut bench = bench();
-        bench.join("a.1", 1, Encoding::Bare, 1);
-        bench.join("a.1", 2, Encoding::Bare, 2);
-        bench.join("a.1", 3, Encoding::Unshared, 1);
+        bench.join("a.1", 1, &PLAIN, 1);
+        bench.join("a.1", 2, &PLAIN, 2);
+        bench.join("a.1", 3, &SEPARATE, 1);
         let batch = [bench.broadcast(0, 1, None), bench.broadcast(0, 2, None)];
         assert_eq!(bench.run(&batch), [given(1, "0/2 ", 1), given(3, "[2]", 1)]);
     }
 
     #[test]
-    fn who_wants_no_echo_gets_none_on_the_same_worker_only() {
+    fn sender_without_echo_is_left_out_on_its_own_worker_only() {
         let mut bench = bench();
-        bench.join("a.1", 1, Encoding::Bare, 0);
-        bench.join("a.1", 2, Encoding::Bare, 0);
+        bench.join("a.1", 1, &PLAIN, 0);
+        bench.join("a.1", 2, &PLAIN, 0);
         let batch = [
             bench.broadcast(0, 1, Some((0, SessionKey(1)))),
             bench.broadcast(0, 2, Some((9, SessionKey(2)))),
@@ -350,9 +351,9 @@ mod tests {
     fn overlapping_subscriptions_deliver_once() {
         let mut bench = bench();
         for pattern in ["a.1", "a.*", ">"] {
-            bench.join(pattern, 1, Encoding::Bare, 0);
+            bench.join(pattern, 1, &PLAIN, 0);
         }
-        bench.join(">", 2, Encoding::Bare, 0);
+        bench.join(">", 2, &PLAIN, 0);
         let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None)];
         assert_eq!(bench.run(&batch), [given(1, "0/1 1/1 ", 2), given(2, "0/1 1/1 ", 2)]);
     }
@@ -360,11 +361,11 @@ mod tests {
     #[test]
     fn joining_a_topic_under_a_pattern_loses_nothing_that_waits_and_doubles_nothing_that_was_replayed() {
         let mut bench = bench();
-        bench.join("a.*", 1, Encoding::Bare, 0);
-        bench.join("a.1", 1, Encoding::Bare, 2);
-        bench.join("a.1", 2, Encoding::Bare, 1);
-        bench.join("a.*", 2, Encoding::Bare, 0);
-        bench.join(">", 1, Encoding::Bare, 0);
+        bench.join("a.*", 1, &PLAIN, 0);
+        bench.join("a.1", 1, &PLAIN, 2);
+        bench.join("a.1", 2, &PLAIN, 1);
+        bench.join("a.*", 2, &PLAIN, 0);
+        bench.join(">", 1, &PLAIN, 0);
         let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1), given(2, "0/2 0/3 ", 1)]);
         let later = [bench.broadcast(0, 4, None)];
@@ -372,11 +373,11 @@ mod tests {
     }
 
     #[test]
-    fn who_resumes_a_topic_hears_it_once_and_in_order_even_under_a_pattern() {
+    fn resumed_topic_is_delivered_once_and_in_order_even_under_a_pattern() {
         let mut bench = bench();
-        bench.join(">", 1, Encoding::Bare, 0);
+        bench.join(">", 1, &PLAIN, 0);
         let topic: Pattern = "a.1".parse().unwrap();
-        let key = bench.subscribers.hold_place(&topic, SessionKey(1), Encoding::Bare);
+        let key = bench.subscribers.hold_place(&topic, SessionKey(1), &PLAIN);
         let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
         let mut both = batch.clone();
         both.push(bench.broadcast(1, 1, None));
@@ -390,7 +391,7 @@ mod tests {
     #[test]
     fn a_huge_tick_is_cut_into_chunks() {
         let mut bench = bench();
-        bench.join("a.1", 1, Encoding::Unshared, 0);
+        bench.join("a.1", 1, &SEPARATE, 0);
         let cost = bench.broadcast(0, 1, None).publication.cost();
         let count = 2 * CHUNK_BYTES_MAX as u64 / cost as u64 + 1;
         let batch: Vec<_> = (1..=count).map(|offset| bench.broadcast(0, offset, None)).collect();

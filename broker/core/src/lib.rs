@@ -6,8 +6,8 @@
 
 pub mod access;
 pub mod broadcast;
-pub mod encoding;
 pub mod fanout;
+pub mod format;
 pub mod identity;
 pub mod keys;
 pub mod limits;

@@ -1,54 +1,54 @@
-//! Word of who came to a topic or left it, on its way to the topic's subscribers.
+//! A presence event on its way to the subscribers of its topic.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use fanwire_protocol::{ServerFrame, Topic};
 
-use crate::encoding::Encoding;
+use crate::format::{FORMATS_MAX, Format};
 use crate::presence::PresenceEvent;
 use crate::rules::SlowPolicy;
 use crate::subscribers::SessionKey;
 
-/// One movement being told. All workers share it, and each encoding is made once.
+/// One presence event being delivered. All workers share it, and each format is encoded once.
 #[derive(Debug)]
 pub struct Notice {
     topic: Topic,
-    movement: PresenceEvent,
-    /// The worker and session that must not be told: the one that has just come.
+    event: PresenceEvent,
+    /// The worker and session that must not receive it: the one that has just joined.
     pub except: Option<(usize, SessionKey)>,
     /// What happens to sessions that cannot take it.
     pub slow: SlowPolicy,
-    frames: [OnceLock<Bytes>; Encoding::SHARED],
+    /// By the slot of the format.
+    frames: [OnceLock<Bytes>; FORMATS_MAX],
 }
 
 impl Notice {
-    /// Begins to tell everybody in `topic` but `except`.
+    /// A delivery of `event` to all subscribers of `topic` but `except`.
     pub fn new(
         topic: Topic,
-        movement: PresenceEvent,
+        event: PresenceEvent,
         except: Option<(usize, SessionKey)>,
         slow: SlowPolicy,
     ) -> Self {
-        Self { topic, movement, except, slow, frames: [const { OnceLock::new() }; Encoding::SHARED] }
+        Self { topic, event, except, slow, frames: [const { OnceLock::new() }; FORMATS_MAX] }
     }
 
-    /// Where it happened.
+    /// Returns the topic of the event.
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
 
-    /// The notice as it goes over the wire; empty for transports that have no such frames.
-    pub fn frame(&self, encoding: Encoding) -> Bytes {
-        let Some(index) = encoding.index() else { return Bytes::new() };
-        let frame = self.frames[index].get_or_init(|| {
+    /// Returns the encoded event in `format`; empty if the format has no such frame.
+    pub fn frame(&self, format: &Format) -> Bytes {
+        let frame = self.frames[format.slot].get_or_init(|| {
             let topic = self.topic.clone();
-            let frame = match self.movement.clone() {
+            let frame = match self.event.clone() {
                 PresenceEvent::Join(member) => ServerFrame::Join { topic, member },
                 PresenceEvent::Leave(member) => ServerFrame::Leave { topic, member },
             };
             let mut out = Vec::new();
-            encoding.encode_notice(&frame, &mut out);
+            format.encoder.frame(&frame, &mut out);
             Bytes::from(out)
         });
         frame.clone()

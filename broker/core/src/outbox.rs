@@ -11,37 +11,38 @@ use bytes::Bytes;
 use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
-use crate::encoding::Encoding;
 use crate::fanout::Delivery;
+use crate::format::{DeliveryMode, Format, Frame};
 use crate::publication::Publication;
 
-/// How many pieces of an outbox go into one write.
+/// The most pieces of an outbox that go into one write.
 pub const SLICES_MAX: usize = 16;
 
-/// How many bytes of a replay are encoded ahead of the socket.
+/// The size in bytes of the pieces in which a replay is encoded, one at a time, when the socket takes it.
 const REPLAY_AHEAD_BYTES: usize = 64 * 1024;
 
-/// What one piece costs at least, in bytes, however short it is: its place in the queue, and its share of an allocation. With it,
-/// the bound in bytes is one on the number of pieces, too.
+/// The least that one piece is counted for, in bytes: its place in the queue and its share of an allocation. So the bound in
+/// bytes is a bound on the number of pieces, too.
 const PIECE_BYTES: usize = 128;
 
-/// So many pieces an outbox may always hold.
+/// The number of pieces that every outbox may hold.
 const PIECES_MIN: usize = 64;
 
-/// What waits for one session, in the order in which it must go out.
+/// The queue of what is to be written to one session, in order.
 ///
-/// Replays wait as the publications themselves and are encoded piece by piece as the socket takes them, so that
-/// somebody who missed much costs no more than somebody who missed little. They are held by history anyway and do not
-/// count against the bound.
+/// Deliveries and replies count with their encoded size against the bound. Replays wait as the publications themselves and
+/// are encoded piece by piece as the socket takes them; what they hold is told by [`Outbox::pinned_bytes`].
 #[derive(Debug)]
 pub struct Outbox {
-    encoding: Encoding,
+    format: &'static Format,
     queue: VecDeque<Item>,
     bytes: usize,
     bytes_max: usize,
+    /// What the publications of replays are accounted for in memory, in bytes.
+    pinned: usize,
     /// How much of the first chunk has been written already.
     written: usize,
-    /// What was skipped and has not been told yet, by topic. Boxed, for hardly any session ever needs it.
+    /// What was skipped and not reported yet. Boxed, because few sessions ever need it.
     skipped: Option<Box<Skipped>>,
 }
 
@@ -50,65 +51,70 @@ enum Item {
     Chunk(Bytes),
     /// Oldest first.
     Replay(VecDeque<Arc<Publication>>),
-    Publication(Arc<Publication>),
-    /// The newest of a topic; one that comes while this waits takes its place.
+    Frame(Frame),
+    /// The newest of a topic. A newer one replaces it while it waits.
     Latest(Topic),
 }
 
-/// What a slow session misses.
+/// What a slow session missed.
 #[derive(Debug, Default)]
 struct Skipped {
-    /// How many publications of a topic were skipped since the session was last told.
+    /// The number of publications of a topic that were skipped since the last report.
     missed: HashMap<Topic, u64, RandomState>,
-    /// What stands where the queue says [`Item::Latest`].
+    /// What stands for [`Item::Latest`] in the queue.
     latest: HashMap<Topic, Delivery, RandomState>,
 }
 
-/// The outbox cannot take more; what to do about it is the rule's word.
+/// The outbox cannot take more. The rule of the topic says what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the outbox is full")]
 pub struct OutboxFull;
 
-/// What a write did to the outbox.
+/// The state of the outbox after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// Something still waits.
+    /// Something waits.
     Partly,
-    /// Nothing waits any more.
+    /// Nothing waits.
     All,
 }
 
 impl Outbox {
-    /// An empty outbox for a session that reads `encoding`, bounded by `bytes_max`.
-    pub fn new(encoding: Encoding, bytes_max: usize) -> Self {
-        Self { encoding, queue: VecDeque::new(), bytes: 0, bytes_max, written: 0, skipped: None }
+    /// An empty outbox for a session of `format`, bounded by `bytes_max`.
+    pub fn new(format: &'static Format, bytes_max: usize) -> Self {
+        Self { format, queue: VecDeque::new(), bytes: 0, bytes_max, pinned: 0, written: 0, skipped: None }
     }
 
-    /// How what waits is written.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
+    /// Returns the format of the session.
+    pub fn format(&self) -> &'static Format {
+        self.format
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How much waits, in bytes, replays not counted.
+    /// Returns the encoded bytes that wait, without replays.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether a replay is still on its way.
+    /// Returns the memory accounted for the publications of replays, in bytes. They stay in memory until they are encoded,
+    /// even after history has dropped them.
+    pub fn pinned_bytes(&self) -> usize {
+        self.pinned
+    }
+
+    /// Returns whether a replay waits.
     pub fn is_replaying(&self) -> bool {
         self.queue.iter().any(|item| matches!(item, Item::Replay(_)))
     }
 
-    /// Adds a delivery. An empty outbox takes any, so that one message larger than the bound is delivered to whoever
-    /// keeps up.
+    /// Adds a delivery. An empty outbox takes any, so that a message larger than the bound reaches a session that keeps up.
     ///
     /// # Errors
-    /// If the bound would be passed; then nothing was added.
+    /// If the bound would be passed. Then nothing was added.
     pub fn push(&mut self, delivery: Delivery) -> Result<(), OutboxFull> {
         if self.is_full_for(&delivery) {
             return Err(OutboxFull);
@@ -133,27 +139,27 @@ impl Outbox {
         self.bytes += delivery.bytes();
         match delivery {
             Delivery::Chunk(bytes, _) => self.queue.push_back(Item::Chunk(bytes)),
-            Delivery::Publications(held) => self.queue.extend(held.into_iter().map(Item::Publication)),
+            Delivery::Frames(frames) => self.queue.extend(frames.into_iter().map(Item::Frame)),
         }
     }
 
-    /// Adds a delivery of `topic`, or skips it if it does not fit; the session is told of what it missed before the
-    /// next delivery of the topic, or as soon as it has caught up. Returns how many publications were skipped.
+    /// Adds a delivery of `topic`, or skips it if it does not fit. A report of what was missed is written as soon as it fits,
+    /// and before the next delivery of the topic. Returns the number of publications that were skipped.
     pub fn push_or_skip(&mut self, topic: &Topic, delivery: Delivery) -> usize {
         let count = delivery.count();
         if self.is_full_for(&delivery) {
             self.note_missed(topic, count);
             return count;
         }
-        self.tell_missed(topic);
-        // Word of what was missed may itself have filled the outbox; the bound is passed by that much at most.
+        self.report_missed(topic);
+        // The report may itself have filled the outbox; the bound is passed by that much at most.
         self.append(delivery);
         0
     }
 
-    /// Adds a delivery of `topic` of which only the newest publication, `newest`, needs to arrive. If the session keeps
-    /// up it gets all; if something waits already, only the newest waits too, in the place of the one before. Returns
-    /// how many publications were skipped.
+    /// Adds a delivery of `topic` of which only the newest publication, `newest`, needs to arrive. A session that keeps up
+    /// receives all. If something waits already, only the newest waits, in the place of the one before. Returns the number
+    /// of publications that were skipped.
     pub fn push_latest(&mut self, topic: &Topic, delivery: Delivery, newest: Delivery) -> usize {
         if self.queue.is_empty() {
             return self.push_or_skip(topic, delivery);
@@ -184,32 +190,32 @@ impl Outbox {
         }
     }
 
-    /// Puts word of what was missed of `topic` at the end.
-    fn tell_missed(&mut self, topic: &Topic) {
+    /// Appends the report of what was missed of `topic`.
+    fn report_missed(&mut self, topic: &Topic) {
         let Some(missed) = self.skipped.as_mut().and_then(|skipped| skipped.missed.remove(topic)) else {
             return;
         };
-        let mut word = Vec::new();
-        self.encoding.encode_lagged(topic, missed, &mut word);
-        self.push_own(Bytes::from(word));
+        let mut report = Vec::new();
+        self.format.lagged(topic, missed, &mut report);
+        self.push_own(Bytes::from(report));
     }
 
-    /// Puts word of everything that was missed at the end: the session has caught up.
-    fn tell_all_missed(&mut self) {
+    /// Appends the report of everything that was missed, once a part of the outbox is free again.
+    fn report_all_missed(&mut self) {
         let Some(skipped) = &mut self.skipped else { return };
         let missed = std::mem::take(&mut skipped.missed);
         if skipped.latest.is_empty() {
             self.skipped = None;
         }
-        let mut word = Vec::new();
+        let mut report = Vec::new();
         for (topic, missed) in missed {
-            self.encoding.encode_lagged(&topic, missed, &mut word);
+            self.format.lagged(&topic, missed, &mut report);
         }
-        self.push_own(Bytes::from(word));
+        self.push_own(Bytes::from(report));
     }
 
-    /// Adds bytes of the broker's own, replies and farewells, whatever the bound: whoever sends requests faster than
-    /// it reads replies is stopped by not being read from, see [`Outbox::is_over`].
+    /// Adds replies and closing frames, whatever the bound: a client that sends requests faster than it reads replies is not
+    /// read from any more, see [`Outbox::is_over`].
     pub fn push_own(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.bytes += bytes.len();
@@ -219,20 +225,18 @@ impl Outbox {
 
     /// Adds what a session missed, oldest first.
     pub fn push_replay(&mut self, publications: Vec<Arc<Publication>>) {
-        if self.encoding == Encoding::Unshared {
-            self.bytes += publications.iter().map(|publication| publication.cost()).sum::<usize>();
-            self.queue.extend(publications.into_iter().map(Item::Publication));
-        } else if !publications.is_empty() {
+        if !publications.is_empty() {
+            self.pinned += publications.iter().map(|publication| publication.cost()).sum::<usize>();
             self.queue.push_back(Item::Replay(publications.into()));
         }
     }
 
-    /// Whether so much waits that the session should not be read from until some of it is gone.
+    /// Returns whether so much waits that no requests of the session should be read until some of it is written.
     pub fn is_over(&self) -> bool {
         self.bytes > self.bytes_max / 2 || self.queue.len() > self.pieces_max() / 2 || self.is_replaying()
     }
 
-    /// Fills `slices` with what to write next and returns how many were filled.
+    /// Fills `slices` with what to write next and returns the number of slices filled.
     pub fn fill<'a>(&'a mut self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         self.settle_front();
         let mut count = 0;
@@ -248,53 +252,70 @@ impl Outbox {
         count
     }
 
-    /// Makes what is first in line ready to be taken: the next piece of a replay is encoded, the newest of a topic stays
-    /// what it is from now on.
+    /// Prepares the first item to be taken: encodes the next piece of a replay, and fixes the newest of a topic.
     fn settle_front(&mut self) {
         match self.queue.front() {
-            Some(Item::Replay(_)) => self.encode_replay(),
+            Some(Item::Replay(_)) => match self.format.delivery {
+                DeliveryMode::Joined => self.encode_replay(),
+                DeliveryMode::Separate => self.encode_one(),
+            },
             Some(Item::Latest(_)) => self.settle_latest(),
             _ => {}
         }
     }
 
-    /// Puts the newest of a topic, after word of what it replaced, in the place that was kept for it.
+    /// Puts the newest of a topic, after the report of what it replaced, in the place that was kept for it.
     fn settle_latest(&mut self) {
         let Some(Item::Latest(topic)) = self.queue.pop_front() else { return };
         let Some(skipped) = &mut self.skipped else { return };
         let Some(newest) = skipped.latest.remove(&topic) else { return };
         match newest {
             Delivery::Chunk(bytes, _) => self.queue.push_front(Item::Chunk(bytes)),
-            Delivery::Publications(held) => {
-                for publication in held.into_iter().rev() {
-                    self.queue.push_front(Item::Publication(publication));
+            Delivery::Frames(frames) => {
+                for frame in frames.into_iter().rev() {
+                    self.queue.push_front(Item::Frame(frame));
                 }
             }
         }
         if let Some(missed) = skipped.missed.remove(&topic) {
-            let mut word = Vec::new();
-            self.encoding.encode_lagged(&topic, missed, &mut word);
-            self.bytes += word.len();
-            if !word.is_empty() {
-                self.queue.push_front(Item::Chunk(Bytes::from(word)));
+            let mut report = Vec::new();
+            self.format.lagged(&topic, missed, &mut report);
+            self.bytes += report.len();
+            if !report.is_empty() {
+                self.queue.push_front(Item::Chunk(Bytes::from(report)));
             }
         }
     }
 
-    /// Encodes the next piece of the replay that is first in line, in front of it.
+    /// Encodes the next piece of the replay that comes first, and puts it before the rest.
     fn encode_replay(&mut self) {
         let Some(Item::Replay(publications)) = self.queue.front_mut() else { return };
         let mut chunk = Vec::new();
         while chunk.len() < REPLAY_AHEAD_BYTES
             && let Some(publication) = publications.pop_front()
         {
-            self.encoding.encode(&publication.message, &mut chunk);
+            self.pinned -= publication.cost();
+            self.format.encoder.message(&publication.message, &mut chunk);
         }
         if publications.is_empty() {
             self.queue.pop_front();
         }
         self.bytes += chunk.len();
         self.queue.push_front(Item::Chunk(Bytes::from(chunk)));
+    }
+
+    /// Encodes the next publication of the replay that comes first, and puts it before the rest.
+    fn encode_one(&mut self) {
+        let Some(Item::Replay(publications)) = self.queue.front_mut() else { return };
+        let next = publications.pop_front();
+        if publications.is_empty() {
+            self.queue.pop_front();
+        }
+        let Some(publication) = next else { return };
+        self.pinned -= publication.cost();
+        let frame = self.format.frame_of(&publication);
+        self.bytes += frame.bytes.len();
+        self.queue.push_front(Item::Frame(frame));
     }
 
     /// Notes that `count` bytes of what [`Outbox::fill`] gave have been written.
@@ -308,26 +329,34 @@ impl Outbox {
             self.queue.pop_front();
         }
         if self.queue.is_empty() {
-            self.tell_all_missed();
+            self.report_all_missed();
         }
         if self.queue.is_empty() {
-            // Most outboxes are empty most of the time; what a burst took is given back.
+            // Most outboxes are empty most of the time, so the memory of a burst is released.
             self.queue.shrink_to(SLICES_MAX);
             return Written::All;
         }
         Written::Partly
     }
 
-    /// Takes the next publication of an [`Encoding::Unshared`] session.
-    pub fn pop_publication(&mut self) -> Option<Arc<Publication>> {
+    /// Takes the next frame of a session of [`DeliveryMode::Separate`].
+    pub fn pop_frame(&mut self) -> Option<Frame> {
         self.settle_front();
-        let Some(Item::Publication(_)) = self.queue.front() else { return None };
-        let Some(Item::Publication(publication)) = self.queue.pop_front() else { return None };
-        self.bytes -= publication.cost();
-        Some(publication)
+        let Some(Item::Frame(_)) = self.queue.front() else { return None };
+        let Some(Item::Frame(frame)) = self.queue.pop_front() else { return None };
+        self.bytes -= frame.bytes.len();
+        self.report_when_drained();
+        Some(frame)
     }
 
-    /// Takes the next chunk, for transports that pass chunks on instead of writing them.
+    /// Appends the reports of what was missed, if nothing else waits.
+    fn report_when_drained(&mut self) {
+        if self.queue.is_empty() {
+            self.report_all_missed();
+        }
+    }
+
+    /// Takes the next chunk, for transports that pass chunks on.
     pub fn pop_chunk(&mut self) -> Option<Bytes> {
         self.settle_front();
         let Some(Item::Chunk(_)) = self.queue.front() else { return None };
@@ -335,14 +364,16 @@ impl Outbox {
         let rest = bytes.split_off(self.written);
         self.written = 0;
         self.bytes -= rest.len();
+        self.report_when_drained();
         Some(rest)
     }
 
-    /// Drops all that waits, but for a chunk that is partly written: cutting it would garble what comes after.
+    /// Drops all that waits except a chunk that is partly written, which would garble what follows if it were cut.
     pub fn clear_unbegun(&mut self) {
         let keep = usize::from(self.written > 0);
         self.queue.truncate(keep);
         self.skipped = None;
+        self.pinned = 0;
         self.bytes = match self.queue.front() {
             Some(Item::Chunk(first)) => first.len() - self.written,
             _ => 0,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fanwire_protocol::{Pattern, Topic};
 use foldhash::fast::RandomState;
 
-use crate::encoding::Encoding;
+use crate::format::Format;
 use crate::pattern_tree::PatternTree;
 
 /// One session within its worker. Keys are given again after the session ended.
@@ -22,16 +22,24 @@ pub struct Subscriber {
     /// Whose outbox deliveries go to.
     pub session: SessionKey,
     /// How they are written.
-    pub encoding: Encoding,
+    pub format: &'static Format,
     /// The head of the topic at the moment of joining: the session has been given everything up to there. Zero for
     /// patterns, which have no common position.
     pub after: u64,
-    /// Whether the session resumed the topic: then this subscription alone serves it, even beside a pattern of the same
-    /// session, for what it has been given up to `after` must not come again.
-    pub resumed: bool,
-    /// Grows from one joining to the next, so that two subscriptions of a session can be told apart by age.
-    pub joined: u64,
+    /// Orders the overlapping subscriptions of one session, see [`Subscriber::rank`].
+    rank: u64,
     subscription: SubscriptionKey,
+}
+
+/// The bit of a rank that is set until the session has resumed the topic.
+const NOT_RESUMED: u64 = 1 << 63;
+
+impl Subscriber {
+    /// Returns the order among overlapping subscriptions of one session; the lowest serves it. A subscription that resumed
+    /// the topic comes first: what it has been given up to `after` must not come again. Then the oldest comes first.
+    pub fn rank(&self) -> u64 {
+        self.rank
+    }
 }
 
 /// All listeners of one worker. Joining and leaving take constant time; the listeners of a topic lie side by side.
@@ -51,10 +59,10 @@ impl Subscribers {
         &mut self,
         pattern: &Pattern,
         session: SessionKey,
-        encoding: Encoding,
+        format: &'static Format,
         after: u64,
     ) -> SubscriptionKey {
-        self.add(pattern, session, encoding, (after, false))
+        self.add(pattern, session, format, (after, false))
     }
 
     /// Adds a listener to `topic` that is being given what it missed, and hears nothing else of the topic until
@@ -63,9 +71,9 @@ impl Subscribers {
         &mut self,
         topic: &Pattern,
         session: SessionKey,
-        encoding: Encoding,
+        format: &'static Format,
     ) -> SubscriptionKey {
-        self.add(topic, session, encoding, (u64::MAX, true))
+        self.add(topic, session, format, (u64::MAX, true))
     }
 
     /// Lets a listener for whom a place was held hear what comes after offset `after`.
@@ -73,7 +81,8 @@ impl Subscribers {
         let place = self.places[subscription.0 as usize];
         let listeners = topic.to_topic().and_then(|topic| self.topics.get_mut(&topic));
         if let Some(listener) = listeners.and_then(|listeners| listeners.get_mut(place)) {
-            (listener.after, listener.resumed) = (after, true);
+            listener.after = after;
+            listener.rank &= !NOT_RESUMED;
         }
     }
 
@@ -81,7 +90,7 @@ impl Subscribers {
         &mut self,
         pattern: &Pattern,
         session: SessionKey,
-        encoding: Encoding,
+        format: &'static Format,
         (after, resumed): (u64, bool),
     ) -> SubscriptionKey {
         let subscription = self.vacant.pop().unwrap_or_else(|| {
@@ -97,7 +106,8 @@ impl Subscribers {
         };
         self.places[subscription.0 as usize] = listeners.len();
         self.joins += 1;
-        listeners.push(Subscriber { session, encoding, after, resumed, joined: self.joins, subscription });
+        let rank = if resumed { self.joins } else { self.joins | NOT_RESUMED };
+        listeners.push(Subscriber { session, format, after, rank, subscription });
         subscription
     }
 
@@ -147,6 +157,7 @@ impl Subscribers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::testing::PLAIN;
 
     fn sessions(listeners: &[Subscriber]) -> Vec<u32> {
         let mut sessions: Vec<u32> = listeners.iter().map(|listener| listener.session.0).collect();
@@ -162,7 +173,7 @@ mod tests {
                 let topic: Topic = "a.b".parse().unwrap();
                 let mut subscribers = Subscribers::default();
                 let keys: Vec<_> = (0..3)
-                    .map(|key| subscribers.join(&pattern, SessionKey(key), Encoding::Json, 0))
+                    .map(|key| subscribers.join(&pattern, SessionKey(key), &PLAIN, 0))
                     .collect();
                 let mut left: Vec<u32> = vec![0, 1, 2];
                 for leaving in order {

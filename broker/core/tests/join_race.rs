@@ -4,9 +4,10 @@
 //! join, and its worker's inbox is locked below it. The log and the audience are the real ones. Whatever the order, the
 //! joiner must see everything after its position once: what was missed, then what is live.
 
+mod format;
+
 use std::sync::Arc;
 
-use fanwire_core::encoding::Encoding;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::TopicLog;
 use fanwire_core::publication::Publish;
@@ -107,7 +108,7 @@ fn race(how: Join) {
         .collect();
     let (mut seen, after) = join(&world, how);
     let mut subscribers = Subscribers::default();
-    subscribers.join(&Pattern::from(name()), SessionKey(0), Encoding::Json, after);
+    subscribers.join(&Pattern::from(name()), SessionKey(0), &format::EVENTS, after);
     for publisher in publishers {
         publisher.join().expect("publishers do not panic");
     }

@@ -59,6 +59,11 @@ pub fn encode_message_entry(message: &Message, out: &mut Vec<u8>) {
     encode::message_entry(&mut JsonEncoder::new(out), message);
 }
 
+/// Appends the `join` or `leave` frame of `member` without `type`, as event streams have it.
+pub fn encode_member_event(topic: &Topic, member: &Member, out: &mut Vec<u8>) {
+    encode::member_event(&mut JsonEncoder::new(out), topic, member);
+}
+
 /// Appends who is present in `topic` to `out`, as the HTTP interface answers it: the `presence` frame without `type` and `id`.
 pub fn encode_presence(topic: &Topic, members: &[Member], more: bool, out: &mut Vec<u8>) {
     encode::presence_page(&mut JsonEncoder::new(out), topic, members, more);

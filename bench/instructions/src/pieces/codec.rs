@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use fanwire_core::encoding::Encoding;
+use fanwire_core::format::Format;
+use fanwire_formats::{JSON, MSGPACK, SSE};
 use fanwire_protocol::{ClientFrame, Payload, Request, json, msgpack};
 
 use super::{REPEAT, measured, message, payload, topic};
@@ -35,23 +36,23 @@ pub(super) fn decode_msgpack() {
 }
 
 pub(super) fn encode_json() {
-    encode(Encoding::Json, payload());
+    encode(&JSON, payload());
 }
 
 pub(super) fn encode_msgpack() {
-    encode(Encoding::MessagePack, payload());
+    encode(&MSGPACK, payload());
 }
 
 pub(super) fn encode_sse() {
-    encode(Encoding::Sse, payload());
+    encode(&SSE, payload());
 }
 
-fn encode(encoding: Encoding, payload: Payload) {
+fn encode(format: &Format, payload: Payload) {
     let message = message(&topic("orders.eu.paid"), payload, 1_000_000);
     measured(|| {
         for _ in 0..REPEAT {
             let mut out = Vec::with_capacity(320);
-            encoding.encode(black_box(&message), &mut out);
+            format.encoder.message(black_box(&message), &mut out);
             black_box(&out);
         }
     });

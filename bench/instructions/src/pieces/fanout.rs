@@ -5,10 +5,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::fanout::{Delivery, Fanout};
 use fanwire_core::outbox::{Outbox, SLICES_MAX};
 use fanwire_core::subscribers::{SessionKey, Subscribers};
+use fanwire_formats::JSON;
 use fanwire_protocol::Pattern;
 
 use super::{REPEAT, broadcast, measured, topic};
@@ -34,7 +34,7 @@ fn pattern(text: &str) -> Pattern {
 }
 
 fn outboxes(count: usize) -> Vec<Outbox> {
-    (0..count).map(|_| Outbox::new(Encoding::Json, OUTBOX_BYTES_MAX)).collect()
+    (0..count).map(|_| Outbox::new(&JSON, OUTBOX_BYTES_MAX)).collect()
 }
 
 /// Runs each batch as a tick: into the outboxes, and out of those that were touched.
@@ -90,7 +90,7 @@ fn one_topic(patterns: &[&str]) -> Subscribers {
     let mut subscribers = Subscribers::default();
     for text in patterns {
         for session in 0..SESSIONS {
-            subscribers.join(&pattern(text), SessionKey(session), Encoding::Json, 0);
+            subscribers.join(&pattern(text), SessionKey(session), &JSON, 0);
         }
     }
     subscribers
@@ -112,7 +112,7 @@ pub(super) fn by_topic() {
     let topics: Vec<_> = (0..TOPICS).map(|number| topic(&format!("bench.{number:06}"))).collect();
     let mut subscribers = Subscribers::default();
     for (session, topic) in topics.iter().enumerate() {
-        subscribers.join(&pattern(topic.as_str()), SessionKey(session as u32), Encoding::Json, 0);
+        subscribers.join(&pattern(topic.as_str()), SessionKey(session as u32), &JSON, 0);
     }
     let ticks: Vec<Vec<_>> = (0..=TICKS as usize)
         .map(|tick| {
@@ -124,8 +124,8 @@ pub(super) fn by_topic() {
 }
 
 pub(super) fn outbox() {
-    let chunk = broadcast(&topic("orders.eu.paid"), 1).frame(Encoding::Json);
-    let mut outbox = Outbox::new(Encoding::Json, OUTBOX_BYTES_MAX);
+    let chunk = broadcast(&topic("orders.eu.paid"), 1).bytes(&JSON);
+    let mut outbox = Outbox::new(&JSON, OUTBOX_BYTES_MAX);
     measured(|| {
         for _ in 0..REPEAT {
             outbox.push(Delivery::Chunk(chunk.clone(), 1)).expect("the outbox is emptied every time");

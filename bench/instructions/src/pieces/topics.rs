@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 
-use fanwire_core::encoding::Encoding;
 use fanwire_core::identity::Identity;
 use fanwire_core::limits::{HistoryLimits, SessionLimits};
 use fanwire_core::log::TopicLog;
@@ -13,6 +12,7 @@ use fanwire_core::rules::Rules;
 use fanwire_core::session::Session;
 use fanwire_core::session::Terms;
 use fanwire_core::subscribers::{SessionKey, Subscribers};
+use fanwire_formats::JSON;
 use fanwire_protocol::{ClientFrame, Epoch, Pattern, Position, Request, StartPoint, Topic};
 
 use super::{REPEAT, measured, payload, topic};
@@ -138,7 +138,7 @@ pub(super) fn join_leave() {
         let keys: Vec<_> = patterns
             .iter()
             .zip(0..)
-            .map(|(pattern, session)| subscribers.join(pattern, SessionKey(session), Encoding::Json, 0))
+            .map(|(pattern, session)| subscribers.join(pattern, SessionKey(session), &JSON, 0))
             .collect();
         for (pattern, key) in patterns.iter().zip(keys) {
             subscribers.leave(pattern, key);

@@ -3,7 +3,7 @@
 use fanwire_protocol::{Payload, SubscribeOptions};
 
 use super::*;
-use crate::encoding::Encoding;
+use crate::format::testing::PLAIN;
 use crate::limits::SessionLimits;
 use crate::rules::Rules;
 use crate::subscribers::{SessionKey, Subscribers};
@@ -55,7 +55,7 @@ fn subscribing_twice_changes_nothing() {
     let expected =
         Effect::Subscribe { id: Some(1), pattern: pattern.clone(), start: Start::Now, permit: None };
     assert_eq!(first, expected);
-    let key = Subscribers::default().join(&pattern, SessionKey(0), Encoding::Json, 0);
+    let key = Subscribers::default().join(&pattern, SessionKey(0), &PLAIN, 0);
     session.subscribed(pattern.clone(), key);
     let again = handle(&mut session, Some(2), subscribe("a", SubscribeOptions::default()));
     assert_eq!(again, Effect::ConfirmSubscription { id: 2, pattern });
@@ -67,7 +67,7 @@ fn limits_refuse_with_their_own_codes() {
     let mut subscribers = Subscribers::default();
     for name in ["a", "b"] {
         let pattern: Pattern = name.parse().unwrap();
-        let key = subscribers.join(&pattern, SessionKey(0), Encoding::Json, 0);
+        let key = subscribers.join(&pattern, SessionKey(0), &PLAIN, 0);
         session.subscribed(pattern, key);
     }
     let third = handle(&mut session, Some(3), subscribe("c", SubscribeOptions::default()));

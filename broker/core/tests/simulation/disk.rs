@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::{Missed, Placed};
 use fanwire_core::outbox::Outbox;
@@ -18,6 +17,7 @@ use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Message, Payload, Position, StartPoint};
 use fastrand::Rng;
 
+use crate::format::EVENTS;
 use crate::world::{Flaw, OUTBOX_BYTES, Sender, Session, World};
 
 /// What of a durable topic is in memory.
@@ -149,10 +149,10 @@ impl World {
         *next_key += 1;
         let pattern = name.into();
         let subscription = match flaw {
-            Flaw::ListensWhileItCatchesUp => subscribers.join(&pattern, SessionKey(key), Encoding::Sse, live),
-            _ => subscribers.hold_place(&pattern, SessionKey(key), Encoding::Sse),
+            Flaw::ListensWhileItCatchesUp => subscribers.join(&pattern, SessionKey(key), &EVENTS, live),
+            _ => subscribers.hold_place(&pattern, SessionKey(key), &EVENTS),
         };
-        let outbox = Outbox::new(Encoding::Sse, OUTBOX_BYTES);
+        let outbox = Outbox::new(&EVENTS, OUTBOX_BYTES);
         sessions.insert(key, Session { client, outbox, subscription: Some(subscription) });
         self.clients[client].session = Some((worker, key));
         self.clients[client].catching_up = Some(at);

@@ -6,6 +6,8 @@
 
 mod client;
 mod disk;
+#[path = "../format/mod.rs"]
+mod format;
 mod world;
 
 use fastrand::Rng;

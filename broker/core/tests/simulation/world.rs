@@ -8,7 +8,6 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::fanout::{CHUNK_BYTES_MAX, Fanout};
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::TopicLog;
@@ -20,6 +19,7 @@ use fastrand::Rng;
 
 use crate::client::Client;
 use crate::disk::Disk;
+use crate::format::EVENTS;
 
 const LIMITS: HistoryLimits = HistoryLimits { messages: 12, bytes: usize::MAX, ttl_ms: 400 };
 pub(crate) const OUTBOX_BYTES: usize = 600;
@@ -295,14 +295,14 @@ impl World {
         let Worker { subscribers, sessions, next_key, .. } = &mut self.workers[worker];
         let key = *next_key;
         *next_key += 1;
-        let mut outbox = Outbox::new(Encoding::Sse, OUTBOX_BYTES);
+        let mut outbox = Outbox::new(&EVENTS, OUTBOX_BYTES);
         outbox.push_replay(missed);
         let after = if self.flaw == Flaw::ForgetsWhereItJoined { 0 } else { head.offset };
         let subscription = if self.flaw == Flaw::RegistersLate {
             self.late.push((worker, key));
             None
         } else {
-            Some(subscribers.join(&name.into(), SessionKey(key), Encoding::Sse, after))
+            Some(subscribers.join(&name.into(), SessionKey(key), &EVENTS, after))
         };
         sessions.insert(key, Session { client, outbox, subscription });
         self.clients[client].session = Some((worker, key));
@@ -317,7 +317,7 @@ impl World {
             let name = self.clients[client].topic.clone();
             let head = self.topic_of(client).log.head().offset;
             let Worker { subscribers, sessions, .. } = &mut self.workers[worker];
-            let joined = subscribers.join(&name.into(), SessionKey(key), Encoding::Sse, head);
+            let joined = subscribers.join(&name.into(), SessionKey(key), &EVENTS, head);
             sessions.get_mut(&key).expect("it was just there").subscription = Some(joined);
         }
     }
