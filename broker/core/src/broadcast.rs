@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use fanwire_protocol::{Message, PayloadView};
 
-use crate::format::{FORMATS_MAX, Format, Frame};
+use crate::format::{FORMATS_MAX, Format};
+use crate::frame::Frame;
 use crate::publication::Publication;
 use crate::rules::SlowPolicy;
 use crate::subscribers::SessionKey;

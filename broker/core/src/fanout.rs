@@ -11,7 +11,8 @@ use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
 use crate::broadcast::Broadcast;
-use crate::format::{DeliveryMode, FORMATS_MAX, Format, Frame};
+use crate::format::{DeliveryMode, FORMATS_MAX, Format};
+use crate::frame::Frame;
 use crate::subscribers::{SessionKey, Subscriber, Subscribers};
 
 /// The size, in bytes of payload, from which on a chunk is cut: large enough for an efficient send, small enough not to fill

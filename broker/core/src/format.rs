@@ -7,10 +7,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use fanwire_protocol::{Message, Position, ServerFrame, Topic};
-
-use crate::publication::Publication;
+use fanwire_protocol::{Message, ServerFrame, Topic};
 
 /// The number of slots in each table of encoded frames.
 pub const FORMATS_MAX: usize = 8;
@@ -52,14 +49,6 @@ pub trait Encoder: Sync {
 }
 
 impl Format {
-    /// Returns the publication in this format. Its payload must be one that the format can write as it is.
-    pub fn frame_of(&self, publication: &Publication) -> Frame {
-        let message = &publication.message;
-        let mut bytes = Vec::with_capacity(message.payload.len() + 192);
-        self.encoder.message(message, &mut bytes);
-        Frame::new(publication, Bytes::from(bytes))
-    }
-
     /// Appends that the session missed `missed` publications of `topic` because it is slow.
     pub fn lagged(&self, topic: &Topic, missed: u64, out: &mut Vec<u8>) {
         self.encoder.frame(&ServerFrame::Lagged { topic: Some(topic.clone()), missed }, out);
@@ -75,25 +64,6 @@ impl fmt::Debug for Format {
 impl PartialEq for Format {
     fn eq(&self, other: &Self) -> bool {
         self.slot == other.slot
-    }
-}
-
-/// One encoded publication with what a transport must know of it ([`DeliveryMode::Separate`]).
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The topic it was published to.
-    pub topic: Topic,
-    /// Its position, if the topic keeps history.
-    pub position: Option<Position>,
-    /// The encoded bytes.
-    pub bytes: Bytes,
-}
-
-impl Frame {
-    /// A frame of `publication`.
-    pub fn new(publication: &Publication, bytes: Bytes) -> Self {
-        let message = &publication.message;
-        Self { topic: message.topic.clone(), position: message.position, bytes }
     }
 }
 

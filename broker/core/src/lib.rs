@@ -8,6 +8,7 @@ pub mod access;
 pub mod broadcast;
 pub mod fanout;
 pub mod format;
+pub mod frame;
 pub mod identity;
 pub mod keys;
 pub mod limits;

@@ -12,7 +12,8 @@ use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
 use crate::fanout::Delivery;
-use crate::format::{DeliveryMode, Format, Frame};
+use crate::format::{DeliveryMode, Format};
+use crate::frame::Frame;
 use crate::publication::Publication;
 
 /// The most pieces of an outbox that go into one write.
@@ -313,7 +314,7 @@ impl Outbox {
         }
         let Some(publication) = next else { return };
         self.pinned -= publication.cost();
-        let frame = self.format.frame_of(&publication);
+        let frame = Frame::encode(&publication, self.format);
         self.bytes += frame.bytes.len();
         self.queue.push_front(Item::Frame(frame));
     }

@@ -59,6 +59,23 @@ impl Close {
         Self { error: Some(refusal.code), ..Self::new(CloseCode::Unauthorized, refusal.message) }
     }
 
+    /// The close of a session that a refusal ends, because its format has no frame for an error.
+    pub fn refused(refusal: &Refusal) -> Self {
+        let code = match refusal.code {
+            ErrorCode::Unauthorized | ErrorCode::TokenExpired => CloseCode::Unauthorized,
+            ErrorCode::Forbidden => CloseCode::Forbidden,
+            ErrorCode::TooLarge => CloseCode::TooBig,
+            ErrorCode::RateLimited => CloseCode::RateLimited,
+            ErrorCode::Unavailable | ErrorCode::Internal => CloseCode::GoingAway,
+            ErrorCode::BadFrame
+            | ErrorCode::BadTopic
+            | ErrorCode::NotSubscribed
+            | ErrorCode::LimitExceeded
+            | ErrorCode::HistoryOff => CloseCode::BadFrame,
+        };
+        Self::new(code, refusal.message.clone())
+    }
+
     /// The number in the close frame.
     pub fn number(&self) -> u16 {
         self.custom.map_or(self.code.number(), |custom| custom.number)

@@ -172,9 +172,8 @@ mod tests {
                 let pattern: Pattern = name.parse().unwrap();
                 let topic: Topic = "a.b".parse().unwrap();
                 let mut subscribers = Subscribers::default();
-                let keys: Vec<_> = (0..3)
-                    .map(|key| subscribers.join(&pattern, SessionKey(key), &PLAIN, 0))
-                    .collect();
+                let keys: Vec<_> =
+                    (0..3).map(|key| subscribers.join(&pattern, SessionKey(key), &PLAIN, 0)).collect();
                 let mut left: Vec<u32> = vec![0, 1, 2];
                 for leaving in order {
                     subscribers.leave(&pattern, keys[leaving as usize]);

@@ -15,8 +15,7 @@ mod websocket;
 use fanwire_core::format::{DeliveryMode, Encoder, FORMATS_MAX, Format};
 
 /// The protocol in JSON (`fanwire.v1.json`), each frame in a WebSocket text message.
-pub static JSON: Format =
-    Format { has_frames: true, ..format(0, "json", DeliveryMode::Joined, &json::Json) };
+pub static JSON: Format = Format { has_frames: true, ..format(0, "json", DeliveryMode::Joined, &json::Json) };
 
 /// The protocol in MessagePack (`fanwire.v1.msgpack`), each frame in a WebSocket binary message.
 pub static MSGPACK: Format = Format {

@@ -13,8 +13,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::fanout::Fanout;
+use fanwire_core::format::Format;
 use fanwire_core::notice::Notice;
 use fanwire_core::subscribers::{SessionKey, Subscribers, SubscriptionKey};
 use fanwire_protocol::Pattern;
@@ -100,11 +100,11 @@ impl Hub {
         &self,
         pattern: &Pattern,
         session: SessionKey,
-        encoding: Encoding,
+        format: &'static Format,
         after: u64,
     ) -> SubscriptionKey {
         self.counters.subscriptions.add(1);
-        self.subscribers.borrow_mut().join(pattern, session, encoding, after)
+        self.subscribers.borrow_mut().join(pattern, session, format, after)
     }
 
     /// Notes a session that is being given what it missed of `topic`; it hears nothing else of it until [`Hub::resume`].
@@ -112,10 +112,10 @@ impl Hub {
         &self,
         topic: &Pattern,
         session: SessionKey,
-        encoding: Encoding,
+        format: &'static Format,
     ) -> SubscriptionKey {
         self.counters.subscriptions.add(1);
-        self.subscribers.borrow_mut().hold_place(topic, session, encoding)
+        self.subscribers.borrow_mut().hold_place(topic, session, format)
     }
 
     /// Begins to deliver what stands after offset `after` to a session that has been given everything up to there.
@@ -204,7 +204,7 @@ impl Hub {
         self.fanout.borrow_mut().visit_once(&self.subscribers.borrow(), notice.topic(), |listener| {
             let is_excepted = notice.except == Some((self.worker, listener.session));
             let Some(writer) = &writers[listener.session.0 as usize] else { return };
-            let frame = notice.frame(listener.encoding);
+            let frame = notice.frame(listener.format);
             if !is_excepted && !frame.is_empty() && writer.push_notice(notice, frame, &self.counters) {
                 touched.push(writer.clone());
             }

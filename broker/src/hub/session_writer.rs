@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::fanout::Delivery;
+use fanwire_core::format::Format;
+use fanwire_core::frame::Frame;
 use fanwire_core::liveness::{Liveness, Pulse};
 use fanwire_core::notice::Notice;
 use fanwire_core::outbox::{Outbox, Written};
@@ -69,10 +70,15 @@ pub(crate) struct SessionWriter {
 
 impl SessionWriter {
     /// An outlet with an empty outbox of at most `outbox_bytes_max`.
-    pub(crate) fn new(sink: Sink, encoding: Encoding, outbox_bytes_max: usize, keepalive: Keepalive) -> Self {
+    pub(crate) fn new(
+        sink: Sink,
+        format: &'static Format,
+        outbox_bytes_max: usize,
+        keepalive: Keepalive,
+    ) -> Self {
         Self {
             sink,
-            outbox: RefCell::new(Outbox::new(encoding, outbox_bytes_max)),
+            outbox: RefCell::new(Outbox::new(format, outbox_bytes_max)),
             liveness: Cell::new(Liveness::new(clock::monotonic_ms())),
             keepalive,
             waker: RefCell::new(None),
@@ -107,7 +113,7 @@ impl SessionWriter {
             }
             SlowPolicy::Skip => outbox.push_or_skip(topic, delivery),
             SlowPolicy::Latest => {
-                let newest = Delivery::one(newest, outbox.encoding());
+                let newest = Delivery::one(newest, outbox.format());
                 outbox.push_latest(topic, delivery, newest)
             }
         };
@@ -162,9 +168,9 @@ impl SessionWriter {
         true
     }
 
-    /// How what the session is sent is written.
-    pub(crate) fn encoding(&self) -> Encoding {
-        self.outbox.borrow().encoding()
+    /// Returns the format of the session.
+    pub(crate) fn format(&self) -> &'static Format {
+        self.outbox.borrow().format()
     }
 
     /// Adds bytes of the broker's own.
@@ -193,9 +199,9 @@ impl SessionWriter {
         self.outbox.borrow().bytes()
     }
 
-    /// Takes the next publication, for sessions that write something of their own around each.
-    pub(crate) fn pop_publication(&self) -> Option<Arc<Publication>> {
-        self.outbox.borrow_mut().pop_publication()
+    /// Takes the next frame, for transports that write something of their own around each.
+    pub(crate) fn pop_frame(&self) -> Option<Frame> {
+        self.outbox.borrow_mut().pop_frame()
     }
 
     /// Takes the next chunk, for transports that pass chunks on.

@@ -110,7 +110,7 @@ impl LiveSession {
         let reason = "what the broker allows has changed, and this subscription is not allowed any more";
         self.end_subscriptions(revoked, ErrorCode::Forbidden, reason);
         self.flush_replies();
-        if !self.encoding.has_frames() {
+        if !self.format.has_frames {
             self.writer().want_close(Close::new(CloseCode::Forbidden, reason));
         }
     }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_core::access::{DIRECT, Refusal};
-use fanwire_core::encoding::{Encoding, MessageFormat, sse_event};
 use fanwire_core::fanout::Delivery;
 use fanwire_core::identity::{Grants, Holder};
 use fanwire_core::presence::Departure;
@@ -23,7 +22,7 @@ use super::handle::SessionHandle;
 use super::work::Reading as Work;
 use super::{LiveSession, Opened};
 use crate::clock;
-use crate::telemetry::{Transport, WorkerCounters};
+use crate::telemetry::WorkerCounters;
 
 /// How many orders may wait for one session.
 const COMMANDS_MAX: usize = 64;
@@ -89,7 +88,7 @@ impl SessionHandle {
     ) -> oneshot::Receiver<Result<(), Refusal>> {
         let (told, outcome) = oneshot::channel();
         let refused = match command {
-            command if self.transport() == Transport::WebSocket => {
+            command if self.writer().format().has_frames => {
                 match self.commands().push(command, told) {
                     Ok(()) => {
                         self.writer().wake();
@@ -126,21 +125,11 @@ impl SessionHandle {
     pub(crate) fn send_direct(&self, message: &Arc<Publication>, counters: &WorkerCounters) -> bool {
         let frame = ServerFrame::Message(message.message.clone());
         let mut bytes = Vec::new();
-        let delivery = match (self.transport(), self.writer().encoding()) {
-            (Transport::WebSocket, encoding) => {
-                encoding.encode_server(&frame, &mut bytes);
-                Delivery::Chunk(Bytes::from(bytes), 1)
-            }
-            (Transport::Sse, Encoding::Sse) => {
-                // In the middle of bare payloads it has to say what it is.
-                bytes.extend_from_slice(b"event: direct\n");
-                sse_event(&mut bytes, &message.message, None, MessageFormat::Envelope);
-                Delivery::Chunk(Bytes::from(bytes), 1)
-            }
-            (Transport::Sse, _) => Delivery::Publications(vec![message.clone()]),
-            (Transport::Bare | Transport::Poll | Transport::Http, _) => return false,
-        };
-        self.writer().push_direct(delivery, counters)
+        self.writer().format().encoder.frame(&frame, &mut bytes);
+        if bytes.is_empty() {
+            return false;
+        }
+        self.writer().push_direct(Delivery::Chunk(Bytes::from(bytes), 1), counters)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_core::access::Refusal;
-use fanwire_core::encoding::Encoding;
+use fanwire_core::format::Format;
 use fanwire_core::log::Page;
 use fanwire_core::presence::{Departure, MemberSession};
 use fanwire_core::publication::Publication;
@@ -40,7 +40,7 @@ pub(crate) struct LiveSession {
     pub(super) worker: Rc<Worker>,
     pub(super) writer: Rc<SessionWriter>,
     pub(super) key: SessionKey,
-    pub(super) encoding: Encoding,
+    pub(super) format: &'static Format,
     pub(super) session: Session,
     /// The session as its worker sees it.
     pub(super) handle: Rc<SessionHandle>,
@@ -68,19 +68,19 @@ impl LiveSession {
     pub(crate) fn open(
         worker: Rc<Worker>,
         writer: Rc<SessionWriter>,
-        encoding: Encoding,
+        format: &'static Format,
         NewSession { identity, connection_info, transport, disconnect_report }: NewSession,
     ) -> Self {
         writer.end_session_at(identity.expires_ms());
         let session = Session::new(connection_info.connection, identity);
-        Self::begin(worker, writer, encoding, (session, transport, connection_info.client), disconnect_report)
+        Self::begin(worker, writer, format, (session, transport, connection_info.client), disconnect_report)
     }
 
     /// Opens a session that has yet to say who it is.
     pub(crate) fn open_unknown(
         worker: Rc<Worker>,
         writer: Rc<SessionWriter>,
-        encoding: Encoding,
+        format: &'static Format,
         connection_info: ConnectionInfo,
         disconnect_report: Option<Box<DisconnectReport>>,
     ) -> Self {
@@ -90,7 +90,7 @@ impl LiveSession {
         Self::begin(
             worker,
             writer,
-            encoding,
+            format,
             (session, Transport::WebSocket, connection_info.client),
             disconnect_report,
         )
@@ -99,7 +99,7 @@ impl LiveSession {
     fn begin(
         worker: Rc<Worker>,
         writer: Rc<SessionWriter>,
-        encoding: Encoding,
+        format: &'static Format,
         (session, transport, client): (Session, Transport, IpAddr),
         disconnect_report: Option<Box<DisconnectReport>>,
     ) -> Self {
@@ -114,7 +114,7 @@ impl LiveSession {
             worker,
             writer,
             key,
-            encoding,
+            format,
             session,
             handle,
             meter,
@@ -198,7 +198,7 @@ impl LiveSession {
                 (Opened { head: None, recovered: true, missed: Vec::new() }, 0)
             }
         };
-        let key = hub.join(pattern, self.key, self.encoding, after);
+        let key = hub.join(pattern, self.key, self.format, after);
         if *start != Start::Now {
             hub.resume(pattern, key, after);
         }
@@ -285,6 +285,9 @@ impl LiveSession {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Option<Close> {
         match effect {
             Effect::Nothing => {}
+            Effect::Send(ServerFrame::Error { id, code, message }) => {
+                return self.refuse(id, Refusal { code, message });
+            }
             Effect::Send(frame) => self.send(&frame),
             Effect::Fail(frame, close) => {
                 self.send(&frame);
@@ -330,10 +333,23 @@ impl LiveSession {
         None
     }
 
+    /// Sends an error, or returns how to close the session if its format has no frame for one.
+    fn refuse(&mut self, id: Option<u32>, refusal: Refusal) -> Option<Close> {
+        if self.format.refuses_by_close {
+            self.worker.counters.error(refusal.code);
+            return Some(Close::refused(&refusal));
+        }
+        self.send(&ServerFrame::Error { id, code: refusal.code, message: refusal.message });
+        None
+    }
+
     /// Refuses a publish. Returns how to close a session that has ignored too many refusals for its rate.
-    fn refuse_publish(&mut self, id: Option<u32>, Refusal { code, message }: Refusal) -> Option<Close> {
-        self.send(&ServerFrame::Error { id, code, message });
-        (code == ErrorCode::RateLimited && self.meter.is_flooding()).then(|| {
+    fn refuse_publish(&mut self, id: Option<u32>, refusal: Refusal) -> Option<Close> {
+        let is_flooding = refusal.code == ErrorCode::RateLimited && self.meter.is_flooding();
+        if let Some(close) = self.refuse(id, refusal) {
+            return Some(close);
+        }
+        is_flooding.then(|| {
             let reason = "the session publishes faster than its rate and has ignored many refusals";
             Close::new(CloseCode::RateLimited, reason)
         })
@@ -382,7 +398,7 @@ impl LiveSession {
         if let ServerFrame::Error { code, .. } = frame {
             self.worker.counters.error(*code);
         }
-        self.encoding.encode_server(frame, &mut self.replies);
+        self.format.encoder.frame(frame, &mut self.replies);
     }
 
     /// Adds bytes of the transport's own to the replies.

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use fanwire_core::access::Refusal;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::session::{Close, Effect};
 use fanwire_protocol::{Pattern, Payload, Reply, ServerFrame, Topic};
 
@@ -69,7 +68,7 @@ impl LiveSession {
                         None
                     }
                     Ok(_) => None,
-                    Err(refusal) if self.encoding == Encoding::Bare => {
+                    Err(refusal) if self.format.refuses_by_close => {
                         self.worker.counters.error(refusal.code);
                         Some(Ending::Refused(refusal))
                     }

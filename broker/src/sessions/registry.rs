@@ -76,7 +76,7 @@ impl SessionRegistry {
 
 #[cfg(test)]
 mod tests {
-    use fanwire_core::encoding::Encoding;
+    use fanwire_formats::JSON;
 
     use super::*;
     use crate::hub::{Keepalive, SessionWriter, Sink};
@@ -86,7 +86,7 @@ mod tests {
     fn handle(connection: u64, user: Option<&str>) -> Rc<SessionHandle> {
         let keepalive =
             Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
-        let writer = SessionWriter::new(Sink::Task(Rc::default()), Encoding::Json, 1024, keepalive);
+        let writer = SessionWriter::new(Sink::Task(Rc::default()), &JSON, 1024, keepalive);
         let connection_info = ConnectionInfo { connection, client: std::net::Ipv4Addr::LOCALHOST.into() };
         Rc::new(SessionHandle::new(
             connection_info,

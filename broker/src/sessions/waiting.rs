@@ -3,7 +3,6 @@
 use std::task::{Context, Poll};
 
 use fanwire_core::access::Refusal;
-use fanwire_core::encoding::Encoding;
 use fanwire_core::presence::Departure;
 use fanwire_protocol::{Pattern, Topic};
 
@@ -24,7 +23,7 @@ impl LiveSession {
     /// Notes the subscription to a topic, of which the session hears nothing before it has been given what it missed.
     pub(super) fn hold_place(&mut self, pattern: &Pattern) -> Topic {
         let topic = pattern.to_topic().expect("only plain topics are read from the disk");
-        let key = self.worker.hub.hold_place(pattern, self.key, self.encoding);
+        let key = self.worker.hub.hold_place(pattern, self.key, self.format);
         self.note_subscription(pattern.clone(), key);
         self.waiting.get_or_insert_default().catching_up.push(topic.clone());
         topic
@@ -79,7 +78,7 @@ impl LiveSession {
         let arrived = self.receipts.as_ref().map_or_else(Vec::new, |receipts| receipts.take(context));
         for LateReceipt { id, topic, result } in arrived {
             match result {
-                Err(refusal) if self.encoding == Encoding::Bare => refused = Some(refusal),
+                Err(refusal) if self.format.refuses_by_close => refused = Some(refusal),
                 result => self.send_receipt(id, topic, result),
             }
         }

@@ -1,4 +1,4 @@
-//! The bodies of answers: whole, made by the HTTP router, or flowing for as long as somebody listens.
+//! The bodies of answers: whole, made by the HTTP router, or a stream that a session feeds.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,20 +7,18 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::events::EventsBody;
-
 /// The body of an answer.
 pub(crate) enum ResponseBody {
-    /// All there is.
+    /// All bytes.
     Full(Full<Bytes>),
     /// Made by the HTTP router.
     Routed(axum::body::Body),
-    /// A stream of events. Boxed, for it is much larger than the others.
-    Events(Box<EventsBody>),
+    /// Made piece by piece as the socket takes it.
+    Streamed(Pin<Box<dyn Body<Data = Bytes, Error = axum::Error>>>),
 }
 
 impl ResponseBody {
-    /// A body that is there already.
+    /// A body of `bytes`.
     pub(crate) fn full(bytes: Bytes) -> Self {
         Self::Full(Full::new(bytes))
     }
@@ -28,6 +26,11 @@ impl ResponseBody {
     /// No body.
     pub(crate) fn empty() -> Self {
         Self::full(Bytes::new())
+    }
+
+    /// A body that is made piece by piece as the socket takes it.
+    pub(super) fn streamed(body: impl Body<Data = Bytes, Error = axum::Error> + 'static) -> Self {
+        Self::Streamed(Box::pin(body))
     }
 }
 
@@ -42,7 +45,7 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Full(body) => Pin::new(body).poll_frame(context).map_err(axum::Error::new),
             Self::Routed(body) => Pin::new(body).poll_frame(context),
-            Self::Events(body) => Pin::new(&mut **body).poll_frame(context).map_err(axum::Error::new),
+            Self::Streamed(body) => body.as_mut().poll_frame(context),
         }
     }
 
@@ -50,7 +53,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(body) => body.is_end_stream(),
             Self::Routed(body) => body.is_end_stream(),
-            Self::Events(_) => false,
+            Self::Streamed(body) => body.is_end_stream(),
         }
     }
 
@@ -58,7 +61,7 @@ impl Body for ResponseBody {
         match self {
             Self::Full(body) => body.size_hint(),
             Self::Routed(body) => body.size_hint(),
-            Self::Events(_) => SizeHint::default(),
+            Self::Streamed(body) => body.size_hint(),
         }
     }
 }

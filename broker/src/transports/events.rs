@@ -3,21 +3,21 @@
 //! A stream over one topic or pattern gets the events that all such streams share. A stream over several topics has a
 //! cursor of its own over all of them, and so writes the `id:` of each event itself.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanwire_core::encoding::{Encoding, MessageFormat, sse_event, sse_gap};
-use fanwire_core::publication::Publication;
+use fanwire_core::frame::Frame;
 use fanwire_core::session::{Close, Start};
+use fanwire_formats::{SSE, SSE_ENVELOPES, SSE_PAYLOADS, sse};
 use fanwire_protocol::{CloseCode, Cursor, Epoch, Pattern, Position, Since, Topic};
 use http::{HeaderMap, HeaderValue, Response, header};
-use hyper::body::{Body, Frame};
+use hyper::body::Body;
 
+use super::body::ResponseBody;
 use super::query::{Query, parse_since};
-use super::{KnownRequest, ResponseBody};
+use super::request::KnownRequest;
 use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionGuard, LiveSession, Opened, Worker};
@@ -43,8 +43,11 @@ pub(super) async fn stream(
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
     let resumed = last_event_id(asked.request.headers())?;
-    let is_shared = patterns.len() == 1 && query.format == MessageFormat::Bare;
-    let encoding = if is_shared { Encoding::Sse } else { Encoding::Unshared };
+    let format = match (query.envelope, patterns.len()) {
+        (true, _) => &SSE_ENVELOPES,
+        (false, 1) => &SSE,
+        (false, _) => &SSE_PAYLOADS,
+    };
     let limits = &worker.limits;
     let keepalive = Keepalive {
         bytes: b":\n\n",
@@ -53,18 +56,12 @@ pub(super) async fn stream(
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
     let sink = Sink::Task(asked.guard.abort().clone());
-    let writer = Rc::new(SessionWriter::new(sink, encoding, limits.outbox_bytes_max, keepalive));
-    let session = LiveSession::open(worker.clone(), writer, encoding, asked.guest);
-    let mut body = EventsBody {
-        session,
-        guard: asked.guard,
-        positions: Vec::new(),
-        format: query.format,
-        is_over: false,
-    };
+    let writer = Rc::new(SessionWriter::new(sink, format, limits.outbox_bytes_max, keepalive));
+    let session = LiveSession::open(worker.clone(), writer, format, asked.session);
+    let mut body = EventsBody { session, guard: asked.guard, positions: Vec::new(), is_over: false };
     body.open(patterns, query.since.as_ref(), resumed).await?;
     body.guard.become_transport(Transport::Sse);
-    let mut response = Response::new(ResponseBody::Events(Box::new(body)));
+    let mut response = Response::new(ResponseBody::streamed(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -86,7 +83,6 @@ pub(crate) struct EventsBody {
     guard: Rc<ConnectionGuard>,
     /// Where a stream that writes its own events stands in each of its plain topics.
     positions: Vec<(Topic, Position)>,
-    format: MessageFormat,
     is_over: bool,
 }
 
@@ -110,7 +106,7 @@ impl EventsBody {
             let start = wanted.map_or(Start::Now, |since| Start::Since(since.clone()));
             let opened = self.session.subscribe(pattern.clone(), &start).await?;
             if is_lost || !opened.recovered {
-                sse_gap(&mut head, pattern.as_str(), None);
+                sse::gap(&mut head, pattern.as_str(), None);
             }
             self.note_position(&pattern, &opened);
             missed.extend(opened.missed);
@@ -142,22 +138,13 @@ impl EventsBody {
         Cursor::many(self.positions.iter().map(|(topic, position)| (topic, *position)))
     }
 
-    /// Writes an event with an `id:` over all topics of this stream.
-    fn write_own(&mut self, publication: &Publication, out: &mut Vec<u8>) {
-        let message = &publication.message;
-        if let Some(position) = message.position
-            && let Some((_, known)) = self.positions.iter_mut().find(|(topic, _)| *topic == message.topic)
-        {
-            *known = position;
+    /// Appends a frame after an `id:` over all topics of this stream.
+    fn write_own(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+        if let Some((_, at)) = self.positions.iter_mut().find(|(topic, _)| *topic == frame.topic) {
+            frame.advance(at);
         }
-        if message.topic.is_reserved() {
-            // Said to this session alone. In the middle of bare payloads it has to say what it is.
-            if self.format == MessageFormat::Bare {
-                out.extend_from_slice(b"event: direct\n");
-            }
-            return sse_event(out, message, None, MessageFormat::Envelope);
-        }
-        sse_event(out, message, Some(&self.cursor()), self.format);
+        sse::id(out, &self.cursor());
+        out.extend_from_slice(&frame.bytes);
     }
 
     /// The next piece to send, if there is one.
@@ -170,9 +157,9 @@ impl EventsBody {
         }
         let mut piece = Vec::new();
         while piece.len() < PIECE_BYTES
-            && let Some(publication) = self.session.writer().pop_publication()
+            && let Some(frame) = self.session.writer().pop_frame()
         {
-            self.write_own(&publication, &mut piece);
+            self.write_own(&frame, &mut piece);
         }
         (!piece.is_empty()).then(|| Bytes::from(piece))
     }
@@ -202,12 +189,12 @@ impl EventsBody {
 
 impl Body for EventsBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = axum::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
         let body = self.get_mut();
         if body.is_over {
             return Poll::Ready(None);
@@ -219,7 +206,7 @@ impl Body for EventsBody {
         match body.next_piece() {
             Some(piece) => {
                 body.session.worker().counters.sent_bytes.add(piece.len() as u64);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
+                Poll::Ready(Some(Ok(hyper::body::Frame::data(piece))))
             }
             None => Poll::Pending,
         }

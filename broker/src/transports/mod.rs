@@ -7,64 +7,35 @@ mod body;
 mod events;
 mod polling;
 mod query;
+mod request;
 mod websocket;
 
 use std::rc::Rc;
 
-use fanwire_core::access::Refusal;
 use fanwire_core::identity::Identity;
+use fanwire_core::session::Start;
 use fanwire_protocol::{CloseCode, Pattern};
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 pub(crate) use body::ResponseBody;
+pub(crate) use request::TransportRequest;
 
 use crate::auth::Admission;
 use crate::config::Callout;
 use crate::hooks::{CalloutClient, DisconnectReport};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionGuard, ConnectionInfo, NewSession, Worker};
+use crate::sessions::Worker;
 use crate::telemetry::Transport;
 use crate::topic_path;
 use query::Query;
+use request::{wants_events, wants_websocket};
+use websocket::dialect::{Bare, DIALECTS, Subprotocol};
 
 /// The transports of one worker.
 pub(crate) struct Transports {
     worker: Rc<Worker>,
-    readers: Rc<websocket::ReaderPool>,
-}
-
-/// One request on its way to a transport, with what is known of its connection.
-pub(crate) struct TransportRequest {
-    pub(crate) request: Request<Incoming>,
-    pub(crate) guard: Rc<ConnectionGuard>,
-    pub(crate) admission: Admission,
-    /// The broker's number for whatever becomes of it.
-    pub(crate) connection_info: ConnectionInfo,
-    /// What the application is to be told when that is over.
-    pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
-}
-
-/// A request on its way to a transport that serves whoever is known, and nobody else.
-struct KnownRequest {
-    request: Request<Incoming>,
-    guard: Rc<ConnectionGuard>,
-    guest: NewSession,
-}
-
-impl TransportRequest {
-    /// # Errors
-    /// If credentials are missing or were refused.
-    fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
-        let Self { request, guard, admission, connection_info, disconnect_report } = self;
-        let guest = NewSession {
-            identity: admission.into_identity()?,
-            connection_info,
-            transport,
-            disconnect_report,
-        };
-        Ok(KnownRequest { request, guard, guest })
-    }
+    upgrades: websocket::Upgrades,
 }
 
 /// What a request asks a transport for.
@@ -93,8 +64,13 @@ impl Wanted {
 impl Transports {
     /// The transports of this worker.
     pub(crate) fn new(worker: Rc<Worker>) -> Self {
-        let readers = Rc::new(websocket::ReaderPool::new(&worker.limits));
-        Self { worker, readers }
+        Self::with_dialects(worker, &DIALECTS)
+    }
+
+    /// The transports of this worker with these dialects at `/ws`.
+    fn with_dialects(worker: Rc<Worker>, dialects: &'static [Subprotocol]) -> Self {
+        let upgrades = websocket::Upgrades::new(worker.clone(), dialects);
+        Self { worker, upgrades }
     }
 
     /// Whether a request is for a transport rather than for the rest of the HTTP interface.
@@ -120,10 +96,11 @@ impl Transports {
             self.welcome(asked.admission, asked.connection_info.connection, transport.label()).await;
         asked.disconnect_report = self.disconnect_report(&asked, transport);
         match wanted {
-            Wanted::Protocol => websocket::upgrade(self, asked, None).await,
+            Wanted::Protocol => self.upgrades.upgrade(asked, None).await,
             Wanted::Bare(pattern) => {
-                let bare = websocket::Bare { pattern, has_echo: query.echo, since: query.since };
-                websocket::upgrade(self, asked, Some(bare)).await
+                let start = query.since.map_or(Start::Now, Start::Since);
+                let bare = Bare { pattern, has_echo: query.echo, start };
+                self.upgrades.upgrade(asked, Some(Box::new(bare))).await
             }
             Wanted::Events(patterns) => {
                 events::stream(&self.worker, asked.known(transport)?, patterns, &query).await
@@ -212,24 +189,4 @@ impl Transports {
         }
         Ok(patterns)
     }
-}
-
-/// Whether the headers ask for a WebSocket (RFC 6455 §4.1).
-fn wants_websocket(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|product| product.trim().eq_ignore_ascii_case("websocket"))
-}
-
-/// Whether the headers ask for Server-Sent Events (WHATWG HTML §9.2.2).
-fn wants_events(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| range.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case("text/event-stream"))
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanwire_core::access::{Action, decide};
-use fanwire_core::encoding::Encoding;
+use fanwire_core::frame::Frame;
 use fanwire_core::publication::Publication;
 use fanwire_core::session::Start;
-use fanwire_protocol::{CloseCode, Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic, json};
+use fanwire_formats::ENTRY;
+use fanwire_protocol::{CloseCode, Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic};
 use http::{HeaderValue, Response, StatusCode, header};
 
+use super::body::ResponseBody;
 use super::query::Query;
-use super::{KnownRequest, ResponseBody};
+use super::request::KnownRequest;
 use crate::engine::{History, Reading};
 use crate::hooks::CalloutClient;
 use crate::hub::{Keepalive, SessionWriter, Sink};
@@ -43,13 +45,13 @@ pub(super) async fn poll(
 ) -> Result<Response<ResponseBody>, Problem> {
     for pattern in &patterns {
         let rules = worker.engine.rules();
-        decide(&rules, &asked.guest.identity, Action::ReadHistory, pattern)?;
-        decide(&rules, &asked.guest.identity, Action::Subscribe, pattern)?;
+        decide(&rules, &asked.session.identity, Action::ReadHistory, pattern)?;
+        decide(&rules, &asked.session.identity, Action::Subscribe, pattern)?;
     }
     for pattern in &patterns {
         let asker = CalloutClient {
-            identity: asked.guest.identity.clone(),
-            connection: Some(asked.guest.connection_info.connection),
+            identity: asked.session.identity.clone(),
+            connection: Some(asked.session.connection_info.connection),
         };
         worker.hooks.subscribe(asker, pattern).await?;
     }
@@ -70,6 +72,8 @@ pub(super) async fn poll(
 /// What an answer is made of.
 struct Answer {
     publications: Vec<Arc<Publication>>,
+    /// What came while the poll waited, after `publications`.
+    frames: Vec<Frame>,
     /// Where the reader stands in each plain topic before `publications`; reading backwards, right after the newest.
     positions: Vec<(Topic, Position)>,
     gap: bool,
@@ -88,6 +92,7 @@ async fn read_held(
 ) -> Result<Answer, Problem> {
     let mut answer = Answer {
         publications: Vec::new(),
+        frames: Vec::new(),
         positions: Vec::new(),
         gap: false,
         has_missed_pattern: false,
@@ -147,18 +152,24 @@ impl Answer {
             self.more = true;
         }
         let mut body = b"{\"messages\":[".to_vec();
-        for (index, publication) in self.publications.iter().enumerate() {
+        let held = self.publications.iter().map(|publication| Frame::encode(publication, &ENTRY));
+        for (index, frame) in held.chain(self.frames).enumerate() {
             if index > 0 {
                 body.push(b',');
             }
-            json::encode_message_entry(&publication.message, &mut body);
-            let topic = &publication.message.topic;
-            if let Some((_, position)) = self.positions.iter_mut().find(|(known, _)| known == topic) {
-                position.offset = publication.offset;
+            body.extend_from_slice(&frame.bytes);
+            let known = self.positions.iter_mut().find(|(known, _)| *known == frame.topic);
+            if let Some((_, position)) = known {
+                frame.advance(position);
             }
         }
         self.gap |= self.has_missed_pattern;
-        let end = format!("],\"cursor\":\"{}\",\"gap\":{},\"more\":{}}}", self.cursor(), self.gap, self.more);
+        let end = format!(
+            "],\"cursor\":\"{}\",\"gap\":{},\"more\":{}}}",
+            cursor_of(&self.positions),
+            self.gap,
+            self.more
+        );
         body.extend_from_slice(end.as_bytes());
         let mut response = Response::new(ResponseBody::full(Bytes::from(body)));
         let headers = response.headers_mut();
@@ -166,13 +177,13 @@ impl Answer {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
 
-    fn cursor(&self) -> Cursor {
-        if self.positions.is_empty() {
-            return Cursor::one(Position { epoch: Epoch::FOREIGN, offset: 0 });
-        }
-        Cursor::many(self.positions.iter().map(|(topic, position)| (topic, *position)))
+fn cursor_of(positions: &[(Topic, Position)]) -> Cursor {
+    if positions.is_empty() {
+        return Cursor::one(Position { epoch: Epoch::FOREIGN, offset: 0 });
     }
+    Cursor::many(positions.iter().map(|(topic, position)| (topic, *position)))
 }
 
 /// A long poll that waits. Dropping it ends its session.
@@ -193,9 +204,8 @@ impl Waiting {
         // A poll that is told to end, as when its token does, still has an answer to give.
         let close_timeout_ms = worker.limits.close_timeout.as_millis() as u64;
         let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
-        let writer =
-            Rc::new(SessionWriter::new(sink, Encoding::Unshared, worker.limits.outbox_bytes_max, keepalive));
-        let session = LiveSession::open(worker.clone(), writer, Encoding::Unshared, asked.guest);
+        let writer = Rc::new(SessionWriter::new(sink, &ENTRY, worker.limits.outbox_bytes_max, keepalive));
+        let session = LiveSession::open(worker.clone(), writer, &ENTRY, asked.session);
         asked.guard.become_transport(Transport::Poll);
         let mut waiting = Self { session, guard: asked.guard };
         for pattern in patterns {
@@ -229,11 +239,12 @@ impl Waiting {
         // That the time is up is an answer like any other: nothing came.
         let _time_is_up = tokio::time::timeout(wait, something).await;
         let writer = self.session.writer();
-        while answer.publications.len() <= limit
-            && let Some(publication) = writer.pop_publication()
+        while answer.frames.len() < limit
+            && let Some(frame) = writer.pop_frame()
         {
-            answer.publications.push(publication);
+            answer.frames.push(frame);
         }
+        answer.more |= !writer.is_empty();
         if let Some(close) = &close {
             self.session.ends_by(close.number(), || close.reason.clone());
         }

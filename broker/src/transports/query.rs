@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fanwire_core::encoding::MessageFormat;
 use fanwire_protocol::Since;
 
 use crate::clock;
@@ -21,7 +20,8 @@ pub(crate) struct Query {
     pub(crate) reverse: bool,
     pub(crate) wait: Duration,
     pub(crate) echo: bool,
-    pub(crate) format: MessageFormat,
+    /// Whether events carry the whole publication in place of the payload alone.
+    pub(crate) envelope: bool,
 }
 
 impl Query {
@@ -37,7 +37,7 @@ impl Query {
             reverse: false,
             wait: Duration::ZERO,
             echo: true,
-            format: MessageFormat::Bare,
+            envelope: false,
         };
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
@@ -47,7 +47,7 @@ impl Query {
                 "reverse" => query.reverse = parse_switch("reverse", &value)?,
                 "wait" => query.wait = parse_wait(&value)?,
                 "echo" => query.echo = parse_switch("echo", &value)?,
-                "envelope" if parse_switch("envelope", &value)? => query.format = MessageFormat::Envelope,
+                "envelope" => query.envelope = parse_switch("envelope", &value)?,
                 _ => {}
             }
         }
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(query.topics, ["a.b", "c d"]);
         assert_eq!(query.since, Some(Since::Cursor("abc:7".parse().unwrap())));
         assert_eq!((query.limit, query.wait, query.echo), (Some(5), Duration::from_millis(2500), false));
-        assert_eq!(query.format, MessageFormat::Envelope);
+        assert!(query.envelope);
         assert_eq!(Query::parse("since=earliest").unwrap().since, Some(Since::Earliest));
         assert!(Query::parse("reverse=true&since=earliest").unwrap().reverse);
         for moment in ["2026-11-21T06:40:00Z", "2026-11-21T07:40:00%2B01:00", "2026-11-21T07:40:00+01:00"] {

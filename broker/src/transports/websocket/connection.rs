@@ -15,7 +15,7 @@ use fanwire_protocol::{CloseCode, ServerFrame};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};
 
-use super::dialect::{self, Dialect};
+use super::dialect::Dialect;
 use super::reader::{Next, ReadEnd, Reader, ReaderPool, frame_bytes_max};
 use crate::clock;
 use crate::sessions::{ConnectionGuard, Ending, LiveSession};
@@ -37,7 +37,7 @@ const CLOSE_REASON_BYTES_MAX: usize = 123;
 /// One WebSocket, from the handshake to the end of the TCP connection.
 pub(super) struct Connection {
     session: LiveSession,
-    dialect: Dialect,
+    dialect: Box<dyn Dialect>,
     reader: Reader,
     readers: Rc<ReaderPool>,
     phase: Phase,
@@ -62,7 +62,7 @@ enum Phase {
 impl Connection {
     pub(super) fn new(
         session: LiveSession,
-        dialect: Dialect,
+        dialect: Box<dyn Dialect>,
         readers: Rc<ReaderPool>,
         guard: Rc<ConnectionGuard>,
     ) -> Self {
@@ -107,7 +107,12 @@ impl Connection {
                 answers.clear();
             }
             match &message {
-                Message::Text(_) | Message::Binary(_) => close = dialect.handle(session, &message),
+                Message::Text(_) | Message::Binary(_) => {
+                    close = match dialect.read(&message) {
+                        Ok(frame) => session.handle(frame),
+                        Err(close) => Some(close),
+                    }
+                }
                 Message::Close(frame) => note_close(session, frame.as_ref()),
                 _ => {}
             }
@@ -205,7 +210,7 @@ impl Connection {
         if self.phase == Phase::Open
             && let Some(refusal) = self.session.poll_waiting(context)
         {
-            self.leave(&dialect::close_for(&refusal));
+            self.leave(&Close::refused(&refusal));
         }
     }
 
@@ -253,7 +258,7 @@ impl Connection {
                         self.session.flush_replies();
                         match ending {
                             Some(Ending::Close(close)) => self.leave(&close),
-                            Some(Ending::Refused(refusal)) => self.leave(&dialect::close_for(&refusal)),
+                            Some(Ending::Refused(refusal)) => self.leave(&Close::refused(&refusal)),
                             None => {}
                         }
                         continue;

@@ -1,95 +1,132 @@
-//! What a WebSocket's messages mean: frames of the protocol, or payloads of one topic.
+//! Dialects: what the messages of a WebSocket mean.
+//!
+//! A dialect translates each message into a [`ClientFrame`] and names the [`Format`] in which its sessions are written to.
+//! It knows nothing of sessions. To add one, implement [`Dialect`] in a file of its own and list it in [`DIALECTS`], or give
+//! it a URL of its own.
 
-use fanwire_core::access::Refusal;
-use fanwire_core::encoding::Encoding;
-use fanwire_core::session::{Close, PublishRequest};
-use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Payload, json, msgpack};
+use fanwire_core::format::Format;
+use fanwire_core::session::{Close, Start};
+use fanwire_formats::{BARE, JSON, MSGPACK};
+use fanwire_protocol::{
+    ClientFrame, CloseCode, DecodeError, Pattern, Payload, Request, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK,
+    json, msgpack,
+};
 use tungstenite::Message;
 
-use crate::sessions::LiveSession;
 use crate::telemetry::Transport;
 
 /// How the messages of one WebSocket are read.
-pub(super) enum Dialect {
-    /// Each message is a frame of the protocol in this encoding.
-    Protocol(Encoding),
-    /// Each message is a payload, published to the topic.
-    Bare {
-        /// The topic, or a pattern that can be listened to but not published to.
-        pattern: Pattern,
-        /// Whether the session receives what it publishes.
-        has_echo: bool,
-    },
-}
+pub(in crate::transports) trait Dialect {
+    /// Reads one text or binary message. The inner error is answered by the session; the outer one closes it.
+    fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close>;
 
-impl Dialect {
-    /// How what the session is sent is written.
-    pub(super) fn encoding(&self) -> Encoding {
-        match self {
-            Dialect::Protocol(encoding) => *encoding,
-            Dialect::Bare { .. } => Encoding::Bare,
-        }
-    }
+    /// Returns the format in which the session is written to.
+    fn format(&self) -> &'static Format;
 
-    /// What the session is connected over.
-    pub(super) fn transport(&self) -> Transport {
-        match self {
-            Dialect::Protocol(_) => Transport::WebSocket,
-            Dialect::Bare { .. } => Transport::Bare,
-        }
-    }
+    /// Returns the transport under which the session is counted and reported.
+    fn label(&self) -> Transport;
 
-    /// Handles one text or binary message. Returns how to close the session if the message makes that necessary.
-    pub(super) fn handle(&self, session: &mut LiveSession, message: &Message) -> Option<Close> {
-        match (self, message) {
-            (Dialect::Protocol(Encoding::Json), Message::Text(text)) => {
-                session.handle(json::decode_client(text))
-            }
-            (Dialect::Protocol(Encoding::MessagePack), Message::Binary(bytes)) => {
-                session.handle(msgpack::decode_client(bytes))
-            }
-            (Dialect::Protocol(Encoding::Json), _) => {
-                let reason =
-                    "this session speaks JSON in text messages: binary ones belong to fanwire.v1.msgpack";
-                Some(Close::new(CloseCode::Unsupported, reason))
-            }
-            (Dialect::Protocol(_), _) => {
-                let reason =
-                    "this session speaks MessagePack in binary messages: text ones belong to fanwire.v1.json";
-                Some(Close::new(CloseCode::Unsupported, reason))
-            }
-            (Dialect::Bare { pattern, has_echo }, message) => {
-                let payload = match message {
-                    Message::Text(text) => Payload::text(text.as_str()),
-                    other => Payload::binary(&*other.clone().into_data()),
-                };
-                let Some(topic) = pattern.to_topic() else {
-                    let reason =
-                        format!("'{pattern}' is a pattern: it can be listened to, but not published to");
-                    return Some(Close::new(CloseCode::Forbidden, reason));
-                };
-                let publish = PublishRequest { topic, payload, key: None, echo: *has_echo };
-                let refusal = session.publish(None, publish).err()?;
-                session.worker().counters.error(refusal.code);
-                Some(close_for(&refusal))
-            }
-        }
+    /// Returns the subscription that the session begins with. It stands before the handshake is answered; if it is refused,
+    /// there is no session.
+    fn begin(&self) -> Option<(Pattern, Start)> {
+        None
     }
 }
 
-/// How a refusal is said to a session that has no frames to say it in.
-pub(super) fn close_for(refusal: &Refusal) -> Close {
-    let code = match refusal.code {
-        ErrorCode::Unauthorized | ErrorCode::TokenExpired => CloseCode::Unauthorized,
-        ErrorCode::Forbidden => CloseCode::Forbidden,
-        ErrorCode::TooLarge => CloseCode::TooBig,
-        ErrorCode::RateLimited => CloseCode::RateLimited,
-        ErrorCode::Unavailable | ErrorCode::Internal => CloseCode::GoingAway,
-        ErrorCode::BadFrame
-        | ErrorCode::BadTopic
-        | ErrorCode::NotSubscribed
-        | ErrorCode::LimitExceeded
-        | ErrorCode::HistoryOff => CloseCode::BadFrame,
-    };
-    Close::new(code, refusal.message.clone())
+/// A dialect that a client chooses by its WebSocket subprotocol.
+pub(in crate::transports) struct Subprotocol {
+    /// The name that clients offer.
+    pub(in crate::transports) name: &'static str,
+    /// Makes the dialect of one session.
+    pub(in crate::transports) dialect: fn() -> Box<dyn Dialect>,
+}
+
+/// The subprotocols of `/ws`. The first is chosen for clients that offer none.
+pub(in crate::transports) static DIALECTS: [Subprotocol; 2] = [
+    Subprotocol { name: SUBPROTOCOL_JSON, dialect: || Box::new(Json) },
+    Subprotocol { name: SUBPROTOCOL_MSGPACK, dialect: || Box::new(MessagePack) },
+];
+
+/// Each text message is a frame of the protocol in JSON.
+struct Json;
+
+impl Dialect for Json {
+    fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close> {
+        match message {
+            Message::Text(text) => Ok(json::decode_client(text)),
+            _ => Err(Close::new(
+                CloseCode::Unsupported,
+                "this session speaks JSON in text messages: binary ones belong to fanwire.v1.msgpack",
+            )),
+        }
+    }
+
+    fn format(&self) -> &'static Format {
+        &JSON
+    }
+
+    fn label(&self) -> Transport {
+        Transport::WebSocket
+    }
+}
+
+/// Each binary message is a frame of the protocol in MessagePack.
+struct MessagePack;
+
+impl Dialect for MessagePack {
+    fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close> {
+        match message {
+            Message::Binary(bytes) => Ok(msgpack::decode_client(bytes)),
+            _ => Err(Close::new(
+                CloseCode::Unsupported,
+                "this session speaks MessagePack in binary messages: text ones belong to fanwire.v1.json",
+            )),
+        }
+    }
+
+    fn format(&self) -> &'static Format {
+        &MSGPACK
+    }
+
+    fn label(&self) -> Transport {
+        Transport::WebSocket
+    }
+}
+
+/// Each message is a payload, published to the topic of the URL.
+pub(in crate::transports) struct Bare {
+    /// The topic, or a pattern that can be subscribed to but not published to.
+    pub(in crate::transports) pattern: Pattern,
+    /// Whether the session receives what it publishes.
+    pub(in crate::transports) has_echo: bool,
+    /// Where the subscription begins.
+    pub(in crate::transports) start: Start,
+}
+
+impl Dialect for Bare {
+    fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close> {
+        let Some(topic) = self.pattern.to_topic() else {
+            let reason =
+                format!("'{}' is a pattern: it can be subscribed to, but not published to", self.pattern);
+            return Err(Close::new(CloseCode::Forbidden, reason));
+        };
+        let payload = match message {
+            Message::Text(text) => Payload::text(text.as_str()),
+            other => Payload::binary(&*other.clone().into_data()),
+        };
+        let request = Request::Publish { topic, payload, key: None, echo: self.has_echo };
+        Ok(Ok(ClientFrame { id: None, request }))
+    }
+
+    fn format(&self) -> &'static Format {
+        &BARE
+    }
+
+    fn label(&self) -> Transport {
+        Transport::Bare
+    }
+
+    fn begin(&self) -> Option<(Pattern, Start)> {
+        Some((self.pattern.clone(), self.start.clone()))
+    }
 }

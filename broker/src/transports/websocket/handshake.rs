@@ -4,7 +4,8 @@ use base64::Engine;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use tungstenite::handshake::derive_accept_key;
 
-use super::super::{ResponseBody, wants_websocket};
+use super::super::body::ResponseBody;
+use super::super::request::wants_websocket;
 use crate::problem::Problem;
 
 /// Checks that a request is a handshake and returns the value of the answer's `Sec-WebSocket-Accept`.

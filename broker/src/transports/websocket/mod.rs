@@ -1,7 +1,7 @@
 //! WebSockets (RFC 6455): `/ws` in both encodings, and the bare WebSocket of a topic's URL.
 
 mod connection;
-mod dialect;
+pub(super) mod dialect;
 mod handshake;
 mod reader;
 
@@ -10,80 +10,80 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use fanwire_core::access::Refusal;
-use fanwire_core::encoding::Encoding;
+use fanwire_core::format::Format;
 use fanwire_core::identity::Identity;
 use fanwire_core::session::{Close, Start};
-use fanwire_protocol::{ErrorCode, Pattern, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Since};
+use fanwire_protocol::{ErrorCode, Pattern};
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-pub(crate) use reader::ReaderPool;
-
-use super::{ResponseBody, TransportRequest, Transports};
+use super::body::ResponseBody;
+use super::request::TransportRequest;
 use crate::auth::Admission;
 use crate::hooks::DisconnectReport;
 use crate::hub::{Keepalive, Link, SessionWriter, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionGuard, ConnectionInfo, LiveSession, NewSession, Worker};
 use connection::Connection;
-use dialect::Dialect;
+use dialect::{Dialect, Subprotocol};
+use reader::ReaderPool;
 
 /// A ping without content (RFC 6455 §5.5.2).
 const PING: &[u8] = &[0x89, 0];
 
-/// What a bare WebSocket asks for in its URL.
-pub(super) struct Bare {
-    /// What to listen to, and if it is a plain topic, to publish to.
-    pub(super) pattern: Pattern,
-    /// Whether the session receives what it publishes.
-    pub(super) has_echo: bool,
-    /// Where to begin.
-    pub(super) since: Option<Since>,
+/// Upgrades requests of one worker to WebSockets.
+pub(super) struct Upgrades {
+    worker: Rc<Worker>,
+    readers: Rc<ReaderPool>,
+    /// What clients of `/ws` may choose from.
+    dialects: &'static [Subprotocol],
 }
 
-/// Answers the handshake of `/ws`, or with `bare` that of a topic's bare WebSocket, and starts the session.
-///
-/// The session listens before the answer is written: whoever sees the WebSocket open misses nothing from then on.
-///
-/// # Errors
-/// If the request is no handshake, or the session may not subscribe to the bare topic or not begin where it wants to.
-pub(super) async fn upgrade(
-    transports: &Transports,
-    asked: TransportRequest,
-    bare: Option<Bare>,
-) -> Result<Response<ResponseBody>, Problem> {
-    let TransportRequest { mut request, guard, admission, connection_info, disconnect_report } = asked;
-    let accept = handshake::check(&request)?;
-    let (dialect, subprotocol) = match &bare {
-        Some(Bare { pattern, has_echo, .. }) => {
-            (Dialect::Bare { pattern: pattern.clone(), has_echo: *has_echo }, None)
-        }
-        None => choose_encoding(request.headers())?,
-    };
-    let comer = Comer { admission, connection_info, disconnect_report };
-    let session = match begin(&transports.worker, &dialect, comer, bare).await? {
-        Ok(session) => session,
-        Err(refusal) => refused_session(&transports.worker, &dialect, connection_info, refusal),
-    };
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::task::spawn_local(start_when_upgraded(
-        upgrade,
-        session,
-        dialect,
-        transports.readers.clone(),
-        guard,
-    ));
-    Ok(handshake::answer(accept, subprotocol))
+impl Upgrades {
+    /// The upgrades of this worker, with these dialects at `/ws`.
+    pub(super) fn new(worker: Rc<Worker>, dialects: &'static [Subprotocol]) -> Self {
+        let readers = Rc::new(ReaderPool::new(&worker.limits));
+        Self { worker, readers, dialects }
+    }
+
+    /// Answers the handshake of a WebSocket of `dialect`, or of the dialect of `/ws` that its subprotocols name, and starts the
+    /// session.
+    ///
+    /// The session is subscribed before the answer is written: a client that sees the WebSocket open misses nothing from then on.
+    ///
+    /// # Errors
+    /// If the request is no handshake, or the session may not have the subscription that it begins with.
+    pub(super) async fn upgrade(
+        &self,
+        asked: TransportRequest,
+        dialect: Option<Box<dyn Dialect>>,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let TransportRequest { mut request, guard, admission, connection_info, disconnect_report } = asked;
+        let accept = handshake::check(&request)?;
+        let (dialect, subprotocol) = match dialect {
+            Some(dialect) => (dialect, None),
+            None => choose_dialect(self.dialects, request.headers())?,
+        };
+        let comer = Comer { admission, connection_info, disconnect_report };
+        let session = match begin(&self.worker, &*dialect, comer).await? {
+            Ok(session) => session,
+            Err(refusal) => refused_session(&self.worker, &*dialect, connection_info, refusal),
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        let readers = self.readers.clone();
+        tokio::task::spawn_local(start_when_upgraded(upgrade, session, dialect, readers, guard));
+        Ok(handshake::answer(accept, subprotocol))
+    }
 }
 
 /// Starts the session's task once the connection has become a WebSocket.
 async fn start_when_upgraded(
     upgrade: OnUpgrade,
     session: LiveSession,
-    dialect: Dialect,
+    dialect: Box<dyn Dialect>,
     readers: Rc<ReaderPool>,
     guard: Rc<ConnectionGuard>,
 ) {
@@ -94,7 +94,7 @@ async fn start_when_upgraded(
     let Some((link, ahead)) = link_of(upgraded) else {
         return tracing::error!("a WebSocket was upgraded from something that is no connection of ours");
     };
-    guard.become_transport(dialect.transport());
+    guard.become_transport(dialect.label());
     session.writer().connect(link);
     let mut connection = Connection::new(session, dialect, readers, guard);
     connection.begin(&ahead);
@@ -124,19 +124,18 @@ struct Comer {
 /// shows a page nothing of the answer to a handshake that fails.
 async fn begin(
     worker: &Rc<Worker>,
-    dialect: &Dialect,
+    dialect: &dyn Dialect,
     Comer { admission, connection_info, disconnect_report }: Comer,
-    bare: Option<Bare>,
 ) -> Result<Result<LiveSession, Refusal>, Problem> {
-    let (encoding, transport) = (dialect.encoding(), dialect.transport());
-    let Some(bare) = bare else {
+    let (format, transport) = (dialect.format(), dialect.label());
+    let Some((pattern, start)) = dialect.begin() else {
         return Ok(match admission {
             Admission::Missing => {
-                let writer = writer(worker, encoding);
+                let writer = writer(worker, format);
                 Ok(LiveSession::open_unknown(
                     worker.clone(),
                     writer,
-                    encoding,
+                    format,
                     connection_info,
                     disconnect_report,
                 ))
@@ -148,11 +147,11 @@ async fn begin(
                     transport,
                     disconnect_report,
                 };
-                Ok(open(worker, encoding, guest))
+                Ok(open(worker, format, guest))
             }
             Admission::Admitted(identity) => Ok(open(
                 worker,
-                encoding,
+                format,
                 NewSession { identity, connection_info, transport, disconnect_report },
             )),
             Admission::Refused(refusal) => Err(refusal),
@@ -160,19 +159,19 @@ async fn begin(
     };
     let mut session = match admission.into_identity() {
         Ok(identity) => {
-            open(worker, encoding, NewSession { identity, connection_info, transport, disconnect_report })
+            open(worker, format, NewSession { identity, connection_info, transport, disconnect_report })
         }
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let begun = begin_bare(&mut session, bare).await;
-    if let Err(BareFailure::Refused(refusal)) = &begun {
-        session.ends_by(dialect::close_for(refusal).code.number(), || refusal.message.clone());
+    let begun = begin_subscribed(&mut session, pattern, start).await;
+    if let Err(BeginFailure::Refused(refusal)) = &begun {
+        session.ends_by(Close::refused(refusal).code.number(), || refusal.message.clone());
     }
     match begun {
         Ok(()) => Ok(Ok(session)),
-        Err(BareFailure::Refused(refusal)) if is_about_access(&refusal) => Ok(Err(refusal)),
-        Err(BareFailure::Refused(refusal)) => Err(refusal.into()),
-        Err(BareFailure::Lost(problem)) => Err(problem),
+        Err(BeginFailure::Refused(refusal)) if is_about_access(&refusal) => Ok(Err(refusal)),
+        Err(BeginFailure::Refused(refusal)) => Err(refusal.into()),
+        Err(BeginFailure::Lost(problem)) => Err(problem),
     }
 }
 
@@ -183,7 +182,7 @@ fn is_about_access(refusal: &Refusal) -> bool {
 /// A session that may do nothing and is told why at once.
 fn refused_session(
     worker: &Rc<Worker>,
-    dialect: &Dialect,
+    dialect: &dyn Dialect,
     connection_info: ConnectionInfo,
     refusal: Refusal,
 ) -> LiveSession {
@@ -191,20 +190,20 @@ fn refused_session(
     let guest = NewSession {
         identity: Identity::Anonymous,
         connection_info,
-        transport: dialect.transport(),
+        transport: dialect.label(),
         disconnect_report: None,
     };
-    let session = open(worker, dialect.encoding(), guest);
-    let close = dialect::close_for(&refusal);
+    let session = open(worker, dialect.format(), guest);
+    let close = Close::refused(&refusal);
     session.writer().want_close(Close { error: Some(refusal.code), ..close });
     session
 }
 
-fn open(worker: &Rc<Worker>, encoding: Encoding, guest: NewSession) -> LiveSession {
-    LiveSession::open(worker.clone(), writer(worker, encoding), encoding, guest)
+fn open(worker: &Rc<Worker>, format: &'static Format, guest: NewSession) -> LiveSession {
+    LiveSession::open(worker.clone(), writer(worker, format), format, guest)
 }
 
-fn writer(worker: &Rc<Worker>, encoding: Encoding) -> Rc<SessionWriter> {
+fn writer(worker: &Rc<Worker>, format: &'static Format) -> Rc<SessionWriter> {
     let limits = &worker.limits;
     let keepalive = Keepalive {
         bytes: PING,
@@ -213,36 +212,42 @@ fn writer(worker: &Rc<Worker>, encoding: Encoding) -> Rc<SessionWriter> {
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
     let sink = Sink::Socket(OnceCell::new());
-    Rc::new(SessionWriter::new(sink, encoding, limits.outbox_bytes_max, keepalive))
+    Rc::new(SessionWriter::new(sink, format, limits.outbox_bytes_max, keepalive))
 }
 
-/// Why a bare WebSocket was not subscribed.
-enum BareFailure {
+/// Why a WebSocket that begins with a subscription was not subscribed.
+enum BeginFailure {
     Refused(Refusal),
     /// Something since the asked position is no longer held.
     Lost(Problem),
 }
 
-/// Subscribes a bare WebSocket to its topic or pattern.
+/// Subscribes a WebSocket to what it begins with.
 ///
 /// # Errors
 /// If that is refused, or something since the asked position is no longer held: a bare WebSocket has no frame to say so in
 /// later.
-async fn begin_bare(session: &mut LiveSession, bare: Bare) -> Result<(), BareFailure> {
-    let start = bare.since.map_or(Start::Now, Start::Since);
-    let opened = session.subscribe(bare.pattern, &start).await.map_err(BareFailure::Refused)?;
+async fn begin_subscribed(
+    session: &mut LiveSession,
+    pattern: Pattern,
+    start: Start,
+) -> Result<(), BeginFailure> {
+    let opened = session.subscribe(pattern, &start).await.map_err(BeginFailure::Refused)?;
     if !opened.recovered {
         let detail = "something after this cursor is no longer held: read the topic's history again, which says what \
                       there is, and connect with the cursor it gives";
         let problem = Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, detail);
-        return Err(BareFailure::Lost(problem));
+        return Err(BeginFailure::Lost(problem));
     }
     session.replay(opened.missed);
     Ok(())
 }
 
-/// The encoding that the client's subprotocols ask for, and the subprotocol to confirm.
-fn choose_encoding(headers: &HeaderMap) -> Result<(Dialect, Option<&'static str>), Problem> {
+/// A dialect with the subprotocol to confirm, if the client offered any.
+type Chosen = (Box<dyn Dialect>, Option<&'static str>);
+
+/// Returns the first dialect that the client's subprotocols name; if it offers none, the first of `dialects`.
+fn choose_dialect(dialects: &'static [Subprotocol], headers: &HeaderMap) -> Result<Chosen, Problem> {
     let mut offered = headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
@@ -251,21 +256,18 @@ fn choose_encoding(headers: &HeaderMap) -> Result<(Dialect, Option<&'static str>
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .peekable();
-    if offered.peek().is_none() {
-        return Ok((Dialect::Protocol(Encoding::Json), None));
+    if offered.peek().is_none()
+        && let Some(first) = dialects.first()
+    {
+        return Ok(((first.dialect)(), None));
     }
-    offered
-        .find_map(|name| match name {
-            SUBPROTOCOL_JSON => Some((Dialect::Protocol(Encoding::Json), Some(SUBPROTOCOL_JSON))),
-            SUBPROTOCOL_MSGPACK => {
-                Some((Dialect::Protocol(Encoding::MessagePack), Some(SUBPROTOCOL_MSGPACK)))
-            }
-            _ => None,
-        })
-        .ok_or_else(|| {
-            Problem::bad_request(format!(
-                "none of the offered subprotocols is spoken here: offer '{SUBPROTOCOL_JSON}' or \
-                 '{SUBPROTOCOL_MSGPACK}', or none for JSON"
-            ))
-        })
+    let known = |name: &str| dialects.iter().find(|subprotocol| subprotocol.name == name);
+    let chosen = offered.find_map(known).map(|known| ((known.dialect)(), Some(known.name)));
+    chosen.ok_or_else(|| {
+        let names: Vec<String> = dialects.iter().map(|known| format!("'{}'", known.name)).collect();
+        Problem::bad_request(format!(
+            "none of the offered subprotocols is spoken here: offer {}, or none for JSON",
+            names.join(" or ")
+        ))
+    })
 }
