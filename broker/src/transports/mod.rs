@@ -190,3 +190,8 @@ impl Transports {
         Ok(patterns)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    mod toy_dialect;
+}
