@@ -16,7 +16,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};
 
 use super::dialect::Dialect;
-use super::reader::{Next, ReadEnd, Reader, ReaderPool, frame_bytes_max};
+use super::reader::{Next, ReadEnd, Reader, ReaderPool};
 use crate::clock;
 use crate::sessions::{ConnectionGuard, Ending, LiveSession};
 use crate::telemetry::WorkerCounters;
@@ -66,13 +66,7 @@ impl Connection {
         readers: Rc<ReaderPool>,
         guard: Rc<ConnectionGuard>,
     ) -> Self {
-        let payload_bytes_max = session.worker().limits.message_bytes_max;
-        // A bare message is a payload and nothing else.
-        let message_bytes_max = match dialect {
-            Dialect::Bare { .. } => payload_bytes_max,
-            Dialect::Protocol(_) => frame_bytes_max(payload_bytes_max),
-        };
-        let reader = Reader::new(message_bytes_max);
+        let reader = Reader::new(dialect.message_bytes_max(session.worker().limits.message_bytes_max));
         Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: guard }
     }
 

@@ -13,6 +13,7 @@ use fanwire_protocol::{
 };
 use tungstenite::Message;
 
+use super::reader::frame_bytes_max;
 use crate::telemetry::Transport;
 
 /// How the messages of one WebSocket are read.
@@ -25,6 +26,11 @@ pub(in crate::transports) trait Dialect {
 
     /// Returns the transport under which the session is counted and reported.
     fn label(&self) -> Transport;
+
+    /// Returns the largest message in bytes, where a payload may have `payload_bytes_max`.
+    fn message_bytes_max(&self, payload_bytes_max: usize) -> usize {
+        frame_bytes_max(payload_bytes_max)
+    }
 
     /// Returns the subscription that the session begins with. It stands before the handshake is answered; if it is refused,
     /// there is no session.
@@ -124,6 +130,10 @@ impl Dialect for Bare {
 
     fn label(&self) -> Transport {
         Transport::Bare
+    }
+
+    fn message_bytes_max(&self, payload_bytes_max: usize) -> usize {
+        payload_bytes_max
     }
 
     fn begin(&self) -> Option<(Pattern, Start)> {
