@@ -30,6 +30,10 @@ pub(super) fn router() -> Router<HttpState> {
         .route("/favicon.svg", get(favicon))
         .route("/fanwire.js", get(|| script(include_str!("../../../client-sdk/js/dist/fanwire.js"))))
         .route(
+            "/fanwire-http.mjs",
+            get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-http.mjs"))),
+        )
+        .route(
             "/fanwire-msgpack.js",
             get(|| script(include_str!("../../../client-sdk/js/dist/fanwire-msgpack.js"))),
         )

@@ -1,18 +1,18 @@
-//! Where a broker is: reads what people write (`ws://host:port/ws`, `http://host:port`, `/live`, nothing) into one form.
+//! The address of a broker: reads the forms that people write (`ws://host:port/ws`, `http://host:port`, `/live`, nothing).
 
 import { FanwireError } from './errors.ts';
 
 /** A broker's address. */
 export interface Address {
-  /** What `/topics/…` and the like are put behind, as in `http://host:7400` or `https://host/live`. */
+  /** The prefix of `/topics/…` and other paths, such as `http://host:7400` or `https://host/live`. */
   http: string;
-  /** Where the WebSocket protocol is. */
+  /** The URL of the WebSocket protocol. */
   websocket: string;
 }
 
 /**
- * Reads an address. Relative ones, such as `/live` or an empty one, mean the host of the page at `page`.
- * Throws a `FanwireError` with code `bad_url` that does not repeat the address where it could hold a secret.
+ * Reads an address. A relative one, such as `/live` or an empty one, means the host of the page at `page`. Throws a `FanwireError` with
+ * code `bad_url`. Its message does not repeat the address, which could hold a secret.
  */
 export function parseAddress(text: string, page?: string): Address {
   const bad = (why: string) =>
@@ -21,12 +21,14 @@ export function parseAddress(text: string, page?: string): Address {
   try {
     url = new URL(/^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text || '/', page);
   } catch {
-    throw bad('this is no URL');
+    throw bad('this is not a URL');
   }
-  if (url.username || url.password || url.search || url.hash) {
-    throw bad('it has a user name, query or fragment; a token belongs into the option `token`');
+  if (url.username || url.password || url.search || url.hash || text.startsWith('[object')) {
+    throw bad('it has a user name, query or fragment, or is an object; a token belongs into the option `token`');
   }
-  if (!['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol)) throw bad(`${url.protocol} is neither http nor ws`);
+  if (!['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol)) {
+    throw bad(url.protocol === 'file:' ? 'a page from a file has no host; pass the full address' : `${url.protocol} is neither http nor ws`);
+  }
   const isSecure = url.protocol === 'https:' || url.protocol === 'wss:';
   const base = url.host + url.pathname.replace(/\/+$/, '').replace(/\/ws$/, '');
   const exact = url.protocol.startsWith('ws') && url.pathname.length > 1;

@@ -1,21 +1,24 @@
-//! How long to wait before connecting again: full jitter, so that clients cut off together do not come back together.
+//! The wait before a connection is made again: full jitter, so that clients that were cut off together do not return together.
 //!
 //! The wait before attempt n is drawn evenly from 0 to `min(cap, base × 2ⁿ)` ("Exponential Backoff And Jitter", Marc
-//! Brooker, AWS Architecture Blog, 2015). It owns no clock and draws no random numbers.
+//! Brooker, AWS Architecture Blog, 2015), with a floor. This file owns no clock and no random numbers.
 
 /** How a client reconnects. */
 export interface Reconnect {
-  /** The first wait is at most this long; 250 ms if not said. */
+  /** The maximum of the first wait, in milliseconds. The default is 250 ms. */
   baseMs?: number;
-  /** No wait is longer than this; 20 s if not said. */
+  /** The maximum of every wait, in milliseconds. The default is 20 s. */
   capMs?: number;
-  /** After so many attempts in a row without success the client gives up; never if not said. */
+  /** The number of failed attempts in a row after which the client gives up. By default it never does. */
   attemptsMax?: number;
 }
 
+/** The minimum of every wait, in milliseconds. */
+export const FLOOR_MS = 50;
+
 /** The attempts since the last connection that held. */
 export class Backoff {
-  /** How many attempts have been counted. */
+  /** The number of attempts. */
   attempts = 0;
   private readonly base: number;
   private readonly cap: number;
@@ -27,15 +30,18 @@ export class Backoff {
     this.most = policy.attemptsMax ?? Infinity;
   }
 
-  /** Counts one more attempt and says how long to wait before it, in milliseconds; undefined when there were enough. */
-  next(random: number): number | undefined {
+  /**
+   * Counts an attempt and returns the wait before it, in milliseconds; undefined after the last attempt. `namedMs` is the wait that
+   * the broker named: it replaces the drawn one at the first attempt, and is the minimum of later ones.
+   */
+  next(random: number, namedMs?: number): number | undefined {
     if (this.attempts >= this.most) return undefined;
-    const bound = Math.min(this.cap, this.base * 2 ** this.attempts);
+    const drawn = Math.min(this.cap, this.base * 2 ** this.attempts) * random;
     this.attempts += 1;
-    return bound * random;
+    return Math.max(FLOOR_MS, this.attempts > 1 ? drawn : namedMs ?? drawn, namedMs ?? 0);
   }
 
-  /** Starts over: a connection held. */
+  /** Starts over, because a connection held. */
   reset(): void {
     this.attempts = 0;
   }

@@ -2,7 +2,7 @@
 
 const PIECE = 0x8000;
 
-/** Writes bytes as base64 with padding. */
+/** Returns bytes as base64 with padding. */
 export function toBase64(bytes: Uint8Array): string {
   let binary = '';
   for (let at = 0; at < bytes.length; at += PIECE) {
@@ -11,13 +11,13 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** Reads base64 in either form. Throws a `DOMException` if it is none. */
+/** Returns the bytes of base64 in either form. Throws a `DOMException` if the text is not base64. */
 export function fromBase64(text: string): Uint8Array {
   const binary = atob(text.replace(/-/g, '+').replace(/_/g, '/'));
   return Uint8Array.from(binary, (letter) => letter.charCodeAt(0));
 }
 
-/** Writes bytes as base64url without padding. */
+/** Returns bytes as base64url without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
   return toBase64(bytes).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 }

@@ -1,4 +1,4 @@
-//! The client as applications see it: `connect`, and the broker it returns.
+//! The interface for applications: `connect`, and the broker that it returns.
 
 import { parseAddress } from './address.ts';
 import { Channels } from './channels.ts';
@@ -6,39 +6,41 @@ import { placeInFrame } from './cursor.ts';
 import { systemClock } from './clock.ts';
 import { type Client, closed, Connection } from './connection.ts';
 import { Credentials } from './credentials.ts';
-import { Emitter, Stream } from './emitter.ts';
+import { Emitter, guard, Stream } from './emitter.ts';
 import { asError, FanwireError } from './errors.ts';
 import { Exchange, type RequestOptions } from './exchange.ts';
 import { type ClientFrame, type MemberFrame, type MessageFrame, type Payload, type Place, type Position, positionIn, type ReplyFrame, type ServerFrame } from './frames.ts';
 import type { Link } from './link.ts';
 import { type Options, PAYLOAD_BYTES_MAX, TIMEOUT_MS } from './options.ts';
-import { checked, type Message, messageOf } from './payload.ts';
+import { checkOptions } from './names.ts';
+import { type Message, messageOf, snapshot, wellFormed } from './payload.ts';
 import type { Status } from './status.ts';
 import { type Member, type SubscribeOptions, Subscription } from './subscription.ts';
 import { makeOpener } from './opener.ts';
+import { topicError } from './topic.ts';
 
 /** The events of a broker, for `on`. */
 export interface BrokerEvents {
-  /** The connection changed its state. */
+  /** The status of the connection: the present one first, then every change. */
   status: Status;
-  /** Something went wrong, and was printed. Whoever waits for a promise is told there too. */
+  /** An error occurred and was printed. A promise that it concerns rejects with it, too. */
   error: Error;
 }
 
 /** Options of `publish`. */
 export interface PublishOptions extends RequestOptions {
-  /** Idempotency key: makes repeating safe, so that a publish cut off by a lost connection is asked for again. */
+  /** The idempotency key. It makes repeating safe, so that a publish is sent again after a lost connection. */
   key?: string;
-  /** `false`: the publication does not come back to this client. */
+  /** `false`: the publication is not delivered to this client. */
   echo?: boolean;
 }
 
-/** The broker's word that it has accepted a publication. */
+/** The broker's confirmation that it has accepted a publication. */
 export interface Receipt {
   topic: string;
   /** Undefined when the topic keeps no history. */
   position?: Position | undefined;
-  /** Whether the key was known: it had been published before, and was not published again. */
+  /** Whether the broker knew the key: the payload was published before, and not again. */
   duplicate: boolean;
 }
 
@@ -46,26 +48,26 @@ export interface Receipt {
 export interface HistoryOptions extends RequestOptions {
   /** After this place, or before it with `reverse`. */
   since?: Place;
-  /** At most so many. */
+  /** The maximum number of messages. */
   limit?: number;
   /** Newest first. */
   reverse?: boolean;
 }
 
-/** What a topic holds. */
+/** The publications that a topic holds. */
 export interface History {
   messages: Message[];
   /** The newest position of the topic. */
   position?: Position | undefined;
-  /** Whether there is more in the direction of reading. */
+  /** Whether there are more messages in the direction of reading. */
   more: boolean;
-  /** Whether something between `since` and the first message is no longer held. */
+  /** Whether publications between `since` and the first message are no longer held. */
   gap: boolean;
 }
 
-/** A connection to a broker. Made by `connect`. */
+/** A connection to a broker, made by `connect`. */
 export class Broker extends Emitter<BrokerEvents> {
-  /** Settles when the first attempt to connect has: rejects if that failed, even if the attempts go on. */
+  /** Settles with the first attempt to connect. It rejects if that failed, also when more attempts follow. */
   readonly ready: Promise<Status>;
   private readonly exchange: Exchange;
   private readonly channels: Channels;
@@ -75,120 +77,146 @@ export class Broker extends Emitter<BrokerEvents> {
   private settle!: { resolve(status: Status): void; reject(error: unknown): void };
   private isComplaining = false;
 
-  /** Throws a `FanwireError` with code `bad_url` if that is no address of a broker. */
+  /** Throws a `FanwireError` with code `bad_url` or `bad_option`. */
   constructor(url: string | URL, options: Options = {}) {
-    super((thrown, during) => this.report(thrown, `the '${during}' listener`));
+    super('status error', (thrown, during) => this.report(thrown, `the '${during}' listener`));
+    checkOptions('connect', options);
+    checkOptions('reconnect', options.reconnect ?? {});
     const address = parseAddress(String(url), globalThis.location?.href);
     const clock = options.clock ?? systemClock;
     this.log = options.log ?? console;
     this.payloadBytesMax = options.payloadBytesMax ?? PAYLOAD_BYTES_MAX;
     this.ready = new Promise((resolve, reject) => { this.settle = { resolve, reject }; });
-    this.ready.catch(() => {});  // It is printed as well, so that nobody has to wait for it.
-    this.exchange = new Exchange(clock, options.timeoutMs ?? TIMEOUT_MS);
+    this.ready.catch(() => {});  // The error is printed as well, so the promise may be ignored.
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.exchange = new Exchange(clock, timeoutMs);
     this.channels = new Channels(this.exchange, (thrown, during) => this.report(thrown, during), (error) => this.complain(error));
-    const credentials = new Credentials(options.token);
+    const credentials = new Credentials(options.token, clock, timeoutMs);
     const opener = () => makeOpener(address, options, credentials, clock, (text) => this.warn(text));
     const { share, ...rest } = options;
     const shared = share?.({
       address: address.http,
       opener,
       alone: () => new Broker(url, rest),
-      makeError: ({ code, message, status }) => new FanwireError(code, message, { status }),
     });
     this.connection = new Connection(shared ?? opener(), credentials, this.client(), clock, options.name, options.reconnect);
     void this.connection.run();
   }
 
-  /** How the connection is doing. */
+  /** The present status of the connection. */
   get status(): Status {
     return this.connection.status;
   }
 
-  /** The changes of `status` from now on, for `for await`. */
+  /** The present status and its changes, for `for await`. */
   statuses(): AsyncIterableIterator<Status> {
     const stream: Stream<Status> = new Stream(() => off());
     const off = this.on('status', (status) => {
       stream.push(status);
       if (status.state === 'closed') stream.finish();
     });
-    if (this.status.state === 'closed') stream.finish();
     return stream;
   }
 
   /**
-   * Subscribes to a topic or pattern: `handler` is called with every message, in the topic's order, and once however often the
-   * connection breaks in between. The handler may be left out where the subscription is used in a `for await` loop.
+   * Subscribes to a topic or pattern. `handler` is called with every message once, in the order of the topic, also when the connection breaks in
+   * between. Without a handler, messages are kept (at most 1000) until there is a listener or a `for await` loop. Throws a
+   * `FanwireError` with code `bad_option` for wrong options; what the broker refuses is the error of the subscription alone.
    */
   subscribe(topic: string, handler?: (message: Message) => unknown, options?: SubscribeOptions): Subscription;
   subscribe(topic: string, options?: SubscribeOptions): Subscription;
-  subscribe(topic: string, first?: ((message: Message) => unknown) | SubscribeOptions, second: SubscribeOptions = {}): Subscription {
-    const options = typeof first === 'object' ? first : second;
-    const subscription = new Subscription(topic, this.channels, options);
-    if (typeof first === 'function') subscription.on('message', first);
+  subscribe(topic: string, first?: ((message: Message) => unknown) | SubscribeOptions | null, second?: SubscribeOptions): Subscription {
+    const [handler, options = {}] = typeof first === 'function' || second ? [first, second] : [undefined, first ?? {}];
+    checkOptions('subscribe', options);
+    const subscription = new Subscription(String(topic), this.channels, options);
+    if (handler) subscription.on('message', handler as (message: Message) => unknown);
+    const error = topicError(topic);
     if (options.signal?.aborted) subscription.unsubscribe();
     else if (this.status.state === 'closed') subscription.end(this.status.error ?? closed());
-    else this.channels.add(subscription);
+    else if (error) {
+      subscription.end(error);
+      this.complain(error);
+    } else this.channels.add(subscription);
     return subscription;
   }
 
-  /** Publishes a payload: a string as text, bytes as binary, anything else as JSON. Resolves when the broker has accepted it. */
-  async publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<Receipt> {
-    const { key, echo } = options;
-    const frame = { type: 'publish', topic, key, echo: echo === false ? false : undefined, data: payload };
-    const reply = await this.ask(frame, options, key !== undefined, (receipt) => {
-      if (echo === false) this.channels.mute(topic, positionIn(receipt));
+  /**
+   * Publishes a payload: a string as text, bytes as binary, anything else as JSON. The payload is read before this returns. Resolves when the
+   * broker has accepted it.
+   */
+  publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<Receipt> {
+    return this.send('publish', options, options?.key !== undefined, () => {
+      const { key, echo } = options;
+      if (key !== undefined && typeof key !== 'string') throw new FanwireError('bad_option', 'publish: `key` must be text');
+      return { topic, key, echo: echo === false ? false : undefined, data: this.checked(payload, topic) };
+    }, (receipt) => {
+      if (options.echo === false) this.channels.mute(topic, positionIn(receipt));
+      return { topic: receipt.topic ?? topic, position: positionIn(receipt), duplicate: receipt['duplicate'] === true };
     });
-    return { topic: reply.topic ?? topic, position: positionIn(reply), duplicate: reply['duplicate'] === true };
   }
 
   /** Reads what a topic still holds, without subscribing. */
-  async history(topic: string, options: HistoryOptions = {}): Promise<History> {
-    const { since, limit, reverse } = options;
-    const reply = await this.ask({ type: 'history', topic, since: placeInFrame(since), limit, reverse }, options);
-    const messages = (reply['messages'] as MessageFrame[]).map(messageOf);
-    return { messages, position: positionIn(reply), more: reply['more'] === true, gap: reply['gap'] === true };
+  history(topic: string, options: HistoryOptions = {}): Promise<History> {
+    return this.send('history', options, true, () => {
+      const { since, limit, reverse } = options;
+      return { topic, since: placeInFrame(since), limit, reverse };
+    }, (reply) => {
+      const messages = (reply['messages'] as MessageFrame[]).map(messageOf);
+      return { messages, position: positionIn(reply), more: reply['more'] === true, gap: reply['gap'] === true };
+    });
   }
 
-  /** Who is subscribed to a topic with presence. */
-  async presence(topic: string, options: RequestOptions = {}): Promise<Member[]> {
-    const reply = await this.ask({ type: 'presence', topic }, options);
-    return (reply['members'] as MemberFrame[]).map(({ user, connection, info }) => ({ topic, user, connection, info }));
+  /** Returns the members of a topic with presence. */
+  presence(topic: string, options: RequestOptions = {}): Promise<Member[]> {
+    return this.send('presence', options, true, () => ({ topic }), (reply) =>
+      (reply['members'] as MemberFrame[]).map(({ user, connection, info }) => ({ topic, user, connection, info })));
   }
 
-  /** Asks the application behind the broker. */
-  async request<T = unknown>(method: string, payload: Payload = null, options: RequestOptions = {}): Promise<T> {
-    return (await this.ask({ type: 'request', method, data: payload }, options, false))['data'] as T;
+  /** Sends a request to the application behind the broker, and returns its answer. */
+  request<T = unknown>(method: string, payload: Payload = null, options: RequestOptions = {}): Promise<T> {
+    return this.send('request', options, false, () => {
+      if (typeof method !== 'string') throw new FanwireError('bad_option', 'request: the method must be text');
+      return { method: wellFormed(method), data: this.checked(payload, method) };
+    }, (reply) => reply['data'] as T);
   }
 
-  /** Ends the connection and everything that goes over it. */
+  /** Ends the connection, all subscriptions and all requests. */
   close(): void {
     this.connection.close();
     this.stop(closed());
   }
 
-  /** Asks the broker. `answered` is called before anything that comes after the answer is looked at. */
-  private ask(frame: ClientFrame, options: RequestOptions, isRepeatable = true, answered: (reply: ReplyFrame) => void = () => {}): Promise<ReplyFrame> {
-    return new Promise<ReplyFrame>((resolve, reject) => {
-      // The promise's own executor makes a rejection of what this throws.
-      if ('data' in frame) frame['data'] = checked(frame['data'], this.payloadBytesMax, String(frame['topic'] ?? frame['method']));
-      this.exchange.ask(frame, options, isRepeatable, {
-        resolve: (reply) => {
-          answered(reply);
-          resolve(reply);
-        },
-        reject,
-      });
+  protected override backlog<Name extends keyof BrokerEvents>(name: Name): BrokerEvents[Name][] {
+    return (name === 'status' ? [this.status] : []) as BrokerEvents[Name][];
+  }
+
+  private checked(payload: Payload, name: string): unknown {
+    return snapshot(payload, this.payloadBytesMax, name);
+  }
+
+  /** Sends the request that `fields` returns. `read` is called with the answer before any later frame is processed. */
+  private send<T>(
+    type: 'publish' | 'history' | 'presence' | 'request', options: RequestOptions, isRepeatable: boolean, fields: () => object, read: (reply: ReplyFrame) => T,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      // What this throws rejects the promise.
+      checkOptions(type, options);
+      const frame: ClientFrame = { type, ...fields() };
+      const error = type === 'request' ? undefined : topicError(frame['topic']);
+      if (error) throw error;
+      this.channels.flush();
+      this.exchange.send(frame, options, isRepeatable, { resolve: (reply) => resolve(read(reply)), reject });
     }).catch((error: unknown) => {
       if (error instanceof FanwireError && error.code !== 'closed') this.complain(error);
       throw error;
     });
   }
 
-  /** What the connection tells. */
+  /** Returns what the connection calls. */
   private client(): Client {
     return {
       attached: (link: Link) => {
-        // Subscriptions first, so that who subscribes and then publishes hears it.
+        // Subscriptions first: they receive what the pending requests publish.
         this.exchange.attach(link);
         this.channels.attach();
         this.exchange.flush();
@@ -198,8 +226,8 @@ export class Broker extends Emitter<BrokerEvents> {
         this.exchange.detach(cause);
       },
       received: (frame) => this.received(frame),
-      blamed: (error) => this.exchange.fail('publish', error),
-      refresh: (token) => new Promise((resolve, reject) => this.exchange.ask({ type: 'refresh', token }, {}, true, { resolve, reject })),
+      blamed: (error) => this.exchange.blame(error),
+      refresh: (token) => new Promise((resolve, reject) => this.exchange.send({ type: 'refresh', token }, {}, true, { resolve, reject })),
       changed: (status) => this.changed(status),
       ended: (error) => this.stop(error),
       warn: (text) => this.warn(text),
@@ -239,8 +267,9 @@ export class Broker extends Emitter<BrokerEvents> {
   }
 
   private report(thrown: unknown, during: string): void {
-    if (this.log) this.log.error(`fanwire: ${during} failed:`, thrown);
-    // An 'error' listener that fails must not be told about it.
+    // A console may fail to show an odd value.
+    guard(() => { if (this.log) this.log.error(`fanwire: ${during} failed:`, thrown); }, () => {});
+    // An 'error' listener that fails must not be called with its own error.
     if (!during.startsWith("the 'error'")) this.emit('error', asError(thrown, 'internal', `${during} failed`));
   }
 
@@ -255,8 +284,9 @@ export class Broker extends Emitter<BrokerEvents> {
 }
 
 /**
- * Connects to the broker at `url`: `http://host:7400`, `wss://host/ws`, or on a page the path under which the page's own host
- * serves the broker. Returns at once; what is asked meanwhile waits for the connection.
+ * Connects to the broker at `url`: `http://host:7400`, `wss://host/ws`, or on a page the path under which the host of the page
+ * serves the broker. Returns at once. Requests wait for the connection. Throws a `FanwireError` with code `bad_url` or
+ * `bad_option`.
  */
 export function connect(url: string | URL = '', options: Options = {}): Broker {
   return new Broker(url, options);

@@ -1,8 +1,8 @@
 //! The subscriptions of one client, and how they share what the broker sends.
 //!
-//! The broker knows each topic or pattern once per connection; a channel is that one, with every subscription of the application
-//! to it. One that wants the past while others are live already makes the channel leave and join again from there: the
-//! others have seen what comes twice, and drop it by its position.
+//! The broker knows each topic or pattern once per connection. A channel stands for it, with all subscriptions of the application
+//! to it. If a new subscription begins in the past while others are active, the channel leaves and joins again from there. The
+//! others drop what arrives twice by its position.
 
 import { FanwireError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
@@ -11,18 +11,18 @@ import { isAfter, type Wanted } from './progress.ts';
 import type { Keeper, Subscription } from './subscription.ts';
 import { isPattern, matches } from './topic.ts';
 
-/** A topic or pattern as the broker knows it. */
+/** One topic or pattern of the connection. */
 class Channel {
   readonly subscriptions = new Set<Subscription>();
-  /** Whether the broker sends. */
+  /** Whether the broker sends its publications. */
   isLive = false;
-  /** Whether an answer is awaited. */
-  isAsking = false;
+  /** Whether a request of the channel waits for its answer. */
+  isPending = false;
   /** The newest position when it was joined, and the last seen since. */
   head: Position | undefined;
   seen: Position | undefined;
-  /** Those who were here at `after` when a join did not promise that all from there would come. */
-  doubt: { after: Position; who: Subscription[] } | undefined;
+  /** The subscriptions that were at `after` when a join did not promise everything after it. */
+  doubt: { after: Position; others: Subscription[] } | undefined;
 
   constructor(readonly name: string, readonly isPattern: boolean) {}
 
@@ -34,42 +34,52 @@ class Channel {
 /** All subscriptions of a client. */
 export class Channels implements Keeper {
   private readonly all = new Map<string, Channel>();
-  /** This client's own publications that it does not want back, by position, with those who were subscribed at that time. */
+  /** This client's own publications without echo, by position, with the subscriptions of that time. */
   private readonly muted = new Map<string, Set<Subscription>>();
+  /** The channels with new subscriptions, until `flush`. */
+  private readonly waiting = new Set<Channel>();
   private hasLink = false;
   private era = 0;
 
-  /** `report` prints what went wrong where nobody else can be told. */
+  /** `report` prints what a handler threw, `failed` an error that ends a subscription. */
   constructor(private readonly exchange: Exchange, readonly report: Keeper['report'], private readonly failed: (error: FanwireError) => void) {}
 
-  /** Begins a subscription. */
+  /** Begins a subscription: at the end of this turn, or before the next request, so that requests leave in their order. */
   add(subscription: Subscription): void {
     let channel = this.all.get(subscription.topic);
     if (!channel) this.all.set(subscription.topic, (channel = new Channel(subscription.topic, isPattern(subscription.topic))));
     channel.subscriptions.add(subscription);
-    // Not at once, so that who subscribes can listen to what follows first.
-    queueMicrotask(() => this.join(channel));
+    // Equal subscriptions of one turn are joined by one request.
+    if (this.waiting.size === 0) queueMicrotask(() => this.flush());
+    this.waiting.add(channel);
+  }
+
+  /** Joins the channels of new subscriptions. */
+  flush(): void {
+    const channels = [...this.waiting];
+    this.waiting.clear();
+    for (const channel of channels) this.join(channel);
   }
 
   leave(subscription: Subscription): void {
     const channel = this.all.get(subscription.topic);
     if (!channel?.subscriptions.delete(subscription) || channel.subscriptions.size > 0) return;
     this.all.delete(channel.name);
-    if (channel.isLive || channel.isAsking) this.exchange.tell({ type: 'unsubscribe', topic: channel.name });
+    if (channel.isLive || channel.isPending) this.exchange.tell({ type: 'unsubscribe', topic: channel.name });
   }
 
-  /** There is a connection: joins everything again, from where each subscription is. */
+  /** Joins all channels over a new connection, each subscription from where it is. */
   attach(): void {
     this.hasLink = true;
     for (const channel of this.all.values()) this.join(channel);
   }
 
-  /** The connection is gone. */
+  /** The connection ended. */
   detach(): void {
     this.hasLink = false;
     this.era += 1;
     for (const channel of this.all.values()) {
-      channel.isLive = channel.isAsking = false;
+      channel.isLive = channel.isPending = false;
       channel.doubt = undefined;
       for (const one of channel.subscriptions) one.isJoined = false;
     }
@@ -80,7 +90,7 @@ export class Channels implements Keeper {
     for (const channel of [...this.all.values()]) this.end(channel, [...channel.subscriptions], error);
   }
 
-  /** This client has published what it does not want back, not even from the past after a lost connection. */
+  /** Keeps a publication of this client from being delivered to it, also after a lost connection. */
   mute(topic: string, position: Position | undefined): void {
     const listeners = this.concerned(topic);
     if (!position || listeners.length === 0) return;
@@ -88,7 +98,7 @@ export class Channels implements Keeper {
     if (this.muted.size > MUTED_MAX) this.muted.delete(this.muted.keys().next().value!);
   }
 
-  /** A publication arrived. */
+  /** Delivers a publication. */
   message(frame: MessageFrame): void {
     const position = positionIn(frame);
     const muted = position && this.muted.get(keyOf(frame.topic, position));
@@ -97,7 +107,7 @@ export class Channels implements Keeper {
     if (exact && position) this.settleDoubt(exact, position);
     exact?.joined().forEach(deliver);
     if (exact && position) exact.seen = position;
-    // What a plain topic is sent of its past is no news for a pattern that lives beside it.
+    // The past of a plain topic is not delivered to a pattern that matches it.
     const isPast = exact?.head && position && isAfter(position, exact.head) === false;
     for (const channel of this.all.values()) {
       if (!channel.isPattern || !matches(channel.name, frame.topic)) continue;
@@ -105,17 +115,17 @@ export class Channels implements Keeper {
     }
   }
 
-  /** A user came or left. */
+  /** Delivers a presence event. */
   member(frame: MemberFrame): void {
     for (const one of this.concerned(frame.topic)) one.member(frame);
   }
 
-  /** The broker skipped messages for this client. */
+  /** Reports that the broker skipped messages for this client. */
   lagged({ topic, missed }: LaggedFrame): void {
     for (const one of this.concerned(topic)) one.lost(missed === undefined ? undefined : Number(missed));
   }
 
-  /** The broker ended a subscription. */
+  /** Ends a subscription that the broker ended. */
   unsubscribed(frame: ReplyFrame): void {
     const channel = this.all.get(String(frame.topic));
     if (!channel || frame['code'] === undefined) return;
@@ -130,17 +140,17 @@ export class Channels implements Keeper {
     return channels.flatMap((channel) => channel.joined());
   }
 
-  /** Joins for the next of the channel's subscriptions that want the same, and for the others after that. */
+  /** Joins for the first group of the channel's subscriptions that begin at the same place, then for the next group. */
   private join(channel: Channel): void {
-    while (this.hasLink && !channel.isAsking) {
+    while (this.hasLink && !channel.isPending) {
       const waiting = [...channel.subscriptions].filter((one) => !one.isJoined);
       const first = waiting[0];
       if (!first) return;
       const wanted = first.progress.wanted();
-      const key = wish(first, wanted);
-      const group = waiting.filter((one) => wish(one, one.progress.wanted()) === key);
+      const key = startKey(first, wanted);
+      const group = waiting.filter((one) => startKey(one, one.progress.wanted()) === key);
       if (!channel.isLive || wanted.since !== undefined) {
-        this.ask(channel, group, wanted);
+        this.subscribe(channel, group, wanted);
       } else if (wanted.last !== undefined) {
         this.readLast(channel, group, wanted.last);
       } else {
@@ -149,11 +159,11 @@ export class Channels implements Keeper {
     }
   }
 
-  private ask(channel: Channel, group: Subscription[], wanted: Wanted): void {
+  private subscribe(channel: Channel, group: Subscription[], wanted: Wanted): void {
     const others = channel.joined();
     let { since } = wanted;
     const last = channel.seen ?? channel.head;
-    // The others must not miss what lies between them and a place that is further on.
+    // The others must receive everything after their place, also if the new one begins later.
     if (others.length > 0 && last && typeof since === 'object' && isAfter(since as Position, last)) since = last;
     if (channel.isLive) this.exchange.tell({ type: 'unsubscribe', topic: channel.name });
     const frame = { type: 'subscribe', topic: channel.name, since, last: wanted.last, token: group[0]?.token };
@@ -162,14 +172,14 @@ export class Channels implements Keeper {
       const isRecovered = reply['recovered'] === true;
       channel.isLive = true;
       channel.head = head;
-      // A moment may lie after the last that the others saw.
+      // A moment may be later than the last message that the others received.
       const isCertain = (isRecovered && !(typeof since === 'object' && 'ts' in since)) || !last || (head && isAfter(head, last) === false);
-      channel.doubt = isCertain || others.length === 0 ? undefined : { after: last, who: others };
+      channel.doubt = isCertain || others.length === 0 ? undefined : { after: last, others };
       for (const one of group) one.joined(head, isRecovered);
     });
   }
 
-  /** Brings the newest so many to a group while the others go on. */
+  /** Delivers the newest `limit` publications to a group, while the others continue. */
   private readLast(channel: Channel, group: Subscription[], limit: number): void {
     this.send(channel, group, { type: 'history', topic: channel.name, limit, reverse: true }, (reply) => {
       const messages = [...reply['messages'] as MessageFrame[]].reverse();
@@ -182,11 +192,11 @@ export class Channels implements Keeper {
 
   private send(channel: Channel, group: Subscription[], frame: ClientFrame, done: (reply: ReplyFrame) => void): void {
     const { era } = this;
-    channel.isAsking = true;
-    this.exchange.ask(frame, { timeoutMs: JOIN_TIMEOUT_MS }, false, {
+    channel.isPending = true;
+    this.exchange.send(frame, { timeoutMs: JOIN_TIMEOUT_MS }, false, {
       resolve: (reply) => {
         if (era !== this.era) return;
-        channel.isAsking = false;
+        channel.isPending = false;
         done(reply);
         this.join(channel);
       },
@@ -196,11 +206,11 @@ export class Channels implements Keeper {
     });
   }
 
-  /** The broker refused to let a group join. */
+  /** Ends a group that the broker refused. */
   private refused(channel: Channel, group: Subscription[], error: FanwireError): void {
     if (error.code === 'closed') return;
-    channel.isAsking = false;
-    // It may have left already to join again, and then the others are to join again too.
+    channel.isPending = false;
+    // The channel may have left in order to join again, so all others join again too.
     channel.isLive = false;
     for (const one of channel.subscriptions) one.isJoined = false;
     if (error.code === 'history_off' && group.every((one) => one.progress.wasJoined)) {
@@ -219,29 +229,29 @@ export class Channels implements Keeper {
       channel.subscriptions.delete(one);
       one.end(error);
     }
-    if (channel.subscriptions.size === 0) this.all.delete(channel.name);
+    if (channel.subscriptions.size === 0 && this.all.get(channel.name) === channel) this.all.delete(channel.name);
     if (error.code !== 'closed' && group.length > 0) this.failed(error);
   }
 
-  /** After a join that did not promise it: whether what comes begins early enough for those who were live before. */
+  /** Checks whether the first message after an uncertain join follows what the other subscriptions received. */
   private settleDoubt(channel: Channel, position: Position): void {
     const { doubt } = channel;
     if (!doubt) return;
     channel.doubt = undefined;
-    if (isAfter(position, doubt.after) !== false) for (const one of doubt.who) if (one.isJoined) one.lost(undefined);
+    if (isAfter(position, doubt.after) !== false) for (const one of doubt.others) if (one.isJoined) one.lost(undefined);
   }
 }
 
-/** How many of this client's own publications are remembered, so as not to deliver them. */
+/** The maximum number of this client's own publications that are remembered in order not to deliver them. */
 const MUTED_MAX = 1000;
 
-/** How long the broker may take to answer a subscription. A connection that lives and says nothing is ended before that. */
+/** The time-out for the answer to a subscription, in milliseconds. A silent connection is ended earlier. */
 const JOIN_TIMEOUT_MS = 60_000;
 
 function keyOf(topic: string, { epoch, offset }: Position): string {
   return `${epoch}:${offset} ${topic}`;
 }
 
-function wish(subscription: Subscription, wanted: Wanted): string {
+function startKey(subscription: Subscription, wanted: Wanted): string {
   return JSON.stringify([wanted.since, wanted.last, subscription.token]);
 }

@@ -1,16 +1,16 @@
-//! Time and chance as the SDK uses them, so that tests can hold both still. It knows nothing of what is timed.
+//! Time and randomness, so that tests can control both.
 
-/** Where time and randomness come from. */
+/** A source of time and randomness. */
 export interface Clock {
-  /** Milliseconds since any fixed moment; may jump when the machine sleeps. */
+  /** Returns milliseconds since a fixed moment. The value may jump when the machine sleeps. */
   now(): number;
-  /** A number drawn evenly from 0 (included) to 1 (excluded). */
+  /** Returns a number drawn evenly from 0 (included) to 1 (excluded). */
   random(): number;
-  /** Runs `action` once after `ms` milliseconds, and returns what calls it off. */
+  /** Runs `action` once after `ms` milliseconds. Returns a function that cancels it. */
   after(ms: number, action: () => void): () => void;
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   random: () => Math.random(),

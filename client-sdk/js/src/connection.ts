@@ -1,10 +1,10 @@
-//! The life of a connection: it is made, it holds, it breaks, it is made again. What is said over it is not known here.
+//! The life of a connection: it is made, it holds, it breaks, it is made again. This file does not know what is sent over it.
 
 import { Backoff, type Reconnect } from './backoff.ts';
 import { CLOSE_TOO_LARGE, CLOSE_UNAUTHORIZED, type Verdict, verdictOf } from './close.ts';
 import type { Clock } from './clock.ts';
 import type { Credentials, TokenReason } from './credentials.ts';
-import { type ErrorCode, FanwireError } from './errors.ts';
+import { asError, type ErrorCode, FanwireError } from './errors.ts';
 import type { ServerFrame } from './frames.ts';
 import { Life, WAKE_PONG_MS } from './life.ts';
 import type { Link, LinkEnd } from './link.ts';
@@ -12,25 +12,31 @@ import type { Status } from './status.ts';
 import type { DialFailure, Opened, Opener } from './transports/dialer.ts';
 import { isOffline, watchPage } from './wake.ts';
 
-/** A connection that held for so long counts as one that works, and the back-off starts over. */
+/** A connection that held for this time, in milliseconds, counts as a success. The counters of failures start over. */
 const HELD_MS = 5000;
 
-/** How long to wait for the device's network before trying all the same, in milliseconds. */
+/** The number of connections in a row that break before `HELD_MS` after which the transport counts as unfit. */
+const SHORT_MAX = 3;
+
+/** The number of refused tokens in a row after which the client closes. */
+const REFUSALS_MAX = 2;
+
+/** How long to wait for the device's network before an attempt without it, in milliseconds. */
 const OFFLINE_MS = 20_000;
 
-/** No timer is longer than this: JavaScript's wrap around at 2^31 ms. */
+/** The maximum of a timer: those of JavaScript overflow at 2^31 ms. */
 const TIMER_MAX_MS = 2 ** 30;
 
-/** What the connection works for. */
+/** The owner of a connection. */
 export interface Client {
-  /** A connection stands: what waits for one can be sent. */
+  /** There is a connection: requests can be sent. */
   attached(link: Link): void;
-  /** It broke. */
+  /** The connection broke. */
   detached(cause: FanwireError): void;
   received(frame: ServerFrame): void;
-  /** The broker would not take a message for its size: whether a publish under way explains that. */
+  /** The broker refused a message for its size. Returns whether a payload was sent over this connection. */
   blamed(error: FanwireError): boolean;
-  /** Asks the broker to take a new token. */
+  /** Sends a new token to the broker. */
   refresh(token: string): Promise<unknown>;
   changed(status: Status): void;
   /** There will be no connection any more. */
@@ -58,8 +64,9 @@ export class Connection {
   private isSuspended = false;
   private isClosed = false;
   private wasConnected = false;
-  /** Whether the broker has refused the token of the last attempt. */
-  private isRefused = false;
+  /** How many connections in a row broke early, and how many tokens in a row were refused. */
+  private shorts = 0;
+  private refusals = 0;
 
   constructor(
     private readonly opener: Opener, private readonly credentials: Credentials, private readonly client: Client,
@@ -76,28 +83,29 @@ export class Connection {
     });
   }
 
-  /** Connects, and again whenever the connection breaks, until `close()` or until that makes no sense any more. */
+  /** Connects, and reconnects until `close()` or a final error. */
   async run(): Promise<void> {
     while (!this.isClosed) {
-      const outcome = await this.live(this.isRefused ? 'refused' : 'connect');
+      const outcome = await this.live(this.refusals > 0 ? 'refused' : 'connect');
       if (this.isClosed) return;
-      const isNews = outcome.isRefused && this.credentials.isRenewable && !this.isRefused;
-      this.isRefused = outcome.isRefused === true;
-      if (!outcome.again && !isNews) return this.finish(outcome.error);
-      if (isNews || (outcome.unfit && await this.opener.isReplaced(outcome.unfit))) continue;
+      this.refusals = outcome.isRefused ? this.refusals + 1 : 0;
+      // A token that is refused may be replaced; a bounded number of times, because the function may return refused ones for ever.
+      const mayRenew = outcome.isRefused && this.credentials.isRenewable && this.refusals < REFUSALS_MAX;
+      if (!outcome.again && !mayRenew) return this.finish(outcome.error);
+      if (outcome.unfit && await this.opener.isReplaced(outcome.unfit)) continue;
       if (!await this.pause(outcome)) return;
     }
   }
 
-  /** Makes sure now that the connection lives, or tries now to make one. */
+  /** Checks now whether the connection works, or tries now to make one. */
   wake(): void {
     if (this.isSuspended) return;
     this.link?.check?.();
-    this.life?.ask(WAKE_PONG_MS);
+    this.life?.probe(WAKE_PONG_MS);
     this.resumeLoop?.();
   }
 
-  /** Ends it for good. */
+  /** Ends the connection for good. */
   close(): void {
     if (this.isClosed) return;
     this.stop();
@@ -106,7 +114,7 @@ export class Connection {
     this.change({ state: 'closed' });
   }
 
-  /** One connection from its beginning to its end. */
+  /** Runs one connection from its beginning to its end. */
   private async live(reason: TokenReason): Promise<Outcome> {
     let opened: Opened;
     const ended = new Promise<LinkEnd>((resolve) => { this.end = resolve; });
@@ -123,15 +131,21 @@ export class Connection {
       };
       opened = await this.opener.open(listener, { type: 'connect', id: 0, token, name: this.name });
     } catch (thrown) {
-      return this.failed(thrown as FanwireError | DialFailure);
+      return this.failed(thrown);
     }
     if (this.isClosed || this.isSuspended) opened.link.close();
     else this.attach(opened);
     const started = this.clock.now();
     const end = await ended;
-    if (this.clock.now() - started >= HELD_MS) this.backoff.reset();
+    const isShort = this.clock.now() - started < HELD_MS;
+    if (!isShort) {
+      this.backoff.reset();
+      this.shorts = this.refusals = 0;
+    }
     this.drop();
     const outcome = this.judge(end, opened.transport);
+    // Something in between may cut what it does not know. A broker that ends a connection gives a reason.
+    if (isShort && end.code === undefined && !end.closing && !end.error && !this.isSuspended && ++this.shorts >= SHORT_MAX) outcome.unfit = opened.transport;
     this.client.detached(outcome.error);
     return outcome;
   }
@@ -139,7 +153,6 @@ export class Connection {
   private attach({ link, transport, connected }: Opened): void {
     this.link = link;
     this.wasConnected = true;
-    this.isRefused = false;
     const interval = Number(connected['ping_interval'] ?? 0) * 1000;
     if (interval > 0) {
       const dead = () => {
@@ -154,7 +167,7 @@ export class Connection {
     this.planRenewal();
   }
 
-  /** Lets go of the link, if there is one. */
+  /** Releases the link, if there is one. */
   private drop(): void {
     this.life?.stop();
     this.cancelRenewal();
@@ -171,7 +184,7 @@ export class Connection {
       this.credentials.fetch('expiring')
         .then((token) => (token === undefined || link !== this.link ? undefined : this.client.refresh(token)))
         .then(() => { if (link === this.link) this.planRenewal(); })
-        // The broker ends the session when the token does, and a new connection asks for a token again.
+        // The broker ends the session when the token ends, and a new connection requests a token again.
         .catch((error: Error) => this.client.warn(`the token could not be renewed: ${error.message}`));
     });
   }
@@ -179,24 +192,31 @@ export class Connection {
   private suspend(): void {
     if (this.isClosed) return;
     this.isSuspended = true;
-    this.end?.({ reason: 'the page was put aside' });
+    this.end?.({ reason: 'the browser suspended the page' });
   }
 
-  /** What follows from a connection that could not be made. */
-  private failed(thrown: FanwireError | DialFailure): Outcome {
-    if (thrown instanceof FanwireError) return { error: thrown, again: true };
-    const outcome = this.judge(thrown, undefined);
-    // A broker that was there may be away for a moment, whatever a proxy answers meanwhile.
-    if (thrown.isFinal && !this.wasConnected) outcome.again = false;
+  /** Returns what follows from a connection that could not be made. */
+  private failed(thrown: unknown): Outcome {
+    // Only an end of a link has the fields of one: the `code` of a `DOMException` is not a close code.
+    if (thrown instanceof Error) {
+      const error = asError(thrown, 'unavailable', 'the connection could not be made');
+      return { error, again: error.code !== 'bad_option' };
+    }
+    const failure = thrown as DialFailure;
+    const outcome = this.judge(failure, undefined);
+    // A broker that was there before may be away for a moment, whatever a proxy answers in its place.
+    if (failure.isFinal && !this.wasConnected) outcome.again = false;
     return outcome;
   }
 
-  private judge({ code, reason, closing, error, isUnfit }: LinkEnd, transport: Opened['transport'] | undefined): Outcome {
+  private judge({ code, reason, closing, error: given, isUnfit }: LinkEnd, transport: Opened['transport'] | undefined): Outcome {
     const number = closing?.code ?? code;
     const verdict = verdictOf(closing, code);
-    if (error) {
+    if (given) {
+      const error = given instanceof FanwireError ? given : new FanwireError(given.code, given.message, { status: given.status });
       const isRefused = error.code === 'unauthorized' || error.code === 'token_expired';
-      return { error, isRefused, again: !isRefused && (error.code !== 'forbidden' || this.wasConnected) };
+      const again = closing ? verdict.again : !isRefused && (error.code !== 'forbidden' || this.wasConnected);
+      return { error: isRefused ? this.refused(error) : error, isRefused, again };
     }
     if (number === CLOSE_TOO_LARGE) {
       const large = new FanwireError('too_large', `the broker does not take a message of this size: ${reason}`, { status: number });
@@ -205,18 +225,27 @@ export class Connection {
     const known: Partial<Record<number, ErrorCode>> = { 4401: 'unauthorized', 4403: 'forbidden', 4429: 'rate_limited' };
     const kind = (number !== undefined && known[number]) || (verdict.again ? 'connection_lost' : 'disconnected');
     const message = verdict.again ? reason : `the broker ended the connection${number === undefined ? '' : ` (${number})`}: ${reason}`;
-    return { ...verdict, error: new FanwireError(kind, message, { status: number }), isRefused: number === CLOSE_UNAUTHORIZED, unfit: isUnfit ? transport : undefined };
+    const ended = new FanwireError(kind, message, { status: number });
+    const isRefused = number === CLOSE_UNAUTHORIZED;
+    return { ...verdict, error: isRefused ? this.refused(ended) : ended, isRefused, unfit: isUnfit ? transport : undefined };
   }
 
-  /** Waits before the next attempt; false when there is none. */
+  /** Returns the error of a refusal in the words of the application, which may not have passed a token. */
+  private refused(error: FanwireError): FanwireError {
+    if (this.credentials.current !== undefined) return error;
+    const { status, code } = error;
+    return new FanwireError(code, 'the broker requires a token: pass the option `token` to connect()', { status, cause: error });
+  }
+
+  /** Waits before the next attempt. Returns whether there is one. */
   private async pause({ error, afterMs }: Outcome): Promise<boolean> {
-    const drawn = this.backoff.next(this.clock.random());
+    const drawn = this.backoff.next(this.clock.random(), afterMs);
     if (drawn === undefined) {
-      this.finish(new FanwireError('unreachable', `${error.message}; given up after ${this.backoff.attempts} attempts`, { cause: error }));
+      this.finish(new FanwireError('unreachable', `${error.message}; gave up after ${this.backoff.attempts} attempts`, { cause: error }));
       return false;
     }
     const offline = isOffline();
-    const waitMs = Math.round(offline ? OFFLINE_MS : afterMs ?? drawn);
+    const waitMs = Math.round(offline ? OFFLINE_MS : drawn);
     const state = this.isSuspended ? 'suspended' : offline ? 'offline' : 'reconnecting';
     await new Promise<void>((resolve) => {
       const cancel = this.isSuspended ? () => {} : this.clock.after(waitMs, resolve);
@@ -249,7 +278,7 @@ export class Connection {
   }
 }
 
-/** The error of everything that was under way when `close()` was called. */
+/** Returns the error of everything that was pending when `close()` was called. */
 export function closed(): FanwireError {
   return new FanwireError('closed', 'close() was called');
 }

@@ -1,52 +1,67 @@
-//! Tokens: where they come from and when a new one is due. What they allow, only the broker knows.
+//! Tokens: where they come from, and when a new one is due. Only the broker knows what they allow.
 
 import { fromBase64 } from './base64.ts';
-import { asError } from './errors.ts';
+import type { Clock } from './clock.ts';
+import { asError, FanwireError } from './errors.ts';
 
-/** Why a token is asked for: for a connection, because the old one is about to end, or because the broker refused it. */
+/** Why a token is requested: for a connection, because the present token ends soon, or because the broker refused it. */
 export type TokenReason = 'connect' | 'expiring' | 'refused';
 
-/** A token, or what gets one: called for every connection, and again before the token ends. */
+/** A token, or a function that returns one. The function is called for every connection, and before the token ends. */
 export type TokenSource = string | ((reason: TokenReason) => string | Promise<string>);
 
-/** How long before its end a token is renewed, at most, in milliseconds; a short-lived one after nine tenths of its life. */
+/** How long before its end a token is renewed, in milliseconds. A short-lived one is renewed after nine tenths of its life. */
 const EARLY_MS = 30_000;
+
+/** The minimum time between two renewals, in milliseconds. */
+const RENEWAL_MIN_MS = 1000;
 
 /** The credentials of one client. */
 export class Credentials {
-  /** The token in use. */
+  /** The present token. */
   current: string | undefined;
 
-  constructor(private readonly source: TokenSource | undefined) {
-    if (typeof source === 'string') this.current = source;
+  /** Throws a `FanwireError` if `source` is neither text nor a function. */
+  constructor(private readonly source: TokenSource | undefined, private readonly clock: Clock, private readonly timeoutMs: number) {
+    if (source != null && typeof source !== 'function') this.current = asToken(source, 'the option `token` is');
   }
 
-  /** Whether another token than the present one can be had. */
+  /** Whether there is a function that can return another token. */
   get isRenewable(): boolean {
     return typeof this.source === 'function';
   }
 
-  /** Asks for a token. Rejects with a `FanwireError` when the application's function fails. */
+  /** Returns a token. Rejects with a `FanwireError` when the application's function fails, or does not settle in time. */
   async fetch(reason: TokenReason): Promise<string | undefined> {
-    if (typeof this.source !== 'function') return this.current;
+    const { source, timeoutMs } = this;
+    if (typeof source !== 'function') return this.current;
+    let cancel = () => {};
     try {
-      this.current = await this.source(reason);
+      const late = new Promise<never>((_, reject) => {
+        cancel = this.clock.after(timeoutMs, () => reject(new FanwireError('timeout', `the token function did not settle within ${timeoutMs} ms`)));
+      });
+      this.current = asToken(await Promise.race([source(reason), late]), 'the token function returned');
     } catch (thrown) {
       throw asError(thrown, 'unavailable', 'the token function failed');
+    } finally {
+      cancel();
     }
     return this.current;
   }
 
-  /** In how many milliseconds the token in use should be renewed; undefined when it does not say when it ends. */
+  /**
+   * Returns the milliseconds until the present token should be renewed; undefined when it names no end, or when its end is past by the clock of this
+   * machine, which is then wrong: the broker ends the session when the token ends.
+   */
   renewalMs(now: number): number | undefined {
     const end = this.isRenewable ? expiryMs(this.current) : undefined;
-    if (end === undefined) return undefined;
-    const left = Math.max(0, end - now);
-    return Math.max(left - EARLY_MS, left * 0.9);
+    if (end === undefined || end <= now) return undefined;
+    const left = end - now;
+    return Math.max(left - EARLY_MS, left * 0.9, RENEWAL_MIN_MS);
   }
 }
 
-/** When a JWT ends (RFC 7519 §4.1.4), in milliseconds since 1970; undefined for anything that does not say. */
+/** Returns when a JWT ends (RFC 7519 §4.1.4), in milliseconds since 1970; undefined for any other token. */
 export function expiryMs(token: string | undefined): number | undefined {
   try {
     const claims = JSON.parse(new TextDecoder().decode(fromBase64(token!.split('.')[1]!))) as { exp?: unknown };
@@ -54,4 +69,9 @@ export function expiryMs(token: string | undefined): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+function asToken(token: unknown, what: string): string {
+  if (typeof token === 'string') return token;
+  throw new FanwireError('bad_option', `${what} ${token === null ? 'null' : `of type ${typeof token}`}: a token must be a string`);
 }

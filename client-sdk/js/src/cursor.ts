@@ -1,34 +1,48 @@
-//! Positions in one or many topics as one short text, for URLs and `Last-Event-ID`.
+//! Places in topics as text, for URLs and `Last-Event-ID`.
 //!
-//! A cursor of one topic reads `<epoch>:<offset>`. A cursor of several is `m.` and base64url of 20 bytes a topic: the FNV-1a
+//! A cursor of one topic is `<epoch>:<offset>`. A cursor of several is `m.` and base64url of 20 bytes a topic: the FNV-1a
 //! hash of its name (32 bits), its epoch and its offset (64 bits each, big-endian), as in protocol/src/cursor.rs.
 
 import { toBase64Url } from './base64.ts';
+import { FanwireError } from './errors.ts';
 import type { FramePlace, Place, Position } from './frames.ts';
 
 const MANY = 'm.';
 const ENTRY_BYTES = 20;
 
-/** The cursor of one position. */
+/** The last moment that a `Date` can hold, in milliseconds. */
+const TIME_MAX_MS = 8.64e15;
+
+/** Returns the cursor of one position. */
 export function cursorOf(position: Position): string {
   return `${position.epoch}:${position.offset}`;
 }
 
-/** A place as the query of a URL takes it. */
+/** Returns a place as a parameter of a URL. */
 export function placeInUrl(place: FramePlace | undefined): string {
   if (place === undefined) return '';
   const text = typeof place === 'string' ? place : 'ts' in place ? new Date(place.ts).toISOString() : cursorOf(place);
   return `&since=${encodeURIComponent(text)}`;
 }
 
-/** A place as frames take it. A cursor of one topic is a position; one of many is for the broker to read. */
+/**
+ * Returns a place as frames carry it. A cursor of one topic becomes a position; only the broker reads a cursor of several topics. The result does
+ * not change when the application changes `place`. Throws a `FanwireError` if it is not a place.
+ */
 export function placeInFrame(place: Place | undefined): FramePlace | undefined {
-  if (place instanceof Date) return { ts: place.getTime() };
-  const one = typeof place === 'string' && /^([0-9a-f]+):(\d+)$/.exec(place);
-  return one ? { epoch: one[1]!, offset: Number(one[2]) } : place;
+  if (place === undefined) return undefined;
+  if (typeof place === 'string') {
+    const one = /^([0-9a-f]+):(\d+)$/.exec(place);
+    return one ? { epoch: one[1]!, offset: Number(one[2]) } : place;
+  }
+  const { epoch, offset, ts } = Object(place) as { epoch?: unknown; offset?: unknown; ts?: unknown };
+  const time = place instanceof Date ? place.getTime() : ts;
+  if (typeof epoch === 'string' && typeof offset === 'number') return { epoch, offset };
+  if (typeof time === 'number' && Math.abs(time) <= TIME_MAX_MS) return { ts: time };
+  throw new FanwireError('bad_option', '`since` must be a position, a cursor, \'earliest\', or a valid Date or { ts }');
 }
 
-/** One cursor over the positions of many topics. */
+/** Returns one cursor for the positions of several topics. */
 export function cursorOfMany(positions: Iterable<[string, Position]>): string {
   const entries = [...positions];
   if (entries.length === 1) return cursorOf(entries[0]![1]);
@@ -42,7 +56,7 @@ export function cursorOfMany(positions: Iterable<[string, Position]>): string {
   return MANY + toBase64Url(new Uint8Array(view.buffer));
 }
 
-/** The number behind an epoch's text; 0, which is no topic's epoch, for what no broker wrote. */
+/** Returns the number of an epoch; 0, which no topic has, for a text that no broker wrote. */
 function epochNumber(epoch: string): bigint {
   return /^[1-9a-f][0-9a-f]{0,15}$/.test(epoch) ? BigInt(`0x${epoch}`) : 0n;
 }

@@ -1,29 +1,31 @@
-//! The one kind of error that the SDK throws, rejects with and prints. What to do about each code is for the caller.
+//! The one error type that the client throws, rejects with and prints. The caller decides what to do about each code.
 
-/** What went wrong, for programs. The first twelve are the broker's own (docs/protocol.md), the others the SDK's. */
+/** What went wrong, for programs. The first twelve codes are the broker's (docs/protocol.md), the others are the client's. */
 export type ErrorCode =
   | 'bad_frame' | 'bad_topic' | 'unauthorized' | 'token_expired' | 'forbidden' | 'not_subscribed' | 'too_large'
   | 'rate_limited' | 'limit_exceeded' | 'history_off' | 'unavailable' | 'internal'
-  /** The URL given to `connect` cannot be one of a broker. */
+  /** The URL given to `connect` cannot be the URL of a broker. */
   | 'bad_url'
-  /** Nobody answers at the URL. */
+  /** An option or event does not exist, is in the wrong place, or has a value of the wrong type. */
+  | 'bad_option'
+  /** No server answers at the URL. */
   | 'unreachable'
-  /** Somebody answers at the URL, and it is no fanwire broker. */
+  /** A server answers at the URL, but it is not a fanwire broker. */
   | 'not_a_broker'
-  /** No answer came in time. */
+  /** No answer arrived in time. */
   | 'timeout'
-  /** The connection broke before the answer came: whether it was done is unknown. */
+  /** The connection broke before the answer arrived. The broker may or may not have processed the request. */
   | 'connection_lost'
-  /** The broker ended the connection, and not to be taken up again. */
+  /** The broker ended the connection for good. */
   | 'disconnected'
-  /** `close()` was called. */
+  /** The application called `close()`. */
   | 'closed';
 
 /** An error with a `code` for programs and a `message` that says what happened and what to do. */
 export class FanwireError extends Error {
   /** What went wrong. */
   readonly code: ErrorCode;
-  /** The WebSocket close code or HTTP status behind it, where there was one. */
+  /** The WebSocket close code or HTTP status behind it, if there was one. */
   readonly status: number | undefined;
 
   constructor(code: ErrorCode, message: string, more: { status?: number | undefined; cause?: unknown } = {}) {
@@ -34,9 +36,16 @@ export class FanwireError extends Error {
   }
 }
 
-/** Makes a `FanwireError` of whatever was thrown. */
+/** Returns a `FanwireError` for any thrown value. `what` says what failed. */
 export function asError(thrown: unknown, code: ErrorCode, what: string): FanwireError {
-  if (thrown instanceof FanwireError) return thrown;
-  const detail = thrown instanceof Error ? thrown.message : String(thrown);
-  return new FanwireError(code, `${what}: ${detail}`, { cause: thrown });
+  return thrown instanceof FanwireError ? thrown : new FanwireError(code, `${what}: ${textOf(thrown)}`, { cause: thrown });
+}
+
+/** Returns the text of a thrown value. It never throws, not even for a value without a text. */
+export function textOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
+  } catch {
+    return 'a value without a text';
+  }
 }

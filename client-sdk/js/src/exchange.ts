@@ -1,39 +1,40 @@
-//! Requests and their answers, over whatever link there is at the moment. What may be asked twice without harm is asked again
-//! after a lost connection. Subscriptions are kept in `channels.ts`; when to connect is not known here.
+//! Requests and their answers, over the present link. A request that may be repeated safely is sent again after a lost connection.
+//! Subscriptions are in `channels.ts`; this file does not connect.
 
 import type { Clock } from './clock.ts';
 import { FanwireError } from './errors.ts';
-import type { ClientFrame, ErrorFrame, ReplyFrame, ServerFrame } from './frames.ts';
+import { type ClientFrame, type ErrorFrame, type ReplyFrame, type ServerFrame, toJson } from './frames.ts';
 import type { Link } from './link.ts';
 
-/** How many requests may be under way or waiting for a connection. */
+/** The maximum number of requests that wait for an answer or a connection. */
 const PENDING_MAX = 10_000;
 
-/** How the answer to a request is waited for. */
+/** Options of every request. */
 export interface RequestOptions {
-  /** How long to wait for the answer, a connection included, in milliseconds; 10 s if not said. */
+  /** The time-out for the answer, including the time to connect, in milliseconds. The default is 10 s. */
   timeoutMs?: number;
-  /** Stops waiting. What was sent already may still be done. */
+  /** Stops waiting. The broker may still process a request that was sent. */
   signal?: AbortSignal;
 }
 
-/** Who is told the answer. It is called at once, before anything that came after the answer is looked at. */
-export interface Asker {
+/** The receiver of an answer. It is called before any later frame is processed. */
+export interface Requester {
   resolve(reply: ReplyFrame): void;
   reject(error: unknown): void;
 }
 
-interface Pending extends Asker {
+interface Pending extends Requester {
   frame: ClientFrame;
   isSent: boolean;
-  /** Whether asking twice is the same as asking once. */
+  /** Whether sending it twice has the same effect as sending it once. */
   isRepeatable: boolean;
 }
 
-/** The requests under way. */
+/** The pending requests. */
 export class Exchange {
   /** Why there is no connection, for the errors of requests that waited for one. */
   trouble: FanwireError | undefined;
+  private hasSentPayload = false;
   private link: Link | undefined;
   private end: FanwireError | undefined;
   private lastId = 0;
@@ -41,12 +42,12 @@ export class Exchange {
 
   constructor(private readonly clock: Clock, private readonly timeoutMs: number) {}
 
-  /** Sends a request, as soon as there is a connection, and hands its answer to `asker`. */
-  ask(frame: ClientFrame, { signal, timeoutMs = this.timeoutMs }: RequestOptions, isRepeatable: boolean, asker: Asker): void {
-    if (this.end) return asker.reject(this.end);
-    if (signal?.aborted) return asker.reject(signal.reason);
+  /** Sends a request as soon as there is a connection, and passes the answer to `requester`. */
+  send(frame: ClientFrame, { signal, timeoutMs = this.timeoutMs }: RequestOptions, isRepeatable: boolean, requester: Requester): void {
+    if (this.end) return requester.reject(this.end);
+    if (signal?.aborted) return requester.reject(signal.reason);
     if (this.pending.size >= PENDING_MAX) {
-      return asker.reject(new FanwireError('limit_exceeded', `${PENDING_MAX} requests wait for answers already`));
+      return requester.reject(new FanwireError('limit_exceeded', `${PENDING_MAX} requests wait for answers: wait for some of them before sending more`));
     }
     const id = this.nextId();
     const finish = () => {
@@ -56,7 +57,7 @@ export class Exchange {
     };
     const reject = (error: unknown) => {
       finish();
-      asker.reject(error);
+      requester.reject(error);
     };
     const abort = () => reject(signal?.reason);
     const cancel = this.clock.after(timeoutMs, () => reject(this.late(frame.type, timeoutMs)));
@@ -64,30 +65,31 @@ export class Exchange {
     const { type, ...rest } = frame;
     const resolve = (reply: ReplyFrame) => {
       finish();
-      asker.resolve(reply);
+      requester.resolve(reply);
     };
     const entry: Pending = { frame: { type, id, ...rest }, isSent: false, isRepeatable, resolve, reject };
     this.pending.set(id, entry);
-    if (this.link) this.send(entry);
+    if (this.link) this.transmit(entry);
   }
 
-  /** Sends a frame that gets no answer, if there is a connection. */
+  /** Sends a frame without an answer, if there is a connection. */
   tell(frame: ClientFrame): void {
     this.link?.send(frame);
   }
 
-  /** There is a connection: what is asked from now on is sent at once. */
+  /** Sends requests over `link` from now on. */
   attach(link: Link): void {
+    this.hasSentPayload = false;
     this.link = link;
     this.trouble = undefined;
   }
 
-  /** Sends what waited for a connection, in the order in which it was asked. */
+  /** Sends the requests that waited for a connection, in their order. */
   flush(): void {
-    for (const entry of [...this.pending.values()]) if (!entry.isSent) this.send(entry);
+    for (const entry of [...this.pending.values()]) if (!entry.isSent) this.transmit(entry);
   }
 
-  /** The connection is gone. */
+  /** The connection ended. */
   detach(cause: FanwireError): void {
     this.link = undefined;
     this.trouble = cause;
@@ -97,21 +99,26 @@ export class Exchange {
     }
   }
 
-  /** There will be no connection any more. */
+  /** Rejects all requests: there will be no connection any more. */
   close(error: FanwireError): void {
     this.link = undefined;
     this.end = error;
     for (const entry of [...this.pending.values()]) entry.reject(error);
   }
 
-  /** Rejects the requests of this type that were sent and not answered; whether there were any. */
-  fail(type: string, error: FanwireError): boolean {
-    const failed = [...this.pending.values()].filter((entry) => entry.isSent && entry.frame.type === type);
-    for (const entry of failed) entry.reject(error);
-    return failed.length > 0;
+  /**
+   * Rejects the largest payload that was sent and not answered, because the broker ended the connection for the size of a message. The broker has
+   * processed nothing that was sent after it, so that is sent again. Returns whether any payload was sent over this connection.
+   */
+  blame(error: FanwireError): boolean {
+    const sent = [...this.pending.values()].filter((entry) => entry.isSent && 'data' in entry.frame);
+    const largest = sent.reduce((one, other) => (sizeOf(other) > sizeOf(one) ? other : one), sent[0]!);
+    for (const entry of sent.slice(sent.indexOf(largest) + 1)) entry.isSent = false;
+    largest?.reject(error);
+    return this.hasSentPayload;
   }
 
-  /** Takes an answer; whether it was one that somebody waits for. */
+  /** Passes an answer to its request. Returns whether there is one. */
   answered(frame: ServerFrame): boolean {
     const { id } = frame as ReplyFrame | ErrorFrame;
     const entry = id === undefined ? undefined : this.pending.get(id);
@@ -121,12 +128,13 @@ export class Exchange {
     return true;
   }
 
-  private send(entry: Pending): void {
+  private transmit(entry: Pending): void {
     entry.isSent = true;
+    this.hasSentPayload ||= 'data' in entry.frame;
     try {
       this.link?.send(entry.frame);
     } catch (error) {
-      entry.reject(error);  // The payload cannot be written in this encoding.
+      entry.reject(error);  // The frame cannot be written in this encoding.
     }
   }
 
@@ -143,7 +151,12 @@ export class Exchange {
   }
 }
 
+/** Returns about how many bytes a payload has on the wire. */
+function sizeOf({ frame: { data } }: Pending): number {
+  return data instanceof Uint8Array ? data.length * 4 / 3 : toJson(data).length;
+}
+
 function lostBefore(type: string, cause: FanwireError): FanwireError {
-  const hint = type === 'publish' ? '; with a `key`, it would be repeated safely' : '';
+  const hint = type === 'publish' ? '; with a `key`, it is repeated safely' : '';
   return new FanwireError('connection_lost', `${type}: the connection broke before the answer (${cause.message})${hint}`, { cause });
 }

@@ -1,26 +1,26 @@
-//! The frames of the protocol (docs/protocol.md) and their JSON encoding. What they mean together is not known here.
+//! The frames of the protocol (docs/protocol.md) and their JSON encoding. This file does not know the order of frames.
 //!
-//! Inside the SDK a binary payload is a `Uint8Array` in `data`, whatever the encoding makes of it.
+//! Inside the client a binary payload is a `Uint8Array` in `data`, in every encoding.
 
 import { fromBase64, toBase64 } from './base64.ts';
 import { FanwireError } from './errors.ts';
 
-/** Where a publication stands in its topic. */
+/** The position of a publication in its topic. */
 export interface Position {
   epoch: string;
   offset: number;
 }
 
-/** A place in a topic: a position, a cursor, `'earliest'` for all that is held, or a moment, which means what was published then or later. */
+/** A place in a topic: a position, a cursor, `'earliest'` for everything that is held, or a moment for everything published at or after it. */
 export type Place = FramePlace | Date;
 
-/** A place as frames have it: a moment is in milliseconds since 1970. */
+/** A place as frames carry it. A moment is in milliseconds since 1970. */
 export type FramePlace = Position | { ts: number } | string;
 
-/** A payload: text, bytes, or any other JSON value. */
-export type Payload = string | number | boolean | null | Uint8Array | ArrayBuffer | object;
+/** A payload: text, bytes, or any other JSON value. A `bigint` is a whole number of at most 64 bits. */
+export type Payload = string | number | bigint | boolean | null | Uint8Array | ArrayBuffer | object;
 
-/** What a client says. The fields are written in the order in which they stand in the object. */
+/** A frame that the client sends. The fields are written in the order of the object. */
 export interface ClientFrame {
   type: string;
   id?: number | undefined;
@@ -76,10 +76,10 @@ export interface LaggedFrame {
   missed?: number;
 }
 
-/** What the broker says. */
+/** A frame that the broker sends. */
 export type ServerFrame = MessageFrame | ClosingFrame | ReplyFrame | ErrorFrame | MemberFrame | LaggedFrame;
 
-/** How frames become messages of a WebSocket. */
+/** An encoding of frames as messages of a WebSocket. */
 export interface Codec {
   /** The subprotocol that asks for this encoding. */
   readonly subprotocol: string;
@@ -92,22 +92,35 @@ export interface Codec {
 /** Frames as JSON objects in text messages. */
 export const json: Codec = {
   subprotocol: 'fanwire.v1.json',
-  encode: (frame) => JSON.stringify(toWire(frame)),
+  encode: (frame) => toJson(toWire(frame)),
   decode: (data) => fromWire(JSON.parse(data as string)),
 };
 
-/** Puts a binary payload into `data_base64`, where JSON wants it. */
+/** A text that no payload contains, to mark whole numbers. */
+const MARK = `bigint ${Math.random()} `;
+
+/** Writes JSON. A `bigint` is written as a whole number. */
+export function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    const marked = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? MARK + one : one));
+    return marked.replace(new RegExp(`"${MARK}(-?\\d+)"`, 'g'), '$1');
+  }
+}
+
+/** Moves a binary payload to `data_base64`, as JSON requires. */
 export function toWire(frame: { [field: string]: unknown }): object {
   const { data, ...rest } = frame;
   if (!(data instanceof Uint8Array)) return frame;
   return { ...rest, data_base64: toBase64(data) };
 }
 
-/** Reads a frame as JSON gives it; base64 becomes bytes, also in the entries of a list. */
+/** Reads a frame from its JSON value. Base64 becomes bytes, also in the entries of a list. */
 export function fromWire(value: unknown): ServerFrame {
   const frame = value as Fields | null;
   if (typeof frame !== 'object' || frame === null || typeof frame['type'] !== 'string') {
-    throw new FanwireError('bad_frame', 'the broker sent what is no frame');
+    throw new FanwireError('bad_frame', 'the broker sent a message that is not a frame');
   }
   for (const list of [frame['messages'], frame['members']]) {
     if (Array.isArray(list)) list.forEach((entry: Fields) => unpack(entry));
@@ -117,7 +130,7 @@ export function fromWire(value: unknown): ServerFrame {
 
 type Fields = Record<string, unknown>;
 
-/** Puts the bytes of `data_base64` and `info_base64` where they belong. A null in an optional field is as if it were not there. */
+/** Moves the bytes of `data_base64` and `info_base64` to `data` and `info`, and removes optional fields that are null. */
 export function unpack(entry: Fields): Fields {
   for (const [name, value] of Object.entries(entry)) {
     if (value === null && name !== 'data' && name !== 'info') delete entry[name];
@@ -128,7 +141,7 @@ export function unpack(entry: Fields): Fields {
   return entry;
 }
 
-/** The position in a frame, if it has one. */
+/** Returns the position in a frame, if it has one. */
 export function positionIn(frame: { epoch?: string; offset?: number | undefined }): Position | undefined {
   const { epoch, offset } = frame;
   return epoch === undefined || offset === undefined ? undefined : { epoch, offset: Number(offset) };

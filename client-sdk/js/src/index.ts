@@ -8,6 +8,7 @@ export type { RequestOptions } from './exchange.ts';
 export type { ClientFrame, Codec, Payload, Place, Position, ServerFrame } from './frames.ts';
 export type { TransportName } from './link.ts';
 export type { Options, Own, Sharing } from './options.ts';
+export type { WebSocketClass, WebSocketLike } from './transports/websocket.ts';
 export type { Message } from './payload.ts';
 export type { State, Status } from './status.ts';
 export { type Joined, type Lost, type Member, type SubscribeOptions, Subscription, type SubscriptionEvents } from './subscription.ts';

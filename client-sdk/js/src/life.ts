@@ -1,18 +1,18 @@
-//! Whether the other side is still there. The broker pings idle sessions, but browsers do not show that to a page, so this
-//! side asks when it hears nothing. A clock that jumped has been asleep, which is no reason to think the broker dead.
+//! Detects a dead connection. The broker pings idle sessions, but browsers do not show pings to a page, so the client sends its own
+//! ping when nothing arrives. A clock that jumped means that the machine slept, not that the broker is dead.
 
 import type { Clock } from './clock.ts';
 
-/** How long an answer to a ping may take, in milliseconds, ordinarily and when it is asked whether it survived a sleep. */
+/** The time-outs for the answer to a ping, in milliseconds: normally, and after a sleep. */
 export const PONG_MS = 10_000;
 export const WAKE_PONG_MS = 4000;
 
 /** Watches one link. */
 export class Life {
   private cancel: () => void = () => {};
-  private isAsking = false;
+  private isPinging = false;
 
-  /** `ping` asks the other side for an answer; `dead` is called when none comes. */
+  /** `ping` sends a ping. `dead` is called when nothing arrives in time. */
   constructor(
     private readonly clock: Clock, private readonly intervalMs: number,
     private readonly ping: () => void, private readonly dead: () => void,
@@ -20,17 +20,17 @@ export class Life {
     this.heard();
   }
 
-  /** Something came. */
+  /** Records that something arrived. */
   heard(): void {
-    this.isAsking = false;
+    this.isPinging = false;
     this.cancel();
-    this.cancel = this.clock.after(this.intervalMs, () => this.ask(PONG_MS));
+    this.cancel = this.clock.after(this.intervalMs, () => this.probe(PONG_MS));
   }
 
-  /** Asks now, and waits for so long. */
-  ask(answerMs: number): void {
-    if (this.isAsking) return;
-    this.isAsking = true;
+  /** Sends a ping now, unless one waits for its answer. */
+  probe(answerMs: number): void {
+    if (this.isPinging) return;
+    this.isPinging = true;
     this.cancel();
     this.cancel = this.clock.after(answerMs, this.dead);
     this.ping();

@@ -1,19 +1,19 @@
-//! A link: one connection to the broker, whatever carries it, that takes and gives the frames of the protocol. Those that
-//! are no WebSocket translate; nothing above this file knows which it is.
+//! A link: one connection to the broker that sends and receives the frames of the protocol. Links over HTTP translate. The code above
+//! this file does not know the transport.
 
-import type { FanwireError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import type { ClientFrame, ClosingFrame, ServerFrame } from './frames.ts';
 
-/** What can carry a connection. */
+/** The transports. */
 export type TransportName = 'websocket' | 'sse' | 'polling';
 
 /** One connection to the broker. */
 export interface Link {
-  /** Sends a frame, or forgets it when the link has ended. */
+  /** Sends a frame, or drops it when the link has ended. Throws a `FanwireError` for a frame that cannot be sent. */
   send(frame: ClientFrame): void;
-  /** Ends it without a word to the listener. */
+  /** Ends the link without calling the listener. */
   close(): void;
-  /** Makes sure, now, that it still carries: the machine may have slept. A link that cannot tell does nothing. */
+  /** Checks now whether the link still works, because the machine may have slept. */
   check?(): void;
 }
 
@@ -22,22 +22,22 @@ export interface LinkEnd {
   /** The WebSocket close code, if there was one. */
   code?: number | undefined;
   reason: string;
-  /** What the broker said before it. */
+  /** The `closing` frame, if there was one. */
   closing?: ClosingFrame | undefined;
-  /** What the broker answered in place of a connection. */
-  error?: FanwireError | undefined;
-  /** Something in between does not let this transport through: use the next one. */
+  /** The broker's error, if it refused the connection. */
+  error?: { code: ErrorCode; message: string; status?: number | undefined } | undefined;
+  /** An intermediary does not let this transport through: use the next one. */
   isUnfit?: boolean | undefined;
 }
 
-/** Who hears what a link brings. */
+/** Receives what a link brings. */
 export interface LinkListener {
   frame(frame: ServerFrame): void;
-  /** Something came that is no frame: the link lives. */
+  /** Something other than a frame arrived: the link works. */
   alive(): void;
-  /** Told once; nothing comes after it. */
+  /** The link ended. Called once, and last. */
   ended(end: LinkEnd): void;
 }
 
-/** Opens a link; rejects with a `LinkEnd` that says why there is none. */
+/** Opens a link. Rejects with a `LinkEnd`. */
 export type Dial = (listener: LinkListener) => Promise<Link>;

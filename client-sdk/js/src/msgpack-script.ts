@@ -1,4 +1,4 @@
-//! The plain script: `<script src="/fanwire-msgpack.js"></script>` after that of the client adds `fanwire.msgpack`.
+//! The plain script: `<script src="/fanwire-msgpack.js"></script>` after the client's script adds `fanwire.msgpack`.
 
 import { msgpack } from './msgpack.ts';
 

@@ -1,32 +1,32 @@
-//! How far one subscription has come: what to ask for when subscribing again, which messages are news, and when
-//! something was lost. It knows no connections. Offsets are never counted, only compared: they need not be consecutive.
+//! The progress of one subscription: what to request when it subscribes again, which messages are new, and when messages were
+//! lost. It knows no connections. Offsets are only compared, because they need not be consecutive.
 
 import { placeInFrame } from './cursor.ts';
 import type { FramePlace, Place, Position } from './frames.ts';
 import { isPattern } from './topic.ts';
 
-/** How many topics of one pattern are remembered. When there are more all are forgotten, which at worst repeats a message. */
+/** The maximum number of topics of one pattern that are remembered. Beyond it all are forgotten, which at worst repeats a message. */
 const PATTERN_TOPICS_MAX = 4096;
 
 /** Where a subscription begins. */
 export interface Start {
   /** After this place. */
   since?: Place | undefined;
-  /** With the newest so many publications. */
+  /** With this number of the newest publications. */
   last?: number | undefined;
 }
 
-/** Where a subscription begins, as frames have it. */
+/** Where a subscription begins, as frames carry it. */
 export interface Wanted extends Start {
   since?: FramePlace | undefined;
 }
 
-/** Whether `position` stands after `other`; undefined when they belong to different epochs. */
+/** Returns whether `position` is after `other`; undefined when they belong to different epochs. */
 export function isAfter(position: Position, other: Position): boolean | undefined {
   return position.epoch === other.epoch ? position.offset > other.offset : undefined;
 }
 
-/** How far one subscription has come. */
+/** The progress of one subscription. */
 export class Progress {
   /** The last position seen, of a plain topic. */
   seen: Position | undefined;
@@ -35,14 +35,15 @@ export class Progress {
   private head: Position | undefined;
   private joinedBefore = false;
 
-  constructor(name: string, start: Start) {
-    const since = placeInFrame(start.since);
-    this.start = { ...start, since };
+  /** Throws a `FanwireError` if `since` is not a place. */
+  constructor(name: string, { since: place, last }: Start) {
+    const since = placeInFrame(place);
+    this.start = last === undefined ? { since } : { since, last };
     this.topics = isPattern(name) ? new Map() : undefined;
     if (typeof since === 'object' && 'epoch' in since && !this.topics) this.seen = since;
   }
 
-  /** What to ask for now. */
+  /** Returns what to request now. */
   wanted(): Wanted {
     if (this.seen) return { since: this.seen };
     return this.topics && this.joinedBefore ? {} : this.start;
@@ -53,15 +54,15 @@ export class Progress {
     return this.joinedBefore;
   }
 
-  /** Takes note of the answer to `wanted()`; whether something may be missing. */
+  /** Records the answer to `wanted()`, and returns whether messages may be missing. */
   joined(head: Position | undefined, recovered: boolean): boolean {
     const before = this.joinedBefore;
     this.joinedBefore = true;
-    // A pattern cannot be resumed: whatever was published while away is gone.
+    // A pattern cannot be resumed: what was published in between is lost.
     if (this.topics) return before || !recovered;
     const { since, last } = this.start;
     const moved = before && (this.head === undefined || head === undefined || isAfter(head, this.head) !== false);
-    // Asking for the newest few again says nothing of what was published before them meanwhile.
+    // A second request for the newest few does not tell what was published before them in between.
     const blind = this.seen === undefined && moved && since === undefined;
     const livesOnly = since === undefined && last === undefined;
     if ((this.seen === undefined && livesOnly) || head?.offset === 0) this.seen = head ?? this.seen;
@@ -69,18 +70,18 @@ export class Progress {
     return blind || !recovered;
   }
 
-  /** Forgets where it was, because the topic keeps nothing to resume from. */
+  /** Forgets the progress, because the topic keeps nothing to resume from. */
   forget(): void {
     this.start = {};
     this.seen = undefined;
   }
 
-  /** Whether a publication of `topic` has ever been seen. */
+  /** Returns whether a publication of `topic` was seen. */
   knows(topic: string): boolean {
     return this.topics?.has(topic) ?? true;
   }
 
-  /** Whether a publication has not been delivered yet; if so, it counts as delivered from now on. */
+  /** Returns whether a publication was not delivered before, and counts it as delivered. */
   take(topic: string, position: Position | undefined): boolean {
     if (!position) return true;
     const seen = this.topics ? this.topics.get(topic) : this.seen;

@@ -1,4 +1,4 @@
-//! The plain script: `<script src="/fanwire.js"></script>` makes a global `fanwire` of these.
+//! The plain script: `<script src="/fanwire.js"></script>` defines a global `fanwire` with these.
 
 import { connect, FanwireError } from './index.ts';
 

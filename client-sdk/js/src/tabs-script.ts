@@ -1,4 +1,4 @@
-//! The plain script: `<script src="/fanwire-tabs.js"></script>` after that of the client adds `fanwire.tabs`.
+//! The plain script: `<script src="/fanwire-tabs.js"></script>` after the client's script adds `fanwire.tabs`.
 
 import { tabs } from './tabs.ts';
 

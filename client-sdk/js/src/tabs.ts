@@ -1,11 +1,11 @@
-//! What `fanwire/tabs` exports: one connection for all tabs of a browser.
+//! The exports of `fanwire/tabs`: one connection for all tabs of a browser.
 
 import type { Own, Sharing } from './options.ts';
 import { TabOpener } from './tabs/opener.ts';
 
 /**
- * For the option `share` of `connect`: one connection for all tabs of this browser and origin that say the same name. They must
- * be the same user's. Where the browser cannot do that, each tab has a connection of its own.
+ * Returns the value of the option `share` of `connect`: one connection for all tabs of this browser and origin with the same name. They must
+ * belong to the same user. Where the browser does not support it, each tab has a connection of its own.
  */
 export function tabs(name = 'default'): Sharing {
   return (own: Own) => {

@@ -1,11 +1,19 @@
-//! Patterns: which topics a subscription is for. Whether a name is allowed, the broker says.
+//! Topics and patterns: which names the client refuses, and which topics a pattern matches. The broker checks all other rules.
 
-/** Whether this is a pattern with wildcards and not a plain topic. */
+import { FanwireError } from './errors.ts';
+
+/** Returns why a name cannot be a topic or pattern; undefined if the broker decides. */
+export function topicError(name: unknown): FanwireError | undefined {
+  const why = typeof name !== 'string' ? 'must be text' : /\p{Cs}/u.test(name) ? 'is not valid Unicode' : name.split('.').includes('') ? 'has an empty level' : undefined;
+  return why ? new FanwireError('bad_topic', `the topic '${typeof name === 'string' ? name : typeof name}' ${why}`) : undefined;
+}
+
+/** Returns whether `name` is a pattern with wildcards. */
 export function isPattern(name: string): boolean {
   return name.split('.').some((level) => level === '*' || level === '>');
 }
 
-/** Whether `topic` is one that `pattern` asks for: `*` stands for one level, `>` at the end for one or more. */
+/** Returns whether `pattern` matches `topic`: `*` stands for one level, `>` at the end for one or more. */
 export function matches(pattern: string, topic: string): boolean {
   const wanted = pattern.split('.');
   const levels = topic.split('.');

@@ -1,16 +1,16 @@
-//! What happens to a page and its device: hidden and shown, offline and online, put to sleep and woken. In Node none of it does.
+//! Events of a page and its device: hidden and visible, offline and online, asleep and awake. Node has none of them.
 
-/** Who is told. */
+/** Receives the events. */
 export interface Sleeper {
-  /** The page is seen again, or the network came or went: whatever is connected may be dead, and waiting is over. */
+  /** The page is visible again, or the network changed: a connection may be dead, and a wait ends. */
   wake(): void;
-  /** The browser keeps the page for the back button; an open connection would keep it from doing so. */
+  /** The browser keeps the page for its back button, which an open connection would prevent. */
   suspend(): void;
-  /** The page is back from there. */
+  /** The page is back. */
   resume(): void;
 }
 
-/** Watches the page; returns what ends that. */
+/** Watches the page. Returns a function that ends the watch. */
 export function watchPage(sleeper: Sleeper): () => void {
   if (typeof window === 'undefined' || typeof document === 'undefined') return () => {};
   const events: [EventTarget, string, (event: Event) => void][] = [
@@ -27,7 +27,7 @@ export function watchPage(sleeper: Sleeper): () => void {
   };
 }
 
-/** Whether the device says that it has no network. */
+/** Returns whether the device has no network. */
 export function isOffline(): boolean {
   return typeof navigator !== 'undefined' && navigator.onLine === false;
 }

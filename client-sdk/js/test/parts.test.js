@@ -3,20 +3,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { source } from './source.js';
 
-const { Backoff, checked, eventReader, expiryMs, FanwireError, matches, isPattern, parseAddress, Progress, TransportChoice, verdictOf } = source;
+const { Backoff, eventReader, expiryMs, FanwireError, matches, isPattern, parseAddress, Progress, TransportChoice, snapshot, verdictOf } = source;
 const at = (epoch, offset) => ({ epoch, offset });
 
 test('waits double up to the cap, and jitter is full', () => {
   const backoff = new Backoff({ baseMs: 100, capMs: 1000 });
   assert.deepEqual([1, 1, 1, 1, 1, 1].map((random) => backoff.next(random)), [100, 200, 400, 800, 1000, 1000]);
   backoff.reset();
-  assert.equal(backoff.next(0), 0);
+  assert.equal(backoff.next(0), 50, 'there is a floor');
   assert.equal(backoff.next(0.5), 100);
 });
 
 test('attempts are given up after the most allowed', () => {
   const backoff = new Backoff({ attemptsMax: 2 });
-  assert.deepEqual([backoff.next(0), backoff.next(0), backoff.next(0)], [0, 0, undefined]);
+  assert.deepEqual([backoff.next(0), backoff.next(0), backoff.next(0)], [50, 50, undefined]);
 });
 
 test('close codes say whether to come back, and the closing frame outranks them', () => {
@@ -103,16 +103,16 @@ test('what cannot be an address is refused, and no secret is repeated', () => {
 test('payloads that cannot be sent say why', () => {
   const circle = {};
   circle.self = circle;
-  for (const payload of [undefined, () => 1, circle, { big: 1n }, Symbol('x')]) {
-    assert.throws(() => checked(payload, 100, 't'), (error) => error instanceof FanwireError && error.code === 'bad_frame');
+  for (const payload of [undefined, () => 1, circle, Symbol('x'), 2n ** 64n, [-(2n ** 63n) - 1n]]) {
+    assert.throws(() => snapshot(payload, 100, 't'), (error) => error instanceof FanwireError && error.code === 'bad_frame');
   }
   for (const payload of ['x'.repeat(101), 'ü'.repeat(51), new Uint8Array(101), { text: 'x'.repeat(100) }]) {
-    assert.throws(() => checked(payload, 100, 't'), (error) => error.code === 'too_large' && error.message.includes('100'));
+    assert.throws(() => snapshot(payload, 100, 't'), (error) => error.code === 'too_large' && error.message.includes('100'));
   }
-  assert.equal(checked('x'.repeat(100), 100, 't').length, 100);
-  assert.deepEqual(checked(new Uint16Array([1, 2]), 100, 't'), new Uint8Array([1, 0, 2, 0]));
-  assert.deepEqual(checked(new Uint8Array([7]).buffer, 100, 't'), new Uint8Array([7]));
-  assert.equal(checked(null, 100, 't'), null);
+  assert.equal(snapshot('x'.repeat(100), 100, 't').length, 100);
+  assert.deepEqual(snapshot(new Uint16Array([1, 2]), 100, 't'), new Uint8Array([1, 0, 2, 0]));
+  assert.deepEqual(snapshot(new Uint8Array([7]).buffer, 100, 't'), new Uint8Array([7]));
+  assert.equal(snapshot(null, 100, 't'), null);
 });
 
 test('an event stream reads the same however it is cut into pieces', () => {

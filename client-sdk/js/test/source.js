@@ -3,7 +3,7 @@ import { build } from 'esbuild';
 import { fileURLToPath } from 'node:url';
 
 const PARTS = [
-  'index', 'address', 'backoff', 'base64', 'channels', 'close', 'credentials', 'cursor', 'emitter', 'exchange', 'frames', 'life', 'msgpack', 'payload',
+  'index', 'address', 'backoff', 'base64', 'channels', 'close', 'credentials', 'cursor', 'emitter', 'exchange', 'frames', 'life', 'msgpack', 'names', 'payload',
   'progress', 'topic', 'transports/choice', 'transports/event-stream',
 ];
 

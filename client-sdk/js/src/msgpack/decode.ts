@@ -1,13 +1,13 @@
-//! Reads values from MessagePack. Whatever the bytes announce, no more is taken than they hold, and nothing nests without end.
+//! Reads values from MessagePack. It allocates no more than the bytes hold, whatever lengths they announce, and bounds the depth.
 
-/** How deep values may nest; what a broker sends nests less. */
+/** The maximum depth of a value. A broker's frames are less deep. */
 const DEPTH_MAX = 256;
 
-/** Reads the one value that `bytes` hold. Throws a `TypeError` for everything else. Whole numbers beyond 2^53 become `bigint`. */
+/** Returns the one value that `bytes` hold. Throws a `TypeError` for anything else. Whole numbers beyond 2^53 become `bigint`. */
 export function decode(bytes: Uint8Array): unknown {
   const reader = new Reader(bytes);
   const value = reader.value(0);
-  if (reader.at !== bytes.length) throw new TypeError('something follows the value');
+  if (reader.at !== bytes.length) throw new TypeError('there are bytes after the value');
   return value;
 }
 
@@ -20,7 +20,7 @@ class Reader {
   }
 
   value(depth: number): unknown {
-    if (depth > DEPTH_MAX) throw new TypeError('the value nests too deep');
+    if (depth > DEPTH_MAX) throw new TypeError('the value nests too deeply');
     const marker = this.view.getUint8(this.take(1));
     if (marker < 0x80) return marker;
     if (marker < 0x90) return this.map(marker & 15, depth);
@@ -43,11 +43,11 @@ class Reader {
       case 0xd9: case 0xda: case 0xdb: return this.text(this.length(marker - 0xd9));
       case 0xdc: case 0xdd: return this.list(this.length(marker - 0xdb), depth);
       case 0xde: case 0xdf: return this.map(this.length(marker - 0xdd), depth);
-      default: throw new TypeError(`there is no value for the marker ${marker}`);
+      default: throw new TypeError(`unknown marker ${marker}`);
     }
   }
 
-  /** Steps over `count` bytes and gives the place of the first. */
+  /** Skips `count` bytes and returns the index of the first. */
   private take(count: number): number {
     const { at } = this;
     if (count > this.bytes.length - at) throw new TypeError('the value is cut short');
@@ -55,7 +55,7 @@ class Reader {
     return at;
   }
 
-  /** A whole number of 1, 2 or 4 bytes, by `size` 0, 1 or 2. */
+  /** Reads a whole number of 1, 2 or 4 bytes, for `size` 0, 1 or 2. */
   private length(size: number): number {
     if (size === 0) return this.view.getUint8(this.take(1));
     return size === 1 ? this.view.getUint16(this.take(2)) : this.view.getUint32(this.take(4));
@@ -82,7 +82,7 @@ class Reader {
       const name = this.value(depth + 1);
       fields.push([typeof name === 'string' ? name : String(name), this.value(depth + 1)]);
     }
-    // Unlike an assignment, this makes an ordinary field even of `__proto__`.
+    // Unlike an assignment, this makes an ordinary field of `__proto__`, too.
     return Object.fromEntries(fields);
   }
 }

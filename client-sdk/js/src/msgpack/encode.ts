@@ -6,7 +6,7 @@ class Writer {
   private view = new DataView(this.bytes.buffer);
   private length = 0;
 
-  /** Makes room for `count` bytes and gives the place of the first. */
+  /** Makes room for `count` bytes and returns the index of the first. */
   private take(count: number): number {
     const at = this.length;
     this.length += count;
@@ -24,7 +24,7 @@ class Writer {
     this.view.setUint8(at, value);
   }
 
-  /** A marker and a whole number of 1, 2 or 4 bytes. */
+  /** Writes a marker and a whole number of 1, 2 or 4 bytes. */
   number(marker: number, size: 1 | 2 | 4, value: number): void {
     this.byte(marker);
     const at = this.take(size);
@@ -33,7 +33,7 @@ class Writer {
     else this.view.setUint32(at, value);
   }
 
-  /** A marker and 64 bits. */
+  /** Writes a marker and 64 bits. */
   big(marker: number, value: bigint): void {
     this.byte(marker);
     const at = this.take(8);
@@ -56,7 +56,7 @@ class Writer {
   }
 }
 
-/** Writes a value. Throws a `TypeError` for what MessagePack has no form for. Fields that are undefined are left out. */
+/** Returns a value as MessagePack. Throws a `TypeError` if it has no such form. Fields that are undefined are left out. */
 export function encode(value: unknown): Uint8Array {
   const writer = new Writer();
   write(writer, value);
@@ -86,9 +86,11 @@ function writeObject(out: Writer, value: object): void {
   }
   if (Array.isArray(value)) {
     writeLength(out, value.length, [0x90, 15], [undefined, 0xdc, 0xdd]);
-    return value.forEach((entry) => write(out, entry));
+    // Unlike `forEach`, this visits holes, so that as many entries follow as announced.
+    for (const entry of value) write(out, entry);
+    return;
   }
-  // What JSON would make of it, such as of a Date.
+  // The JSON form, for example of a `Date`.
   if ('toJSON' in value && typeof value.toJSON === 'function') return write(out, value.toJSON());
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);
   writeLength(out, fields.length, [0x80, 15], [undefined, 0xde, 0xdf]);
@@ -98,7 +100,7 @@ function writeObject(out: Writer, value: object): void {
   }
 }
 
-/** A length, inside the marker where it fits there (`[marker, most]`), or after a marker for 1, 2 or 4 bytes. */
+/** Writes a length: inside the marker if it fits there (`[marker, maximum]`), or after a marker for 1, 2 or 4 bytes. */
 function writeLength(out: Writer, length: number, short: [number, number] | undefined, markers: [number | undefined, number, number]): void {
   const [one, two, four] = markers;
   if (short && length <= short[1]) out.byte(short[0] | length);

@@ -1,5 +1,5 @@
-//! The leading tab's side of a shared connection: takes the frames of every tab, its own included, and answers them from one broker.
-//! Which tab leads is not known here.
+//! The leading tab's side of a shared connection: takes the frames of every tab, including its own, and answers them from one broker.
+//! This file does not decide which tab leads.
 
 import type { Broker } from '../broker.ts';
 import type { FanwireError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { Status } from '../status.ts';
 import type { Subscription } from '../subscription.ts';
 import { type FromTab, tabLock, type ToTab } from './words.ts';
 
-/** How often a tab asks whether its leader lives, in seconds. */
+/** The interval of pings from a tab to its leader, in seconds. */
 const PING_SECONDS = 3;
 
 /** One link of one tab. */
@@ -23,7 +23,7 @@ interface Client {
   forget: AbortController;
 }
 
-/** Serves the tabs over `channel` from `broker`. */
+/** Serves the tabs on `channel` with the connection of `broker`. */
 export class Hub {
   private readonly clients = new Map<string, Client>();
 
@@ -45,13 +45,13 @@ export class Hub {
     if (hello) this.greet(tab, link, hello);
     else if (frame && client) this.answer(client, frame);
     else if (client) this.drop(client);
-    // Who speaks over a link that this leader does not know has to begin anew.
+    // A tab with a link of an earlier leader has to open a new one.
     else this.channel.postMessage({ to: tab, link, end: { reason: 'another tab leads now' } } satisfies ToTab);
   }
 
   private greet(tab: string, link: string, hello: ClientFrame): void {
     this.channel.postMessage({ to: tab, link, isHeard: true } satisfies ToTab);
-    // A tab says hello again for as long as it waits, and when its hello crossed the news of another leader.
+    // A tab repeats its hello while it waits, and when there is another leader.
     if (this.clients.has(link)) return;
     const client: Client = { tab, link, hello, isWelcome: false, subscriptions: new Map(), forget: new AbortController() };
     this.clients.set(link, client);
@@ -63,6 +63,7 @@ export class Hub {
   }
 
   private changed(status: Status): void {
+    if (status.state === 'connecting') return;
     for (const client of [...this.clients.values()]) {
       if (status.state !== 'connected') this.end(client, status);
       else if (!client.isWelcome) this.welcome(client, status);
@@ -99,7 +100,7 @@ export class Hub {
         client.subscriptions.delete(topic);
         return reply('unsubscribed')({ topic });
       }
-      // The tab itself keeps its echo from being heard, for the other tabs are to hear it.
+      // The tab itself drops its echo, because the other tabs receive it.
       case 'publish': return void broker.publish(topic, data, key === undefined ? {} : { key })
         .then(({ position, ...receipt }) => reply('published')({ ...receipt, ...position }), refuse);
       case 'history': return void broker.history(topic, { ...(since === undefined ? {} : { since }), ...(limit ? { limit } : {}), ...(reverse ? { reverse } : {}) })
@@ -144,7 +145,7 @@ export class Hub {
   }
 }
 
-/** What requests may hold. */
+/** The fields of requests. */
 interface Fields {
   topic: string;
   since?: Place;
@@ -157,7 +158,7 @@ interface Fields {
   data: Payload;
 }
 
-/** A message as an entry of a frame. */
+/** Returns a message as an entry of a frame. */
 function entryOf({ topic, data, position, time, from }: Message): { topic: string; data: unknown } & Partial<Position> {
   return { topic, data, ...position, ...(time === undefined ? {} : { ts: time }), ...(from === undefined ? {} : { from }) };
 }

@@ -1,7 +1,7 @@
-//! Each tab's side of a shared connection: finds the tab that leads, or leads itself, and speaks to it as to a broker.
+//! Each tab's side of a shared connection: finds the leading tab, or leads itself, and speaks to the leader as to a broker.
 //!
-//! The leader is whoever holds a Web Lock, which the browser passes on when a tab goes away. A leader that a browser put to sleep does not
-//! answer, and the lock is taken from it.
+//! The leader holds a Web Lock, which the browser passes on when a tab closes. A leader that the browser put to sleep does not answer,
+//! and another tab takes the lock from it.
 
 import type { ClientFrame } from '../frames.ts';
 import type { LinkListener } from '../link.ts';
@@ -10,10 +10,10 @@ import type { Own } from '../options.ts';
 import { Hub } from './hub.ts';
 import { type End, type FromTab, leaderLock, tabLock, type ToTab } from './words.ts';
 
-/** How long a leader may take to say that it heard, in milliseconds. */
+/** The time-out for a leader's first answer, in milliseconds. */
 const HEARD_MS = 1500;
 
-/** Several tabs that miss their leader do not take the lock in the same moment, in milliseconds. */
+/** The maximum of a random delay, so that several tabs do not take the lock at once, in milliseconds. */
 const STEAL_JITTER_MS = 300;
 
 /** A link that is being opened, or is open. */
@@ -26,7 +26,7 @@ interface Dialed {
   reject(failure: DialFailure): void;
 }
 
-/** Opens connections over whichever tab leads. */
+/** Opens connections over the leading tab. */
 export class TabOpener implements Opener {
   private readonly tab = Math.random().toString(36).slice(2) + Date.now().toString(36);
   private readonly channel: BroadcastChannel;
@@ -41,7 +41,7 @@ export class TabOpener implements Opener {
     this.channel = new BroadcastChannel(name);
     this.channel.onmessage = ({ data }: MessageEvent<ToTab>) => this.take(data);
     const { signal } = this.ends;
-    // Held for as long as this lives, so that the leader notices its end.
+    // Held while this tab lives, so that the leader notices its end.
     const life = new Promise<void>((resolve) => { signal.addEventListener('abort', () => resolve()); });
     navigator.locks.request(tabLock(name, this.tab), () => life).catch(() => {});
     this.stand();
@@ -68,12 +68,12 @@ export class TabOpener implements Opener {
     this.channel.close();
   }
 
-  /** Stands in the queue for the lead, or takes it. */
+  /** Waits for the lock of the leader, or takes it. */
   private stand(steal = false): void {
     if (this.hub || this.ends.signal.aborted) return;
     const options = steal ? { steal } : { signal: this.ends.signal };
     navigator.locks.request(leaderLock(this.name), options, () => this.lead())
-      // It was stolen: stand in the queue again, unless the page sleeps, which then does so when it wakes.
+      // Another tab took it: wait again. A page that sleeps does so when it wakes.
       .catch(() => {
         this.stepDown();
         this.stand();
@@ -122,14 +122,14 @@ export class TabOpener implements Opener {
     const { dialed } = this;
     this.cancelSearch();
     this.dialed = undefined;
-    // A change of the lead is no reason to wait.
-    const closing = { type: 'closing', code: 1001, reason: end.reason, reconnect: true, after_ms: 0 } as const;
-    const failure = error ? { ...end, error: this.own.makeError(error) } : { ...end, closing };
+    // After a change of the leader, the tab reconnects without a wait. A connection that the leader ended for good is over for all tabs.
+    const closing = { type: 'closing', code: error?.status ?? 1001, reason: end.reason, reconnect: !end.isFinal, after_ms: 0 } as const;
+    const failure = error ? { ...end, error, ...(end.isFinal ? { closing } : {}) } : { ...end, closing };
     if (dialed?.isOpen) dialed.listener.ended(failure);
     else dialed?.reject(failure);
   }
 
-  /** Asks whoever leads for a connection, again and again until there is one, and takes the lead when nobody answers. */
+  /** Requests a connection from the leader until there is one. If no leader answers, this tab becomes the leader. */
   private sayHello(): void {
     const { dialed } = this;
     if (!dialed) return;
@@ -141,7 +141,7 @@ export class TabOpener implements Opener {
     });
   }
 
-  /** Does `what` when nothing else is heard until then. */
+  /** Calls `what` later, unless a message arrives before. */
   private later(what: () => void): void {
     const timer = setTimeout(what, HEARD_MS + Math.random() * STEAL_JITTER_MS);
     this.cancelSearch = () => clearTimeout(timer);

@@ -1,9 +1,9 @@
-//! What the tabs of a shared connection say to each other over a `BroadcastChannel`. A link is named by whoever opens it.
+//! The messages between the tabs of a shared connection, over a `BroadcastChannel`. The tab that opens a link chooses its name.
 
 import type { ErrorCode } from '../errors.ts';
 import type { ClientFrame } from '../frames.ts';
 
-/** A tab to its leader: `hello` opens a link, `frame` goes over it, and neither is a goodbye. */
+/** A message of a tab to its leader: `hello` opens a link, `frame` is sent over it, neither closes it. */
 export interface FromTab {
   to: 'leader';
   from: string;
@@ -12,14 +12,14 @@ export interface FromTab {
   frame?: ClientFrame;
 }
 
-/** Why the leader ends a link. Errors are written out, because they lose their kind on the way. */
+/** Why the leader ends a link. An error is sent as its fields, because a channel does not keep its class. */
 export interface End {
   reason: string;
   error?: { code: ErrorCode; message: string; status: number | undefined } | undefined;
   isFinal?: boolean;
 }
 
-/** The leader to a tab, or to all: `isLed` says whether there is a leader now, `isHeard` that a hello has arrived. */
+/** A message of the leader to one tab or all: `isLed` tells whether there is a leader now, `isHeard` that a hello arrived. */
 export interface ToTab {
   to: string;
   link?: string;
@@ -29,12 +29,12 @@ export interface ToTab {
   isLed?: boolean;
 }
 
-/** The lock that the leading tab holds. */
+/** Returns the name of the lock that the leading tab holds. */
 export function leaderLock(name: string): string {
   return `${name} leader`;
 }
 
-/** The lock that a tab holds while it lives. */
+/** Returns the name of the lock that a tab holds while it lives. */
 export function tabLock(name: string, tab: string): string {
   return `${name} tab ${tab}`;
 }

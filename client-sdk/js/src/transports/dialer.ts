@@ -1,15 +1,15 @@
-//! Opens a connection by whatever gets through: the best transport first, the next one where something in between breaks it.
+//! Opens a connection over the best transport that gets through. Where an intermediary breaks one, the next one is used.
 
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
-import { FanwireError } from '../errors.ts';
+import { FanwireError, textOf } from '../errors.ts';
 import type { ClientFrame, ReplyFrame, ServerFrame } from '../frames.ts';
 import type { Dial, Link, LinkEnd, LinkListener, TransportName } from '../link.ts';
 import type { Status } from '../status.ts';
 import type { TransportChoice } from './choice.ts';
 import { type Diagnosis, diagnose, type Fetch } from './diagnosis.ts';
 
-/** A connection that stands. */
+/** An open connection. */
 export interface Opened {
   link: Link;
   transport: NonNullable<Status['transport']>;
@@ -18,21 +18,21 @@ export interface Opened {
 
 /** Why there is no connection. */
 export interface DialFailure extends LinkEnd {
-  /** Whether trying again unchanged would end the same way. */
+  /** Whether an unchanged attempt would fail again. */
   isFinal?: boolean;
 }
 
-/** Whatever opens connections. */
+/** Opens connections. */
 export interface Opener {
-  /** Opens one and says who this is; rejects with a `DialFailure`. */
+  /** Opens one and sends `hello`. Rejects with a `DialFailure`. */
   open(listener: LinkListener, hello: ClientFrame): Promise<Opened>;
-  /** The transport of a link that ended may not get through. Whether another one is to be tried, because the broker is there. */
+  /** Called when a transport may not get through. Returns whether another one is to be tried, because the broker answers. */
   isReplaced(transport: Opened['transport']): Promise<boolean>;
-  /** Ends what waits. */
+  /** Ends what is pending. */
   close(): void;
 }
 
-/** Makes the dial function of a transport; undefined where this environment lacks what it needs. */
+/** The functions that open each transport. `signal` cancels. */
 export type Dials = Record<TransportName, (signal: AbortSignal) => Dial>;
 
 /** Opens connections to a broker over its own transports. */
@@ -49,16 +49,16 @@ export class Dialer implements Opener {
     let webSocketTries = 0;
     for (;;) {
       const transport = this.choice.best(this.clock.now());
-      if (!transport) throw failure(new FanwireError('unavailable', 'there is no WebSocket here, and nothing else is allowed'), true);
+      if (!transport) throw failure(new FanwireError('unavailable', 'there is no WebSocket here, and the option `transports` allows nothing else'), true);
       try {
         return await this.dial(transport, listener, hello);
       } catch (thrown) {
-        const end = thrown as LinkEnd;
-        // Whoever says why it refused was reached.
+        const end: LinkEnd = thrown instanceof Error ? { reason: textOf(thrown) } : thrown as LinkEnd;
+        // A broker that gives a reason was reached.
         if (this.aborts.signal.aborted || end.error || end.closing || end.code !== undefined) throw end;
         const diagnosis: Diagnosis | undefined = await diagnose(this.address, this.fetch);
         if (diagnosis) throw failure(diagnosis.error, diagnosis.isFinal);
-        // A broker that has started just now is no reason to do without WebSocket.
+        // The broker may have started just now, and WebSocket may work.
         if (transport === 'websocket' && !end.isUnfit && ++webSocketTries < 2) continue;
         if (this.demote(transport)) continue;
         this.choice.reset();
@@ -81,7 +81,7 @@ export class Dialer implements Opener {
     return true;
   }
 
-  /** Opens a link, says who this is and waits for the broker's `connected`. */
+  /** Opens a link, sends `hello` and waits for the broker's `connected`. */
   private dial(transport: TransportName, listener: LinkListener, hello: ClientFrame): Promise<Opened> {
     return new Promise((resolve, reject) => {
       const aborts = new AbortController();
@@ -89,13 +89,14 @@ export class Dialer implements Opener {
       let isOpen = false;
       const fail = (end: LinkEnd) => {
         cancel();
+        this.aborts.signal.removeEventListener('abort', stop);
         aborts.abort();
         link?.close();
         reject(end);
       };
       const stop = () => fail({ reason: 'closed' });
       const cancel = this.clock.after(this.dialMs, () => fail({ reason: `no ${transport} within ${this.dialMs} ms`, isUnfit: true }));
-      this.aborts.signal.addEventListener('abort', stop, { once: true });
+      this.aborts.signal.addEventListener('abort', stop);
       const opened = (connected: ReplyFrame) => {
         cancel();
         this.aborts.signal.removeEventListener('abort', stop);
@@ -106,7 +107,7 @@ export class Dialer implements Opener {
         frame: (frame: ServerFrame) => {
           if (isOpen) listener.frame(frame);
           else if (frame.type === 'connected') opened(frame);
-          else if (frame.type === 'error') fail({ reason: frame.message, error: new FanwireError(frame.code, frame.message) });
+          else if (frame.type === 'error') fail({ reason: frame.message, error: frame });
         },
         alive: () => listener.alive(),
         ended: (end) => (isOpen ? listener.ended(end) : fail(end)),

@@ -1,5 +1,5 @@
 //! Receives over Server-Sent Events: one stream for all topics of a link. When the topics change, the new stream begins before the old one
-//! ends, so that nothing falls between the two; what comes twice is known by its position.
+//! ends, so that nothing is lost in between. The position of a publication shows that it arrived twice.
 
 import type { Clock } from '../clock.ts';
 import { cursorOfMany } from '../cursor.ts';
@@ -8,20 +8,26 @@ import type { Calls } from './calls.ts';
 import { eventReader, type StreamEvent } from './event-stream.ts';
 import type { HttpLink, Receiver } from './http.ts';
 
-/** How long the beginning of a stream may take, in milliseconds. What is held back longer is gathered by a proxy, and unusable. */
+/** The time-out for the beginning of a stream, in milliseconds. A proxy that holds a stream back longer makes it unusable. */
 const HEAD_MS = 5000;
 
-/** How long a stream may be silent: the broker says something every 15 s. */
+/** How long a stream may be silent, in milliseconds. The broker sends something every 15 s. */
 const SILENCE_MS = 40_000;
 
-/** Makes the receiver of a link. */
+/** Returns the receiver of a link. */
 export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Receiver {
   return (link) => {
     let streams: AbortController[] = [];
     let heard = clock.now();
+    /** Ends streams without a successor. Topics without positions lose what is published meanwhile. */
+    const giveUp = (ended: AbortController[]) => {
+      if (ended.every((one) => one.signal.aborted)) return;
+      ended.forEach((one) => one.abort());
+      for (const [topic, place] of link.places) if (!place) link.lost(topic);
+    };
     link.aborts.signal.addEventListener('abort', () => streams.forEach((one) => one.abort()));
 
-    /** Reads one stream to its end; `begun` is called when it stands. */
+    /** Reads one stream to its end. `begun` is called when it stands. */
     const read = async (signal: AbortSignal, begun: () => void) => {
       let isUnfit = true;
       const silent = () => {
@@ -51,9 +57,10 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
         }
         link.fail('the event stream ended');
       } catch (error) {
-        if (!signal.aborted) link.fail(error, { isUnfit });
+        if (!signal.aborted) link.refusedAll(error, isUnfit);
       } finally {
         cancel();
+        begun();
       }
     };
 
@@ -63,13 +70,22 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
         const older = streams;
         streams = [];
         const end = () => older.forEach((one) => one.abort());
-        if (link.places.size === 0) return end();
+        if (link.places.size === 0) return Promise.resolve(end());
         const aborts = new AbortController();
         streams = [...older, aborts];
-        void read(aborts.signal, () => {
-          end();
-          streams = streams.filter((one) => !one.signal.aborted);
+        return new Promise((resolve) => {
+          // A browser has six connections to a host over HTTP/1.1: if all are taken, the new stream takes the place of the old one.
+          const cancel = clock.after(HEAD_MS / 2, () => giveUp(older));
+          void read(aborts.signal, () => {
+            cancel();
+            if (!aborts.signal.aborted) end();
+            streams = streams.filter((one) => !one.signal.aborted);
+            resolve();
+          });
         });
+      },
+      release() {
+        giveUp(streams.splice(0));
       },
       check() {
         if (link.places.size > 0 && clock.now() - heard > SILENCE_MS / 2) link.fail('the event stream did not survive a sleep');
@@ -78,7 +94,7 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
   };
 }
 
-/** The topics as the query of `/stream`. */
+/** Returns the topics as the query of `/stream`. */
 export function topicsOf(names: Iterable<string>): string {
   return [...names].map((name) => `topic=${encodeURIComponent(name)}`).join('&');
 }
@@ -86,11 +102,12 @@ export function topicsOf(names: Iterable<string>): string {
 function take(link: HttpLink, { type, data }: StreamEvent): void {
   const value = JSON.parse(data) as Record<string, unknown>;
   if (type === 'message') link.message(value);
+  if (type === 'join' || type === 'leave') link.member({ ...value, type });
   if (type === 'closing') link.fail(value['reason'], { closing: unpack(value) as unknown as ClosingFrame });
   if (type === 'gap' && typeof value['topic'] === 'string') {
     const { topic, missed } = value as { topic: string; missed?: number };
     const isPlaced = link.places.get(topic) !== undefined;
-    // A pattern has no place to go on from: its new stream began before the old one ended.
+    // A pattern has no place to continue from: its new stream began before the old one ended.
     if (isPlaced || missed !== undefined) link.lost(topic, missed);
     if (isPlaced && missed === undefined) link.rejoin(topic, true);
   }

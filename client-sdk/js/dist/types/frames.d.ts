@@ -1,0 +1,93 @@
+import { FanwireError } from './errors.js';
+/** The position of a publication in its topic. */
+export interface Position {
+    epoch: string;
+    offset: number;
+}
+/** A place in a topic: a position, a cursor, `'earliest'` for everything that is held, or a moment for everything published at or after it. */
+export type Place = FramePlace | Date;
+/** A place as frames carry it. A moment is in milliseconds since 1970. */
+export type FramePlace = Position | {
+    ts: number;
+} | string;
+/** A payload: text, bytes, or any other JSON value. A `bigint` is a whole number of at most 64 bits. */
+export type Payload = string | number | bigint | boolean | null | Uint8Array | ArrayBuffer | object;
+/** A frame that the client sends. The fields are written in the order of the object. */
+export interface ClientFrame {
+    type: string;
+    id?: number | undefined;
+    [field: string]: unknown;
+}
+export interface MessageFrame {
+    type: 'message';
+    topic: string;
+    offset?: number;
+    epoch?: string;
+    ts?: number;
+    from?: string;
+    data: unknown;
+}
+export interface ClosingFrame {
+    type: 'closing';
+    code: number;
+    reason: string;
+    reconnect: boolean;
+    after_ms?: number;
+}
+/** A reply to the request with this `id`. */
+export interface ReplyFrame {
+    type: 'connected' | 'subscribed' | 'unsubscribed' | 'published' | 'history' | 'presence' | 'refreshed' | 'response' | 'pong';
+    id?: number;
+    topic?: string;
+    epoch?: string;
+    offset?: number;
+    [field: string]: unknown;
+}
+export interface ErrorFrame {
+    type: 'error';
+    id?: number;
+    code: FanwireError['code'];
+    message: string;
+}
+export interface MemberFrame {
+    type: 'join' | 'leave';
+    topic: string;
+    user: string;
+    connection?: string;
+    info?: unknown;
+}
+export interface LaggedFrame {
+    type: 'lagged';
+    topic?: string;
+    missed?: number;
+}
+/** A frame that the broker sends. */
+export type ServerFrame = MessageFrame | ClosingFrame | ReplyFrame | ErrorFrame | MemberFrame | LaggedFrame;
+/** An encoding of frames as messages of a WebSocket. */
+export interface Codec {
+    /** The subprotocol that asks for this encoding. */
+    readonly subprotocol: string;
+    /** Throws a `FanwireError` when a payload cannot be written. */
+    encode(frame: ClientFrame): string | Uint8Array;
+    /** Throws when the bytes are no frame. */
+    decode(data: string | Uint8Array): ServerFrame;
+}
+/** Frames as JSON objects in text messages. */
+export declare const json: Codec;
+/** Writes JSON. A `bigint` is written as a whole number. */
+export declare function toJson(value: unknown): string;
+/** Moves a binary payload to `data_base64`, as JSON requires. */
+export declare function toWire(frame: {
+    [field: string]: unknown;
+}): object;
+/** Reads a frame from its JSON value. Base64 becomes bytes, also in the entries of a list. */
+export declare function fromWire(value: unknown): ServerFrame;
+type Fields = Record<string, unknown>;
+/** Moves the bytes of `data_base64` and `info_base64` to `data` and `info`, and removes optional fields that are null. */
+export declare function unpack(entry: Fields): Fields;
+/** Returns the position in a frame, if it has one. */
+export declare function positionIn(frame: {
+    epoch?: string;
+    offset?: number | undefined;
+}): Position | undefined;
+export {};

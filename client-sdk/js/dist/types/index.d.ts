@@ -1,0 +1,12 @@
+export { Broker, type BrokerEvents, connect, type History, type HistoryOptions, type PublishOptions, type Receipt } from './broker.js';
+export type { Reconnect } from './backoff.js';
+export type { TokenReason, TokenSource } from './credentials.js';
+export { type ErrorCode, FanwireError } from './errors.js';
+export type { RequestOptions } from './exchange.js';
+export type { ClientFrame, Codec, Payload, Place, Position, ServerFrame } from './frames.js';
+export type { TransportName } from './link.js';
+export type { Options, Own, Sharing } from './options.js';
+export type { WebSocketClass, WebSocketLike } from './transports/websocket.js';
+export type { Message } from './payload.js';
+export type { State, Status } from './status.js';
+export { type Joined, type Lost, type Member, type SubscribeOptions, Subscription, type SubscriptionEvents } from './subscription.js';

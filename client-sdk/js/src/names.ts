@@ -1,0 +1,46 @@
+//! The names of options and events, and what to say about a name that does not exist.
+
+import { FanwireError } from './errors.ts';
+
+const REQUEST = 'timeoutMs signal';
+
+/** The options of each call, separated by spaces. */
+const OPTIONS = {
+  connect: 'token name transports reconnect timeoutMs payloadBytesMax codec share log WebSocket fetch clock memory',
+  reconnect: 'baseMs capMs attemptsMax',
+  subscribe: 'since last token signal onLost',
+  publish: `key echo ${REQUEST}`,
+  history: `since limit reverse ${REQUEST}`,
+  presence: REQUEST,
+  request: REQUEST,
+};
+
+/** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone. */
+export function checkOptions(call: keyof typeof OPTIONS, options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw new FanwireError('bad_option', `${call}: the options must be an object`);
+  const names = OPTIONS[call];
+  for (const name of Object.keys(options)) {
+    if (names.split(' ').includes(name)) continue;
+    const other = Object.entries(OPTIONS).find(([, others]) => others.split(' ').includes(name));
+    throw new FanwireError('bad_option', `${call}: there is no option '${name}'${other ? `: it belongs to ${other[0]}` : hint(name, names)}`);
+  }
+}
+
+/** Returns a proposal for a misspelt name, or the list of names if none is near. */
+export function hint(name: string, names: string): string {
+  const near = names.split(' ').find((one) => distance(name.toLowerCase(), one.toLowerCase()) <= Math.max(1, name.length / 3));
+  return near ? `: did you mean '${near}'?` : `. There are: ${names}`;
+}
+
+/** Returns how many letters must be inserted, removed or replaced to make one word of the other (Levenshtein). */
+function distance(one: string, other: string): number {
+  let row = [...other, ''].map((_, index) => index);
+  for (let i = 1; i <= one.length; i++) {
+    const above = row;
+    row = [i];
+    for (let j = 1; j <= other.length; j++) {
+      row[j] = Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1));
+    }
+  }
+  return row[other.length]!;
+}
