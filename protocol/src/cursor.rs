@@ -10,7 +10,8 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::{Epoch, Position, Topic};
+use crate::position::{Epoch, Position};
+use crate::topic::Topic;
 
 /// The word that stands in place of a cursor for the beginning of what is still held.
 pub const EARLIEST: &str = "earliest";

@@ -3,10 +3,11 @@
 //! This file knows no encoding. [`FrameEncoder`] is what it asks of one; [`crate::json`] and [`crate::msgpack`] have
 //! the two there are. The order of fields is fixed, so that a frame is the same bytes wherever it is encoded.
 
-use crate::{
-    ClientFrame, Epoch, Member, Message, Pattern, Payload, Position, Receipt, Reply, Request, ServerFrame,
-    Since, SubscribeOptions, Topic,
-};
+use crate::frame::{ClientFrame, Member, Message, Receipt, Reply, Request, ServerFrame, SubscribeOptions};
+use crate::payload::Payload;
+use crate::position::{Epoch, Position};
+use crate::since::Since;
+use crate::topic::{Pattern, Topic};
 
 /// What the layout of frames asks of an encoding. Names are plain ASCII letters and `_`, so no encoding has to
 /// escape them.
@@ -284,7 +285,7 @@ fn member_fields<E: FrameEncoder>(encoder: &mut E, member: &Member) {
 fn optional_since<E: FrameEncoder>(encoder: &mut E, since: Option<&Since>) {
     match since {
         None => {}
-        Some(Since::Earliest) => encoder.string("since", crate::EARLIEST),
+        Some(Since::Earliest) => encoder.string("since", crate::cursor::EARLIEST),
         Some(Since::Position(at)) => encoder.object("since", |encoder| position(encoder, *at)),
         Some(Since::Cursor(cursor)) => encoder.string("since", &cursor.to_string()),
         Some(Since::Time(moment)) => encoder.object("since", |encoder| encoder.number("ts", *moment)),

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::{ErrorCode, Pattern, Payload, Position, Since, Topic};
+use crate::code::ErrorCode;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::since::Since;
+use crate::topic::{Pattern, Topic};
 
 /// One request of a client. The `id` ties a reply to it; without an `id` only errors are answered.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,6 +14,7 @@
 //! ```
 
 mod code;
+mod conversion;
 mod cursor;
 mod decode;
 mod encode;

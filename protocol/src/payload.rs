@@ -1,12 +1,10 @@
 //! Payloads: what a publication carries, opaque to the broker.
 //!
 //! This file owns what a payload may be and how it is kept: in the encoding it came in. How it is written into a frame
-//! of another encoding is the business of [`crate::json`] and [`crate::msgpack`].
+//! of another encoding is the business of [`crate::json`] and [`crate::msgpack`], and conversions stand in
+//! `conversion`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-
-use crate::{json, msgpack};
 
 /// How deep arrays and objects in a payload may nest, so that no reader has to recurse further.
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
@@ -66,22 +64,6 @@ impl Payload {
         Self(Kind::Binary(bytes.into()))
     }
 
-    /// The payload that a JSON text stands for: text if it is a string, else the value exactly as it is written.
-    ///
-    /// # Errors
-    /// If `text` is not one JSON value (RFC 8259) or nests too deep.
-    pub fn from_json(text: &str) -> Result<Self, PayloadError> {
-        json::payload_from_json(text)
-    }
-
-    /// The payload that a MessagePack value stands for: text for str, binary for bin, else the value as it is written.
-    ///
-    /// # Errors
-    /// If `bytes` are not one MessagePack value, nest too deep, or hold an ext value.
-    pub fn from_msgpack(bytes: &[u8]) -> Result<Self, PayloadError> {
-        msgpack::payload_from_msgpack(bytes)
-    }
-
     /// Keeps a JSON value already known to be valid, shallow enough and no string.
     pub(crate) fn json_unchecked(text: &str) -> Self {
         Self(Kind::Json(Arc::from(text)))
@@ -118,24 +100,6 @@ impl Payload {
     /// Whether the payload is binary, and so needs a binary WebSocket frame or base64 where only text can go.
     pub fn is_binary(&self) -> bool {
         matches!(self.0, Kind::Binary(_))
-    }
-
-    /// The same payload as JSON readers are given it: a MessagePack value becomes a JSON value, anything else stays as it is.
-    #[must_use]
-    pub fn to_json_payload(&self) -> Payload {
-        match self.view() {
-            PayloadView::MessagePack(bytes) => Self::json_unchecked(&json::from_msgpack_value(bytes)),
-            _ => self.clone(),
-        }
-    }
-
-    /// The payload with nothing around it: text and binary as they are, any other value as JSON text.
-    pub fn to_bare(&self) -> Cow<'_, [u8]> {
-        match self.view() {
-            PayloadView::Text(text) | PayloadView::Json(text) => Cow::Borrowed(text.as_bytes()),
-            PayloadView::Binary(bytes) => Cow::Borrowed(bytes),
-            PayloadView::MessagePack(bytes) => Cow::Owned(json::from_msgpack_value(bytes).into_bytes()),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Access to a pattern is decided with these: everything it can match must be allowed. The bounds on the length of names
 //! are left out of account, so a pattern of 31 levels and `>` counts as matching more than the one level it could.
 
-use crate::Pattern;
+use crate::topic::Pattern;
 
 impl Pattern {
     /// Whether every topic that `other` matches is matched by this pattern too.
@@ -55,7 +55,7 @@ mod tests {
     use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
     use super::*;
-    use crate::Topic;
+    use crate::topic::Topic;
 
     /// The levels that names in these tests are made of. `d` occurs in topics only: it stands for all names that no
     /// pattern mentions, so that what holds for all topics of these levels holds for all topics.

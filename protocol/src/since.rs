@@ -3,7 +3,9 @@
 //! This file reads no clock: an age such as `10m` becomes a moment with the time it is given. It does not know what a
 //! topic holds; that is decided by the topic's log.
 
-use crate::{Cursor, EARLIEST, Position, Topic};
+use crate::cursor::{Cursor, EARLIEST};
+use crate::position::Position;
+use crate::topic::Topic;
 
 /// A place in a topic's history from which to read on.
 #[derive(Debug, Clone, PartialEq, Eq)]

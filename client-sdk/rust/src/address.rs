@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The port of an address that names neither a scheme nor a port: the broker's own default.
 const PORT_DEFAULT: u16 = 7400;

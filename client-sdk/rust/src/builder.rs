@@ -7,14 +7,18 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use crate::address::Address;
 use crate::backoff::Backoff;
+use crate::backoff::Reconnect;
+use crate::client::Client;
 use crate::client::{Link, REQUEST_BUFFER_BYTES};
 use crate::dial::Dialer;
 use crate::driver::{Controls, Driver};
+use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::publish::KeyMaker;
+use crate::status::Status;
 use crate::tls::Trust;
 use crate::token::TokenSource;
-use crate::{Client, Encoding, Error, Reconnect, Status};
+use crate::wire::Encoding;
 
 /// How long connecting may take, greeting included, unless set otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -8,10 +8,15 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch}
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
+use crate::builder::Builder;
+use crate::error::Error;
 use crate::exchange::Command;
+use crate::history::History;
+use crate::publish::Publish;
 use crate::publish::{IntoPayload, KeyMaker};
+use crate::status::{Status, StatusWatch};
+use crate::subscription::Subscribe;
 use crate::token::TokenSource;
-use crate::{Builder, Error, History, Publish, Status, StatusWatch, Subscribe};
 
 /// How many bytes of requests may be under way at once, queued ones included; asking for more waits.
 pub(crate) const REQUEST_BUFFER_BYTES: u32 = 8 << 20;
@@ -22,7 +27,7 @@ const REQUEST_BYTES: usize = 256;
 /// A connection to a broker that carries any number of subscriptions and requests, and is made again when it breaks.
 ///
 /// Cloning is cheap; all clones share the connection. It is closed by [`Client::close`], or when the last clone and the
-/// last [`Subscription`](crate::Subscription) are dropped. Needs a tokio runtime with I/O and time enabled.
+/// last [`Subscription`](crate::subscription::Subscription) are dropped. Needs a tokio runtime with I/O and time enabled.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) link: Arc<Link>,
@@ -84,7 +89,7 @@ impl Client {
     }
 
     /// Asks who is subscribed to a topic: each user once, over however many connections. Who joins or leaves from then on is
-    /// told to its subscriptions, as [`Event::Join`](crate::Event::Join) and [`Event::Leave`](crate::Event::Leave).
+    /// told to its subscriptions, as [`Event::Join`](crate::event::Event::Join) and [`Event::Leave`](crate::event::Event::Leave).
     ///
     /// # Errors
     /// If the topic is none or keeps no presence, this client may not ask, or no answer comes in time.

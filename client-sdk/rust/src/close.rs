@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanwire_protocol::{CloseCode, ErrorCode};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The longest wait before coming back that a broker may ask for; a longer one is cut to this.
 const AFTER_MAX: Duration = Duration::from_secs(300);

@@ -12,10 +12,11 @@ use tokio_tungstenite::tungstenite::{self, ClientRequestBuilder};
 
 use crate::address::Address;
 use crate::close::{Closing, Verdict, verdict_of_error};
+use crate::error::Error;
 use crate::socket::{Heard, Reading, Socket};
 use crate::tls::{Carrier, Trust};
 use crate::token::TokenSource;
-use crate::{Encoding, Error};
+use crate::wire::Encoding;
 
 /// The largest frame taken from a broker. A page of history is one frame.
 const FRAME_BYTES_MAX: usize = 64 << 20;

@@ -13,9 +13,10 @@ use tracing::debug;
 use crate::backoff::Backoff;
 use crate::close::{Closing, Verdict, verdict_of_code};
 use crate::dial::{Connection, Dialer};
+use crate::error::Error;
 use crate::exchange::{Blocked, Command, Exchange};
 use crate::socket::{Heard, Reading, Socket};
-use crate::{Error, Status};
+use crate::status::Status;
 
 /// How long a subscription that is not read may keep the whole connection from being read, before it is paused.
 pub(crate) const STALL_MAX: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanwire_protocol::{ErrorCode, Pattern, TopicError};
 
-/// Why something asked of a [`Client`](crate::Client) did not happen.
+/// Why something asked of a [`Client`](crate::client::Client) did not happen.
 ///
 /// Cheap to clone: one broken connection answers every request that was waiting on it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// What was given to [`Builder::authorities`](crate::Builder::authorities) will not do: correct it.
+    /// What was given to [`Builder::authorities`](crate::builder::Builder::authorities) will not do: correct it.
     #[error("these are no certificates (PEM) of authorities: {reason}")]
     InvalidAuthorities {
         /// What is wrong with it.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What it answered.
         reason: String,
     },
-    /// The application's own source of tokens failed: see [`Builder::token_source`](crate::Builder::token_source).
+    /// The application's own source of tokens failed: see [`Builder::token_source`](crate::builder::Builder::token_source).
     #[error("there is no token: {source}")]
     Token {
         /// What the source said.
@@ -90,7 +90,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// [`Client::close`](crate::Client::close) was called.
+    /// [`Client::close`](crate::client::Client::close) was called.
     #[error("this client has been closed")]
     Closed,
 }

@@ -2,9 +2,9 @@
 
 use fanwire_protocol::{Member, Message, Topic};
 
-use crate::Error;
+use crate::error::Error;
 
-/// What happened in a [`Subscription`](crate::Subscription).
+/// What happened in a [`Subscription`](crate::subscription::Subscription).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -19,7 +19,7 @@ pub enum Event {
         missed: Option<u64>,
     },
     /// A user's first connection joined the topic, which keeps presence. Who joins or leaves while this client is away is
-    /// not told: ask for [`Client::presence`](crate::Client::presence) after each return.
+    /// not told: ask for [`Client::presence`](crate::client::Client::presence) after each return.
     Join {
         /// Which topic.
         topic: Topic,

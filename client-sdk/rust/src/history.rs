@@ -10,7 +10,8 @@ use fanwire_protocol::{Message, Position, Reply, Request, Since};
 use futures_core::Stream;
 
 use crate::client::{Link, topic, unexpected};
-use crate::{Error, Event};
+use crate::error::Error;
+use crate::event::Event;
 
 /// A question for a topic's history: await it for one [`HistoryPage`], or [stream](History::stream) it.
 #[derive(Debug, Clone)]

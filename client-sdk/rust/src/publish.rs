@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use fanwire_protocol::{Payload, Receipt, Reply, Request};
 
-use crate::Error;
 use crate::client::{Link, topic, unexpected};
+use crate::error::Error;
 
 /// What can be published: `&str` and `String` as text, bytes as binary, and any [`Payload`]; JSON with
 /// [`Payload::from_json`].

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::Event;
+use crate::event::Event;
 
 /// How many bytes of undelivered messages one subscription may hold, unless set otherwise.
 pub(crate) const SUBSCRIPTION_BUFFER_BYTES: u32 = 4 << 20;
@@ -221,7 +221,7 @@ mod tests {
     async fn the_last_word_needs_no_room_and_the_end_follows_it() {
         let (sender, mut receiver) = queue(1024, Arc::default());
         assert!(matches!(sender.try_push(message(1024)), Pushed::Done));
-        sender.push_last(Event::Ended(crate::Error::Closed));
+        sender.push_last(Event::Ended(crate::error::Error::Closed));
         drop(sender);
         assert!(matches!(next(&mut receiver).await, Some(Event::Message(_))));
         assert!(matches!(next(&mut receiver).await, Some(Event::Ended(_))));

@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::debug;
 
-use crate::Encoding;
 use crate::tls::Carrier;
+use crate::wire::Encoding;
 
 /// Whether to take in what the broker sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

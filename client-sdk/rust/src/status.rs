@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::Error;
+use crate::error::Error;
 
 /// How the connection of a client is doing.
 #[derive(Debug, Clone)]

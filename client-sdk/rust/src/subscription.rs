@@ -9,9 +9,10 @@ use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use crate::client::{Link, pattern};
+use crate::error::Error;
+use crate::event::Event;
 use crate::exchange::Command;
 use crate::queue::{Receiver, SUBSCRIPTION_BUFFER_BYTES, queue};
-use crate::{Error, Event};
 
 /// A subscription about to be made: await it for the [`Subscription`].
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Whom to take for a broker.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Error;
+use crate::error::Error;
 
 /// A credential, which is never shown.
 pub(crate) struct Secret(String);

@@ -3,7 +3,12 @@
 use std::borrow::Cow;
 
 use super::{Field, FieldValue, Object, Rejection};
-use crate::{ClientFrame, Cursor, DecodeError, EARLIEST, Payload, Request, Since, SubscribeOptions, Topic};
+use crate::cursor::{Cursor, EARLIEST};
+use crate::decode::DecodeError;
+use crate::frame::{ClientFrame, Request, SubscribeOptions};
+use crate::payload::Payload;
+use crate::since::Since;
+use crate::topic::Topic;
 
 const KEY_BYTES_MAX: usize = 255;
 

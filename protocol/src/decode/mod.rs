@@ -13,7 +13,7 @@ pub(crate) use client::{client_frame, publication};
 pub(crate) use object::{Field, FieldValue, Object, Rejection};
 pub(crate) use server::server_frame;
 
-use crate::ErrorCode;
+use crate::code::ErrorCode;
 
 /// Why bytes are not a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

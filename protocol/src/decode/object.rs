@@ -7,7 +7,11 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{DecodeError, Epoch, ErrorCode, Pattern, Payload, PayloadError, Position, Topic, TopicError};
+use crate::code::ErrorCode;
+use crate::decode::DecodeError;
+use crate::payload::{Payload, PayloadError};
+use crate::position::{Epoch, Position};
+use crate::topic::{Pattern, Topic, TopicError};
 
 /// What the reading of frames asks of an encoding: what a raw value is. `None` means it is something else.
 pub(crate) trait FieldValue<'a>: Copy {

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Field, FieldValue, Object, Rejection};
-use crate::{DecodeError, ErrorCode, Member, Message, Receipt, Reply, ServerFrame};
+use crate::code::ErrorCode;
+use crate::decode::DecodeError;
+use crate::frame::{Member, Message, Receipt, Reply, ServerFrame};
 
 /// Reads a frame of the broker.
 pub(crate) fn server_frame<'a, V: FieldValue<'a>>(object: &Object<V>) -> Result<ServerFrame, DecodeError> {

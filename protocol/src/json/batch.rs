@@ -1,7 +1,10 @@
 //! The body of `POST /publish`: many publications in one call.
 
+use crate::code::ErrorCode;
+use crate::decode::DecodeError;
 use crate::decode::{self, Field, FieldValue, Object, Rejection};
-use crate::{DecodeError, ErrorCode, Payload, Topic};
+use crate::payload::Payload;
+use crate::topic::Topic;
 
 use super::value;
 
@@ -58,7 +61,7 @@ fn entry(value: value::JsonValue<'_>) -> Result<BatchEntry, Rejection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PayloadView;
+    use crate::payload::PayloadView;
 
     #[test]
     fn a_wrong_entry_harms_no_other() {

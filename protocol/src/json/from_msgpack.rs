@@ -1,6 +1,6 @@
-//! What a MessagePack payload is in JSON.
+//! Converts a MessagePack payload to JSON.
 
-use super::write::{write_base64, write_string};
+use super::text::{write_base64, write_string};
 use crate::msgpack::{Reader, Token};
 
 /// Appends one checked MessagePack value. The check when the payload was made bounds the depth of the recursion.

@@ -8,15 +8,19 @@
 mod batch;
 mod from_msgpack;
 mod scan;
+mod text;
 mod value;
 mod write;
 
 pub use batch::{BatchEntry, decode_batch};
 pub(crate) use scan::payload_from_json;
 
-use crate::{ClientFrame, DecodeError, Member, Message, ServerFrame, Topic, decode, encode};
+use crate::decode::DecodeError;
+use crate::frame::{ClientFrame, Member, Message, ServerFrame};
+use crate::topic::Topic;
+use crate::{decode, encode};
+pub use text::write_string;
 use write::JsonEncoder;
-pub use write::write_string;
 
 /// Reads a frame of a client.
 ///
@@ -29,7 +33,7 @@ pub fn decode_client(text: &str) -> Result<ClientFrame, DecodeError> {
 
 /// Reads a frame of the broker, or rather of a broker: its fields are checked like a client's.
 ///
-/// An error code of a newer broker is read as [`crate::ErrorCode::Internal`].
+/// An error code of a newer broker is read as [`crate::code::ErrorCode::Internal`].
 ///
 /// # Errors
 /// As [`decode_client`].

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::{PAYLOAD_DEPTH_MAX, Payload, PayloadError};
+use crate::payload::{PAYLOAD_DEPTH_MAX, Payload, PayloadError};
 
 const HALF_SURROGATE: &str = "an escape holds one half of a surrogate pair";
 
@@ -106,7 +106,7 @@ fn code_unit(after: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PayloadView;
+    use crate::payload::PayloadView;
 
     #[test]
     fn a_json_string_is_text_and_any_other_value_is_kept_as_written() {

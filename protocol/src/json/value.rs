@@ -8,8 +8,9 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::value::RawValue;
 
 use super::scan;
+use crate::decode::DecodeError;
 use crate::decode::{Field, FieldValue, Object};
-use crate::{DecodeError, Payload, PayloadError};
+use crate::payload::{Payload, PayloadError};
 
 /// The text of one valid JSON value, with no white space around it.
 #[derive(Clone, Copy)]

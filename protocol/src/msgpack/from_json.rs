@@ -1,8 +1,8 @@
-//! What a JSON payload is in MessagePack.
+//! Converts a JSON payload to MessagePack.
 
 use rmp::Marker;
 
-use super::write::Writer;
+use super::writer::Writer;
 
 /// Appends one checked JSON value. The check when the payload was made bounds the depth of the recursion.
 pub(super) fn write_value(text: &str, writer: &mut Writer) {

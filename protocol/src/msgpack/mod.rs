@@ -10,11 +10,14 @@ mod from_json;
 mod token;
 mod value;
 mod write;
+mod writer;
 
 pub(crate) use token::{Reader, Token};
 pub(crate) use value::payload_from_msgpack;
 
-use crate::{ClientFrame, DecodeError, Message, ServerFrame, decode, encode};
+use crate::decode::DecodeError;
+use crate::frame::{ClientFrame, Message, ServerFrame};
+use crate::{decode, encode};
 use write::append;
 
 /// Reads a frame of a client.
@@ -28,7 +31,7 @@ pub fn decode_client(bytes: &[u8]) -> Result<ClientFrame, DecodeError> {
 
 /// Reads a frame of the broker, or rather of a broker: its fields are checked like a client's.
 ///
-/// An error code of a newer broker is read as [`crate::ErrorCode::Internal`].
+/// An error code of a newer broker is read as [`crate::code::ErrorCode::Internal`].
 ///
 /// # Errors
 /// As [`decode_client`].

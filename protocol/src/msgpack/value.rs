@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::token::{Malformed, Reader, Token};
+use crate::decode::DecodeError;
 use crate::decode::{Field, FieldValue, Object};
-use crate::{DecodeError, PAYLOAD_DEPTH_MAX, Payload, PayloadError};
+use crate::payload::{PAYLOAD_DEPTH_MAX, Payload, PayloadError};
 
 /// The bytes of one whole MessagePack value.
 #[derive(Clone, Copy)]
@@ -157,7 +158,7 @@ fn check_payload(bytes: &[u8]) -> Result<(), PayloadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PayloadView;
+    use crate::payload::PayloadView;
 
     #[test]
     fn str_is_text_bin_is_binary_and_any_other_value_is_kept_as_written() {

@@ -4,9 +4,10 @@ use fanwire_protocol::{Pattern, Position, SubscribeOptions};
 use tokio::sync::oneshot;
 
 use super::Key;
+use crate::error::Error;
+use crate::event::Event;
 use crate::progress::{Joined, Progress};
 use crate::queue::{Pushed, Sender};
-use crate::{Error, Event};
 
 /// What the broker knows of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

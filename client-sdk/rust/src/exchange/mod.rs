@@ -16,8 +16,9 @@ use fanwire_protocol::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tracing::{debug, warn};
 
+use crate::error::Error;
+use crate::event::Event;
 use crate::queue::{Pushed, Sender};
-use crate::{Error, Event};
 use entry::{Entry, State};
 
 /// Where the answer to a request goes.

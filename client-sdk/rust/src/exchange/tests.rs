@@ -9,8 +9,9 @@ use fanwire_protocol::{
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{Command, Exchange};
+use crate::error::Error;
+use crate::event::Event;
 use crate::queue::{Receiver, queue};
-use crate::{Error, Event};
 
 const BUFFER_BYTES: u32 = 1024;
 
