@@ -30,6 +30,7 @@ pub fn json_server(bytes: &[u8]) {
 /// As [`json_client`]; and the frame can be given to JSON.
 pub fn msgpack_client(bytes: &[u8]) {
     if let Ok(frame) = msgpack::decode_client(bytes) {
+        check_with_another_reader(bytes);
         let mut written = Vec::new();
         msgpack::encode_client(&frame, &mut written);
         let text = json_text(|out| json::encode_client(&frame, out));
@@ -41,12 +42,20 @@ pub fn msgpack_client(bytes: &[u8]) {
 /// As [`json_server`]; and the frame can be given to JSON.
 pub fn msgpack_server(bytes: &[u8]) {
     if let Ok(frame) = msgpack::decode_server(bytes) {
+        check_with_another_reader(bytes);
         let mut written = Vec::new();
         msgpack::encode_server(&frame, &mut written);
         let text = json_text(|out| json::encode_server(&frame, out));
         assert!(json::decode_server(&text).is_ok(), "{text}");
         assert_eq!(msgpack::decode_server(&written), Ok(frame), "{written:02x?}");
     }
+}
+
+/// What is read as a frame is one MessagePack value to an independent reader too, and it ends where the bytes end.
+fn check_with_another_reader(bytes: &[u8]) {
+    let mut rest = bytes;
+    let read = rmp_serde::from_read::<_, serde::de::IgnoredAny>(&mut rest);
+    assert!(read.is_ok() && rest.is_empty(), "{read:?}, {} bytes left of {bytes:02x?}", rest.len());
 }
 
 /// An entry of a batch is what a `publish` of the same content would be.

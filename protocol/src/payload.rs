@@ -48,6 +48,9 @@ pub enum PayloadError {
     /// Nested deeper than [`PAYLOAD_DEPTH_MAX`].
     #[error("the payload nests deeper than {PAYLOAD_DEPTH_MAX} levels")]
     TooDeep,
+    /// A value that serde cannot write as a payload, or a payload that is not of the type asked for.
+    #[error("the payload does not fit the type: {0}")]
+    Type(String),
     /// A MessagePack ext value, which JSON subscribers could not be given.
     #[error("MessagePack ext values cannot be published: JSON has nothing to show them as")]
     Ext,

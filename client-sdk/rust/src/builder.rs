@@ -9,12 +9,12 @@ use crate::address::Address;
 use crate::backoff::Backoff;
 use crate::backoff::Reconnect;
 use crate::client::Client;
-use crate::client::{Link, REQUEST_BUFFER_BYTES};
 use crate::dial::Dialer;
 use crate::driver::{Controls, Driver};
 use crate::error::Error;
 use crate::exchange::Exchange;
-use crate::publish::KeyMaker;
+use crate::idempotency_key::KeyMaker;
+use crate::link::{Link, REQUEST_BUFFER_BYTES};
 use crate::status::Status;
 use crate::tls::Trust;
 use crate::token::TokenSource;
@@ -52,6 +52,21 @@ impl Default for Builder {
     }
 }
 
+impl Client {
+    /// Connects with the defaults: JSON frames, no token. See [`Builder::connect`].
+    ///
+    /// # Errors
+    /// If the address is none, or no broker can be reached there. The first connection is tried once.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder().connect(url).await
+    }
+
+    /// Sets up a connection that is not the default one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
 impl Builder {
     /// How frames are written; JSON if not set.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
@@ -59,9 +74,9 @@ impl Builder {
         self
     }
 
-    /// Whom to trust under `wss://` and `https://`: whoever shows a certificate signed by one of these (PEM), or one of these itself,
-    /// and nobody else. For a private authority, or a certificate that is signed by nobody. Without them it is whom browsers
-    /// trust.
+    /// Sets the certificates (PEM) to trust under `wss://` and `https://`: the broker's certificate must be one of these, or signed by
+    /// one of these, and no other is trusted. For a private authority, or a self-signed certificate. If not set, the client
+    /// trusts the authorities that browsers trust.
     pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self
@@ -94,7 +109,7 @@ impl Builder {
         self
     }
 
-    /// How to reconnect.
+    /// Sets how the client waits between attempts to reconnect.
     pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
         self.reconnect = reconnect;
         self
@@ -156,6 +171,7 @@ impl Builder {
             timeout: self.request_timeout,
             keys: KeyMaker::new(fastrand::u64(..)),
             token,
+            encoding: self.encoding,
         };
         Ok(Client { link: Arc::new(link) })
     }

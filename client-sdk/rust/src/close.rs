@@ -44,7 +44,7 @@ impl Closing {
 /// A code of the protocol says so itself. Of the others, 4400 to 4499 are the protocol's range for "the client is at
 /// fault" (in the manner of HTTP's 4xx), and 4000 to 4399 belong to an application this client does not know: neither
 /// is worth repeating. 4500 to 4999, RFC 6455's server-side codes (1011 to 1014), libraries' codes (3000 to 3999) and
-/// a close without a code are somebody's passing trouble, so the client comes back.
+/// a close without a code have a passing cause, so the client reconnects.
 pub(crate) fn verdict_of_code(code: Option<u16>) -> Verdict {
     let Some(code) = code else { return Verdict::Reconnect { after: None } };
     let again = match CloseCode::from_number(code) {

@@ -34,7 +34,7 @@ const REASON_BYTES_MAX: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) address: Address,
-    /// Whom to trust, where the address asks for TLS.
+    /// The certificates to trust, if the address asks for TLS.
     pub(crate) trust: Option<Trust>,
     pub(crate) encoding: Encoding,
     pub(crate) token: Arc<TokenSource>,

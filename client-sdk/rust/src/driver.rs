@@ -59,8 +59,8 @@ enum Outcome {
     Broken { cause: Error, verdict: Verdict },
 }
 
-/// Something the application wants.
-enum Wish {
+/// A request of the application to the driver.
+enum Demand {
     Close,
     Command(Command),
     Attention,
@@ -73,12 +73,12 @@ struct Stall {
 }
 
 impl Controls {
-    /// Cancel-safe.
-    async fn wish(&mut self) -> Wish {
+    /// Waits for the next demand. Cancel-safe.
+    async fn next(&mut self) -> Demand {
         tokio::select! {
-            () = self.close.notified() => Wish::Close,
-            () = self.attention.notified() => Wish::Attention,
-            command = self.commands.recv() => command.map_or(Wish::Close, Wish::Command),
+            () = self.close.notified() => Demand::Close,
+            () = self.attention.notified() => Demand::Attention,
+            command = self.commands.recv() => command.map_or(Demand::Close, Demand::Command),
         }
     }
 }
@@ -112,7 +112,7 @@ impl Driver {
         while let Ok(command) = self.controls.commands.try_recv() {
             self.exchange.command(command);
         }
-        // The status goes first: whoever finds the stream at its end can then ask why.
+        // The status goes first: a reader that finds the end of the stream can then read the reason.
         self.status.send_replace(Status::Closed(error.clone()));
         self.exchange.end(&error);
     }
@@ -163,10 +163,10 @@ impl Driver {
                     Ok(Heard::Close { code, reason }) => return closed_by_broker(closing, code, reason),
                     Err(reason) => return broken(closing, reason),
                 },
-                wish = self.controls.wish() => match wish {
-                    Wish::Close => return Outcome::CloseRequested,
-                    Wish::Command(command) => self.exchange.command(command),
-                    Wish::Attention => self.exchange.sweep(),
+                demand = self.controls.next() => match demand {
+                    Demand::Close => return Outcome::CloseRequested,
+                    Demand::Command(command) => self.exchange.command(command),
+                    Demand::Attention => self.exchange.sweep(),
                 },
                 () = room(stall.as_ref()) => {}
                 () = sleep_until(deadline) => if stall.is_some() {
@@ -232,10 +232,10 @@ impl Driver {
         loop {
             tokio::select! {
                 done = &mut work => return Some(done),
-                wish = self.controls.wish() => match wish {
-                    Wish::Close => return None,
-                    Wish::Command(command) => self.exchange.command(command),
-                    Wish::Attention => self.exchange.sweep(),
+                demand = self.controls.next() => match demand {
+                    Demand::Close => return None,
+                    Demand::Command(command) => self.exchange.command(command),
+                    Demand::Attention => self.exchange.sweep(),
                 },
             }
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use fanwire_protocol::{ErrorCode, Pattern, TopicError};
+use fanwire_protocol::{ErrorCode, Pattern, PayloadError, TopicError};
 
 /// Why something asked of a [`Client`](crate::client::Client) did not happen.
 ///
@@ -23,12 +23,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Whoever answers under TLS does not prove to be the broker, or does not speak TLS.
-    #[error("whoever answers at {url} cannot be trusted: {reason}")]
+    /// The server does not prove to be the broker, or does not speak TLS.
+    #[error("the server at {url} cannot be trusted: {reason}")]
     Untrusted {
-        /// The address.
+        /// The address of the server.
         url: String,
-        /// Why not.
+        /// Why it is not trusted.
         reason: String,
     },
     /// The topic or pattern breaks a rule of names: correct it.
@@ -39,10 +39,13 @@ pub enum Error {
         /// Which rule it breaks.
         source: TopicError,
     },
+    /// The value given to [`Client::publish_value`](crate::client::Client::publish_value) cannot be a payload: correct it.
+    #[error("this value cannot be published: {0}")]
+    InvalidPayload(PayloadError),
     /// Nothing accepts connections at the address: start the broker there, or correct the address.
     #[error("no broker can be reached at {url}: {source}")]
     Unreachable {
-        /// The address.
+        /// The address that was tried.
         url: String,
         /// What the operating system says.
         source: Arc<io::Error>,
@@ -50,11 +53,11 @@ pub enum Error {
     /// Something answers at the address, but does not let this client in or is no fanwire broker.
     #[error("{url} does not answer as a fanwire broker should: {reason}")]
     Refused {
-        /// The address.
+        /// The address that was tried.
         url: String,
         /// The HTTP status, when the answer was a plain HTTP response.
         status: Option<u16>,
-        /// What it answered.
+        /// What the server answered.
         reason: String,
     },
     /// The application's own source of tokens failed: see [`Builder::token_source`](crate::builder::Builder::token_source).
@@ -87,10 +90,10 @@ pub enum Error {
     Disconnected {
         /// The WebSocket close code, when there was one.
         code: Option<u16>,
-        /// Why.
+        /// Why the connection is closed.
         reason: String,
     },
-    /// [`Client::close`](crate::client::Client::close) was called.
+    /// The application called [`Client::close`](crate::client::Client::close).
     #[error("this client has been closed")]
     Closed,
 }

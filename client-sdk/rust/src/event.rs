@@ -21,16 +21,16 @@ pub enum Event {
     /// A user's first connection joined the topic, which keeps presence. Who joins or leaves while this client is away is
     /// not told: ask for [`Client::presence`](crate::client::Client::presence) after each return.
     Join {
-        /// Which topic.
+        /// The topic of the event.
         topic: Topic,
-        /// Who.
+        /// The member that joined.
         member: Member,
     },
     /// A user's last connection left.
     Leave {
-        /// Which topic.
+        /// The topic of the event.
         topic: Topic,
-        /// Who.
+        /// The member that left.
         member: Member,
     },
     /// The subscription ended, and not because this side wanted it to. Nothing comes after this.

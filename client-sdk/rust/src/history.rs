@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use fanwire_protocol::{Message, Position, Reply, Request, Since};
 use futures_core::Stream;
 
-use crate::client::{Link, topic, unexpected};
 use crate::error::Error;
 use crate::event::Event;
+use crate::link::{Link, topic, unexpected};
 
 /// A question for a topic's history: await it for one [`HistoryPage`], or [stream](History::stream) it.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl History {
         self
     }
 
-    /// Newest first.
+    /// Reads the newest messages first.
     pub fn reverse(mut self) -> Self {
         self.reverse = true;
         self
@@ -68,7 +68,7 @@ impl History {
     async fn page(self) -> Result<HistoryPage, Error> {
         let topic = topic(&self.topic)?;
         let request = Request::History { topic, since: self.since, limit: self.limit, reverse: self.reverse };
-        match self.link.ask(request, 0).await? {
+        match self.link.request(request, 0).await? {
             Reply::History { position, messages, more, gap, .. } => {
                 Ok(HistoryPage { messages, position, more, gap })
             }

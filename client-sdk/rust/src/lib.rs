@@ -18,6 +18,8 @@ mod error;
 mod event;
 mod exchange;
 mod history;
+mod idempotency_key;
+mod link;
 mod progress;
 mod publish;
 mod queue;

@@ -15,7 +15,7 @@ const WILDCARD_TOPICS_MAX: usize = 4096;
 /// Whether joining a topic (again) left a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Joined {
-    /// Nothing is missing.
+    /// No publication is missing.
     Whole,
     /// Something may have been published that will never be delivered.
     Lossy,

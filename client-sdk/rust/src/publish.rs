@@ -2,13 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fanwire_protocol::{Payload, Receipt, Reply, Request};
 
-use crate::client::{Link, topic, unexpected};
 use crate::error::Error;
+use crate::link::{Link, topic, unexpected};
 
 /// What can be published: `&str` and `String` as text, bytes as binary, and any [`Payload`]; JSON with
 /// [`Payload::from_json`].
@@ -78,7 +77,7 @@ impl IntoPayload for Bytes {
 pub struct Publish {
     link: Arc<Link>,
     topic: String,
-    payload: Payload,
+    payload: Result<Payload, Error>,
     key: Key,
     echo: bool,
 }
@@ -92,26 +91,18 @@ enum Key {
     None,
 }
 
-/// Makes idempotency keys that no other client makes: nothing secret, only different.
-#[derive(Debug)]
-pub(crate) struct KeyMaker {
-    client: u64,
-    next: AtomicU64,
-}
-
-impl KeyMaker {
-    pub(crate) fn new(random: u64) -> Self {
-        Self { client: random, next: AtomicU64::new(0) }
-    }
-
-    fn make(&self) -> String {
-        format!("{:016x}-{:x}", self.client, self.next.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 impl Publish {
     pub(crate) fn new(link: Arc<Link>, topic: &str, payload: Payload) -> Self {
+        Self::of(link, topic, Ok(payload))
+    }
+
+    /// Creates a publish whose payload may be an error, which the caller receives when it awaits.
+    pub(crate) fn of(link: Arc<Link>, topic: &str, payload: Result<Payload, Error>) -> Self {
         Self { link, topic: topic.to_owned(), payload, key: Key::Made, echo: true }
+    }
+
+    fn payload_bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Payload::len)
     }
 
     /// Names the publication, so that publishing it again (within five minutes), even by another client or after a restart
@@ -140,18 +131,18 @@ impl Publish {
     /// # Errors
     /// If the topic is none, the queue stays full for the request time-out, or the client is closed.
     pub async fn unacknowledged(self) -> Result<(), Error> {
-        let (link, bytes) = (self.link.clone(), self.payload.len());
+        let (link, bytes) = (self.link.clone(), self.payload_bytes());
         // What is never asked for again needs no key.
         let key = match self.key {
             Key::Given(_) => self.key,
             Key::Made | Key::None => Key::None,
         };
-        link.tell(Self { key, ..self }.into_request()?, bytes).await
+        link.send_unacknowledged(Self { key, ..self }.into_request()?, bytes).await
     }
 
     async fn acknowledged(self) -> Result<Receipt, Error> {
-        let (link, bytes) = (self.link.clone(), self.payload.len());
-        match link.ask(self.into_request()?, bytes).await? {
+        let (link, bytes) = (self.link.clone(), self.payload_bytes());
+        match link.request(self.into_request()?, bytes).await? {
             Reply::Published(receipt) => Ok(receipt),
             other => Err(unexpected(&other)),
         }
@@ -164,7 +155,7 @@ impl Publish {
             Key::Given(key) => Some(key),
             Key::None => None,
         };
-        Ok(Request::Publish { topic, payload: self.payload, key, echo: self.echo })
+        Ok(Request::Publish { topic, payload: self.payload?, key, echo: self.echo })
     }
 }
 

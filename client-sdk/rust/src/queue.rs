@@ -17,14 +17,14 @@ pub(crate) const SUBSCRIPTION_BUFFER_BYTES: u32 = 4 << 20;
 /// What every event is charged on top of its payload, so that empty messages do not count for nothing.
 const EVENT_BYTES: usize = 256;
 
-/// The connection's end.
+/// The end of the queue that the connection writes to.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     events: mpsc::UnboundedSender<Queued>,
     shared: Arc<Shared>,
 }
 
-/// The reader's end.
+/// The end of the queue that the application reads from.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     events: mpsc::UnboundedReceiver<Queued>,
@@ -54,7 +54,7 @@ pub(crate) enum Pushed {
     Done,
     /// There is no room; here is the event back.
     Full(Event),
-    /// Nobody will ever read it.
+    /// The reader is gone.
     Closed,
 }
 
@@ -88,7 +88,7 @@ impl Sender {
         let _ = self.events.send(Queued { event, _room: None });
     }
 
-    /// Returns once there is room for the event, or nobody to read it.
+    /// Returns once there is room for the event, or the reader is gone.
     pub(crate) async fn wait_for_room(&self, cost: u32) {
         // Only the connection's one task pushes, so what is free now still is when it pushes next.
         drop(self.shared.room.acquire_many(cost).await);

@@ -10,7 +10,7 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Status {
-    /// Connected.
+    /// The client is connected.
     Connected {
         /// The broker's name for the connection.
         connection: String,
@@ -35,7 +35,7 @@ pub enum Status {
 pub struct StatusWatch(pub(crate) watch::Receiver<Status>);
 
 impl StatusWatch {
-    /// The status now.
+    /// Returns the present status.
     pub fn current(&self) -> Status {
         self.0.borrow().clone()
     }

@@ -8,10 +8,10 @@ use fanwire_protocol::{Pattern, Position, Since, SubscribeOptions};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
-use crate::client::{Link, pattern};
 use crate::error::Error;
 use crate::event::Event;
 use crate::exchange::Command;
+use crate::link::{Link, pattern};
 use crate::queue::{Receiver, SUBSCRIPTION_BUFFER_BYTES, queue};
 
 /// A subscription about to be made: await it for the [`Subscription`].

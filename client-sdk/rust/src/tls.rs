@@ -1,4 +1,4 @@
-//! TLS: whom the client trusts, and a stream that may be under it.
+//! TLS: which certificates the client trusts, and a stream with or without TLS.
 //!
 //! It does not know what is said over the stream, nor whether to come back when there is none.
 
@@ -17,12 +17,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::error::Error;
 
-/// Whom to take for a broker.
+/// The certificates that prove a broker.
 #[derive(Debug, Clone)]
 pub(crate) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// Whoever shows a certificate of the authorities in `pem`, which may be that certificate itself; without them, of those
+    /// Trusts certificates of the authorities in `pem`, which may be the certificate itself; without them, of those
     /// that browsers trust.
     pub(crate) fn of(authorities: Option<&[u8]>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
@@ -87,7 +87,7 @@ fn explain(error: &io::Error) -> Option<String> {
                 "its certificate is for other names than the one in this address".to_owned()
             }
             CertificateError::UnknownIssuer => {
-                "its certificate is signed by nobody who is trusted here: name its authority, if it is a private one"
+                "its certificate is signed by no trusted authority: name the authority, if it is a private one"
                     .to_owned()
             }
             other => format!("its certificate is not accepted: {other}"),

@@ -34,7 +34,7 @@ impl Default for TokenSource {
 }
 
 impl TokenSource {
-    /// Keeps this token.
+    /// Creates a source that always returns this token.
     pub(crate) fn keeping(token: String) -> Self {
         Self::Kept(Mutex::new(Some(Secret(token))))
     }

@@ -6,6 +6,7 @@
 mod conversion;
 mod damage;
 mod generate;
+mod oracle;
 mod rejection;
 mod round_trip;
 mod vectors;

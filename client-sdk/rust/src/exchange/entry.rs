@@ -16,10 +16,10 @@ pub(super) enum State {
     Offline,
     /// It was asked for it with this request and has not answered.
     Asked {
-        /// The request's id.
+        /// The `id` of the request.
         id: u32,
     },
-    /// It sends.
+    /// The broker sends its messages.
     Live,
     /// Nothing: the reader is too slow, and is given time.
     Paused,
@@ -75,7 +75,7 @@ impl Entry {
         self.state = State::Live;
         let joined = self.progress.joined(position, recovered);
         if let Some(answer) = self.answer.take() {
-            // Whoever asked may be gone; the queue's end then is too, and the next sweep finds it.
+            // The caller may be gone; then so is its end of the queue, and the next sweep finds it.
             let _ = answer.send(Ok(()));
         }
         joined == Joined::Lossy || std::mem::take(&mut self.loses)

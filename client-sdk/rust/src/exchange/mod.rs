@@ -191,7 +191,7 @@ impl Exchange {
         }
     }
 
-    /// The next frame to send. Whoever takes it must send it or call [`Exchange::disconnected`].
+    /// Returns the next frame to send. The caller must send it or call [`Exchange::disconnected`].
     pub(crate) fn next_outgoing(&mut self) -> Option<ClientFrame> {
         while let Some(outgoing) = self.outgoing.pop_front() {
             let id = match outgoing.what {
@@ -218,10 +218,10 @@ impl Exchange {
             ServerFrame::Message(message) => self.route(message),
             ServerFrame::Reply { id, reply } => match self.pending.remove(&id) {
                 Some(pending) => self.answered(id, pending, reply),
-                None => debug!(id, "a reply to a request nobody waits for"),
+                None => debug!(id, "a reply without a waiting request"),
             },
             ServerFrame::Error { id, code, message } => self.failed(id, code, message),
-            // A subscription that the application began; nobody here has asked for what comes of it.
+            // A subscription that the application began through the server API: no reader here waits for it.
             ServerFrame::Subscribed { pattern, .. } => debug!(%pattern, "subscribed by the application"),
             ServerFrame::Unsubscribed { pattern, code, reason } => {
                 self.end_subscription(&pattern, Error::Rejected { code, message: reason });
@@ -282,7 +282,7 @@ impl Exchange {
         self.sweep();
     }
 
-    /// Ends the subscriptions nobody reads any more, and resumes the paused ones that have room.
+    /// Ends the subscriptions whose reader is gone, and resumes the paused ones that have room.
     pub(crate) fn sweep(&mut self) {
         let dropped = |entry: &Entry| entry.sender.is_closed();
         let ready = |entry: &Entry| entry.state == State::Paused && entry.sender.is_half_empty();

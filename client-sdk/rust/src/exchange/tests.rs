@@ -89,7 +89,7 @@ fn read(exchange: &mut Exchange, receiver: &mut Receiver) -> Vec<u64> {
             Event::Message(message) => message.position.map_or(u64::MAX, |position| position.offset),
             Event::Lost { .. } => 0,
             Event::Ended(error) => panic!("ended: {error}"),
-            Event::Join { .. } | Event::Leave { .. } => panic!("nobody has joined"),
+            Event::Join { .. } | Event::Leave { .. } => panic!("no member has joined"),
         });
     }
 }

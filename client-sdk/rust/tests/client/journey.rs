@@ -96,7 +96,7 @@ impl World {
                 (is_known, missed)
             }
             (Some(Since::Earliest), _) => (true, self.held.clone()),
-            (Some(other), _) => panic!("nobody asked for {other:?}"),
+            (Some(other), _) => panic!("unexpected {other:?}"),
             (None, Some(count)) => (true, newest(count as usize)),
             (None, None) => (true, Vec::new()),
         }
@@ -223,13 +223,13 @@ impl Connection<'_> {
             }
             // The reader has heard the end.
             Request::Unsubscribe { .. } => self.is_subscribed = false,
-            other => panic!("nobody asked for {other:?}"),
+            other => panic!("unexpected {other:?}"),
         }
         true
     }
 }
 
-/// Lets everybody else go on so many times.
+/// Lets all other tasks run this many times.
 async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;

@@ -114,7 +114,7 @@ async fn a_new_token_is_shown_at_the_next_connection_and_a_refused_one_is_not() 
             if is_taken {
                 peer.reply(id, Reply::Refreshed { expires: Some(1_800_000_000) }).await;
             } else {
-                let (code, message) = (ErrorCode::Unauthorized, "nobody knows it".to_owned());
+                let (code, message) = (ErrorCode::Unauthorized, "the token is unknown".to_owned());
                 peer.say(&ServerFrame::Error { id: Some(id), code, message }).await;
             }
         }

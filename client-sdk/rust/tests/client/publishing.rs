@@ -192,3 +192,41 @@ async fn publishes_keep_the_order_in_which_they_were_first_polled() {
         assert_eq!(payload.to_bare(), number.to_string().as_bytes());
     }
 }
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Order {
+    id: u64,
+    note: Option<String>,
+}
+
+#[tokio::test]
+async fn a_typed_value_is_published_in_the_encoding_of_the_client_and_read_back() {
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        let broker = FakeBroker::start().await;
+        let (client, mut peer) = connect(&broker, encoding).await;
+        let order = Order { id: 17, note: Some("fast".to_owned()) };
+        let publish = tokio::spawn(client.publish_value("orders", &order).into_future());
+        let ClientFrame { id: Some(id), request: Request::Publish { payload, .. } } = peer.read().await
+        else {
+            panic!("expected a publish");
+        };
+        assert_eq!(payload.decode::<Order>().unwrap(), order);
+        assert_eq!(payload.to_bare(), br#"{"id":17,"note":"fast"}"#.as_slice());
+        peer.receipt(id, 1).await;
+        in_time(publish).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_a_payload_is_an_error_and_nothing_is_sent() {
+    let broker = FakeBroker::start().await;
+    let (client, mut peer) = connect(&broker, Encoding::Json).await;
+    let keys = std::collections::BTreeMap::from([(vec![1], 2)]);
+    let error = client.publish_value("orders", &keys).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidPayload(_)), "{error}");
+    assert!(error.to_string().starts_with("this value cannot be published"), "{error}");
+    // The next frame is that of the next publish.
+    let publish = tokio::spawn(client.publish("orders", "x").into_future());
+    peer.read_publish().await;
+    publish.abort();
+}
