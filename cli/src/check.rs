@@ -1,4 +1,4 @@
-//! `fanwire check`: reads a configuration as `serve` would, key files included, and says whether a broker would start with it.
+//! `fanwire check`: reads a configuration and its key files as `serve` does, and reports whether a broker can start with it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use fanwire_broker::config::{self, Config, Overrides};
 use fanwire_broker::server::Server;
 
 const EXAMPLES: &str = "\
-Exits with 0 if a broker would start, and with 1 and one line with file, line and key otherwise. Nothing is started.
+Exits with 0 if a broker can start. Otherwise it exits with 1 and prints one line with file, line and key. It starts nothing.
 
 Examples:
   fanwire check --config /etc/fanwire/fanwire.toml
@@ -17,7 +17,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Configuration file (TOML); FANWIRE_* variables count as they do for serve.
+    /// Configuration file (TOML); FANWIRE_* variables apply as they do for serve.
     #[arg(long, value_name = "FILE", env = "FANWIRE_CONFIG")]
     config: Option<PathBuf>,
     /// Any setting of the configuration file; may be repeated.
@@ -40,7 +40,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
 }
 
 fn check(args: Args) -> Result<String, Box<dyn std::error::Error>> {
-    // A variable that is not text cannot be a setting of ours.
+    // A variable that is not UTF-8 cannot be a setting.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let config = config::load(args.config.as_deref(), environment, &Overrides(args.set))?;
@@ -51,15 +51,15 @@ fn check(args: Args) -> Result<String, Box<dyn std::error::Error>> {
 fn summary(config: &Config) -> String {
     let security = if config.asks_for_credentials() {
         format!(
-            "asks for {}{}",
+            "requires {}{}",
             if config.auth.checks_tokens() { "tokens or keys" } else { "keys" },
-            if config.auth.anonymous { ", and lets in whoever has none" } else { "" }
+            if config.auth.anonymous { ", and accepts clients without credentials" } else { "" }
         )
     } else {
-        "asks nobody for credentials".to_owned()
+        "requires no credentials".to_owned()
     };
     format!(
-        "good: listens on {}, {security}; {} topic rules, {} API keys",
+        "valid: listens on {}, {security}; {} topic rules, {} API keys",
         config.listen,
         config.topics.len(),
         config.keys.len()

@@ -1,4 +1,4 @@
-//! `fanwire health`: asks a running broker whether it is ready, for containers and scripts that have no `curl`.
+//! `fanwire health`: checks whether a running broker is ready, for containers and scripts without `curl`.
 //!
 //! This file owns one plain HTTP/1.1 request over the standard library's socket, so that the check works in an image
 //! that holds nothing but this binary. It does not know what makes a broker ready.
@@ -11,38 +11,39 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::terminal::visible;
 use tls::Trusted;
 
-/// The longest status line that is read; what is longer is no answer of a broker.
+/// The maximum length of a status line in bytes.
 const STATUS_BYTES_MAX: u64 = 1024;
 
 /// Options of `fanwire health`.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Ask a running broker whether it is ready",
+    about = "Check whether a running broker is ready",
     after_help = "Exits with 0 if the answer is 200, and with 1 and one line on standard error otherwise.\n\n\
                   Examples:\n  fanwire health\n  fanwire health --url http://10.0.0.7:7400/healthz --timeout 1\n  \
                   fanwire health --url https://localhost:7400/readyz --insecure"
 )]
 pub(crate) struct Args {
-    /// The address to ask, http:// or https://
+    /// The URL to request, http:// or https://
     #[arg(long, default_value = "http://127.0.0.1:7400/readyz")]
     url: String,
-    /// A file with the certificates (PEM) of those to trust under TLS, in place of those whom browsers trust
+    /// A file with certificates (PEM) of authorities to trust under TLS, in place of those that browsers trust
     #[arg(long, env = "FANWIRE_CA_FILE", value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Take whoever answers under TLS for the broker; for a broker on this machine only
+    /// Accept any certificate; for a broker on this machine only
     #[arg(long, conflicts_with = "ca_file")]
     insecure: bool,
-    /// Seconds the whole check may take
+    /// The time limit of the whole check, in seconds
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
 }
 
-/// Asks once, and reports by the exit code: 0 if and only if the answer is 200.
+/// Sends one request, and reports by the exit code: 0 if and only if the answer is 200.
 pub(crate) fn run(args: Args) -> ExitCode {
     let trusted = match &args.ca_file {
-        _ if args.insecure => Trusted::Anybody,
+        _ if args.insecure => Trusted::Any,
         Some(path) => Trusted::AuthoritiesIn(path),
         None => Trusted::Public,
     };
@@ -55,7 +56,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Why a broker does not count as ready.
+/// The reason why a broker is not ready.
 #[derive(Debug)]
 enum HealthError {
     Url(&'static str),
@@ -71,8 +72,8 @@ impl std::fmt::Display for HealthError {
             Self::Url(reason) => formatter.write_str(reason),
             Self::Socket(error) => write!(formatter, "{error}"),
             Self::TimedOut => formatter.write_str("no answer in time"),
-            Self::Status(line) => write!(formatter, "it answered '{line}'"),
-            Self::Tls(reason) => formatter.write_str(reason),
+            Self::Status(line) => write!(formatter, "it answered '{}'", visible(line)),
+            Self::Tls(reason) => formatter.write_str(&visible(reason)),
         }
     }
 }
@@ -81,7 +82,7 @@ impl From<io::Error> for HealthError {
     fn from(error: io::Error) -> Self {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             let hint = if matches!(tls, rustls::Error::InvalidCertificate(_)) {
-                "; name whom to trust with --ca-file"
+                "; name the authorities to trust with --ca-file"
             } else {
                 ""
             };
@@ -102,7 +103,7 @@ fn ask(url: &str, trusted: Trusted<'_>, deadline: Instant) -> Result<(), HealthE
     let patient = Patient { socket, deadline };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     let line = if has_tls {
-        if matches!(trusted, Trusted::Anybody) && !is_here {
+        if matches!(trusted, Trusted::Any) && !is_here {
             return Err(HealthError::Tls("--insecure is for a broker on this machine".to_owned()));
         }
         let host = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
@@ -125,7 +126,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> Result<String, Heal
     status_line(stream)
 }
 
-/// A socket whose time-out is set anew before every use, so that a peer that sends one byte at a time cannot hold the check up
+/// A socket whose time-out is set again before each use, so that a peer that sends one byte at a time cannot delay the check
 /// beyond its deadline.
 struct Patient {
     socket: TcpStream,
@@ -156,7 +157,7 @@ impl Write for Patient {
     }
 }
 
-/// What a URL asks for.
+/// The parts of a URL.
 #[derive(Debug, PartialEq, Eq)]
 struct Target<'u> {
     has_tls: bool,
@@ -164,7 +165,7 @@ struct Target<'u> {
     path: &'u str,
 }
 
-/// Takes `http://host[:port][/path]` or `https://…` apart.
+/// Splits `http://host[:port][/path]` or `https://…` into its parts.
 fn split(url: &str) -> Result<Target<'_>, HealthError> {
     if url.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err(HealthError::Url("a URL has no white space and no control characters"));
@@ -212,7 +213,7 @@ fn status_line(stream: impl Read) -> Result<String, HealthError> {
     }
 }
 
-/// The time left, which is never zero because a socket takes a zero time-out for none at all.
+/// Returns the time left. It is never zero, because for a socket a zero time-out means no time-out.
 fn remaining(deadline: Instant) -> Result<Duration, HealthError> {
     match deadline.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err(HealthError::TimedOut),

@@ -1,4 +1,4 @@
-//! The `fanwire` binary: reads the command line and hands it to the subcommand. What each does is in its own file.
+//! The `fanwire` binary: reads the command line and runs the subcommand. Each subcommand is in its own file.
 
 use std::process::ExitCode;
 
@@ -13,15 +13,16 @@ mod publish;
 mod serve;
 mod stdin;
 mod subscribe;
+mod terminal;
 mod token;
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire serve                          start a broker on this machine
-  fanwire sub 'chat.*'                   print what is published, in one terminal
-  fanwire pub chat.lobby 'Hello!'        publish something, in another
+  fanwire sub 'chat.*'                   print messages as they are published
+  fanwire pub chat.lobby 'Hello!'        publish a message, in another terminal
 
-Every subcommand has examples of its own: fanwire pub --help";
+Each subcommand has its own examples: fanwire pub --help";
 
 /// A publish/subscribe broker for live web applications.
 #[derive(Debug, Parser)]

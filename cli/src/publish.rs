@@ -1,4 +1,4 @@
-//! `fanwire pub`: publishes what stands on the command line or comes in on standard input.
+//! `fanwire pub`: publishes an argument, standard input, or each line of standard input.
 
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
@@ -9,25 +9,26 @@ use std::task::Poll;
 use fanwire_client::{Client, Cursor, Error, Payload, Receipt};
 
 use crate::connection::{Connection, Failure};
-use crate::stdin;
+use crate::{stdin, terminal};
 
-/// How many lines are under way before the first receipt is waited for.
+/// The maximum number of lines that are sent and have no receipt.
 const UNDER_WAY_MAX: usize = 256;
 
-/// How many bytes of them. Half of what the client lets under way, so that no line has to wait there and lose its place.
+/// The maximum number of bytes of these lines. It is half of the client's own limit, so that no line waits in the client,
+/// where another could overtake it.
 const UNDER_WAY_BYTES_MAX: usize = 4 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire pub chat.lobby 'Hello!'                 publish text
   fanwire pub --json orders.paid '{\"id\":17}'      publish a JSON value
-  date | fanwire pub clock                        publish what another program prints, without the last line end
-  fanwire pub --binary cam.front < frame.jpg      publish a file as it is
-  tail -f app.log | fanwire pub --lines logs.app  publish every line as it comes
-  fanwire pub --key order-17 orders.paid done     publish once, however often this is run within five minutes
+  date | fanwire pub clock                        publish the output of another program, without the last line end
+  fanwire pub --binary cam.front < frame.jpg      publish a file, byte for byte
+  tail -f app.log | fanwire pub --lines logs.app  publish each line as it arrives
+  fanwire pub --key order-17 orders.paid done     publish once, even if this is repeated within five minutes
 
-The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL says otherwise. A token is taken from FANWIRE_TOKEN or
---token-file. On a terminal the receipt is printed: the topic and the position, from which 'fanwire sub --since' resumes.";
+The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file or
+FANWIRE_TOKEN. On a terminal the receipt is printed: the topic and the position, from which 'fanwire sub --since' resumes.";
 
 /// Publish to a topic
 #[derive(Debug, clap::Args)]
@@ -35,18 +36,18 @@ The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL says otherwise. 
 pub(crate) struct Args {
     /// The topic, for example chat.lobby
     topic: String,
-    /// What to publish; without it or with '-', standard input is published
+    /// The payload; without it or with '-', standard input is published
     data: Option<String>,
-    /// Publish every line of standard input by itself, as it comes
+    /// Publish each line of standard input as it arrives
     #[arg(long, short, conflicts_with = "key")]
     lines: bool,
-    /// What is published is JSON; it is checked first
+    /// The payload is JSON; it is checked first
     #[arg(long, short)]
     json: bool,
-    /// What is published is binary, byte for byte
+    /// The payload is binary, byte for byte
     #[arg(long, short, conflicts_with = "json")]
     binary: bool,
-    /// An idempotency key: publishing again with the same key within five minutes does nothing
+    /// An idempotency key: a second publish with the same key within five minutes has no effect
     #[arg(long, short)]
     key: Option<String>,
     /// Print no receipt
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
-/// What the payload is to be.
+/// The kind of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
@@ -66,7 +67,8 @@ enum Kind {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: Args) -> ExitCode {
-    crate::connection::run("pub", publish(args))
+    let has_token = args.connection.has_token();
+    crate::connection::run("pub", has_token, publish(args))
 }
 
 async fn publish(args: Args) -> Result<(), Failure> {
@@ -78,11 +80,11 @@ async fn publish(args: Args) -> Result<(), Failure> {
     let given = args.data.as_deref().filter(|data| *data != "-");
     if args.lines {
         if given.is_some() {
-            return Err(Failure::new("--lines reads standard input: leave DATA out"));
+            return Err(Failure::new("--lines reads standard input: remove DATA"));
         }
         return publish_lines(&args, kind).await;
     }
-    // A payload that is none is said before anything is connected to.
+    // A bad payload is reported before the connection is made.
     let payload = match given {
         Some(data) => payload(kind, data.as_bytes().to_vec())?,
         None => {
@@ -107,8 +109,8 @@ async fn publish(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Publishes each line in order, many of them under way at once. A line that cannot be published ends it, after those
-/// before it.
+/// Publishes each line in order, with many lines in progress. A line that cannot be published stops this, after the lines
+/// before it are published.
 async fn publish_lines(args: &Args, kind: Kind) -> Result<(), Failure> {
     let client = args.connection.open("pub").await?;
     hint_at_terminal();
@@ -140,7 +142,7 @@ async fn publish_lines(args: &Args, kind: Kind) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Publishes under way, oldest first.
+/// The publishes in progress, oldest first.
 #[derive(Default)]
 struct Pipeline {
     under_way: VecDeque<(usize, Publishing)>,
@@ -155,7 +157,7 @@ impl Pipeline {
         self.under_way.len() < UNDER_WAY_MAX && self.bytes < UNDER_WAY_BYTES_MAX
     }
 
-    /// Starts a publish now, by polling it once, so that lines are published in their order.
+    /// Starts a publish by polling it once, so that lines are published in their order.
     async fn begin(&mut self, client: &Client, topic: &str, payload: Payload) -> Result<(), Failure> {
         let bytes = payload.len();
         let mut publish = client.publish(topic, payload).into_future();
@@ -169,7 +171,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Waits for the receipt of the oldest. Cancel-safe.
+    /// Waits for the receipt of the oldest publish. Cancel-safe.
     async fn settle(&mut self) -> Result<(), Failure> {
         let Some((bytes, oldest)) = self.under_way.front_mut() else { return Ok(()) };
         let receipt = oldest.await;
@@ -185,7 +187,7 @@ fn payload(kind: Kind, bytes: Vec<u8>) -> Result<Payload, Failure> {
         return Ok(Payload::binary(bytes));
     }
     let text = String::from_utf8(bytes).map_err(|_| {
-        Failure::new("what is to be published is not UTF-8 text; use --binary to publish it as it is")
+        Failure::new("the payload is not UTF-8 text; use --binary to publish it byte for byte")
     })?;
     match kind {
         Kind::Json => Payload::from_json(text.trim()).map_err(|error| Failure::new(error.to_string())),
@@ -193,19 +195,19 @@ fn payload(kind: Kind, bytes: Vec<u8>) -> Result<Payload, Failure> {
     }
 }
 
-/// A person who typed no DATA and sees nothing happen is told what is waited for.
+/// Prints that standard input is read, for a user who gave no DATA on a terminal.
 fn hint_at_terminal() {
     if std::io::stdin().is_terminal() {
-        eprintln!("fanwire pub: reading what to publish from the terminal; Ctrl-D ends it");
+        eprintln!("fanwire pub: reading the payload from the terminal; Ctrl-D ends it");
     }
 }
 
-/// Prints a receipt, if somebody is there to read it.
+/// Prints a receipt if standard output is a terminal.
 fn say(line: &str) {
     let mut output = std::io::stdout();
     if output.is_terminal() {
-        // A terminal that is gone has nobody to tell.
-        let _ = writeln!(output, "{line}");
+        // An error here means that the terminal is gone.
+        let _ = writeln!(output, "{}", terminal::visible(line));
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_is_what_was_asked_for() {
+    fn payload_has_the_requested_kind() {
         let view = |kind, bytes: &[u8]| payload(kind, bytes.to_vec()).unwrap();
         assert_eq!(view(Kind::Text, b"{}").view(), PayloadView::Text("{}"));
         assert_eq!(view(Kind::Json, b" {\"a\":1}\n").view(), PayloadView::Json("{\"a\":1}"));
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payload_is_refused_with_a_way_out() {
+    fn bad_payload_is_refused_with_a_remedy() {
         let refusal = |kind, bytes: &[u8]| payload(kind, bytes.to_vec()).unwrap_err().to_string();
         assert!(refusal(Kind::Text, b"\xff").contains("--binary"));
         assert!(refusal(Kind::Json, b"{oops").contains("not valid JSON"));

@@ -1,7 +1,8 @@
-//! `fanwire serve`: configures a broker, says where it is, and runs it until it is told to stop.
+//! `fanwire serve`: reads the configuration, starts a broker, and runs it until a signal stops it.
+
+mod greeting;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,18 +11,19 @@ use fanwire_broker::server::{Instruction, Server};
 use fanwire_broker::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use greeting::Greeting;
+
 const EXAMPLES: &str = "\
 Examples:
   fanwire serve                                     for this machine only, at http://127.0.0.1:7400
   fanwire serve --port 8000                         on another port
   fanwire serve --config fanwire.toml               with a configuration file
-  fanwire serve --listen 0.0.0.0:7400 --open        for everybody who can reach this machine
+  fanwire serve --listen 0.0.0.0:7400 --open        for every machine that can reach this one
   fanwire serve --set limits.message_bytes_max=4MiB with any setting of the file
 
-Every setting can also come from the environment: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX.
-Flags win over the environment, the environment over the file. The file deploy/fanwire.toml lists all settings.
-SIGTERM and Ctrl-C send clients away in good order and stop. SIGHUP reads the file again and takes over topic
-rules, origins and a renewed certificate.";
+Each setting also has a variable: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX. Flags override variables,
+variables override the file. 'fanwire config' prints all settings. SIGTERM and Ctrl-C close all sessions and stop the
+broker. SIGHUP reads the file again and applies topic rules, origins, credentials and a renewed certificate.";
 
 /// Start a broker.
 #[derive(Debug, clap::Args)]
@@ -36,19 +38,19 @@ pub(crate) struct Args {
     /// Port to listen on.
     #[arg(long, value_name = "PORT")]
     port: Option<String>,
-    /// Serve everybody without credentials although other machines can reach the address.
+    /// Require no credentials, although other machines can reach the address.
     #[arg(long)]
     open: bool,
     /// Number of worker threads [default: one per core].
     #[arg(long, value_name = "COUNT")]
     workers: Option<String>,
-    /// Directory in which durable topics are kept; made if it does not exist [default: none].
+    /// Directory of durable topics; it is created if it does not exist [default: none].
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<String>,
-    /// Let pages of this origin, scheme and host, use the broker; may be repeated.
+    /// Allow pages of this origin (scheme and host) to use the broker; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// What to log: a level, or a list of target=level [default: info].
+    /// Log filter: a level, or a list of target=level [default: info].
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
     /// Any setting of the configuration file; may be repeated.
@@ -81,7 +83,7 @@ impl Args {
     }
 }
 
-/// Runs the broker until it is told to stop.
+/// Runs the broker until a signal stops it.
 pub(crate) fn run(args: Args) -> ExitCode {
     match serve(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,16 +102,16 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         LogFormat::Json => Some(true),
     };
     telemetry::start_logs(&config.log.filter, json)?;
-    let asks_for_credentials = config.asks_for_credentials();
+    let token_command = greeting::token_command(&config);
     let server = Server::bind(config)?;
-    greet(&server, asks_for_credentials);
+    greet(&server, token_command);
     let mut signals = None;
     server.run(async || match &mut signals {
         Some(signals) => next_instruction(args, signals).await,
         None => match Signals::listen() {
             Ok(listening) => next_instruction(args, signals.insert(listening)).await,
             Err(error) => {
-                tracing::error!(%error, "signals cannot be listened to: stop this broker with SIGKILL");
+                tracing::error!(%error, "signals cannot be handled: stop this broker with SIGKILL");
                 std::future::pending().await
             }
         },
@@ -119,13 +121,13 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn configure(args: &Args) -> Result<Config, config::ConfigError> {
-    // A variable that is not text cannot be a setting of ours.
+    // A variable that is not UTF-8 cannot be a setting.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     config::load(args.config.as_deref(), environment, &args.overrides())
 }
 
-/// The signals that a broker follows.
+/// The signals that a broker handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -142,8 +144,8 @@ impl Signals {
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C, which stop, or SIGHUP, which reads the configuration anew. One that is wrong is not taken
-/// over.
+/// Waits for SIGTERM or Ctrl-C, which stop the broker, or SIGHUP, which reads the configuration again. A configuration with
+/// an error is not applied.
 async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
     loop {
         tokio::select! {
@@ -157,52 +159,22 @@ async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
             }
             _ = signals.hang_up.recv() => match configure(args) {
                 Ok(config) => return Instruction::Reload(Box::new(config)),
-                Err(error) => tracing::error!(%error, "SIGHUP: the configuration is wrong and not taken over"),
+                Err(error) => tracing::error!(%error, "SIGHUP: the configuration has an error and is not applied"),
             },
         }
     }
 }
 
-/// Says what a newcomer needs to know. Nobody reading it is no reason not to serve.
-fn greet(server: &Server, asks_for_credentials: bool) {
-    let address = reachable(server.address());
-    let who = if asks_for_credentials {
-        "for whoever shows a token or key"
-    } else if !server.address().ip().is_loopback() {
-        "open to everybody who can reach it (--open)"
-    } else {
-        "open, for this machine only"
+/// Prints the URLs of the broker and commands to try. If standard output is closed, the broker serves all the same.
+fn greet(server: &Server, token_command: Option<String>) {
+    let greeting = Greeting {
+        address: server.address(),
+        has_tls: server.has_tls(),
+        workers: server.workers(),
+        token_command,
     };
-    let (scheme, websocket, tls) =
-        if server.has_tls() { ("https", "wss", "TLS, ") } else { ("http", "ws", "") };
-    let text = format!(
-        "fanwire {version}, {workers} workers\n\
-         \n  listening   {scheme}://{address}  ({tls}{who})\
-         \n  WebSocket   {websocket}://{address}/ws\
-         \n  start page  {scheme}://{address}/\
-         \n  chat        {scheme}://{address}/examples/chat.html\
-         \n  console     {scheme}://{address}/console\
-         \n  metrics     {scheme}://{address}/metrics\
-         \n\nTry it, in two terminals:\
-         \n  curl -N -H 'Accept: text/event-stream' {scheme}://{address}/topics/chat.lobby\
-         \n  curl -H 'Content-Type: text/plain' -d 'hello' {scheme}://{address}/topics/chat.lobby\n\n",
-        version = env!("CARGO_PKG_VERSION"),
-        workers = server.workers(),
-    );
     let mut output = std::io::stdout().lock();
-    let _nobody_reads = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-}
-
-/// An address that can be connected to: listening on all addresses means that the loopback one will do.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if !address.ip().is_unspecified() {
-        return address;
-    }
-    let loopback: std::net::IpAddr = match address {
-        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(loopback, address.port())
+    let _closed = output.write_all(greeting.text().as_bytes()).and_then(|()| output.flush());
 }
 
 #[cfg(test)]
@@ -213,12 +185,5 @@ mod tests {
     fn the_default_configuration_is_for_this_machine_only() {
         assert!(Config::default().listen.ip().is_loopback());
         assert!(!Config::default().open);
-    }
-
-    #[test]
-    fn all_addresses_are_reached_over_loopback() {
-        assert_eq!(reachable("0.0.0.0:80".parse().unwrap()).to_string(), "127.0.0.1:80");
-        assert_eq!(reachable("[::]:80".parse().unwrap()).to_string(), "[::1]:80");
-        assert_eq!(reachable("10.1.2.3:80".parse().unwrap()).to_string(), "10.1.2.3:80");
     }
 }

@@ -1,4 +1,4 @@
-//! `fanwire sub`: prints what is published, as it comes.
+//! `fanwire sub`: prints messages as they are published.
 
 mod output;
 mod past;
@@ -13,26 +13,28 @@ use fanwire_client::{Client, Error, Event, Message, Since, Status, StatusWatch, 
 use futures_core::Stream;
 
 use crate::connection::{Connection, Failure};
-use output::{Format, Output};
+use crate::terminal::visible;
+use output::{Controls, Format, Output};
 
 const EXAMPLES: &str = "\
 Examples:
   fanwire sub chat.lobby                          print every message
-  fanwire sub 'chat.*' 'orders.>'                 several topics and patterns; each line begins with its topic and a tab
-  fanwire sub --since earliest chat.lobby         begin with everything the broker still holds
-  fanwire sub --since 10m chat.lobby              begin with what was published in the last ten minutes
-  fanwire sub --since 2026-11-21T06:40:00Z a.b    begin with what was published at that moment or later
+  fanwire sub 'chat.*' 'orders.>'                 several topics and patterns; a line begins with its topic and a tab
+  fanwire sub --since earliest chat.lobby         begin with all messages that the broker holds
+  fanwire sub --since 10m chat.lobby              begin with the messages of the last ten minutes
+  fanwire sub --since 2026-11-21T06:40:00Z a.b    begin with the messages from that moment on
   fanwire sub --since 5f3a:17 chat.lobby          resume after a position, as printed by 'fanwire pub'
   fanwire sub --last 10 --json chat.lobby | jq    the newest ten first, each as a JSON object on a line of its own
   fanwire sub --count 1 jobs.done && make report  wait for one message
   fanwire sub --no-follow --since 1h chat.lobby   print the last hour and end
-  fanwire sub --no-follow --reverse chat.lobby    page back through all that is held, the newest first
+  fanwire sub --no-follow --reverse chat.lobby    print all held messages, the newest first
 
-'*' stands for one level of a topic, '>' for all that follow; quote them. --since, --last and --no-follow need plain topics. The broker
-is http://127.0.0.1:7400 unless --url or FANWIRE_URL says otherwise. A token is taken from FANWIRE_TOKEN or --token-file.
-A broken connection is made again and resumed; that, and anything missed, is said on standard error.";
+'*' stands for one level of a topic, '>' for all levels that follow; quote them. --since, --last and --no-follow need plain topics.
+The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file or FANWIRE_TOKEN.
+After a broken connection the client reconnects and resumes. Standard error reports this, and missed messages.
+On a terminal, control characters in messages are printed as escapes such as \\u{1b}; a pipe or file receives them unchanged.";
 
-/// Print what is published to topics
+/// Print messages as they are published
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -48,13 +50,16 @@ pub(crate) struct Args {
     /// Print each message as one JSON object: topic, data or data_base64, offset, epoch, ts
     #[arg(long, short)]
     json: bool,
+    /// Print control characters of messages to a terminal unchanged
+    #[arg(long)]
+    raw: bool,
     /// Stop after N messages
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Print what the topics hold, one topic after the other, and end
+    /// Print the held messages, topic by topic, and end
     #[arg(long)]
     no_follow: bool,
-    /// The newest first, from the newest or back from --since
+    /// Print the newest message first, beginning with the newest or at --since
     #[arg(long, requires = "no_follow")]
     reverse: bool,
     #[command(flatten)]
@@ -63,7 +68,8 @@ pub(crate) struct Args {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: Args) -> ExitCode {
-    crate::connection::run("sub", follow(args))
+    let has_token = args.connection.has_token();
+    crate::connection::run("sub", has_token, follow(args))
 }
 
 fn since(text: &str) -> Result<Since, String> {
@@ -85,16 +91,16 @@ async fn follow(args: Args) -> Result<(), Failure> {
         eprintln!("fanwire sub: following {}; Ctrl-C ends it", args.topics.join(" "));
     }
     tokio::select! {
-        outcome = print(&mut sources, Output::new(format), args.count) => outcome?,
+        outcome = print(&mut sources, Output::new(format, controls(&args)), args.count) => outcome?,
         () = say_status(client.watch_status()) => {}
-        // Where it cannot be listened for, Ctrl-C ends the process by itself.
+        // If the signal cannot be handled, Ctrl-C ends the process by itself.
         Ok(()) = tokio::signal::ctrl_c() => {}
     }
     client.close().await;
     Ok(())
 }
 
-/// How messages look, of several topics or of one.
+/// Returns the form of messages of several topics, or of one.
 fn format(args: &Args, several: bool) -> Format {
     match (args.json, several) {
         (true, _) => Format::Json,
@@ -103,12 +109,17 @@ fn format(args: &Args, several: bool) -> Format {
     }
 }
 
-/// Prints until there is nothing more to come, the count is reached, or nobody reads any more.
+/// Returns whether control characters are printed unchanged.
+fn controls(args: &Args) -> Controls {
+    if args.raw || !std::io::stdout().is_terminal() { Controls::Raw } else { Controls::Visible }
+}
+
+/// Prints until the subscriptions end, the count is reached, or standard output is closed.
 async fn print(sources: &mut Sources, mut output: Output, count: Option<u64>) -> Result<(), Failure> {
     let mut left = count.unwrap_or(u64::MAX);
     loop {
         let mut event = sources.next().await;
-        // What has come already is written at once; waiting for more never holds back what is there.
+        // Messages that have arrived are written together; waiting for more never delays them.
         loop {
             match event {
                 Some((_, Event::Message(message))) => {
@@ -149,12 +160,12 @@ fn ended(pattern: &str, error: Error) -> Failure {
 
 fn say_lost(pattern: &str, missed: Option<u64>) {
     match missed {
-        Some(count) => eprintln!("fanwire sub: {count} messages of '{pattern}' were missed"),
-        None => eprintln!("fanwire sub: messages of '{pattern}' may have been missed"),
+        Some(count) => eprintln!("fanwire sub: {count} messages of '{}' were missed", visible(pattern)),
+        None => eprintln!("fanwire sub: messages of '{}' may have been missed", visible(pattern)),
     }
 }
 
-/// Says when the connection breaks and when it is back. Does not end.
+/// Prints when the connection breaks and when it is restored. Does not end.
 async fn say_status(mut status: StatusWatch) {
     let mut connected = true;
     while let Some(now) = status.changed().await {
@@ -170,14 +181,14 @@ async fn say_status(mut status: StatusWatch) {
             _ => {}
         }
     }
-    // The end is for the subscriptions to tell, which still have what came before it.
+    // The subscriptions report the end, after the messages that arrived before it.
     std::future::pending().await
 }
 
 /// All subscriptions as one stream.
 struct Sources {
     subscriptions: Vec<Subscription>,
-    /// Which to look at first, so that a busy topic does not keep the others from being seen.
+    /// The index of the subscription that is polled first, so that a busy topic does not starve the others.
     first: usize,
 }
 
@@ -200,12 +211,12 @@ impl Sources {
         Ok(Self { subscriptions, first: 0 })
     }
 
-    /// The next event with the pattern it belongs to; `None` once a subscription has ended.
+    /// Returns the next event and its pattern; `None` once a subscription has ended.
     async fn next(&mut self) -> Option<(String, Event)> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// What is there without waiting.
+    /// Returns the next event if it has already arrived.
     async fn now(&mut self) -> Poll<Option<(String, Event)>> {
         std::future::poll_fn(|context| Poll::Ready(self.poll_next(context))).await
     }
@@ -228,7 +239,7 @@ impl Sources {
         Poll::Pending
     }
 
-    /// Whether a subscription before this one has the same message, so that it is printed once.
+    /// Returns whether an earlier subscription receives the same message, which is then printed once.
     fn is_anothers(&self, index: usize, message: &Message) -> bool {
         self.subscriptions[..index].iter().any(|other| other.pattern().matches(&message.topic))
     }
@@ -239,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_to_begin_are_read() {
+    fn start_points_are_read() {
         assert_eq!(since("earliest"), Ok(Since::Earliest));
         assert!(matches!(since("5f3a:17"), Ok(Since::Cursor(_))));
         assert_eq!(since("2026-11-21T06:40:00Z"), Ok(Since::Time(1_795_243_200_000)));

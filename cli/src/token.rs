@@ -1,7 +1,7 @@
-//! `fanwire token`: makes tokens, shows what one says, and makes API keys with their hashes.
+//! `fanwire token`: makes tokens, inspects tokens, and makes API keys with their hashes.
 //!
-//! No secret is an argument, because every user of a machine can read those: secrets come from files and variables, tokens to
-//! inspect from standard input or a file.
+//! No secret is an argument, because every user of a machine can read arguments. Secrets come from files and variables,
+//! tokens to inspect from standard input or a file.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use fanwire_broker::token::{
 };
 
 use crate::connection::Failure;
+use crate::terminal::{self, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,10 +25,10 @@ Examples:
   fanwire token inspect --secret-file secret < token
   fanwire token key shop --publish 'orders.>'";
 
-/// The variable with the secret, which is the one that `serve` reads.
+/// The variable that contains the secret; `serve` reads the same.
 const SECRET_VARIABLE: &str = "FANWIRE_AUTH_SECRET";
 
-/// Make a token, show what one says, or make an API key.
+/// Make a token, inspect a token, or make an API key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -50,22 +51,22 @@ struct Make {
     /// The user's id ("sub").
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// A pattern the token may publish to; may be repeated.
+    /// A pattern of topics that the token may publish to; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     publish: Vec<String>,
-    /// A pattern the token may subscribe to; may be repeated.
+    /// A pattern of topics that the token may subscribe to; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     subscribe: Vec<String>,
-    /// What others see of the user in presence: JSON.
+    /// The user's public info in presence: JSON.
     #[arg(long, value_name = "JSON")]
     info: Option<String>,
-    /// How long the token is good: seconds, or with s, m, h or d.
+    /// The lifetime of the token: seconds, or with s, m, h or d.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = fanwire_broker::config::parse_time)]
     expires: Duration,
-    /// Whom the token is for ("aud"); may be repeated.
+    /// The audience ("aud"); may be repeated.
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
-    /// Who makes it ("iss").
+    /// The issuer ("iss").
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
     /// The name of the key ("kid").
@@ -73,51 +74,51 @@ struct Make {
     key_id: Option<String>,
 }
 
-/// What a token is signed with: one of both files, or the secret in FANWIRE_AUTH_SECRET.
+/// The key that signs a token: one of both files, or the secret in FANWIRE_AUTH_SECRET.
 #[derive(Debug, clap::Args)]
 struct Signer {
-    /// A file with the secret to sign with; without it, the secret is taken from FANWIRE_AUTH_SECRET.
+    /// A file with the secret that signs the token; without it, FANWIRE_AUTH_SECRET is used.
     #[arg(long, value_name = "FILE", conflicts_with = "private_key_file")]
     secret_file: Option<PathBuf>,
-    /// A file with the private key (PEM; RSA, P-256 or Ed25519) to sign with.
+    /// A file with the private key (PEM; RSA, P-256 or Ed25519) that signs the token.
     #[arg(long, value_name = "FILE")]
     private_key_file: Option<PathBuf>,
-    /// How to sign with a secret: HS256, HS384 or HS512.
+    /// The algorithm for a secret: HS256, HS384 or HS512.
     #[arg(long, value_name = "NAME", default_value = "HS256", conflicts_with = "private_key_file")]
     algorithm: Algorithm,
 }
 
-/// Show what a token says, and whether it is signed with a key if one is given.
+/// Print the claims of a token, and check its signature if a key is given.
 #[derive(Debug, clap::Args)]
 struct Inspect {
     /// A file with the token; without it, the token is read from standard input.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A file with the secret it should be signed with.
+    /// A file with the secret that verifies the signature.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// A file with the public keys (PEM) it should be signed with.
+    /// A file with the public keys (PEM) that verify the signature.
     #[arg(long, value_name = "FILE")]
     public_key_file: Option<PathBuf>,
 }
 
-/// Make an API key: prints the lines for the configuration, and the key itself, once.
+/// Make an API key: print the lines for the configuration, and the key.
 #[derive(Debug, clap::Args)]
 struct Key {
-    /// What to call it.
+    /// The name of the key.
     name: String,
-    /// A pattern the key may publish to; may be repeated.
+    /// A pattern of topics that the key may publish to; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     publish: Vec<String>,
-    /// A pattern the key may subscribe to; may be repeated.
+    /// A pattern of topics that the key may subscribe to; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     subscribe: Vec<String>,
-    /// Let the key open what is the administrator's, such as /metrics.
+    /// Permit the administrator's paths, such as /metrics.
     #[arg(long)]
     admin: bool,
 }
 
-/// Does what is asked for, and reports by the exit code.
+/// Runs the subcommand, and reports by the exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
     let outcome = match args.command {
         Command::Make(make) => make.run(),
@@ -154,8 +155,10 @@ impl Make {
         let token =
             key.sign(&claims, self.key_id.as_deref()).map_err(|error| Failure::new(error.to_string()))?;
         if token.len() > TOKEN_BYTES_MAX {
-            let message =
-                format!("the token would have {} bytes, and a broker takes {TOKEN_BYTES_MAX}", token.len());
+            let message = format!(
+                "the token has {} bytes, and a broker accepts at most {TOKEN_BYTES_MAX}",
+                token.len()
+            );
             return Err(Failure::new(message));
         }
         println!("{token}");
@@ -176,7 +179,7 @@ impl Signer {
             }
         };
         if secret.is_empty() && self.secret_file.is_none() {
-            let message = "nothing to sign with: name a --secret-file or --private-key-file, or set FANWIRE_AUTH_SECRET";
+            let message = "there is no key to sign with: name a --secret-file or --private-key-file, or set FANWIRE_AUTH_SECRET";
             return Err(Failure::new(message));
         }
         let key = SigningKey::secret(self.algorithm, secret.trim_ascii_end());
@@ -203,10 +206,12 @@ impl Inspect {
             keys.extend(read.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?);
         }
         let claims = unverified.claims().map_err(told)?;
-        println!("{}", serde_json::to_string_pretty(&claims).unwrap_or_default());
+        // Line ends between the fields stay; every other control character is in a string of the token.
+        let json = serde_json::to_string_pretty(&claims).unwrap_or_default();
+        json.lines().for_each(|line| println!("{}", escaped(line)));
         eprintln!("algorithm  {}", unverified.algorithm());
         if let Some(key_id) = unverified.key_id() {
-            eprintln!("key        {}", key_id.escape_debug());
+            eprintln!("key        {}", visible(key_id));
         }
         eprintln!("time       {}", describe_end(&claims));
         if keys.is_empty() {
@@ -219,13 +224,20 @@ impl Inspect {
     }
 }
 
+/// Returns a line of JSON without control characters.
+fn escaped(line: &str) -> String {
+    let mut json = line.as_bytes().to_vec();
+    terminal::escape_json(&mut json);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
 fn describe_end(claims: &Claims) -> String {
     let now_ms = unix_seconds() * 1000;
     match claims.exp.map(Seconds::to_ms) {
-        None => "never ends".to_owned(),
-        Some(None) => "'exp' makes no sense".to_owned(),
-        Some(Some(end_ms)) if end_ms <= now_ms => format!("over for {} s", (now_ms - end_ms) / 1000),
-        Some(Some(end_ms)) => format!("ends in {} s", (end_ms - now_ms) / 1000),
+        None => "does not expire".to_owned(),
+        Some(None) => "'exp' is not a valid time".to_owned(),
+        Some(Some(end_ms)) if end_ms <= now_ms => format!("expired {} s ago", (now_ms - end_ms) / 1000),
+        Some(Some(end_ms)) => format!("expires in {} s", (end_ms - now_ms) / 1000),
     }
 }
 
@@ -233,14 +245,14 @@ impl Key {
     fn run(self) -> Result<(), Failure> {
         check_patterns(self.publish.iter().chain(&self.subscribe))?;
         let (key, hash) =
-            KeyHash::generate().ok_or_else(|| Failure::new("the system gives no randomness"))?;
+            KeyHash::generate().ok_or_else(|| Failure::new("the system provides no random bytes"))?;
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let list = |patterns: &[String]| {
             let patterns: Vec<String> = patterns.iter().map(|pattern| quoted(pattern)).collect();
             format!("[{}]", patterns.join(", "))
         };
         println!(
-            "# Into the configuration of the broker:\n[[key]]\nname = {}\nhash = \"{hash}\"",
+            "# For the configuration of the broker:\n[[key]]\nname = {}\nhash = \"{hash}\"",
             quoted(&self.name)
         );
         println!("publish = {}\nsubscribe = {}", list(&self.publish), list(&self.subscribe));
@@ -248,14 +260,14 @@ impl Key {
             println!("admin = true");
         }
         println!(
-            "\n# To whoever is to use it, as 'Authorization: Bearer KEY'; it is shown only here:\n# {}",
+            "\n# For the client, as 'Authorization: Bearer KEY'; the key is printed only here:\n# {}",
             key.reveal()
         );
         Ok(())
     }
 }
 
-/// A grant with a mistake in it would be found only when a broker refuses the token.
+/// Checks the patterns of grants, because a broker would refuse a token with a bad pattern.
 fn check_patterns<'p>(patterns: impl Iterator<Item = &'p String>) -> Result<(), Failure> {
     for pattern in patterns {
         fanwire_protocol::Pattern::new(pattern)

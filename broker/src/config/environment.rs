@@ -12,9 +12,15 @@ use super::value::Raw;
 const PREFIX: &str = "FANWIRE_";
 const PORT: &str = "FANWIRE_PORT";
 
-/// Variables that are no settings: the command line reads the first three, and scripts that start a broker find its
-/// binary by the last.
-const READ_ELSEWHERE: [&str; 4] = ["FANWIRE_CONFIG", "FANWIRE_URL", "FANWIRE_TOKEN", "FANWIRE_BIN"];
+/// Variables that are no settings: the subcommands read all but the last, and scripts that start a broker read that.
+const READ_ELSEWHERE: [&str; 6] = [
+    "FANWIRE_CONFIG",
+    "FANWIRE_URL",
+    "FANWIRE_TOKEN",
+    "FANWIRE_CA_FILE",
+    "FANWIRE_PUSHER_APP",
+    "FANWIRE_BIN",
+];
 
 /// Makes the settings of all `FANWIRE_*` variables; the port goes last, so that it holds whatever the address says.
 pub(super) fn read(

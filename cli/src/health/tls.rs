@@ -1,4 +1,4 @@
-//! TLS for `fanwire health`: who is taken for the broker, over a blocking socket.
+//! TLS for `fanwire health`: the certificates that are trusted, over a blocking socket.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,28 +12,28 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, StreamOwned,
 };
 
-/// Whom to take for the broker.
+/// The certificates that are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trusted<'a> {
-    /// Whoever browsers trust.
+    /// The certificates that browsers trust.
     Public,
-    /// Whoever shows a certificate of the authorities in this file, which may be that certificate itself.
+    /// The certificates of the authorities in this file. The file may contain the broker's certificate itself.
     AuthoritiesIn(&'a Path),
-    /// Whoever answers.
-    Anybody,
+    /// Any certificate.
+    Any,
 }
 
-/// Puts `socket` under TLS with the host of this name. The hand-shake is made by the first use.
+/// Wraps `socket` in TLS for the host of this name. The first use makes the hand-shake.
 ///
 /// # Errors
-/// A sentence that says what is wrong with the host or the file.
+/// If the host or the file is not valid; the text is a sentence.
 pub(super) fn wrap<S: Read + Write>(
     socket: S,
     host: &str,
     trusted: Trusted<'_>,
 ) -> Result<StreamOwned<ClientConnection, S>, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(bare.to_owned()).map_err(|_| format!("'{host}' is no name of a host"))?;
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| format!("'{host}' is not a host name"))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -44,7 +44,9 @@ pub(super) fn wrap<S: Read + Write>(
             config.with_root_certificates(roots)
         }
         Trusted::AuthoritiesIn(path) => config.with_root_certificates(authorities(path)?),
-        Trusted::Anybody => config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+        Trusted::Any => {
+            config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        }
     };
     let connection = ClientConnection::new(Arc::new(config.with_no_client_auth()), name);
     Ok(StreamOwned::new(connection.map_err(|error| error.to_string())?, socket))
@@ -61,11 +63,11 @@ fn authorities(path: &Path) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err(wrong(&"it has none")) } else { Ok(roots) }
 }
 
-/// Takes every certificate for the right one. That whoever shows it has its key is checked all the same.
+/// Accepts every certificate. The signature that proves possession of its key is still checked.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _certificate: &CertificateDer<'_>,

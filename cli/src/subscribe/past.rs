@@ -1,18 +1,20 @@
-//! `fanwire sub --no-follow`: what topics hold, and then the end.
+//! `fanwire sub --no-follow`: prints the held messages of topics and ends.
 
 use std::collections::BTreeSet;
 
 use fanwire_client::{Client, Event, Message};
 
-use super::{Args, ended, format, say_lost};
+use super::{Args, controls, ended, format, say_lost};
 use crate::connection::Failure;
 use crate::subscribe::output::Output;
 
-/// Prints what each topic holds, one after the other, until all is printed, the count is reached, or nobody reads any more.
+/// Prints the held messages topic by topic, until the end, until the count is reached, or until standard output is closed.
 pub(super) async fn print(client: &Client, args: &Args) -> Result<(), Failure> {
     let topics: BTreeSet<&String> = args.topics.iter().collect();
-    let mut printer =
-        Printer { output: Output::new(format(args, topics.len() > 1)), left: args.count.unwrap_or(u64::MAX) };
+    let mut printer = Printer {
+        output: Output::new(format(args, topics.len() > 1), controls(args)),
+        left: args.count.unwrap_or(u64::MAX),
+    };
     let mut printed = BTreeSet::new();
     for topic in &args.topics {
         if printed.insert(topic) && !print_topic(client, args, topic, &mut printer).await? {
@@ -22,14 +24,14 @@ pub(super) async fn print(client: &Client, args: &Args) -> Result<(), Failure> {
     printer.output.flush().await.map(drop)
 }
 
-/// What is printed, and how many more may be.
+/// The output, and the number of messages that may still be printed.
 struct Printer {
     output: Output,
     left: u64,
 }
 
 impl Printer {
-    /// Prints a message; whether there is any use in more.
+    /// Prints a message, and returns whether more may be printed.
     async fn add(&mut self, message: &Message) -> Result<bool, Failure> {
         self.output.add(message);
         self.left -= 1;

@@ -157,3 +157,28 @@ async fn a_subscription_that_is_refused_or_ended_is_a_failure_with_the_reason() 
     let end = process.end().await;
     assert_eq!((end.code, end.stderr.as_str()), (Some(1), "fanwire sub: enough (close code 4440)\n"));
 }
+
+#[tokio::test]
+async fn terminal_shows_control_characters_unless_raw_is_asked_for() {
+    for (option, expected) in
+        [("", "\\u{1b}]52;c;eA==\\u{7}x\\ny\r\n"), ("--raw", "\u{1b}]52;c;eA==\u{7}x\r\ny\r\n")]
+    {
+        let broker = FakeBroker::start().await;
+        let command = format!("{} sub --count 1 {option} a 2>/dev/null", env!("CARGO_BIN_EXE_fanwire"));
+        // util-linux's `script` runs the command on a terminal of its own.
+        let child = std::process::Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env("FANWIRE_URL", &broker.url)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut peer = broker.accept().await;
+        peer.accept_subscribe(Some(at(0)), true).await;
+        peer.message("a", 1, text("\u{1b}]52;c;eA==\u{7}x\ny")).await;
+        while peer.try_read().await.is_some() {}
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+        let output = crate::fake_broker::in_time(ended).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{option}");
+    }
+}

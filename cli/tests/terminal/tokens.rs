@@ -83,7 +83,7 @@ fn a_token_that_was_made_is_read_again() {
     assert_eq!(claims["fanwire"]["info"]["name"], "Ann");
     let said = text(&read.stderr);
     assert!(
-        said.contains("signature  good") && said.contains("key        k1") && said.contains("ends in"),
+        said.contains("signature  good") && said.contains("key        k1") && said.contains("expires in"),
         "{said}"
     );
     let other = run(
@@ -105,7 +105,7 @@ fn what_cannot_be_signed_is_said_in_one_line_without_the_secret() {
         assert!(!output.status.success() && said.lines().count() == 1 && said.contains(mention), "{said}");
         assert!(secret.is_empty() || !said.contains(secret), "{said}");
     };
-    check(&[], "", "nothing to sign with");
+    check(&[], "", "no key to sign with");
     check(&[], "short and sweet", "at least 32");
     check(&["--publish", "a..b"], SECRET, "'a..b' is not a pattern");
     check(&["--info", "{"], SECRET, "not JSON");
@@ -125,7 +125,7 @@ fn a_key_that_was_made_is_a_configuration() {
     let checked = run(&["check", "--config", file.path()], &[], "");
     assert!(checked.status.success(), "{}", text(&checked.stderr));
     assert!(
-        text(&checked.stdout).contains("asks for keys; 1 topic rules, 1 API keys"),
+        text(&checked.stdout).contains("requires keys; 1 topic rules, 1 API keys"),
         "{}",
         text(&checked.stdout)
     );
@@ -137,7 +137,7 @@ fn the_printed_configuration_is_good_and_a_bad_one_is_told_by_its_line() {
     let file = Scratch::new("defaults.toml", &text(&printed.stdout));
     let checked = run(&["check", "--config", file.path()], &[], "");
     assert!(checked.status.success(), "{}", text(&checked.stderr));
-    assert!(text(&checked.stdout).starts_with("good: listens on 127.0.0.1:7400, asks nobody"));
+    assert!(text(&checked.stdout).starts_with("valid: listens on 127.0.0.1:7400, requires no credentials"));
     for (content, mention) in [
         (
             "open = true\n[limits]\nmesage_bytes_max = 1\n",

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_pusher;
+mod greeting;
 mod metric_table;
 mod metrics_and_stopping;
 mod starting;

@@ -92,3 +92,28 @@ fn every_setting_can_be_made_in_every_source() {
         assert_eq!(from_file_or(&toml, None, None).unwrap(), from_flag, "{toml}");
     }
 }
+
+#[test]
+fn variables_of_the_subcommands_do_not_stop_the_start() {
+    let mut checked = 0;
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            let quoted = text.split('"').filter(|text| text.starts_with("FANWIRE_"));
+            for name in
+                quoted.filter(|text| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+            {
+                let loaded = load_from("", &[(name, "a-secret-or-a-file-or-a-token-of-a-subcommand")], &[]);
+                assert!(loaded.is_ok(), "{name}: {loaded:?}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 5, "{checked}");
+}
