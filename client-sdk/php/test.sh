@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks this package as it will be installed, and tests it against the real broker: the syntax of every file, PSR-12,
+# Checks this package as it is installed, and tests it with the real broker: the syntax of every file, PSR-12,
 # composer.json, Composer's own autoloader, PHPUnit. Nothing is downloaded. FANWIRE_BIN names another broker than the debug build.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -9,5 +9,5 @@ find autoload.php src tests -name '*.php' -print0 | xargs -0 -n 1 php -d error_r
 phpcs -n --standard=PSR12 autoload.php src tests
 composer validate --strict --no-interaction
 composer dump-autoload --quiet --no-interaction --optimize --strict-psr
-# Nothing here takes a minute; whatever waits for longer waits for ever.
+# The suite takes less than a minute; a longer run hangs.
 timeout 300 phpunit "$@"

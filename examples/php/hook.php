@@ -1,6 +1,6 @@
 <?php
 /**
- * What the broker asks your application before it lets something happen, and tells it afterwards: one URL, one small file, no library.
+ * Answers the callouts of the broker and receives its webhooks: one URL, one small file, no library.
  *
  *   FANWIRE_HOOKS_SECRET=... php -S localhost:8000 examples/php/hook.php
  *
@@ -13,56 +13,56 @@
  *   [webhooks]
  *   events = ["disconnect"]
  *
- * docs/hooks.md describes every field. Whatever this file does not answer properly, the broker takes for a no.
+ * docs/hooks.md describes every field. An answer that the broker cannot read is a refusal.
  */
 declare(strict_types=1);
 
-/** Somebody connects. */
-function onOpen(array $call): array
+/** A client connects. */
+function onOpen(array $callout): array
 {
-    error_log("open: {$call['connection']} over {$call['transport']}");
+    error_log("open: {$callout['connection']} over {$callout['transport']}");
     return ['allow' => true];
 }
 
-/** Somebody publishes: text is cleaned up, and what says nothing is refused. */
-function onMessage(array $call): array
+/** A client publishes: removes white space around a text, and refuses an empty text. */
+function onMessage(array $callout): array
 {
-    $data = $call['data'] ?? null;
+    $data = $callout['data'] ?? null;
     if (!is_string($data)) {
         return ['allow' => true];
     }
     $text = trim($data);
-    return $text === '' ? ['allow' => false, 'message' => 'Say something.'] : ['allow' => true, 'data' => $text];
+    return $text === '' ? ['allow' => false, 'message' => 'The text is empty.'] : ['allow' => true, 'data' => $text];
 }
 
-/** Somebody asks: here you would look into your database. */
-function onRequest(array $call): array
+/** A client sends a request: here you would read your database. */
+function onRequest(array $callout): array
 {
-    return match ($call['method']) {
+    return match ($callout['method']) {
         'time' => ['allow' => true, 'data' => ['unix' => time()]],
         default => ['allow' => false, 'message' => 'There is no such method.'],
     };
 }
 
-/** Somebody has gone. */
+/** A connection has ended. */
 function onClose(array $event): void
 {
     error_log("close: {$event['connection']} over {$event['transport']}, code {$event['code']}");
 }
 
-/** Many things have happened, oldest first. An event may come twice, with the same id, if the call before broke off. */
-function onTold(array $call): array
+/** A batch of webhook events, oldest first. An event may come twice, with the same id, if the request before failed. */
+function onWebhook(array $batch): array
 {
-    foreach ($call['events'] as $event) {
+    foreach ($batch['events'] as $event) {
         match ($event['hook']) {
             'disconnect' => onClose($event),
-            default => null, // 'occupied', 'vacated', 'join' and 'leave', if you ask to be told of them.
+            default => null, // 'occupied', 'vacated', 'join' and 'leave', if webhooks.events has them.
         };
     }
     return [];
 }
 
-/** Whether the call comes from somebody who knows the secret, and is not an old one sent again. */
+/** Returns whether the request is signed with the secret, within the last five minutes. */
 function isSigned(string $body, string $header, string $secret): bool
 {
     if ($secret === '' || !preg_match('/^t=(\d{1,12}),v1=([0-9a-f]{64})$/D', $header, $match)) {
@@ -75,14 +75,15 @@ function isSigned(string $body, string $header, string $secret): bool
 $body = (string) file_get_contents('php://input');
 if (!isSigned($body, $_SERVER['HTTP_FANWIRE_SIGNATURE'] ?? '', (string) getenv('FANWIRE_HOOKS_SECRET'))) {
     http_response_code(401);
-    exit("This is for the broker, which signs what it sends.\n");
+    exit("This address is for the broker, which signs its requests.\n");
 }
-$call = json_decode($body, true);
+// JSON_BIGINT_AS_STRING: a number beyond PHP's int would be rounded to a float.
+$fields = json_decode($body, true, 512, JSON_BIGINT_AS_STRING);
 header('Content-Type: application/json');
-echo json_encode(match ($call['hook'] ?? '') {
-    'connect' => onOpen($call),
-    'publish' => onMessage($call),
-    'request' => onRequest($call),
-    'tell' => onTold($call),
+echo json_encode(match ($fields['hook'] ?? '') {
+    'connect' => onOpen($fields),
+    'publish' => onMessage($fields),
+    'request' => onRequest($fields),
+    'tell' => onWebhook($fields),
     default => ['allow' => false],
 });

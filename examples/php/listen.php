@@ -1,12 +1,12 @@
 <?php
 /**
- * Listens to a topic with plain PHP and prints every message, for as long as you let it:
+ * Subscribes to a topic with plain PHP and prints every message, until you stop it:
  *
  *     php listen.php chat.lobby
  *
  * It reads the topic's Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html). When the
- * connection breaks it comes back and names the last event it saw (Last-Event-ID), so the broker goes on right there. It
- * knows nothing of what the messages mean.
+ * connection breaks, it reconnects and sends the id of the last event (Last-Event-ID), and the broker continues there. It
+ * does not know what the messages mean.
  */
 declare(strict_types=1);
 
@@ -16,23 +16,23 @@ if ($argc !== 2) {
 }
 $broker = getenv('FANWIRE_URL') ?: 'http://127.0.0.1:7400';
 $url = $broker . '/topics/' . rawurlencode($argv[1]);
-$lastId = '';      // The id of the last event we saw.
-$waitMs = 1000;    // How long to wait before coming back; the broker may say otherwise.
+$lastId = '';      // The id of the last event.
+$waitMs = 1000;    // The wait before a reconnect, until the broker names another (retry).
 
 while (true) {
     $stream = open($url, $lastId);
     if ($stream === null) {
-        say("Cannot reach the broker at $broker. Trying again …");
+        report("Cannot reach the broker at $broker. Trying again …");
     } else {
-        say("Listening to $url");
+        report("Listening to $url");
         read_events($stream, $lastId, $waitMs);
         fclose($stream);
-        say('The connection broke. Coming back …');
+        report('The connection broke. Reconnecting …');
     }
     usleep($waitMs * 1000);
 }
 
-/** Opens the event stream after $lastId. Returns null when the broker cannot be reached now; ends the script when it says no. */
+/** Opens the event stream after $lastId. Returns null when the broker cannot be reached now. Ends the script when it refuses. */
 function open(string $url, string $lastId): mixed
 {
     $headers = ['Accept: text/event-stream'];
@@ -41,9 +41,9 @@ function open(string $url, string $lastId): mixed
     }
     $request = stream_context_create(['http' => [
         'header' => $headers,
-        'protocol_version' => 1.0,  // In HTTP/1.1 the answer comes in chunks, and PHP would hold lines back until it has 8 KiB.
-        'timeout' => 45,            // Seconds without a byte. The broker sends a comment every 15, so then it is gone.
-        'ignore_errors' => true,    // Give us the broker's explanation when it says no.
+        'protocol_version' => 1.0,  // HTTP/1.1 sends the response in chunks, and PHP would hold lines back until it has 8 KiB.
+        'timeout' => 45,            // Seconds without a byte. The broker sends a comment every 15 seconds.
+        'ignore_errors' => true,    // Return the broker's explanation when it refuses.
     ]]);
     $stream = @fopen($url, 'r', false, $request);
     if ($stream === false) {
@@ -51,23 +51,23 @@ function open(string $url, string $lastId): mixed
     }
     $status = (int) explode(' ', stream_get_meta_data($stream)['wrapper_data'][0])[1];
     if ($status === 429 || $status >= 500) {
-        return null;    // Too busy, or a proxy without a broker behind it: that passes.
+        return null;    // Too busy, or a proxy without its broker: try again.
     }
     if ($status !== 200) {
         $problem = json_decode((string) stream_get_contents($stream), true);
-        say("The broker said no ($status): " . ($problem['detail'] ?? 'it gave no reason'));
+        report("The broker refused ($status): " . ($problem['detail'] ?? 'no reason given'));
         exit(1);
     }
     return $stream;
 }
 
-/** Reads events and prints them until the connection breaks. Remembers the last id and the waiting time the broker asks for. */
+/** Reads events and prints them until the connection breaks. Updates the last id, and the wait that the broker requests. */
 function read_events(mixed $stream, string &$lastId, int &$waitMs): void
 {
     $event = ['event' => 'message', 'data' => [], 'id' => $lastId];
     while (($line = fgets($stream)) !== false) {
         if (!str_ends_with($line, "\n")) {
-            return;     // Cut in the middle of a line: the event is not whole and will come again.
+            return;     // Cut in the middle of a line: the event is incomplete, and the broker sends it again.
         }
         $line = rtrim($line, "\r\n");
         if ($line === '') {
@@ -83,8 +83,8 @@ function read_events(mixed $stream, string &$lastId, int &$waitMs): void
             'data' => $event['data'][] = $value,
             'event' => $event['event'] = $value,
             'id' => $event['id'] = $value,
-            'retry' => $waitMs = (int) $value,
-            default => null,    // A comment (the field before the colon is empty), or something newer than this script.
+            'retry' => $waitMs = max(100, (int) $value),
+            default => null,    // A comment (the field before the colon is empty), or a field that is newer than this script.
         };
     }
 }
@@ -92,17 +92,17 @@ function read_events(mixed $stream, string &$lastId, int &$waitMs): void
 function show(string $event, string $data): void
 {
     match (true) {
-        $event === 'gap' => say('Some messages were missed: the broker no longer holds them.'),
-        $event === 'closing' => say('The broker says goodbye: ' . (json_decode($data, true)['reason'] ?? '')),
+        $event === 'gap' => report('Some messages are missing: the broker no longer holds them.'),
+        $event === 'closing' => report('The broker closes the connection: ' . (json_decode($data, true)['reason'] ?? '')),
         $data === '' => null,
         $event === 'binary' => print('(' . strlen(base64_decode($data)) . " bytes of binary data)\n"),
         $event === 'message' => print("$data\n"),
-        default => null,    // A kind of event newer than this script.
+        default => null,    // A kind of event that is newer than this script.
     };
 }
 
-/** Says something about the connection; the messages alone go to standard output. */
-function say(string $text): void
+/** Reports something about the connection to standard error. Only messages go to standard output. */
+function report(string $text): void
 {
     fwrite(STDERR, $text . "\n");
 }

@@ -1,11 +1,11 @@
 <?php
 /**
- * Publishes one message with plain PHP: no Composer, no extension. It works from the command line
+ * Publishes one message with plain PHP, without Composer and without an extension. It works from the command line
  *
  *     php publish.php chat.lobby 'Hello from PHP'
  *
- * and inside a web request (a form that posts a field `text` here). It owns the one HTTP request that publishing is; it
- * knows nothing of who listens.
+ * and inside a web request (a form that posts a field `text` here). It owns the one HTTP request; it does not know the
+ * subscribers.
  */
 declare(strict_types=1);
 
@@ -13,7 +13,7 @@ declare(strict_types=1);
  * Publishes $message to $topic and returns the broker's receipt: ['topic' => …, 'offset' => …, 'subscribers' => …, …].
  * $message may be anything that json_encode() takes.
  *
- * @throws RuntimeException with a sentence that says what went wrong
+ * @throws RuntimeException with a sentence about the error
  */
 function publish(string $topic, mixed $message): array
 {
@@ -22,8 +22,8 @@ function publish(string $topic, mixed $message): array
         'method' => 'POST',
         'header' => 'Content-Type: application/json',
         'content' => json_encode($message, JSON_THROW_ON_ERROR),
-        'timeout' => 5,             // Seconds. A web request must not hang because the broker does.
-        'ignore_errors' => true,    // Give us the broker's explanation when it says no.
+        'timeout' => 5,             // Seconds. A web request must not wait longer for the broker.
+        'ignore_errors' => true,    // Return the broker's explanation when it refuses.
     ]]);
     $answer = @file_get_contents($broker . '/topics/' . rawurlencode($topic), false, $request);
     if ($answer === false) {
@@ -31,7 +31,7 @@ function publish(string $topic, mixed $message): array
     }
     $answer = json_decode($answer, true);
     if (!isset($answer['offset'])) {
-        throw new RuntimeException('The broker did not take the message: ' . ($answer['detail'] ?? 'it gave no reason'));
+        throw new RuntimeException('The broker did not accept the message: ' . ($answer['detail'] ?? 'no reason given'));
     }
     return $answer;
 }

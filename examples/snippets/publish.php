@@ -1,5 +1,5 @@
 <?php
-// Publishes from plain PHP. See examples/php/publish.php for the same with errors handled.
+// Publishes one message. examples/php/publish.php does the same and handles errors.
 $answer = file_get_contents('http://localhost:7400/topics/chat.lobby', false, stream_context_create(['http' => [
     'method' => 'POST',
     'header' => 'Content-Type: application/json',

@@ -1,6 +1,6 @@
 <?php
-// Publishes and reads back with the PHP client, from a checkout. With Composer it is vendor/autoload.php that is required.
-require __DIR__ . '/../../client-sdk/php/autoload.php';
+// Publishes one message, and prints the newest messages of the topic.
+require __DIR__ . '/vendor/autoload.php';
 
 $broker = new Fanwire\Broker('http://localhost:7400');
 $receipt = $broker->publish('chat.lobby', ['name' => 'PHP', 'text' => 'Hello from PHP']);

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What the broker asks this application, in one class that knows of no framework: who may listen, what may be said, and
- * questions of pages.
+ * The answers of this application to callouts, in one class that does not know the framework: which users may subscribe,
+ * which messages they may publish, and requests of pages.
  */
 
 declare(strict_types=1);
@@ -15,10 +15,10 @@ use Fanwire\Hooks\PublishCallout;
 use Fanwire\Hooks\RequestCallout;
 use Fanwire\Hooks\SubscribeCallout;
 
-/** The decisions of the room. Give its constructor what they need: repositories, a logger. */
+/** The decisions of the room. Pass what they need to the constructor: repositories, a logger. */
 final class RoomHooks
 {
-    /** A server that asks this class. */
+    /** Returns a HookServer with the handlers of this class. */
     public function server(#[\SensitiveParameter] string $secret): HookServer
     {
         return (new HookServer($secret))
@@ -43,7 +43,7 @@ final class RoomHooks
     {
         return match ($callout->method) {
             'time' => $callout->reply(['time' => date('H:i')]),
-            default => $callout->refuse('There is no such question.'),
+            default => $callout->refuse('There is no such method.'),
         };
     }
 }

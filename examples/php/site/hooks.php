@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What the broker asks this site: who may listen where, what may be said, and questions of pages. The same secret stands in
- * the broker's configuration (hooks.secret).
+ * Answers the callouts of the broker: which visitors may subscribe, which messages they may publish, and requests of pages.
+ * The secret is hooks.secret of the broker.
  */
 
 declare(strict_types=1);
@@ -21,7 +21,7 @@ $hooks->onSubscribe(function (SubscribeCallout $callout) {
 });
 
 $hooks->onMessage(function (PublishCallout $callout) {
-    // What browsers publish themselves comes by here. What this site publishes does not: its key is an administrator's.
+    // Messages that browsers publish themselves. There is no callout for messages of this site: its key is an admin key.
     return is_array($callout->data) && is_string($callout->data['text'] ?? null)
         ? $callout->replace(['name' => $callout->user, 'text' => iconv_substr($callout->data['text'], 0, 500, 'UTF-8')])
         : $callout->refuse('A message has a text.');
@@ -29,7 +29,7 @@ $hooks->onMessage(function (PublishCallout $callout) {
 
 $hooks->onRequest(fn (RequestCallout $callout) => match ($callout->method) {
     'time' => $callout->reply(['time' => date('H:i')]),
-    default => $callout->refuse('There is no such question.'),
+    default => $callout->refuse('There is no such method.'),
 });
 
 $hooks->serve();

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * The page: a room in which visitors talk. It owns what they see; tokens come from token.php, and what is said goes to
+ * The page: a room in which visitors talk. It subscribes to the room with a token of token.php, and sends messages to
  * say.php.
  */
 
@@ -25,10 +25,10 @@ $url = broker_for_browsers();
   <link rel="icon" href="data:,">
   <style>
     body { max-width: 40rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
-    #said { list-style: none; padding: 0; min-height: 8rem; }
+    #messages { list-style: none; padding: 0; min-height: 8rem; }
     input { font: inherit; padding: .3rem .5rem; }
     button { font: inherit; padding: .3rem .8rem; }
-    #status, #who { color: #555; }
+    #status, #members { color: #555; }
   </style>
 </head>
 <body>
@@ -40,11 +40,11 @@ $url = broker_for_browsers();
 </form>
 <?php else : ?>
 <p id="status" role="status">Connecting …</p>
-<p id="who"></p>
-<ul id="said" role="log" aria-label="What is said"></ul>
+<p id="members"></p>
+<ul id="messages" role="log" aria-label="Messages"></ul>
 <form id="form">
   <label><?= htmlspecialchars($name) ?> says <input name="text" required maxlength="500" autocomplete="off" autofocus></label>
-  <button>Say it</button>
+  <button>Send</button>
 </form>
 <script src="<?= htmlspecialchars($url) ?>/fanwire.js"></script>
 <script>
@@ -61,16 +61,16 @@ $url = broker_for_browsers();
   const room = broker.subscribe('room.lobby', ({ data }) => {
     const item = document.createElement('li');
     item.textContent = `${data.name}: ${data.text}`;
-    byId('said').append(item);
+    byId('messages').append(item);
   }, { last: 20 });
 
   const names = new Set();
-  const who = (change) => (member) => { names[change](member.user); byId('who').textContent = `Here: ${[...names].join(', ')}`; };
-  room.on('join', who('add'));
-  room.on('leave', who('delete'));
+  const change = (how) => (member) => { names[how](member.user); byId('members').textContent = `Here: ${[...names].join(', ')}`; };
+  room.on('join', change('add'));
+  room.on('leave', change('delete'));
   room.on('joined', async () => {
     names.clear();
-    (await broker.presence('room.lobby')).forEach(who('add'));
+    (await broker.presence('room.lobby')).forEach(change('add'));
   });
 
   byId('form').addEventListener('submit', async (event) => {

@@ -1,28 +1,28 @@
 <?php
 
 /**
- * What every script of this site needs: the client, where the broker is, what the site shares with it, and who the visitor
- * is. It owns no page.
+ * What every script of this site needs: the client, the URL of the broker, the site's API key, and the name of the visitor.
  */
 
 declare(strict_types=1);
 
-// With Composer: require __DIR__ . '/../vendor/autoload.php';
-require __DIR__ . '/../../../client-sdk/php/autoload.php';
+// The class loader of Composer; in a checkout of fanwire, that of the package.
+$loader = __DIR__ . '/vendor/autoload.php';
+require is_file($loader) ? $loader : __DIR__ . '/../../../client-sdk/php/autoload.php';
 
-/** The broker, as this site's scripts reach it. The key is from `fanwire token key`. */
+/** Returns the broker. The key is from `fanwire token key`. */
 function broker(): Fanwire\Broker
 {
     return new Fanwire\Broker(getenv('BROKER_URL') ?: 'http://localhost:7400', getenv('BROKER_KEY') ?: null);
 }
 
-/** Where browsers reach the broker: behind a proxy on this very host, write '/live' or the like. */
+/** Returns the URL of the broker for browsers. Behind a proxy on the same host it is a path, such as /live. */
 function broker_for_browsers(): string
 {
     return getenv('BROKER_PUBLIC_URL') ?: 'http://localhost:7400';
 }
 
-/** Who the visitor is: here the name they gave, in your site whoever has signed in. Null is nobody. */
+/** Returns the name of the visitor, or null before the visitor has entered one. Your site returns its signed-in user. */
 function visitor(): ?string
 {
     session_status() === PHP_SESSION_ACTIVE || session_start(['cookie_samesite' => 'Lax', 'cookie_httponly' => true]);

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * Gives the visitor a token for the broker: a few minutes long, made anew whenever the page asks. It does not know what the
- * visitor may do; the broker's rules say that.
+ * Returns a token for the visitor, valid for ten minutes. The page fetches a new token before the old one expires. What the
+ * visitor may do is not in the token: the rules of the broker say it.
  */
 
 declare(strict_types=1);
@@ -12,7 +12,7 @@ require __DIR__ . '/settings.php';
 $name = visitor();
 if ($name === null) {
     http_response_code(401);
-    exit("Sign in first.\n");
+    exit("Enter your name first.\n");
 }
 $signer = new Fanwire\TokenSigner((string) getenv('BROKER_SECRET'));
 header('Content-Type: text/plain');

@@ -1,6 +1,6 @@
 <?php
 
-/** Where the broker is, and what this application shares with it; the values stand in .env. */
+/** The URL of the broker, and the secrets that this application shares with it. The values are in .env. */
 
 return [
     'url' => env('BROKER_URL', 'http://localhost:7400'),

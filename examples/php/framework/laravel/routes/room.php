@@ -1,6 +1,6 @@
 <?php
 
-/** The routes of the room; a part of routes/web.php. */
+/** The routes of the room. Add them to routes/web.php. */
 
 use App\Http\Controllers\RoomController;
 use Illuminate\Support\Facades\Route;
@@ -11,5 +11,5 @@ Route::middleware('auth')->group(function () {
     Route::post('/room/say', [RoomController::class, 'say']);
 });
 
-// The broker has neither a session nor a CSRF token; its signature is checked by HookServer.
+// The broker has no session and no CSRF token. HookServer checks its signature.
 Route::post('/hooks/fanwire', [RoomController::class, 'hooks'])->withoutMiddleware('web');

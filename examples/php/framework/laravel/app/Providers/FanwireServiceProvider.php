@@ -1,6 +1,6 @@
 <?php
 
-/** Makes the classes of fanwire/fanwire from config/fanwire.php. It does not know who uses them. */
+/** Makes the classes of fanwire/fanwire from config/fanwire.php. It does not know the classes that use them. */
 
 declare(strict_types=1);
 

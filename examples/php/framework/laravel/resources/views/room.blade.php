@@ -7,8 +7,8 @@
 </head>
 <body>
 <p id="status" role="status">Connecting …</p>
-<ul id="said" role="log"></ul>
-<form id="form"><input name="text" required maxlength="500" aria-label="Message"> <button>Say it</button></form>
+<ul id="messages" role="log"></ul>
+<form id="form"><input name="text" required maxlength="500" aria-label="Message"> <button>Send</button></form>
 <script src="{{ $broker }}/fanwire.js"></script>
 <script>
   const byId = (id) => document.getElementById(id);
@@ -22,7 +22,7 @@
   broker.subscribe('room.lobby', ({ data }) => {
     const item = document.createElement('li');
     item.textContent = `${data.name}: ${data.text}`;
-    byId('said').append(item);
+    byId('messages').append(item);
   }, { last: 20 });
   byId('form').addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -1,6 +1,6 @@
 <?php
 
-/** The room: its page, a token for the page, what is said, and what the broker asks. */
+/** The room: its page, the token of the page, publishing a message, and the callouts of the broker. */
 
 declare(strict_types=1);
 

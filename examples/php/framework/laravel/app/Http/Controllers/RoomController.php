@@ -1,6 +1,6 @@
 <?php
 
-/** The room: its page, a token for the page, what is said, and what the broker asks. */
+/** The room: its page, the token of the page, publishing a message, and the callouts of the broker. */
 
 declare(strict_types=1);
 
@@ -30,9 +30,9 @@ final class RoomController
 
     public function say(Request $request, Broker $broker): Response
     {
-        $said = $request->validate(['text' => 'required|string|max:500']);
+        $form = $request->validate(['text' => 'required|string|max:500']);
         try {
-            $broker->publish('room.lobby', ['name' => $request->user()->name, 'text' => $said['text']]);
+            $broker->publish('room.lobby', ['name' => $request->user()->name, 'text' => $form['text']]);
         } catch (Forbidden $error) {
             return response($error->getMessage(), 422);
         } catch (FanwireException $error) {
