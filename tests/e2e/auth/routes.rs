@@ -66,7 +66,7 @@ pub(super) const WAYS: [(Way, &str, &str); 9] = [
 ];
 
 /// URLs that have nothing to do with topics, and that other tests look after.
-pub(super) const OTHER_URLS: [&str; 24] = [
+pub(super) const OTHER_URLS: [&str; 25] = [
     "/request/{method}",
     "/healthz",
     "/readyz",
@@ -82,6 +82,7 @@ pub(super) const OTHER_URLS: [&str; 24] = [
     "/favicon.svg",
     "/fanwire.js",
     "/fanwire.mjs",
+    "/fanwire-http.mjs",
     "/fanwire-msgpack.js",
     "/fanwire-msgpack.mjs",
     "/fanwire-tabs.js",

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,16 @@ const HALF_OPEN_BYTES: f64 = 24.0 * 1024.0;
 /// The same under TLS, where the hand-shake has state and a buffer of its own.
 const HALF_OPEN_TLS_BYTES: f64 = 40.0 * 1024.0;
 
-/// Of so many connections, those that this machine lets one process open.
-fn affordable(wanted: usize) -> usize {
+/// The right of one test to open thousands of connections. Tests share the descriptors of one process, so they take turns.
+struct Descriptors(
+    #[expect(dead_code, reason = "held until the connections are closed")] MutexGuard<'static, ()>,
+);
+
+/// Of so many connections, those that this machine lets one process open. Waits until no other test holds as many; keep the
+/// second value until the connections are closed.
+fn affordable(wanted: usize) -> (usize, Descriptors) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("a soft limit may be raised to the hard one");
@@ -33,7 +42,7 @@ fn affordable(wanted: usize) -> usize {
     if possible < wanted {
         println!("this machine lets a process open {possible} connections at most: {wanted} are not tried");
     }
-    wanted.min(possible)
+    (wanted.min(possible), Descriptors(turn))
 }
 
 fn resident(broker: &Broker) -> f64 {
@@ -60,7 +69,7 @@ fn half_open(broker: &Broker, count: usize, beginning: impl Fn(usize) -> Vec<u8>
 fn ten_thousand_half_open_connections_cost_little_and_keep_no_client_out() {
     let broker = Broker::with(&["limits.handshake_timeout=60s"]);
     let before = resident(&broker);
-    let count = affordable(10_000);
+    let (count, _descriptors) = affordable(10_000);
     let mut honest = Honest::begin(&broker);
     // Nothing, a request line without end, and a head that is almost as long as it may be.
     let held = half_open(&broker, count, |number| match number % 3 {
@@ -104,7 +113,7 @@ fn ten_thousand_half_open_tls_handshakes_cost_little_and_keep_no_client_out() {
     let [own, key] = certificate.settings();
     let broker = Broker::with(&[&own, &key, "limits.handshake_timeout=60s"]);
     let before = metric_in(&check_newcomer_under_tls(&certificate, &broker), "process_resident_memory_bytes");
-    let count = affordable(10_000);
+    let (count, _descriptors) = affordable(10_000);
     // The head of a record that announces a hello of 8 KiB, and more or less of it.
     let held = half_open(&broker, count, |number| {
         let mut hello = vec![22, 3, 1, 0x20, 4, 1, 0, 0x20, 0];
@@ -125,7 +134,7 @@ fn ten_thousand_half_open_tls_handshakes_cost_little_and_keep_no_client_out() {
 fn slow_heads_and_hellos_are_dropped_and_harm_no_other_client() {
     let broker = Broker::with(&["limits.handshake_timeout=3s"]);
     let mut honest = Honest::begin(&broker);
-    let count = affordable(1_000);
+    let (count, _descriptors) = affordable(1_000);
     let mut held = half_open(&broker, count, |_| b"GET /ws HTTP/1.1\r\n".to_vec());
     let started = Instant::now();
     let mut alive = count;
@@ -300,7 +309,7 @@ fn a_crowd_that_does_not_read_costs_no_more_than_its_outboxes() {
 #[test]
 fn newcomers_are_served_while_thousands_come_back_at_once() {
     let broker = Broker::start(&[]);
-    let count = affordable(2_000);
+    let (count, _descriptors) = affordable(2_000);
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let _end = End(&is_over);

@@ -119,7 +119,7 @@ fn receipts_say_how_many_were_subscribed() {
         (&receipt["topic"], &receipt["offset"], &receipt["subscribers"]),
         (&json!("count.me"), &json!(5), &json!(6))
     );
-    let batch = br#"{"messages":[{"topic":"count.me","data":1},{"topic":"count.you","data":2},{"topic":"count.none","data":3}]}"#;
+    let batch = br#"{"messages":[{"topic":"count.me","data":1},{"topic":"count.you","data":2},{"topic":"unheard","data":3}]}"#;
     let batch = post(address, "/publish", "application/json", batch).json();
     let counts: Vec<_> = (0..3).map(|index| batch["results"][index]["subscribers"].clone()).collect();
     assert_eq!(counts, [6, 4, 1], "{batch}");
