@@ -1,6 +1,5 @@
 //! Bad requests over HTTP: each gets a problem with the right status and code, and harms no other.
 
-
 use fanwire_tests::{Broker, Events, Http, PATIENCE, Response, WebSocket, get, post, request};
 use serde_json::json;
 
