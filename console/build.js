@@ -1,5 +1,5 @@
-// Builds what the broker embeds: one script, one style sheet, the page that loads them, and the licences of what is inside. The
-// results in dist/ are committed, so that building the broker needs no Node; a test builds them anew and compares.
+// Builds the files that the broker embeds: one script, one style sheet, the page that loads them, and the licences of the libraries.
+// The files in dist/ are committed, so that the build of the broker needs no Node. A test builds them again and compares.
 import { build } from 'esbuild';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const BANNER = '/* The console of fanwire. MIT OR Apache-2.0. With Preact and uPlot (MIT): see licences.txt beside this file. */';
 
-/** The libraries inside, each with the file of its licence. */
+/** The bundled libraries. */
 const LIBRARIES = ['preact', 'uplot'];
 
-/** Builds everything; the text of each file by its name. */
+/** Returns the text of each built file by its name. */
 export async function buildAll() {
   const { outputFiles } = await build({
     absWorkingDir: HERE,

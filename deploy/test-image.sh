@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Tests the container image: that it holds the binary and nothing else, and that what is in it starts, answers its own
-# health check, and drains when it is told to stop.
+# Tests the container image: it contains only the binary; the binary starts, passes its own health check, and drains when it
+# is stopped.
 #
-# The image is built and run by the Docker engine that is here; as root, one is started for the test and stopped after it.
-# Where no engine can run, the binary runs in an empty root directory instead, which proves the same of the binary.
+# The Docker engine of this machine builds and runs the image; as root, the test starts an engine and stops it afterwards.
+# Where no engine can run, the binary runs in an empty root directory instead.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd .. && pwd)
@@ -34,7 +34,7 @@ fail() {
 
 ok() { printf 'ok: image: %s\n' "$*"; }
 
-# Starts an engine of our own that leaves the machine's network, sockets and images alone.
+# Starts a separate engine that does not use the machine's network, sockets and images.
 start_engine() {
     local line
     exec {output}< <(exec dockerd --host "unix://$work/docker.sock" --pidfile "$work/docker.pid" \
@@ -60,7 +60,7 @@ have_engine() {
     [ "$(id -u)" = 0 ] && command -v dockerd >/dev/null && start_engine
 }
 
-# Waits for the engine to say that the container is healthy.
+# Waits until the engine reports that the container is healthy.
 await_health() {
     local status="" watcher
     exec {events}< <(exec timeout 60 docker events --since "$1" --format '{{.Status}}' \

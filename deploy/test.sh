@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests what this folder ships against the real tools and a running broker: the Prometheus configuration, the dashboard,
-# the Compose file, the systemd unit and, in test-image.sh, the container image. It knows nothing of how the broker works.
+# Tests the files of this folder with the real tools and a running broker: the Prometheus configuration, the dashboard,
+# the Compose file, the systemd unit and, in test-image.sh, the container image. It does not know how the broker works.
 #
 # Usage: deploy/test.sh [URL]
 # URL is a running broker, such as http://127.0.0.1:7400; without it, target/debug/fanwire is started on a free port.
@@ -61,7 +61,7 @@ test_prometheus() {
     ok "prometheus.yml is a valid configuration"
 
     curl -fsS --max-time 10 -D "$work/head" -o "$work/metrics" "$url/metrics" || fail "$url/metrics does not answer"
-    # Prometheus 3 refuses a scrape whose content type it does not know.
+    # Prometheus 3 refuses a scrape with an unknown content type.
     grep -qi '^content-type: text/plain; *version=0\.0\.4' "$work/head" || fail "/metrics has the wrong content type: $(cat "$work/head")"
     promtool check metrics <"$work/metrics" 2>"$work/out" || fail "/metrics: $(cat "$work/out")"
     ok "/metrics is a valid exposition with a valid content type"
@@ -111,7 +111,7 @@ test_compose() {
     else
         skip "compose.yaml: neither 'docker compose' nor docker-compose is here"
     fi
-    # A missing file would be mounted as an empty folder, without a word.
+    # A missing file would be mounted as an empty folder, without an error.
     while IFS= read -r path; do
         [ -e "$path" ] || fail "compose.yaml mounts $path, which does not exist"
     done < <(sed -n 's/^ *- \(\.\/[^:]*\):.*/\1/p' compose.yaml)
@@ -128,7 +128,7 @@ test_unit() {
     systemd-analyze verify --man=no "$work/fanwire.service" >"$work/out" 2>&1 || fail "fanwire.service: $(cat "$work/out")"
     [ ! -s "$work/out" ] || fail "fanwire.service: $(cat "$work/out")"
     ok "fanwire.service is a valid unit"
-    # 0 is a service that can do nothing, 10 one that can do everything; the threshold is ten times that.
+    # 0 is a service without permissions, 10 a service with all permissions; the threshold is ten times that.
     systemd-analyze security --offline=true --threshold=20 --no-pager "$work/fanwire.service" >"$work/out" 2>&1 ||
         fail "fanwire.service is exposed: $(tail -1 "$work/out")"
     ok "fanwire.service is hardened: $(tail -1 "$work/out" | sed 's/.*service: \([0-9.]*\).*/exposure \1 of 10/')"
@@ -156,8 +156,7 @@ test_example() {
     fail "the broker does not start with fanwire.toml: $(cat "$work/example.log")"
 }
 
-# The examples for proxies, with their own checkers. All are run for real by the end-to-end tests, nginx and Apache
-# among them.
+# The examples for proxies, with their own checkers. The end-to-end tests run all of them.
 test_proxies() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=chat.example -days 2 \
         -keyout "$work/key.pem" -out "$work/certificate.pem" 2>/dev/null

@@ -1,11 +1,11 @@
-//! The broker's /api/v1 as the console uses it: what it answers, and how it is asked. Knows no page.
+//! The server API as the console uses it: its responses and requests. It does not know the pages.
 
 import { adminKey } from './key.ts';
 
-/** Counts by their names. */
+/** Counts by name. */
 export type Counts = Record<string, number>;
 
-/** What went in and out so far. */
+/** Totals since the start of the broker. */
 export interface Traffic {
   publications: number;
   publication_bytes: number;
@@ -110,20 +110,20 @@ export interface SessionDetails extends SessionRow {
   topics: string[];
 }
 
-/** What the broker has refused, in its own words. */
+/** A refusal of the broker, with its explanation. */
 export class ApiError extends Error {
   constructor(readonly status: number, readonly code: string, message: string) {
     super(message);
   }
 
-  /** Whether another key might be let in. */
+  /** Whether another key may help. */
   get wantsKey(): boolean {
     return this.status === 401 || this.status === 403;
   }
 }
 
-/** Asks `path` below the broker's own address. `key` is tried in place of the one that is kept. */
-export async function ask<T>(path: string, init: RequestInit = {}, key = adminKey()): Promise<T> {
+/** Requests `path` of the broker. `key` is sent in place of the kept one. */
+export async function request<T>(path: string, init: RequestInit = {}, key = adminKey()): Promise<T> {
   const headers = { ...init.headers, ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }) };
   let response: Response;
   try {
@@ -170,22 +170,22 @@ export interface MessagePage {
 
 /** Publishes a text, or a JSON document as it was typed. */
 export async function publish(topic: string, kind: 'text' | 'json', body: string): Promise<void> {
-  await ask(paths.messages(topic), { method: 'POST', headers: { 'Content-Type': kind === 'json' ? 'application/json' : 'text/plain; charset=utf-8' }, body });
+  await request(paths.messages(topic), { method: 'POST', headers: { 'Content-Type': kind === 'json' ? 'application/json' : 'text/plain; charset=utf-8' }, body });
 }
 
 /** Sends a request that changes something. */
 export function call<T>(path: string, body: unknown = {}, method = 'POST'): Promise<T> {
-  return ask<T>(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+  return request<T>(path, { method, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
 }
 
-/** Writes a query string; what is empty is left out. */
+/** Returns a query string; empty parameters are left out. */
 export function queryOf(parameters: Record<string, string | number | undefined>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== '') query.set(name, String(value));
   return `?${query}`;
 }
 
-/** The paths of the API. */
+/** The paths of the broker that the console uses. */
 export const paths = {
   stats: 'api/v1/stats',
   messages: (topic: string) => `topics/${encodeURIComponent(topic)}`,

@@ -1,7 +1,7 @@
-//! The console as a whole: who is let in, where one is, and the one poll of /api/v1/stats that all of it shares.
+//! The console: the sign-in, the navigation, and the poll of /api/v1/stats that all pages share.
 
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, ask, paths, type Stats } from './api.ts';
+import { ApiError, request, paths, type Stats } from './api.ts';
 import { adminKey, keepKey } from './key.ts';
 import { Login } from './pages/login.tsx';
 import { Overview } from './pages/overview.tsx';
@@ -18,7 +18,7 @@ const STATS_EVERY_MS = 2000;
 
 export function App() {
   const [entries, setEntries] = useState(0);
-  const { value, error } = usePolled(`stats ${entries}`, (signal) => ask<Stats>(paths.stats, { signal }), STATS_EVERY_MS);
+  const { value, error } = usePolled(`stats ${entries}`, (signal) => request<Stats>(paths.stats, { signal }), STATS_EVERY_MS);
   const [history, setHistory] = useState<History>({ samples: [], minutes: [] });
   useEffect(() => { if (value) setHistory((before) => withStats(before, value)); }, [value]);
   const enter = useCallback(() => setEntries((before) => before + 1), []);
@@ -30,7 +30,7 @@ export function App() {
     return <Login reason={refused} refusedKey={refusedKey.current} onEnter={enter} />;
   }
   refusedKey.current = undefined;
-  if (!value && !error && !history.last) return <p class="starting" role="status">Asking the broker …</p>;
+  if (!value && !error && !history.last) return <p class="starting" role="status">Connecting to the broker …</p>;
   return <Shell history={history} error={error} onLeave={() => { keepKey(undefined); setHistory({ samples: [], minutes: [] }); enter(); }} />;
 }
 
@@ -58,7 +58,7 @@ function Shell({ history, error, onLeave }: { history: History; error: Error | u
         </div>
       </header>
       <main id="main" ref={main}>
-        {error && <p class="trouble" role="alert">{error.message} What is shown may be old.</p>}
+        {error && <p class="trouble" role="alert">{error.message} The numbers may be out of date.</p>}
         <Page section={section} detail={detail} place={place} history={history} />
       </main>
       <footer>
@@ -80,7 +80,7 @@ function Page({ section, detail, place, history }: { section: string; detail: st
   }
 }
 
-/** Says in the tab where one is, and moves the focus to the heading of another page, as a page load would. */
+/** Sets the title of the tab, and moves the focus to the heading of a new page, as a page load does. */
 function useTitle(place: Place, main: { current: HTMLElement | null }): void {
   const path = place.path.join('/');
   const before = useRef(path);

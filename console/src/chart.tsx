@@ -1,11 +1,11 @@
-//! A line chart over the last minutes. It owns the canvas; what it shows it is given. The newest values stand beside it as text,
-//! for those who cannot see a canvas.
+//! A line chart over the last minutes. It owns the canvas, not the values. The newest values are beside it as text, for screen
+//! readers.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { onThemeChange } from './theme.ts';
 
-/** One line: what it is called, and which of the chart's colours it has. */
+/** One line: its label, and its colour of the chart. */
 export interface Line {
   label: string;
   colour: 1 | 2 | 3 | 4;
@@ -14,10 +14,10 @@ export interface Line {
 
 const HEIGHT = 150;
 
-/** How much is shown at most, in seconds. */
+/** The maximum width of the chart, in seconds. */
 const SPAN_S = 300;
 
-/** How much is shown at least, in seconds, however little is known yet. */
+/** The minimum width of the chart, in seconds. */
 const SPAN_MIN_S = 60;
 
 /** Steps between the lines of a chart of bytes: a power of two is a round number there. */

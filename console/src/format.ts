@@ -1,4 +1,4 @@
-//! Numbers, sizes and times as people read them.
+//! Numbers, sizes and times for people.
 
 const whole = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
@@ -36,7 +36,7 @@ export function duration(ms: number): string {
   return `${seconds} s`;
 }
 
-/** How long ago, as of `now`. */
+/** Returns the age of a time at `now`. */
 export function ago(ts: number | undefined, now: number): string {
   if (ts === undefined) return 'never';
   return now - ts < 1500 ? 'just now' : `${duration(now - ts)} ago`;
@@ -55,12 +55,12 @@ export function clock(ts: number): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
 }
 
-/** A code of the broker in words: outbox_full becomes 'outbox full'. */
+/** Returns a code of the broker as words: outbox_full becomes 'outbox full'. */
 export function words(code: string): string {
   return code.replaceAll('_', ' ');
 }
 
-/** What a transport is called. */
+/** The labels of transports. */
 export const TRANSPORTS: Record<string, string> = {
   ws: 'WebSocket', bare: 'bare WebSocket', sse: 'Server-Sent Events', poll: 'long polling', http: 'HTTP',
 };

@@ -1,4 +1,4 @@
-//! The admin key, for as long as this tab is open: in its session storage and in headers, never in an address.
+//! The admin key while this tab is open: in its session storage and in headers, never in an address.
 
 const PLACE = 'fanwire.console.key';
 
@@ -12,16 +12,16 @@ function read(): string | undefined {
   }
 }
 
-/** The key that the operator has shown, if any. */
+/** Returns the key of the operator, if there is one. */
 export function adminKey(): string | undefined {
   return current;
 }
 
-/** Keeps a key that the broker has accepted, or forgets it. */
+/** Keeps a key that the broker has accepted, or removes it. */
 export function keepKey(key: string | undefined): void {
   current = key;
   try {
     if (key === undefined) sessionStorage.removeItem(PLACE);
     else sessionStorage.setItem(PLACE, key);
-  } catch { /* Where nothing can be kept, the key holds until the page is loaded again. */ }
+  } catch { /* Without storage, the key is kept until the page is loaded again. */ }
 }

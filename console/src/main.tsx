@@ -1,4 +1,4 @@
-//! Where the console begins: the theme first, so that nothing flashes, then the application.
+//! The entry of the console: the theme first, so that the page does not flash, then the application.
 
 import 'uplot/dist/uPlot.min.css';
 import './style.css';

@@ -1,41 +1,41 @@
-//! Asking again and again: while the page is looked at, one request at a time, and never for a view that is gone.
+//! Polling: one request at a time while the page is visible, and none for a view that is gone.
 
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 
-/** What is known of something that is asked for again and again. */
+/** The state of a polled resource. */
 export interface Polled<T> {
-  /** The newest answer; that of the view before is not kept. */
+  /** The newest response for the current subject. */
   value: T | undefined;
-  /** Why the newest question was not answered. */
+  /** The error of the newest request, if it failed. */
   error: Error | undefined;
-  /** Asks at once. */
+  /** Requests it at once. */
   refresh(): void;
 }
 
 /**
- * Asks for `what` every `everyMs`, and at once when `subject` changes or the page is shown again.
- * `subject` names what is asked for: an answer to one subject is never shown for another.
+ * Calls `request` every `everyMs`, and at once when `subject` changes or the page becomes visible.
+ * `subject` names the resource: a response for one subject is never shown for another.
  */
-export function usePolled<T>(subject: string, what: (signal: AbortSignal) => Promise<T>, everyMs: number): Polled<T> {
+export function usePolled<T>(subject: string, request: (signal: AbortSignal) => Promise<T>, everyMs: number): Polled<T> {
   const [state, setState] = useState<{ subject: string; value?: T | undefined; error?: Error | undefined }>({ subject });
-  const question = useRef(what);
-  question.current = what;
+  const latest = useRef(request);
+  latest.current = request;
   const now = useRef(() => {});
   useEffect(() => {
     const abort = new AbortController();
     let timer = 0;
-    let isAsking = false;
+    let isPending = false;
     const round = async () => {
       clearTimeout(timer);
-      if (isAsking || document.hidden || abort.signal.aborted) return;
-      isAsking = true;
+      if (isPending || document.hidden || abort.signal.aborted) return;
+      isPending = true;
       try {
-        const value = await question.current(abort.signal);
+        const value = await latest.current(abort.signal);
         if (!abort.signal.aborted) setState({ subject, value });
       } catch (error) {
         if (!abort.signal.aborted) setState((before) => ({ subject, value: before.subject === subject ? before.value : undefined, error: error as Error }));
       }
-      isAsking = false;
+      isPending = false;
       if (!abort.signal.aborted) timer = window.setTimeout(round, everyMs);
     };
     now.current = () => { void round(); };

@@ -1,22 +1,22 @@
-//! Where the operator is: the part of the address behind '#', as a path and parameters, so that every view can be linked to.
+//! The part of the address behind '#', as a path and parameters, so that every view has a link.
 
 import { useEffect, useState } from 'preact/hooks';
 
-/** A place in the console. */
+/** A view of the console. */
 export interface Place {
   /** The segments of the path, decoded. */
   path: string[];
   parameters: URLSearchParams;
 }
 
-/** The place that an address names. */
+/** Returns the view that an address names. */
 export function parsePlace(hash: string): Place {
   const [path = '', query = ''] = splitOnce(hash.replace(/^#/, ''), '?');
   const segments = path.split('/').filter((segment) => segment !== '');
   return { path: segments.map(decode), parameters: new URLSearchParams(query) };
 }
 
-/** The address of a place. Parameters that are empty are left out. */
+/** Returns the address of a view. Empty parameters are left out. */
 export function hrefOf(path: string[], parameters: Record<string, string | undefined> = {}): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) if (value) query.set(name, value);
@@ -24,12 +24,12 @@ export function hrefOf(path: string[], parameters: Record<string, string | undef
   return `#/${path.map(encodeURIComponent).join('/')}${text && `?${text}`}`;
 }
 
-/** Changes the parameters of the present place without a new entry in the history. */
+/** Changes the parameters of the current view without a new entry in the browser history. */
 export function replaceParameters(path: string[], parameters: Record<string, string | undefined>): void {
   history.replaceState(null, '', hrefOf(path, parameters));
 }
 
-/** The present place; the component is drawn again when it changes. */
+/** Returns the current view. The component renders again when it changes. */
 export function usePlace(): Place {
   const [hash, setHash] = useState(location.hash);
   useEffect(() => {

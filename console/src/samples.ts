@@ -1,36 +1,36 @@
-//! The last minutes as the charts show them: one sample for each answer of /api/v1/stats. Knows no chart.
+//! The last minutes for the charts: one sample for each response of /api/v1/stats. It does not know the charts.
 
 import type { Stats } from './api.ts';
 
-/** How many samples are kept; at one every two seconds these are ten minutes. */
+/** The maximum number of samples: ten minutes at one every two seconds. */
 const SAMPLES_MAX = 300;
 
-/** After so long without a sample a line is broken, in milliseconds. */
+/** The time without a sample after which a line has a gap, in milliseconds. */
 const GAP_MS = 8000;
 
-/** One moment. Rates are per second since the sample before, or null where there is none. */
+/** One sample. Rates are per second since the sample before, or null without one. */
 export interface Sample {
-  /** Seconds since 1970, as the charts want it. */
+  /** The time in seconds since 1970, as uPlot needs it. */
   at: number;
   publications: number | null;
   deliveries: number | null;
   received: number | null;
   sent: number | null;
-  /** In percent of one core. */
+  /** The processor time, in percent of one core. */
   cpu: number | null;
   memory: number | null;
   connections: Record<string, number | null>;
 }
 
-/** The samples so far and the answers they come from. */
+/** The samples, and the responses behind them. */
 export interface History {
   samples: Sample[];
   last?: Stats;
-  /** The answer about a minute ago, for what happened since. */
+  /** The responses of the last minute, for differences. */
   minutes: Stats[];
 }
 
-/** The history with one more answer of the broker. One of a broker that was restarted begins anew. */
+/** Returns the history with one more response. After a restart of the broker it begins anew. */
 export function withStats(before: History, stats: Stats): History {
   const last = before.last?.started === stats.started ? before.last : undefined;
   const samples = before.samples.slice(-(SAMPLES_MAX - 2));
@@ -41,13 +41,13 @@ export function withStats(before: History, stats: Stats): History {
   return { samples, last: stats, minutes: [...minutes, stats] };
 }
 
-/** How many more there are of a count than a minute ago, or than when the console was opened. */
+/** Returns the growth of a count within the last minute, or since the console was opened. */
 export function lately(history: History, pick: (stats: Stats) => number): number {
   const [first] = history.minutes;
   return first && history.last ? Math.max(0, pick(history.last) - pick(first)) : 0;
 }
 
-/** The time within which 99 of 100 deliveries of the last minute were handed over, as far as the buckets tell. */
+/** Returns the bucket bound within which 99 % of the deliveries of the last minute were handed over. */
 export function latency99(history: History): number | undefined {
   const [first] = history.minutes;
   if (!first || !history.last) return undefined;

@@ -1,7 +1,7 @@
 //! The live tail of a topic: its newest publications, then its event stream. Owns what is kept of them for display; draws nothing.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, ask, type Message, type MessagePage, parseJson, paths, queryOf } from './api.ts';
+import { ApiError, request, type Message, type MessagePage, parseJson, paths, queryOf } from './api.ts';
 import { readEvents } from './events.ts';
 
 /** The maximum number of messages that are shown; the oldest are dropped. */
@@ -92,7 +92,7 @@ async function readPast(topic: string, signal: AbortSignal, show: (message: Mess
   // A pattern has no history of its own.
   if (topic.split('.').some((level) => level === '*' || level === '>')) return undefined;
   try {
-    const page = await ask<MessagePage>(paths.messages(topic) + queryOf({ limit: LAST }), { signal });
+    const page = await request<MessagePage>(paths.messages(topic) + queryOf({ limit: LAST }), { signal });
     page.messages.forEach(show);
     return page.cursor;
   } catch (error) {

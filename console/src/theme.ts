@@ -1,11 +1,11 @@
-//! Dark or light: what the system says, unless the operator has chosen.
+//! The dark or light theme: that of the system, unless the operator chooses one.
 
-/** What can be chosen. */
+/** The choices. */
 export type Theme = 'system' | 'light' | 'dark';
 
 const PLACE = 'fanwire.console.theme';
 
-/** What was chosen before, on this browser. */
+/** Returns the saved choice of this browser. */
 export function savedTheme(): Theme {
   try {
     const saved = localStorage.getItem(PLACE);
@@ -15,20 +15,20 @@ export function savedTheme(): Theme {
   }
 }
 
-/** Shows the console in a theme, and remembers it. */
+/** Applies a theme, and saves the choice. */
 export function applyTheme(theme: Theme): void {
   if (theme === 'system') delete document.documentElement.dataset['theme'];
   else document.documentElement.dataset['theme'] = theme;
   try {
     if (theme === 'system') localStorage.removeItem(PLACE);
     else localStorage.setItem(PLACE, theme);
-  } catch { /* Where nothing can be remembered, the choice holds for this page. */ }
+  } catch { /* Without storage, the choice applies to this page only. */ }
   for (const listener of listeners) listener();
 }
 
 const listeners = new Set<() => void>();
 
-/** Calls `listener` whenever the colours change, until the returned function is called. */
+/** Calls `listener` when the colours change, until the returned function is called. */
 export function onThemeChange(listener: () => void): () => void {
   const media = matchMedia('(prefers-color-scheme: dark)');
   listeners.add(listener);

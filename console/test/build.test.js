@@ -1,4 +1,4 @@
-// What is shipped: the committed files are what the sources build, small, and load nothing from elsewhere.
+// The committed files are those that the sources build. They are small, and load nothing from other hosts.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { buildAll } from '../build.js';
 
 const dist = (file) => readFileSync(new URL(`../dist/${file}`, import.meta.url), 'utf8');
 
-/** The most bytes of each file, compressed as a server would (gzip, level 9). */
+/** The maximum size of each file in bytes, compressed (gzip, level 9). */
 const BOUNDS = { 'console.js': 44 * 1024, 'console.css': 6 * 1024, 'console.html': 1024, 'licences.txt': 2048 };
 
 test('the committed files are what the sources build', async () => {
@@ -20,7 +20,7 @@ for (const [file, bound] of Object.entries(BOUNDS)) {
   test(`${file} is small`, (context) => {
     const bytes = gzipSync(dist(file), { level: 9 }).length;
     context.diagnostic(`${file}: ${bytes} bytes gzipped, at most ${bound}`);
-    assert.ok(bytes <= bound, `${file} has ${bytes} bytes gzipped, and the most is ${bound}`);
+    assert.ok(bytes <= bound, `${file} has ${bytes} bytes gzipped, the maximum is ${bound}`);
   });
 }
 

@@ -1,4 +1,4 @@
-// How the console is to use: who is let in, what it may load, by keyboard, in both themes, on a narrow screen, and by axe-core.
+// The use of the console: sign-in, loaded files, keyboard, both themes, a narrow screen, and axe-core.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,7 +36,7 @@ after(async () => {
 
 const PAGES = ['', '#/topics', '#/topics/pages.1', '#/sessions', '#/sessions/SESSION', '#/nothing'];
 
-/** The addresses of every page; one of a session needs one. */
+/** Returns the addresses of all pages, with one of a session. */
 async function pages() {
   const listener = await openTab(browser, open.url);
   await listener.evaluate(() => new Promise((resolve) => { new EventSource('/topics/pages.1').onopen = resolve; }));
@@ -202,11 +202,11 @@ test('the theme follows the system, or what was chosen, also after a reload', as
   await page.close();
 });
 
-test('a page that nobody looks at asks for nothing', async () => {
+test('a hidden page sends no requests', async () => {
   const page = await openTab(browser, `${open.url}/console`);
   await settled(page);
-  let asked = 0;
-  page.on('request', () => { asked += 1; });
+  let requests = 0;
+  page.on('request', () => { requests += 1; });
   const hide = (isHidden) => page.evaluate((isHidden) => {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
     document.dispatchEvent(new Event('visibilitychange'));
@@ -214,10 +214,10 @@ test('a page that nobody looks at asks for nothing', async () => {
   await page.waitForRequest(/stats/);
   await page.waitForResponse(/stats/);
   await hide(true);
-  const before = asked;
-  // Two rounds of the two seconds between questions: nothing else says that none comes.
+  const before = requests;
+  // Two intervals of polling: only time shows that no request comes.
   await page.waitForTimeout(4500);
-  assert.ok(asked <= before + 1, `${asked - before} requests`);
+  assert.ok(requests <= before + 1, `${requests - before} requests`);
   const next = page.waitForRequest(/stats/);
   await hide(false);
   await next;

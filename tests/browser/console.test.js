@@ -1,4 +1,4 @@
-// The console in a real browser over the real binary: every page, what can be done there, who is let in, and how it is to use.
+// The console in a real browser over the real binary: every page and its actions.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startBroker } from './broker.js';
@@ -23,13 +23,13 @@ async function openConsole(hash = '', url = broker.url) {
   return page;
 }
 
-/** Ends a tab, which must not have complained of anything. */
+/** Closes a tab. Its console must have no errors. */
 async function done(page) {
   assert.deepEqual(page.complaints, []);
   await page.close();
 }
 
-/** Publishes `count` topics that begin with `prefix`, in as few calls as the broker takes. */
+/** Publishes to `count` topics that begin with `prefix`, in as few calls as the broker permits. */
 async function publishTopics(prefix, count) {
   for (let begin = 0; begin < count; begin += 10_000) {
     const messages = Array.from({ length: Math.min(10_000, count - begin) }, (_, index) => ({ topic: `${prefix}.${String(begin + index).padStart(6, '0')}`, data: index }));
@@ -44,8 +44,8 @@ async function openSession(topic) {
   const page = await openTab(browser, broker.url);
   await page.evaluate((topic) => new Promise((resolve) => {
     const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'fanwire.v1.json');
-    const say = (frame) => socket.send(JSON.stringify(frame));
-    socket.onopen = () => { say({ type: 'connect', id: 1, name: 'tester' }); say({ type: 'subscribe', id: 2, topic }); };
+    const send = (frame) => socket.send(JSON.stringify(frame));
+    socket.onopen = () => { send({ type: 'connect', id: 1, name: 'tester' }); send({ type: 'subscribe', id: 2, topic }); };
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
       if (frame.type === 'connected') window.connection = frame.connection;
@@ -60,7 +60,7 @@ const textOf = (page, selector) => page.$eval(selector, (element) => element.tex
 const shows = (page, text, selector = 'main') => page.waitForFunction(
   ([selector, text]) => [...document.querySelectorAll(selector)].some((element) => element.textContent.includes(text)), [selector, text]);
 
-test('the overview shows what goes on as numbers, as charts and by reason', async () => {
+test('the overview shows numbers, charts, and errors by reason', async () => {
   const page = await openConsole();
   assert.equal(await page.title(), 'Overview · fanwire console');
   await broker.publish('overview.topic', 'hello');
@@ -92,14 +92,14 @@ test('topics are searched, sorted, paged and opened', async () => {
   assert.equal(await page.$eval('th[aria-sort]', (heading) => heading.getAttribute('aria-sort')), 'descending');
   assert.match(page.url(), /search=LIST\.0.*sort=messages.*order=desc/, 'the view can be linked to');
   await page.fill('#search', 'no such topic');
-  await shows(page, 'No topic has this in its name.');
+  await shows(page, 'No topic contains this text.');
   await page.fill('#search', '000123');
   await page.click('a:text-is("list.000123")');
   await page.waitForFunction(() => document.querySelector('h1').textContent === 'list.000123' && document.activeElement === document.querySelector('h1'));
   await done(page);
 });
 
-test('a topic shows its past and what comes live, publishes, and is cleared after a question', async () => {
+test('a topic shows its history and live messages, publishes, and is cleared after a confirmation', async () => {
   await broker.publish('tail.room', { from: 'before' });
   const listener = await openSession('tail.*');
   const page = await openConsole('#/topics/tail.room');
@@ -123,11 +123,11 @@ test('a topic shows its past and what comes live, publishes, and is cleared afte
   await broker.publish('tail.room', 'while paused');
   await shows(page, '5 seen');
   assert.ok(!(await textOf(page, '.messages')).includes('while paused'));
-  await page.click('button:text-is("Go on")');
+  await page.click('button:text-is("Resume")');
   await shows(page, 'while paused', '.messages li');
   await page.click('text=Clear history …');
   await page.press('dialog', 'Escape');
-  assert.equal((await (await fetch(broker.topic('tail.room'))).json()).messages.length, 5, 'nothing happens without a word');
+  assert.equal((await (await fetch(broker.topic('tail.room'))).json()).messages.length, 5, 'nothing happens before the confirmation');
   await page.click('text=Clear history …');
   await page.click('dialog button:text-is("Clear")');
   await shows(page, 'The history is cleared.', '.done');
@@ -136,7 +136,7 @@ test('a topic shows its past and what comes live, publishes, and is cleared afte
   await done(page);
 });
 
-test('sessions are found, shown with what they listen to, and disconnected after a question', async () => {
+test('sessions are found, shown with their subscriptions, and disconnected after a confirmation', async () => {
   const [first, second] = [await openSession('sessions.a'), await openSession('sessions.b')];
   const connection = await first.evaluate(() => window.connection);
   const page = await openConsole('#/sessions?topic=sessions.a');
@@ -144,7 +144,7 @@ test('sessions are found, shown with what they listen to, and disconnected after
   assert.equal(await textOf(page, 'tbody th'), connection);
   assert.match(await textOf(page, 'tbody tr'), /WebSocket.*127\.0\.0\.1/);
   await page.selectOption('#transport', 'sse');
-  await shows(page, 'No session on this page is like this.');
+  await shows(page, 'No session on this page matches.');
   await page.selectOption('#transport', 'ws');
   await page.click(`button[aria-label="Disconnect session ${connection}"]`);
   await page.click('dialog button:text-is("Cancel")');
@@ -160,11 +160,11 @@ test('sessions are found, shown with what they listen to, and disconnected after
   assert.equal(await second.evaluate(() => window.code), undefined, 'the other one stays');
   await first.close();
   await second.close();
-  page.complaints = page.complaints.filter((complaint) => !complaint.includes('404'));  // That it is gone is what it was asked for.
+  page.complaints = page.complaints.filter((complaint) => !complaint.includes('404'));  // The request for the ended session is answered 404.
   await done(page);
 });
 
-test('a hundred thousand topics are no burden', async () => {
+test('a hundred thousand topics do not slow the page', async () => {
   await publishTopics('many', 100_000);
   const page = await openConsole();
   await page.evaluate(() => {

@@ -1,7 +1,7 @@
 //! The sign-in form for the admin key. The key is sent in a header, and kept only after the broker has accepted it.
 
 import { useRef, useState } from 'preact/hooks';
-import { ApiError, ask, paths, type Stats } from '../api.ts';
+import { ApiError, request, paths, type Stats } from '../api.ts';
 import { keepKey } from '../key.ts';
 import { Trouble } from '../parts/notices.tsx';
 
@@ -14,7 +14,7 @@ export function Login({ reason, refusedKey, onEnter }: { reason: ApiError; refus
     const key = field.current!.value.trim();
     try {
       if (!/^[\x21-\x7e]+$/.test(key)) throw new Error(`An admin key has no spaces and only ASCII characters. ${HOW_TO_PASTE}`);
-      await ask<Stats>(paths.stats, {}, key);
+      await request<Stats>(paths.stats, {}, key);
       keepKey(key);
       onEnter();
     } catch (thrown) {

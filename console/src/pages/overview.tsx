@@ -1,4 +1,4 @@
-//! How the broker is doing: what moves as charts, what goes wrong by reason, and the health of hooks and disk.
+//! The state of the broker: charts of its traffic, errors by reason, and the health of callouts, webhooks and disk.
 
 import { useMemo } from 'preact/hooks';
 import type { Stats } from '../api.ts';
@@ -59,7 +59,7 @@ function Tiles({ history, stats }: { history: History; stats: Stats }) {
         <Tile label="Topics" value={count(stats.topics)} href={hrefOf(['topics'])} note={`${compact(stats.history.publications)} messages held`} />
         <Tile label="Delivery, 99 of 100" value={p99 === undefined ? '–' : p99 === Infinity ? '> 5 s' : `≤ ${micros(p99)}`} note="in the last minute" />
         <Tile label="History" value={bytes(stats.history.bytes)} note={<Meter value={stats.history.bytes} max={stats.history.bytes_max} label="History of its memory" warnAt={0.9} />} />
-        <Tile label="In outboxes" value={bytes(stats.outbox_bytes)} note="wait to be written" />
+        <Tile label="In outboxes" value={bytes(stats.outbox_bytes)} note="waiting to be written" />
         <Tile label="Up" value={duration(stats.now - stats.started)} note={`version ${stats.version}`} />
       </dl>
     </section>
@@ -98,7 +98,7 @@ function Charts({ samples }: { samples: Sample[] }) {
   );
 }
 
-/** The counts that tell of something refused, dropped or ended, and what they are called. */
+/** The counts of refusals, drops and closes, and their labels. */
 const REASONS: [string, (stats: Stats) => Record<string, number>][] = [
   ['Error', (stats) => stats.errors],
   ['Close', (stats) => stats.closes],
@@ -109,7 +109,7 @@ const REASONS: [string, (stats: Stats) => Record<string, number>][] = [
   ['Key set', (stats) => ({ fetch_failed: stats.key_set['failed'] ?? 0 })],
 ];
 
-/** Ends that are nobody's fault. */
+/** Closes that are no errors. */
 const HARMLESS = new Set(['Close by_client', 'Close normal', 'Hand-shake failed left']);
 
 function Reasons({ history, stats }: { history: History; stats: Stats }) {
@@ -119,7 +119,7 @@ function Reasons({ history, stats }: { history: History; stats: Stats }) {
   return (
     <section aria-labelledby="reasons">
       <h2 id="reasons">Errors and endings, by reason</h2>
-      {rows.length === 0 ? <p class="card empty soft">Nothing was refused, dropped or ended.</p> : (
+      {rows.length === 0 ? <p class="card empty soft">No refusals, drops or closes.</p> : (
         <Table caption="Errors and endings by reason">
           <thead><tr><th scope="col">What</th><th scope="col">Reason</th><th scope="col" class="number">Last minute</th><th scope="col" class="number">So far</th></tr></thead>
           <tbody>

@@ -1,7 +1,7 @@
-//! One session: who it is, what it is subscribed to, and how well it keeps up.
+//! One session: its user, its subscriptions, and its outbox.
 
 import { useState } from 'preact/hooks';
-import { ApiError, ask, paths, type SessionDetails } from '../api.ts';
+import { ApiError, request, paths, type SessionDetails } from '../api.ts';
 import { bytes, clock, count, duration, TRANSPORTS } from '../format.ts';
 import { Disconnect } from '../parts/disconnect.tsx';
 import { Done, Loading, Trouble } from '../parts/notices.tsx';
@@ -12,8 +12,8 @@ import { Outbox } from './sessions.tsx';
 const EVERY_MS = 2000;
 
 export function Session({ connection }: { connection: string }) {
-  const { value, error, refresh } = usePolled(connection, (signal) => ask<SessionDetails>(paths.session(connection), { signal }), EVERY_MS);
-  const [isLeaving, setLeaving] = useState(false);
+  const { value, error, refresh } = usePolled(connection, (signal) => request<SessionDetails>(paths.session(connection), { signal }), EVERY_MS);
+  const [isConfirming, setConfirming] = useState(false);
   const [done, setDone] = useState('');
   const isGone = error instanceof ApiError && error.status === 404;
   return (
@@ -25,12 +25,12 @@ export function Session({ connection }: { connection: string }) {
       {value && !isGone && <>
         <Facts session={value} />
         <Subscriptions session={value} />
-        <p><button type="button" class="danger" onClick={() => setLeaving(true)}>Disconnect …</button></p>
+        <p><button type="button" class="danger" onClick={() => setConfirming(true)}>Disconnect …</button></p>
       </>}
       {value === undefined && error === undefined && <Loading />}
-      {isLeaving && (
+      {isConfirming && (
         <Disconnect
-          connection={connection} who={value?.user ?? ''} onClose={() => setLeaving(false)}
+          connection={connection} who={value?.user ?? ''} onClose={() => setConfirming(false)}
           onDone={() => {
             setDone('The session is disconnected.');
             refresh();
@@ -47,7 +47,7 @@ function Facts({ session }: { session: SessionDetails }) {
       <div><dt>User</dt><dd>{session.user === undefined ? <span class="soft">anonymous</span> : <a href={hrefOf(['sessions'], { user: session.user })}>{session.user}</a>}</dd></div>
       <div><dt>Transport</dt><dd>{TRANSPORTS[session.transport] ?? session.transport}</dd></div>
       <div><dt>Address</dt><dd><code>{session.address}</code></dd></div>
-      <div><dt>Client</dt><dd>{session.name ?? <span class="soft">does not say</span>}</dd></div>
+      <div><dt>Client</dt><dd>{session.name ?? <span class="soft">unknown</span>}</dd></div>
       <div><dt>Connected</dt><dd>{duration(Date.now() - session.opened)}, since {new Date(session.opened).toLocaleDateString('en')} {clock(session.opened).slice(0, 8)}</dd></div>
       <div><dt>Outbox</dt><dd><Outbox session={session} /> {bytes(session.outbox_bytes)} of {bytes(session.outbox_bytes_max)}</dd></div>
     </dl>

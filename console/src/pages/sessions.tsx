@@ -1,7 +1,7 @@
-//! Who is connected: by user, transport or topic, how full each outbox is, and who is slow.
+//! The connected sessions, filtered by user, transport or topic, with their outboxes.
 
 import { useEffect, useState } from 'preact/hooks';
-import { ask, paths, queryOf, type SessionList, type SessionRow } from '../api.ts';
+import { request, paths, queryOf, type SessionList, type SessionRow } from '../api.ts';
 import { bytes, count, duration, TRANSPORTS } from '../format.ts';
 import { Disconnect } from '../parts/disconnect.tsx';
 import { Meter } from '../parts/meter.tsx';
@@ -37,7 +37,7 @@ export function Sessions({ parameters }: { parameters: URLSearchParams }) {
   const pages = usePages(subject);
   const { value, error, refresh } = usePolled(
     `${subject}${pages.after}`,
-    (signal) => ask<SessionList>(paths.sessions + queryOf({ ...filter, after: pages.after, limit: LIMIT }), { signal }),
+    (signal) => request<SessionList>(paths.sessions + queryOf({ ...filter, after: pages.after, limit: LIMIT }), { signal }),
     EVERY_MS,
   );
   return (
@@ -92,7 +92,7 @@ function Filters({ filter, onChange }: { filter: Filter; onChange(filter: Filter
 function List({ list, onLeave, isFiltered }: { list: SessionList; onLeave(session: SessionRow): void; isFiltered: boolean }) {
   const now = Date.now();
   if (list.sessions.length === 0) {
-    return <p class="card empty soft">{isFiltered ? 'No session on this page is like this.' : 'Nobody is connected.'}</p>;
+    return <p class="card empty soft">{isFiltered ? 'No session on this page matches.' : 'No session is connected.'}</p>;
   }
   return (
     <Table caption="Sessions">
@@ -120,7 +120,7 @@ function List({ list, onLeave, isFiltered }: { list: SessionList; onLeave(sessio
   );
 }
 
-/** How full the outbox of a session is, and whether it is slow. */
+/** The fill of a session's outbox, and whether the session is slow. */
 export function Outbox({ session }: { session: SessionRow }) {
   return (
     <span title={`${bytes(session.outbox_bytes)} of ${bytes(session.outbox_bytes_max)}`}>

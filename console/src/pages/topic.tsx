@@ -1,7 +1,7 @@
-//! One topic: where it stands, by which rule, what is published to it now, and a box to publish from.
+//! One topic: its position, its rule, its messages as they come, and a form to publish.
 
 import { useRef, useState } from 'preact/hooks';
-import { ask, call, paths, publish, type TopicDetails } from '../api.ts';
+import { request, call, paths, publish, type TopicDetails } from '../api.ts';
 import { ago, bytes, clock, count, duration } from '../format.ts';
 import { Confirm } from '../parts/confirm.tsx';
 import { Badge, Done, Trouble } from '../parts/notices.tsx';
@@ -12,9 +12,9 @@ import { type Tail, textOf, useTail } from '../tail.ts';
 const EVERY_MS = 2000;
 
 export function Topic({ topic }: { topic: string }) {
-  const { value, error, refresh } = usePolled(topic, (signal) => ask<TopicDetails>(paths.topic(topic), { signal }), EVERY_MS);
+  const { value, error, refresh } = usePolled(topic, (signal) => request<TopicDetails>(paths.topic(topic), { signal }), EVERY_MS);
   const [isPaused, setPaused] = useState(false);
-  const [isAsking, setAsking] = useState(false);
+  const [isConfirming, setConfirming] = useState(false);
   const [done, setDone] = useState('');
   const tail = useTail(topic, isPaused);
   return (
@@ -29,15 +29,15 @@ export function Topic({ topic }: { topic: string }) {
           <Publish topic={topic} onPublished={refresh} />
           <section aria-labelledby="clear">
             <h2 id="clear">History</h2>
-            <p class="soft">Clearing forgets what the topic holds, for everybody. Who comes back later is told that something is missing.</p>
-            <button type="button" class="danger" onClick={() => setAsking(true)}>Clear history …</button>
+            <p class="soft">Clearing removes all messages that the topic holds. Clients that reconnect later learn that messages are missing.</p>
+            <button type="button" class="danger" onClick={() => setConfirming(true)}>Clear history …</button>
             <Done>{done}</Done>
           </section>
         </div>
       </div>
-      {isAsking && (
+      {isConfirming && (
         <Confirm
-          title="Clear the history?" verb="Clear" onClose={() => setAsking(false)}
+          title="Clear the history?" verb="Clear" onClose={() => setConfirming(false)}
           act={async () => {
             await call(paths.history(topic), {}, 'DELETE');
             tail.clear();
@@ -45,7 +45,7 @@ export function Topic({ topic }: { topic: string }) {
             refresh();
           }}
         >
-          <p>All {value ? count(value.messages) : ''} messages that <b class="name">{topic}</b> holds will be gone. This cannot be taken back.</p>
+          <p>All {value ? count(value.messages) : ''} messages that <b class="name">{topic}</b> holds will be removed. This cannot be undone.</p>
         </Confirm>
       )}
     </>
@@ -66,7 +66,7 @@ function Facts({ details }: { details: TopicDetails }) {
           {details.pattern_subscribers > 0 && `, ${count(details.pattern_subscribers)} of them by patterns`}
         </dd>
       </div>
-      <div><dt>Rule</dt><dd>{details.rule === undefined ? <span class="soft">none matches: defaults hold</span> : <code>{details.rule}</code>}</dd></div>
+      <div><dt>Rule</dt><dd>{details.rule === undefined ? <span class="soft">none: defaults apply</span> : <code>{details.rule}</code>}</dd></div>
       <div><dt>Keeps</dt><dd>{keeps(details)}{details.durable && <> <Badge kind="good">durable</Badge></>}</dd></div>
       <div><dt>Slow sessions</dt><dd>{SLOW[details.slow] ?? details.slow}</dd></div>
       {details.rate && <div><dt>Takes at most</dt><dd>{count(details.rate.per_second)}/s, bursts of {count(details.rate.burst)}</dd></div>}
@@ -95,13 +95,13 @@ function Messages({ tail, isPaused, onPause }: { tail: Tail & { clear(): void };
         <span class={`state ${tail.state}`}>{isPaused ? 'paused' : tail.state === 'connected' ? 'live' : tail.state}</span>
         <span class="soft">{count(tail.seen)} seen</span>
         <span class="buttons">
-          <button type="button" aria-pressed={isPaused} onClick={onPause}>{isPaused ? 'Go on' : 'Pause'}</button>
+          <button type="button" aria-pressed={isPaused} onClick={onPause}>{isPaused ? 'Resume' : 'Pause'}</button>
           <button type="button" onClick={tail.clear}>Empty view</button>
         </span>
       </div>
       <Trouble error={tail.error} />
       <ol class="messages card" tabIndex={0} aria-label="Messages, newest first">
-        {tail.shown.length === 0 && <li class="soft">Nothing yet. What is published now will be here.</li>}
+        {tail.shown.length === 0 && <li class="soft">No messages yet. New messages appear here.</li>}
         {tail.shown.map(({ number, message }) => {
           if (message === undefined) return <li key={number} class="soft">Messages are missing here: the broker no longer holds them.</li>;
           const { kind, text } = textOf(message);

@@ -1,7 +1,7 @@
-//! All topics: searched, sorted and paged by the broker, so that a hundred thousand of them cost no more than a hundred.
+//! All topics. The broker searches, sorts and pages them, so a hundred thousand topics cost no more than a hundred.
 
 import { useEffect, useState } from 'preact/hooks';
-import { ask, paths, queryOf, type TopicList } from '../api.ts';
+import { request, paths, queryOf, type TopicList } from '../api.ts';
 import { ago, bytes, count } from '../format.ts';
 import { Badge, Loading, Trouble } from '../parts/notices.tsx';
 import { Pager, usePages } from '../parts/pager.tsx';
@@ -12,7 +12,7 @@ import { hrefOf, replaceParameters } from '../router.ts';
 const LIMIT = 100;
 const EVERY_MS = 4000;
 
-/** How long typing may pause before what was typed is searched for, in milliseconds. */
+/** The pause in typing after which the search begins, in milliseconds. */
 const PAUSE_MS = 250;
 
 export function Topics({ parameters }: { parameters: URLSearchParams }) {
@@ -24,13 +24,13 @@ export function Topics({ parameters }: { parameters: URLSearchParams }) {
     return () => clearTimeout(timer);
   }, [typed]);
   const order = sorting.isDescending ? 'desc' : 'asc';
-  const asked = { search, sort: sorting.by, order };
-  const subject = JSON.stringify(asked);
-  useEffect(() => replaceParameters(['topics'], asked), [subject]);
+  const query = { search, sort: sorting.by, order };
+  const subject = JSON.stringify(query);
+  useEffect(() => replaceParameters(['topics'], query), [subject]);
   const pages = usePages(subject);
   const { value, error } = usePolled(
     `${subject}${pages.after}`,
-    (signal) => ask<TopicList>(paths.topics + queryOf({ ...asked, after: pages.after, limit: LIMIT }), { signal }),
+    (signal) => request<TopicList>(paths.topics + queryOf({ ...query, after: pages.after, limit: LIMIT }), { signal }),
     EVERY_MS,
   );
   return (
@@ -53,7 +53,7 @@ export function Topics({ parameters }: { parameters: URLSearchParams }) {
   );
 }
 
-/** Goes to a topic by its name, whether it exists now or not. */
+/** Opens a topic by its name, whether it exists or not. */
 function OpenTopic() {
   const [name, setName] = useState('');
   const open = () => { if (name.trim()) location.hash = hrefOf(['topics', name.trim()]); };
@@ -74,7 +74,7 @@ function List({ list, sorting, onSort, isSearch }: { list: TopicList; sorting: S
   if (list.topics.length === 0) {
     return (
       <p class="card empty soft">
-        {isSearch ? 'No topic has this in its name.' : 'There is no topic yet. A topic exists while somebody listens to it or it holds messages: publish one, and it will be here.'}
+        {isSearch ? 'No topic contains this text.' : 'There is no topic yet. A topic exists while it has subscribers or holds messages: publish a message, and its topic appears here.'}
       </p>
     );
   }

@@ -1,4 +1,4 @@
-//! Asks before something is done that cannot be taken back. The browser's own dialog keeps the focus inside, gives it back
+//! The confirmation of an action that cannot be undone. The browser's own dialog keeps the focus inside, returns it
 //! afterwards, and closes on Escape.
 
 import type { ComponentChildren } from 'preact';
@@ -8,11 +8,11 @@ import { Trouble } from './notices.tsx';
 interface Question {
   title: string;
   children: ComponentChildren;
-  /** What the button says that does it. */
+  /** The label of the button that confirms. */
   verb: string;
-  /** Does it. */
+  /** Performs the action. */
   act(): Promise<void>;
-  /** The question is answered, either way. */
+  /** Called when the dialog closes, confirmed or not. */
   onClose(): void;
 }
 

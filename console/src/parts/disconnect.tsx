@@ -1,4 +1,4 @@
-//! Asks before a session is disconnected.
+//! The confirmation before a session is disconnected.
 
 import { call, paths } from '../api.ts';
 import { Confirm } from './confirm.tsx';
@@ -12,7 +12,7 @@ export function Disconnect({ connection, who, onDone, onClose }: { connection: s
         onDone();
       }}
     >
-      <p>Session <code>{connection}</code>{who && <> of <b>{who}</b></>} is closed with code 4440, which tells clients not to come back by themselves.</p>
+      <p>Session <code>{connection}</code>{who && <> of <b>{who}</b></>} is closed with code 4440. Clients do not reconnect by themselves after this code.</p>
     </Confirm>
   );
 }

@@ -1,6 +1,6 @@
-//! How full something is: a bar and its percentage as text.
+//! A bar that shows a fill, and its percentage as text.
 
-/** `value` of at most `max`; what is above `warnAt` of it is shown as a warning. */
+/** `value` of at most `max`. A share above `warnAt` is shown as a warning. */
 export function Meter({ value, max, label, warnAt = 0.5 }: { value: number; max: number; label: string; warnAt?: number }) {
   const share = max > 0 ? Math.min(1, value / max) : 0;
   const percent = share > 0 && share < 0.01 ? '<1' : String(Math.round(share * 100));

@@ -1,8 +1,8 @@
-//! Going through a long list page by page, by the broker's cursors.
+//! Paging through a long list by the broker's cursors.
 
 import { useState } from 'preact/hooks';
 
-/** The place in a list: the cursors of the pages before this one. A list that is asked for otherwise begins anew. */
+/** The cursors of the pages before the current one. A list with another `subject` begins with its first page. */
 export function usePages(subject: string): { after: string | undefined; number: number; forward(cursor: string): void; back(): void } {
   const [state, setState] = useState<{ subject: string; cursors: string[] }>({ subject, cursors: [] });
   const cursors = state.subject === subject ? state.cursors : [];

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 
-/** A table with a caption, in a frame that scrolls sideways where it must and can be reached by keyboard for that. */
+/** A table with a caption, in a frame that scrolls sideways and is reached by keyboard. */
 export function Table({ caption, children }: { caption: string; children: ComponentChildren }) {
   return (
     <div class="scroll card" tabIndex={0} role="region" aria-label={`${caption}, table`}>
@@ -14,13 +14,13 @@ export function Table({ caption, children }: { caption: string; children: Compon
   );
 }
 
-/** How a list is sorted. */
+/** The order of a list. */
 export interface Sorting {
   by: string;
   isDescending: boolean;
 }
 
-/** A heading that sorts by its column; asked again it turns the order round. */
+/** A heading that sorts by its column. A second click reverses the order. */
 export function Heading({ by, sorting, onSort, number, children, extra }: {
   by: string; sorting: Sorting; onSort(sorting: Sorting): void; number?: boolean; children: ComponentChildren; extra?: boolean;
 }) {
@@ -35,7 +35,7 @@ export function Heading({ by, sorting, onSort, number, children, extra }: {
   );
 }
 
-/** The names that are there. */
+/** Joins the given class names. */
 export function classes(...names: (string | false | undefined)[]): string | undefined {
   return names.filter(Boolean).join(' ') || undefined;
 }
