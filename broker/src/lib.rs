@@ -21,6 +21,7 @@ mod proxy;
 pub mod secret;
 pub mod server;
 mod sessions;
+mod socket;
 mod store;
 pub mod telemetry;
 pub mod tls;

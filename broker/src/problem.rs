@@ -1,4 +1,4 @@
-//! Errors over HTTP: `application/problem+json` (RFC 9457), with the code that frames carry too.
+//! Errors over HTTP: `application/problem+json` (RFC 9457), with the codes that frames carry and a few that only HTTP needs.
 
 use bytes::Bytes;
 use fanwire_core::access::Refusal;
@@ -6,17 +6,64 @@ use fanwire_protocol::{DecodeError, ErrorCode, TopicError};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-/// An error as it is answered over HTTP.
+/// The maximum number of characters of a request that an error repeats.
+pub(crate) const QUOTED_CHARS_MAX: usize = 200;
+
+/// The code of a problem, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProblemCode {
+    /// A code that frames carry too.
+    Frame(ErrorCode),
+    /// 404: there is nothing at this path, or no session of this name.
+    NotFound,
+    /// 405: the path exists, but not with this method.
+    MethodNotAllowed,
+    /// 408: the request did not arrive in time.
+    TimedOut,
+    /// 415: the body has a media type, charset or content coding that the broker does not read.
+    UnsupportedMediaType,
+    /// 501: the request uses a part of HTTP that the broker does not implement.
+    NotImplemented,
+}
+
+impl ProblemCode {
+    /// Returns the code as it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            ProblemCode::Frame(code) => code.as_str(),
+            ProblemCode::NotFound => "not_found",
+            ProblemCode::MethodNotAllowed => "method_not_allowed",
+            ProblemCode::TimedOut => "timed_out",
+            ProblemCode::UnsupportedMediaType => "unsupported_media_type",
+            ProblemCode::NotImplemented => "not_implemented",
+        }
+    }
+
+    /// Returns the code under which metrics count the problem: the codes of HTTP alone count as `bad_frame`.
+    fn counted_as(self) -> ErrorCode {
+        match self {
+            ProblemCode::Frame(code) => code,
+            _ => ErrorCode::BadFrame,
+        }
+    }
+}
+
+impl From<ErrorCode> for ProblemCode {
+    fn from(code: ErrorCode) -> Self {
+        Self::Frame(code)
+    }
+}
+
+/// An error as HTTP answers it.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
-    code: ErrorCode,
+    code: ProblemCode,
     detail: String,
     headers: Vec<(header::HeaderName, HeaderValue)>,
 }
 
-/// The members of RFC 9457, and two of our own: `code`, and `message`, which is `detail` under the name that frames and
-/// batches use.
+/// The members of RFC 9457, and two more: `code`, and `message`, which is `detail` under the name that frames and batches use.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
     r#type: &'a str,
@@ -28,40 +75,45 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// A problem with any status and code; `detail` says what is wrong and what to do.
-    pub(crate) fn new(status: StatusCode, code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new() }
+    /// Creates a problem with any status and code. `detail` says what is wrong and what to do.
+    pub(crate) fn new(status: StatusCode, code: impl Into<ProblemCode>, detail: impl Into<String>) -> Self {
+        Self { status, code: code.into(), detail: detail.into(), headers: Vec::new() }
     }
 
-    /// 400: the request cannot be understood.
+    /// Returns 400: the request is not valid.
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadFrame, detail)
     }
 
-    /// 400: `name` breaks a rule of names.
+    /// Returns 400: `name` is not a valid topic or pattern.
     pub(crate) fn bad_topic(name: &str, error: TopicError) -> Self {
-        let detail = format!("'{}' is no topic: {error}", name.escape_debug());
+        let detail = format!("'{}' is no topic: {error}", quoted(name));
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadTopic, detail)
     }
 
-    /// 400: more is asked for than one request or session may hold.
+    /// Returns 415: the broker does not read a body of this kind.
+    pub(crate) fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ProblemCode::UnsupportedMediaType, detail)
+    }
+
+    /// Returns 400: the request names more than one request or session may have.
     pub(crate) fn limit_exceeded(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::LimitExceeded, detail)
     }
 
-    /// The same problem with a header that helps the client.
+    /// Adds a header that helps the client.
     pub(crate) fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
         self.headers.push((name, HeaderValue::from_static(value)));
         self
     }
 
-    /// The word for programs.
+    /// Returns the code for programs.
     #[cfg(test)]
-    pub(crate) fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ProblemCode {
         self.code
     }
 
-    /// The answer.
+    /// Returns the problem as an HTTP response.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let body = ProblemBody {
             r#type: "about:blank",
@@ -74,8 +126,8 @@ impl Problem {
         let body = serde_json::to_vec(&body).expect("text and numbers can always be written as JSON");
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.status;
-        // For whoever counts errors on the way out.
-        response.extensions_mut().insert(self.code);
+        // The dispatch counts errors by this extension.
+        response.extensions_mut().insert(self.code.counted_as());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -97,9 +149,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let problem = Self::new(status_of(refusal.code), refusal.code, refusal.message);
         match refusal.code {
-            // Every rate gives at least one a second back, so whoever waits a second is served.
+            // Every rate refills at least one publication a second, so a client that waits a second is served.
             ErrorCode::RateLimited => problem.with_header(header::RETRY_AFTER, "1"),
-            // RFC 9110 §15.5.2 wants to be told what kind of credentials would do.
+            // RFC 9110 §15.5.2: the answer names the kind of credentials that it accepts.
             ErrorCode::Unauthorized | ErrorCode::TokenExpired => {
                 problem.with_header(header::WWW_AUTHENTICATE, "Bearer")
             }
@@ -108,7 +160,13 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// The status that goes with a code.
+/// Returns a part of a request as errors may repeat it: without control characters, and not longer than
+/// [`QUOTED_CHARS_MAX`].
+pub(crate) fn quoted(text: &str) -> String {
+    text.escape_debug().take(QUOTED_CHARS_MAX).collect()
+}
+
+/// Returns the status that belongs to a code of frames.
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadFrame | ErrorCode::BadTopic | ErrorCode::NotSubscribed | ErrorCode::LimitExceeded => {

@@ -1,187 +1,158 @@
-//! Browser origins (RFC 6454): which web pages may use the broker.
+//! Decides which web pages may use the broker, by the `Origin` header (RFC 6454) and the host of the request.
 //!
-//! Browsers let any page open a WebSocket or send a form to any host; only the `Origin` header tells whose page it was.
+//! Browsers let any page open a WebSocket or send a form to any host. Only the `Origin` header tells whose page it is.
 
 use std::sync::{PoisonError, RwLock};
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// Which origins are let in.
+use super::authority::{Authority, Origin, Scheme};
+use crate::problem::quoted;
+
+/// The origins that are let in.
 #[derive(Debug, Clone)]
 struct Origins {
-    allowed: Vec<String>,
+    /// Whether `*` is listed, which lets in all origins.
+    lets_in_all: bool,
+    allowed: Vec<Origin>,
     reach: Reach,
 }
 
-/// Whom the broker is there for.
+/// The clients that the broker is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Whoever can reach it and shows what it asks for.
-    Everybody,
-    /// Everything on this machine, without credentials. Then a name in `Host` that is not this machine's own is a trick: a page
-    /// from the web whose name was made to point here (DNS rebinding), so that the browser takes the broker for its own.
+    /// Every client that can reach the broker and shows the credentials that it wants.
+    Network,
+    /// Every client on this machine, without credentials. A host name that is not this machine's own is then an attack: a page
+    /// from the web whose name was made to point here (DNS rebinding), so that the browser takes the broker for its own site.
     ThisMachine,
 }
 
-/// The origins that all workers ask, and that may change while they do.
+/// The origins that all workers use. They may change while the workers run.
 #[derive(Debug)]
 pub(crate) struct SharedOrigins(RwLock<Origins>);
 
 impl SharedOrigins {
-    /// Lets in these origins, as [`Origins::new`] does.
+    /// Lets in the origins `allowed` beside the broker's own and those on loopback.
     pub(crate) fn new(allowed: Vec<String>, reach: Reach) -> Self {
-        Self(RwLock::new(Origins::new(allowed, reach)))
+        Self(RwLock::new(Origins::new(&allowed, reach)))
     }
 
-    /// Lets in these from now on.
+    /// Replaces the list of origins.
     pub(crate) fn change(&self, allowed: Vec<String>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).allowed = allowed;
+        let mut origins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *origins = Origins::new(&allowed, origins.reach);
     }
 
-    /// Judges the origin of a request.
-    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).judge(headers)
+    /// Judges a request to `host` (`None` if the request names none, as HTTP/1.0 may) over a connection of `scheme`.
+    pub(crate) fn judge(&self, headers: &HeaderMap, host: Option<&Authority>, scheme: &Scheme) -> Verdict {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).judge(headers, host, scheme)
     }
 }
 
-/// What is thought of the origin of a request.
+/// The decision about the origin of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// There is none: no browser, or a page of the broker's own.
+    /// The request has no origin: it comes from a program, or from a page of the broker itself.
     None,
-    /// Let in.
+    /// The page may use the broker.
     Allowed {
-        /// The origin as it was given.
+        /// The origin as the browser wrote it.
         origin: HeaderValue,
-        /// Whether the cookies that came along count. Not those that a page of this machine sends to a broker elsewhere: it
-        /// may be anybody's, and the user did not mean it.
+        /// Whether cookies of the request count. Cookies that a page of this machine sends to a broker elsewhere do not: any
+        /// program may have served the page, and the user did not intend it.
         may_use_cookies: bool,
     },
-    /// Not let in, whatever the origin: the host as it was given, shortened to what is safe to repeat.
-    RefusedHost(String),
-    /// Not let in; the origin as it was given, shortened to what is safe to repeat.
-    Refused(String),
+    /// The host is not the broker's, whatever the origin.
+    RefusedHost,
+    /// The page may not use the broker.
+    Refused {
+        /// The origin, shortened to what is safe to repeat.
+        origin: String,
+        /// The origin as the browser wrote it, if a browser can have written it.
+        header: Option<HeaderValue>,
+    },
 }
-
-/// How much of a refused origin is repeated to the client and the log, in bytes.
-const REPEATED_BYTES_MAX: usize = 200;
 
 impl Origins {
-    /// Lets in these origins besides the broker's own and those on a loopback address. `*` lets in all.
-    fn new(allowed: Vec<String>, reach: Reach) -> Self {
-        Self { allowed, reach }
-    }
-
-    /// Judges the origin of a request.
-    fn judge(&self, headers: &HeaderMap) -> Verdict {
-        if let Some(host) = host(headers)
-            && self.reach == Reach::ThisMachine
-            && !self.may_be_called(host)
-        {
-            return Verdict::RefusedHost(host.chars().take(REPEATED_BYTES_MAX).collect());
-        }
-        let Some(origin) = headers.get(header::ORIGIN) else { return Verdict::None };
-        let has_one = headers.get_all(header::ORIGIN).iter().count() == 1;
-        match origin.to_str() {
-            Ok(text) if has_one && self.is_trusted(text, headers) => {
-                Verdict::Allowed { origin: origin.clone(), may_use_cookies: true }
-            }
-            Ok(text) if has_one && authority(text).is_some_and(is_loopback) => {
-                let may_use_cookies = host(headers).is_some_and(is_loopback);
-                Verdict::Allowed { origin: origin.clone(), may_use_cookies }
-            }
-            _ => {
-                let text = String::from_utf8_lossy(origin.as_bytes());
-                Verdict::Refused(text.chars().take(REPEATED_BYTES_MAX).collect())
-            }
+    fn new(allowed: &[String], reach: Reach) -> Self {
+        Self {
+            lets_in_all: allowed.iter().any(|origin| origin == "*"),
+            allowed: allowed.iter().filter_map(|origin| Origin::parse(origin)).collect(),
+            reach,
         }
     }
 
-    /// Whether a broker of this machine may be called `host`: by an address, by a name without dots, which no name server on the
-    /// web answers for, by a loopback name, or by the name of a listed origin.
-    fn may_be_called(&self, host: &str) -> bool {
-        let name = without_port(host);
-        let is_address = name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok();
-        let is_listed = |allowed: &String| {
-            let known = authority(allowed).map(without_port);
-            allowed == "*" || known.is_some_and(|known| known.eq_ignore_ascii_case(name))
+    fn judge(&self, headers: &HeaderMap, host: Option<&Authority>, scheme: &Scheme) -> Verdict {
+        if self.reach == Reach::ThisMachine && host.is_some_and(|host| !self.may_be_called(host)) {
+            return Verdict::RefusedHost;
+        }
+        let Some(header) = headers.get(header::ORIGIN) else { return Verdict::None };
+        let is_only = headers.get_all(header::ORIGIN).iter().count() == 1;
+        let text = header.to_str().ok().filter(|_| is_only);
+        let origin = text.and_then(Origin::parse);
+        let is_trusted = match &origin {
+            _ if text.is_some() && self.lets_in_all => true,
+            Some(origin) => {
+                self.allowed.iter().any(|allowed| allowed.equals(origin))
+                    || host.is_some_and(|host| origin.is_of(scheme, host))
+            }
+            None => false,
         };
-        is_address
-            || !name.trim_end_matches('.').contains('.')
-            || is_loopback(name)
-            || self.allowed.iter().any(is_listed)
+        if is_trusted {
+            return Verdict::Allowed { origin: header.clone(), may_use_cookies: true };
+        }
+        if origin.as_ref().is_some_and(|origin| origin.authority().is_loopback()) {
+            let may_use_cookies = host.is_some_and(Authority::is_loopback);
+            return Verdict::Allowed { origin: header.clone(), may_use_cookies };
+        }
+        let is_of_a_browser = origin.is_some() || text == Some("null");
+        Verdict::Refused {
+            origin: quoted(&String::from_utf8_lossy(header.as_bytes())),
+            header: is_of_a_browser.then(|| header.clone()),
+        }
     }
 
-    /// Whether the origin is listed or the broker's own.
-    fn is_trusted(&self, origin: &str, headers: &HeaderMap) -> bool {
-        let is_listed =
-            self.allowed.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-        let is_own = || {
-            authority(origin)
-                .zip(host(headers))
-                .is_some_and(|(origin, host)| host.eq_ignore_ascii_case(origin))
-        };
-        is_listed || is_own()
+    /// Returns whether a broker of this machine may be reached as `host`: by an address, by a name without dots, which no name
+    /// server of the web answers for, by a loopback name, or by the host of a listed origin.
+    fn may_be_called(&self, host: &Authority) -> bool {
+        host.is_local_name()
+            || host.is_loopback()
+            || self.lets_in_all
+            || self.allowed.iter().any(|allowed| allowed.authority().has_host_of(host))
     }
-}
-
-/// The host and port of an origin.
-fn authority(origin: &str) -> Option<&str> {
-    origin.split_once("://").map(|(_, authority)| authority)
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => authority,
-    }
-}
-
-/// Whom a request says it is for.
-fn host(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST)?.to_str().ok()
-}
-
-/// Whether `authority`, a host and perhaps a port, can only be this machine itself. Anything else that an authority may hold
-/// (RFC 3986 §3.2) does not occur in an origin, and is taken for a trick.
-fn is_loopback(authority: &str) -> bool {
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let has_strange_port = port.strip_prefix(':').is_none_or(|digits| digits.parse::<u16>().is_err());
-    if !port.is_empty() && has_strange_port {
-        return false;
-    }
-    // RFC 6761 §6.3: names under `localhost` are loopback too, and no look-alike such as `localhost.example` is.
-    let name = host.to_ascii_lowercase();
-    let is_name =
-        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-    name == "localhost"
-        || (name.ends_with(".localhost") && is_name(&name))
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(origin: &str, host: &str, expected: bool) {
-        let origins = Origins::new(vec!["https://app.example".to_owned()], Reach::Everybody);
+    fn judge(origins: &Origins, origin: Option<&str>, host: &str, scheme: Scheme) -> Verdict {
         let mut headers = HeaderMap::new();
-        headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
-        headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
-        let allowed = matches!(origins.judge(&headers), Verdict::Allowed { .. });
-        assert_eq!(allowed, expected, "{origin} at {host}");
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        origins.judge(&headers, Authority::parse(host).as_ref(), &scheme)
+    }
+
+    fn check(origin: &str, host: &str, expected: bool) {
+        let listed = ["https://app.example".to_owned(), "https://port.example:443".to_owned()];
+        let origins = Origins::new(&listed, Reach::Network);
+        let verdict = judge(&origins, Some(origin), host, Scheme::Http);
+        assert_eq!(matches!(verdict, Verdict::Allowed { .. }), expected, "{origin} at {host}");
     }
 
     #[test]
     fn listed_own_and_loopback_origins_are_let_in_and_look_alikes_are_not() {
         check("https://app.example", "broker.example", true);
+        check("https://app.example:443", "broker.example", true);
+        check("https://port.example", "broker.example", true);
         check("https://broker.example:8443", "broker.example:8443", true);
+        check("https://shop.example", "shop.example:443", true);
         check("http://localhost:3000", "broker.example", true);
         check("http://127.0.0.1", "broker.example", true);
         check("http://[::1]:80", "broker.example", true);
+        check("http://app.example", "broker.example", false);
         check("https://broker.example", "broker.example:8443", false);
         check("https://app.example.evil.com", "broker.example", false);
         check("https://localhost.evil.com", "broker.example", false);
@@ -195,16 +166,19 @@ mod tests {
     }
 
     #[test]
+    fn under_tls_an_http_page_of_the_same_host_is_foreign() {
+        let origins = Origins::new(&[], Reach::Network);
+        let under_tls = |origin| judge(&origins, Some(origin), "shop.example", Scheme::Https);
+        let allowed =
+            |origin| Verdict::Allowed { origin: HeaderValue::from_static(origin), may_use_cookies: true };
+        assert_eq!(under_tls("https://shop.example"), allowed("https://shop.example"));
+        assert!(matches!(under_tls("http://shop.example"), Verdict::Refused { header: Some(_), .. }));
+    }
+
+    #[test]
     fn an_open_broker_of_this_machine_is_not_to_be_had_under_a_name_of_the_web() {
-        let judge = |host: &'static str, origin: Option<&'static str>| {
-            let origins = Origins::new(vec!["https://app.example:8443".to_owned()], Reach::ThisMachine);
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static(host));
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            }
-            origins.judge(&headers)
-        };
+        let origins = Origins::new(&["https://app.example:8443".to_owned()], Reach::ThisMachine);
+        let judge = |host, origin| judge(&origins, origin, host, Scheme::Http);
         for host in [
             "evil.example:7400",
             "evil.example",
@@ -212,11 +186,8 @@ mod tests {
             "evil.example.",
             "a.localhost.evil.example",
         ] {
-            assert_eq!(judge(host, None), Verdict::RefusedHost(host.to_owned()), "{host}");
-            assert!(
-                matches!(judge(host, Some("http://evil.example:7400")), Verdict::RefusedHost(_)),
-                "{host}"
-            );
+            assert_eq!(judge(host, None), Verdict::RefusedHost, "{host}");
+            assert_eq!(judge(host, Some("http://evil.example:7400")), Verdict::RefusedHost, "{host}");
         }
         for host in [
             "localhost:7400",
@@ -229,17 +200,20 @@ mod tests {
         ] {
             assert_eq!(judge(host, None), Verdict::None, "{host}");
         }
-        // Even a short name is no reason to believe that a page is the broker's own: it may be a neighbour's machine.
-        assert!(matches!(judge("broker:7400", Some("http://evil.example")), Verdict::Refused(_)));
+        // Even a short name does not make a page the broker's own: it may belong to a neighbour's machine.
+        assert!(matches!(judge("broker:7400", Some("http://evil.example")), Verdict::Refused { .. }));
     }
 
     #[test]
-    fn no_origin_is_no_browser_and_two_are_a_trick() {
-        let origins = Origins::new(Vec::new(), Reach::Everybody);
+    fn no_origin_is_no_browser_and_two_are_an_attack() {
+        let origins = Origins::new(&[], Reach::Network);
         let mut headers = HeaderMap::new();
-        assert_eq!(origins.judge(&headers), Verdict::None);
+        assert_eq!(origins.judge(&headers, None, &Scheme::Http), Verdict::None);
         headers.append(header::ORIGIN, HeaderValue::from_static("http://localhost"));
         headers.append(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
-        assert!(matches!(origins.judge(&headers), Verdict::Refused(_)));
+        assert!(matches!(
+            origins.judge(&headers, None, &Scheme::Http),
+            Verdict::Refused { header: None, .. }
+        ));
     }
 }

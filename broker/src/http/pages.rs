@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::header;
+use http::{Method, header};
 
 use super::HttpState;
 
@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'self' 'unsafe-inline'; connect-src 'self' ws:
 const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                               base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The URLs of the pages.
+/// Returns the router of the pages.
 pub(super) fn router() -> Router<HttpState> {
     Router::new()
         .route("/", get(|| page(include_str!("../../pages/index.html"))))
@@ -52,7 +52,7 @@ pub(super) fn router() -> Router<HttpState> {
         )
 }
 
-/// The console (console/), as one page with its script and style sheet. It shows nothing before /api/v1 lets it.
+/// The console (console/): one page with its script and style sheet. It shows only what /api/v1 answers.
 fn console() -> Router<HttpState> {
     Router::new()
         .route(
@@ -70,6 +70,13 @@ fn console() -> Router<HttpState> {
             "/console/licences.txt",
             get(|| text("text/plain", include_str!("../../../console/dist/licences.txt"))),
         )
+}
+
+/// Returns whether a request is for a file that pages of every origin may load: the JavaScript client.
+pub(crate) fn is_shared_file(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+        && path.starts_with("/fanwire")
+        && (path.ends_with(".js") || path.ends_with(".mjs"))
 }
 
 async fn page(html: &'static str) -> Response {
@@ -106,7 +113,7 @@ async fn favicon() -> Response {
     (headers, include_str!("../../pages/favicon.svg")).into_response()
 }
 
-/// A file of the JavaScript client (client-sdk/js), as a plain script or a module for pages of any origin that is let in.
+/// A file of the JavaScript client (client-sdk/js), as a plain script or a module, for pages of every origin.
 async fn script(text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),

@@ -1,10 +1,11 @@
-//! `GET /topics/{topic}/presence`: who is there.
+//! `GET /topics/{topic}/presence`: the members of a topic.
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use fanwire_protocol::json;
 use http::{StatusCode, header};
 
+use super::parameters::refuse_parameters;
 use super::{HttpState, topic_only};
 use crate::auth::Admission;
 use crate::problem::Problem;
@@ -22,6 +23,7 @@ pub(super) async fn members(
         return Err(topic_only(request).await);
     };
     let topic = topic_path::parse_topic(name)?;
+    refuse_parameters(request.uri(), &[])?;
     let identity = admission.into_identity()?;
     let Some((members, more)) = state.inquiry.members(&identity, &topic).await? else {
         let refusal = no_presence(&topic);

@@ -1,4 +1,4 @@
-//! `POST /request/{method}`: a question to the application behind the broker, and its answer.
+//! `POST /request/{method}`: an RPC callout to the application behind the broker.
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -8,13 +8,14 @@ use http::{Request, header};
 
 use super::HttpState;
 use super::body::read_body;
-use super::publish::payload_of;
+use super::content_type::{BodyKind, is_absent};
+use super::parameters::refuse_parameters;
 use crate::auth::Admission;
 use crate::problem::Problem;
 
-/// Passes the body on and answers with what the application says, each as the payload that its `Content-Type` says it is. No
-/// body and no type are the JSON value null.
-pub(super) async fn ask(
+/// Passes the body to the application and answers with the response of the application, each as the payload that its
+/// `Content-Type` names. No body without a type is the JSON value null.
+pub(super) async fn call(
     State(state): State<HttpState>,
     Extension(admission): Extension<Admission>,
     Path(method): Path<String>,
@@ -22,11 +23,13 @@ pub(super) async fn ask(
 ) -> Result<Response, Problem> {
     let identity = admission.into_identity()?;
     let (parts, body) = request.into_parts();
+    refuse_parameters(&parts.uri, &[])?;
+    let kind = BodyKind::of(&parts.headers)?;
     let body = read_body(body, state.limits.message_bytes_max, state.limits.body_timeout).await?;
-    let data = if body.is_empty() && !parts.headers.contains_key(header::CONTENT_TYPE) {
+    let data = if is_absent(&parts.headers, &body) {
         Payload::from_json("null").map_err(|error| Problem::bad_request(error.to_string()))?
     } else {
-        payload_of(&parts.headers, &body)?
+        kind.payload(&body)?
     };
     let answer = state.inquiry.request(&identity, &method, &data).await?.to_json_payload();
     let content_type = match answer.view() {

@@ -14,6 +14,9 @@ pub(crate) use header::{Progress, read};
 /// The header in which proxies write whom they speak for, each adding an address at the end.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The header in which a proxy names the scheme of the client's request.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// The proxies that are believed.
 #[derive(Debug)]
 pub(crate) struct Proxies {
@@ -37,6 +40,13 @@ impl Proxies {
     /// Whether a connection from this address must begin with a PROXY header.
     pub(crate) fn sends_header(&self, address: IpAddr) -> bool {
         self.has_header && self.trusts(address)
+    }
+
+    /// Returns whether a trusted proxy at `peer` says that the client reached it over https.
+    pub(crate) fn says_https(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let said = headers.get_all(FORWARDED_PROTO).iter().next_back().map(|value| value.as_bytes());
+        let nearest = said.and_then(|value| value.rsplit(|byte| *byte == b',').next());
+        nearest.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https")) && self.trusts(peer)
     }
 
     /// Whom a request with these headers is from, that came from `peer`: the address nearest to the broker that is not a

@@ -1,4 +1,4 @@
-//! One connection: its beginning, then HTTP requests until it becomes a WebSocket or ends.
+//! One connection: its preamble, then HTTP requests until it becomes a WebSocket or ends.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -6,12 +6,13 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,20 +21,40 @@ use super::dispatch::Dispatch;
 use super::handshakes::Handshake;
 use super::open_connections::OpenConnection;
 use super::preamble;
+use super::request_body;
 use crate::config::Limits;
 use crate::sessions::ConnectionGuard;
+use crate::socket::{Lender, lend};
 use crate::telemetry::HandshakeFailure;
 use crate::transports::ResponseBody;
 
-/// How much of one HTTP/2 stream may wait inside the HTTP library, beyond the session's outbox.
+/// The maximum number of bytes of one HTTP/2 stream that wait inside the HTTP library, beyond the session's outbox.
 const STREAM_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// What a connection counts as while it is there.
-pub(super) struct Presence {
+/// The maximum number of bytes that are read and thrown away after the last answer of a connection.
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The number of bytes in both directions up to which an HTTP/2 connection counts as idle over a period. The pings of both
+/// sides take less.
+const IDLE_BYTES_MAX: u64 = 1024;
+
+/// The counts that a connection is part of while it is open.
+pub(super) struct Counted {
     /// Held for its drop: the worker waits for it when it drains.
-    pub(super) inhabitant: OpenConnection,
+    pub(super) connection: OpenConnection,
     /// Dropped with the first request.
     pub(super) handshake: Handshake,
+}
+
+/// How a connection ends once HTTP has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The stream is shut down and dropped.
+    Shutdown,
+    /// The client may still be sending. What it sends is read until it has had the chance to read the answer.
+    Linger,
+    /// The stream is dropped.
+    Drop,
 }
 
 /// One connection on its way through HTTP.
@@ -43,25 +64,26 @@ struct Visit {
     draining: watch::Receiver<Option<Instant>>,
     /// There until the first request.
     handshake: RefCell<Option<Handshake>>,
-    /// Requests that have come so far.
+    /// The number of requests so far.
     requests: Cell<u64>,
-    /// Requests that are being answered.
+    /// The number of requests that are being answered.
     answering: Cell<u64>,
+    ending: Cell<Ending>,
 }
 
-/// Serves one connection. WebSockets that it becomes go on in a task of their own.
+/// Serves one connection. If it becomes a WebSocket, that continues in a task of its own.
 pub(super) async fn serve(
     stream: std::net::TcpStream,
     guard: Rc<ConnectionGuard>,
     dispatch: Rc<Dispatch>,
     draining: watch::Receiver<Option<Instant>>,
-    presence: Presence,
+    counted: Counted,
 ) {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::error!(%error, "a connection could not be registered"),
     };
-    let Presence { inhabitant: _inhabitant, handshake } = presence;
+    let Counted { connection: _connection, handshake } = counted;
     let visit = Rc::new(Visit {
         guard,
         dispatch,
@@ -69,6 +91,7 @@ pub(super) async fn serve(
         handshake: RefCell::new(Some(handshake)),
         requests: Cell::new(0),
         answering: Cell::new(0),
+        ending: Cell::new(Ending::Shutdown),
     });
     if let Err(failure) = visit.clone().serve(stream).await {
         visit.guard.counters().handshake_failed(failure);
@@ -78,23 +101,23 @@ pub(super) async fn serve(
 
 impl Visit {
     async fn serve(self: Rc<Self>, mut stream: TcpStream) -> Result<(), HandshakeFailure> {
-        let beginning = self.dispatch.beginning();
-        if beginning.proxies.sends_header(self.guard.peer())
+        let preamble = self.dispatch.preamble();
+        if preamble.proxies.sends_header(self.guard.peer())
             && let Some(client) = self.in_time(preamble::begin_proxied(&mut stream)).await?
         {
-            // There are no words for a refusal at this point, only for a request.
+            // A refusal cannot be answered before the first request.
             self.guard.introduce(client).map_err(|_| HandshakeFailure::Refused)?;
         }
-        let Some(certificates) = &beginning.certificates else {
+        let Some(certificates) = &preamble.certificates else {
             self.in_time(preamble::begin_plain(&stream)).await?;
-            return self.serve_http1(TokioIo::new(stream)).await;
+            return self.serve_http1(stream).await;
         };
-        // Boxed, so that connections in the clear do not carry the size of those that are not.
+        // Boxed, so that connections without TLS do not have the size of those with TLS.
         let stream = Box::pin(self.in_time(preamble::begin_tls(stream, certificates))).await?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            Box::pin(self.serve_http2(TokioIo::new(stream))).await
+            Box::pin(self.serve_http2(stream)).await
         } else {
-            Box::pin(self.serve_http1(TokioIo::new(stream))).await
+            Box::pin(self.serve_http1(stream)).await
         }
     }
 
@@ -102,14 +125,15 @@ impl Visit {
         self.dispatch.limits()
     }
 
-    /// Waits for a part of the beginning, as long as that may take, others leave room for it, and the broker does not stop.
+    /// Waits for a part of the preamble within `limits.handshake_timeout`. Ends early if the connection must make room for others,
+    /// or if the broker stops.
     async fn in_time<T>(
         &self,
-        beginning: impl Future<Output = Result<T, HandshakeFailure>>,
+        part: impl Future<Output = Result<T, HandshakeFailure>>,
     ) -> Result<T, HandshakeFailure> {
         let mut draining = self.draining.clone();
         tokio::select! {
-            result = tokio::time::timeout(self.limits().handshake_timeout, beginning) => {
+            result = tokio::time::timeout(self.limits().handshake_timeout, part) => {
                 result.unwrap_or(Err(HandshakeFailure::TimedOut))
             }
             () = self.guard.abort().notified() => Err(HandshakeFailure::CrowdedOut),
@@ -122,12 +146,24 @@ impl Visit {
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let Answering(visit) = &answering;
-        Ok(visit.dispatch.answer(request, visit.guard.clone()).await)
+        let is_shared = request.version() >= Version::HTTP_2;
+        let (parts, body) = request.into_parts();
+        let (body, rest) = request_body::watch(body, &parts.headers, visit.dispatch.counters());
+        let request = Request::from_parts(parts, body);
+        let mut response = visit.dispatch.answer(request, visit.guard.clone()).await;
+        let is_closing =
+            response.headers().get(header::CONNECTION).is_some_and(|value| value.as_bytes() == b"close");
+        // On HTTP/2 the stream is reset, and the connection serves the others.
+        if !is_shared && (!rest.discard().await || is_closing) {
+            visit.ending.set(Ending::Linger);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 
     async fn serve_http1<S>(self: Rc<Self>, stream: S) -> Result<(), HandshakeFailure>
     where
-        S: Read + Write + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = http1::Builder::new();
         builder
@@ -135,13 +171,18 @@ impl Visit {
             .header_read_timeout(self.limits().handshake_timeout)
             .max_buf_size(self.limits().header_bytes_max);
         let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
-        let connection = builder.serve_connection(stream, service).with_upgrades();
-        self.drive(pin!(connection), std::future::pending()).await
+        let (socket, lender) = lend(stream);
+        let result = {
+            let connection = builder.serve_connection(TokioIo::new(socket), service).with_upgrades();
+            self.drive(pin!(connection), std::future::pending()).await
+        };
+        self.end(&lender).await;
+        result
     }
 
     async fn serve_http2<S>(self: Rc<Self>, stream: S) -> Result<(), HandshakeFailure>
     where
-        S: Read + Write + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let limits = self.limits();
         let mut builder = http2::Builder::new(LocalTasks);
@@ -153,13 +194,43 @@ impl Visit {
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_timeout);
         let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
-        let connection = builder.serve_connection(stream, service);
-        let idle_after = limits.handshake_timeout;
-        self.drive(pin!(connection), self.idle(idle_after)).await
+        let (socket, lender) = lend(stream);
+        let result = {
+            let connection = builder.serve_connection(TokioIo::new(socket), service);
+            self.drive(pin!(connection), self.idle(&lender, limits.handshake_timeout)).await
+        };
+        self.end(&lender).await;
+        result
     }
 
-    /// Drives a connection to its end. It is asked to end when the broker stops or when `idle` is over, and then only has
-    /// as long to go as any other close.
+    /// Shuts the stream down, if HTTP has given it back. A client that is still sending gets the chance to read the answer
+    /// first: a socket that is closed with unread bytes is reset, and the answer with it.
+    async fn end<S: AsyncRead + AsyncWrite + Unpin>(&self, lender: &Lender<S>) {
+        let ending = self.ending.get();
+        let Some(mut stream) = lender.take().filter(|_| ending != Ending::Drop) else { return };
+        let mut draining = self.draining.clone();
+        let ended = async {
+            if stream.shutdown().await.is_err() || ending != Ending::Linger {
+                return;
+            }
+            let mut thrown_away = vec![0; 8 * 1024];
+            let mut bytes = 0;
+            while let Ok(count @ 1..) = stream.read(&mut thrown_away).await {
+                bytes += count;
+                if bytes > LINGER_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(self.limits().close_timeout, ended) => {}
+            () = self.guard.abort().notified() => {}
+            _ = draining.wait_for(Option::is_some) => {}
+        }
+    }
+
+    /// Drives a connection to its end. When the broker stops, or `idle` completes, the connection is asked to end. In the second
+    /// case it has `limits.close_timeout` for that.
     async fn drive<C: Graceful>(
         &self,
         mut connection: Pin<&mut C>,
@@ -172,8 +243,9 @@ impl Visit {
             tokio::select! {
                 result = connection.as_mut() => return result.or_else(|error| self.judge(&error)),
                 () = self.guard.abort().notified() => {
-                    tracing::debug!("HTTP connection given up: its client neither sends a request nor reads an answer");
-                    // Whoever crowded it out has counted it.
+                    tracing::debug!("HTTP connection aborted: its client neither sends a request nor reads an answer");
+                    self.ending.set(Ending::Drop);
+                    // It was counted where the abort was decided.
                     return Ok(());
                 }
                 _ = draining.wait_for(Option::is_some), if !is_ending => {}
@@ -189,23 +261,29 @@ impl Visit {
         }
     }
 
-    /// Waits until nothing was asked, and nothing is being answered, for as long as `period`. HTTP/2 has no such limit of
-    /// its own.
-    async fn idle(&self, period: Duration) {
-        let mut requests = u64::MAX;
+    /// Waits until the connection was idle for a whole `period`: no request came, none is being answered, and no more bytes
+    /// moved in either direction than pings take. A slow reader of a large answer is not idle. HTTP/2 has no such limit of its
+    /// own.
+    async fn idle<S>(&self, lender: &Lender<S>, period: Duration) {
+        let (mut requests, mut moved_bytes) = (u64::MAX, 0);
         loop {
             let is_idle = self.answering.get() == 0 && self.guard.streams() == 0;
-            if is_idle && requests == self.requests.get() {
+            let moved = lender.moved_bytes();
+            if is_idle && requests == self.requests.get() && moved - moved_bytes <= IDLE_BYTES_MAX {
                 return;
             }
-            requests = self.requests.get();
+            (requests, moved_bytes) = (self.requests.get(), moved);
             tokio::time::sleep(period).await;
         }
     }
 
-    /// Whether a connection that ended in an error had failed before its first request.
+    /// Returns whether a connection that ended with an error had failed before its first request.
     fn judge(&self, error: &hyper::Error) -> Result<(), HandshakeFailure> {
         tracing::debug!(%error, "HTTP connection ended");
+        if error.is_parse() {
+            // The HTTP library has answered with 400 or 431, and the client may still be sending.
+            self.ending.set(Ending::Linger);
+        }
         match &*self.handshake.borrow() {
             None => Ok(()),
             Some(_) if error.is_timeout() => Err(HandshakeFailure::TimedOut),
@@ -214,7 +292,7 @@ impl Visit {
     }
 }
 
-/// A request that is being answered, until it is dropped.
+/// A request that is being answered. Dropping it ends that.
 struct Answering(Rc<Visit>);
 
 impl Answering {
@@ -232,9 +310,9 @@ impl Drop for Answering {
     }
 }
 
-/// A connection that can be asked to end after what it is answering.
+/// A connection that can be asked to end after the requests that it is answering.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    /// Asks it to.
+    /// Asks the connection to end.
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
@@ -261,7 +339,7 @@ where
     }
 }
 
-/// Runs the streams of an HTTP/2 connection on the connection's own worker. Each ends with its connection.
+/// Runs the streams of an HTTP/2 connection on the worker of the connection. Each stream ends with its connection.
 #[derive(Clone, Copy)]
 struct LocalTasks;
 

@@ -76,12 +76,12 @@ pub(super) fn authenticator_of(
     })
 }
 
-/// Whom the broker is there for.
+/// Returns the clients that the broker is there for.
 pub(super) fn reach_of(config: &Config) -> Reach {
     if config.listen.ip().is_loopback() && !config.asks_for_credentials() {
         Reach::ThisMachine
     } else {
-        Reach::Everybody
+        Reach::Network
     }
 }
 

@@ -3,12 +3,13 @@
 //! The main thread accepts connections and does periodic work. Each worker is a thread with a runtime of its own, which
 //! serves the connections that it receives from their first byte to their last.
 //!
-//! Imports inside this folder point downward: this file → `workers` → `accept`, `worker` → `connection` → `dispatch` →
-//! `preamble`, `refusal`; `credentials`, `application`, `key_keeper`, `rules`, `error` are leaves.
+//! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `dispatch` →
+//! `cors`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
 
 mod accept;
 mod application;
 mod connection;
+mod cors;
 mod credentials;
 mod dispatch;
 mod draining;
@@ -20,6 +21,7 @@ mod open_connections;
 mod preamble;
 mod refusal;
 mod reload;
+mod request_body;
 mod rules;
 mod storage;
 mod webhook_thread;
@@ -49,6 +51,7 @@ use credentials::{authenticator_of, reach_of};
 use key_keeper::{KeyKeeper, client_of};
 use preamble::Preamble;
 use reload::Reloader;
+use worker::WorkerHandle;
 use workers::{Running, SharedParts};
 
 /// The time that threads which read files may take when the broker stops. A file system that does not answer must not keep
@@ -205,17 +208,28 @@ impl Server {
             () = housekeeping::watch_certificates(self.certificates.clone(), &self.shared) => {}
             () = KeyKeeper::run_if_any(keeper.as_ref()) => {}
         }
-        self.readiness.drain();
-        let deadline = Instant::now() + self.config.limits.drain_timeout;
-        let sessions_deadline = deadline - webhook_thread.share_of(self.config.limits.drain_timeout);
-        tokio::select! {
-            () = workers::drain(workers, sessions_deadline) => {}
-            () = draining::answer_all(&listener, &preamble) => {}
-        }
+        let drain_timeout = self.config.limits.drain_timeout;
+        let deadline = Instant::now() + drain_timeout;
+        self.drain(workers, &listener, &preamble, deadline - webhook_thread.share_of(drain_timeout)).await;
         drop((listener, self.listener));
         engine.conclude();
         webhook_thread.finish(deadline);
         Ok(())
+    }
+
+    /// Waits until all workers have ended, and answers new connections meanwhile.
+    async fn drain(
+        &self,
+        workers: Vec<WorkerHandle>,
+        listener: &TcpListener,
+        preamble: &Preamble,
+        deadline: Instant,
+    ) {
+        self.readiness.drain();
+        tokio::select! {
+            () = workers::drain(workers, deadline) => {}
+            () = draining::answer_all(listener, preamble) => {}
+        }
     }
 }
 

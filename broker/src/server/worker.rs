@@ -12,7 +12,7 @@ use fanwire_protocol::CloseCode;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::connection::{self, Presence};
+use super::connection::{self, Counted};
 use super::dispatch::Dispatch;
 use super::handshakes::Handshakes;
 use super::open_connections::{OpenConnection, OpenConnections};
@@ -143,11 +143,11 @@ async fn run(
             connection = incoming.recv(), if has_room => {
                 let Some(NewConnection { stream, peer, permit }) = connection else { break };
                 let guard = ConnectionGuard::new(permit, peer, parts.counters.clone());
-                let presence = Presence {
-                    inhabitant: OpenConnection::new(&open_connections),
+                let counted = Counted {
+                    connection: OpenConnection::new(&open_connections),
                     handshake: handshakes.begin(guard.abort().clone()),
                 };
-                let served = connection::serve(stream, guard, dispatch.clone(), draining.clone(), presence);
+                let served = connection::serve(stream, guard, dispatch.clone(), draining.clone(), counted);
                 tokio::task::spawn_local(served);
             }
             _ = draining.changed() => break,

@@ -156,7 +156,7 @@ pub(super) const METRICS: &[Metric] = &[
     .json("latency"),
     Metric::counter(
         "fanwire_received_bytes_total",
-        "Bytes read from WebSocket sessions.",
+        "Bytes read from WebSocket sessions and from bodies of HTTP requests.",
         Workers(|worker, _| worker.received_bytes.value()),
     )
     .json("totals.received_bytes"),

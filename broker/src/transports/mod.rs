@@ -16,7 +16,6 @@ use fanwire_core::identity::Identity;
 use fanwire_core::session::Start;
 use fanwire_protocol::{CloseCode, Pattern};
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 
 pub(crate) use body::ResponseBody;
 pub(crate) use request::TransportRequest;
@@ -149,7 +148,7 @@ impl Transports {
         }
     }
 
-    fn wanted(&self, request: &Request<Incoming>, query: &Query) -> Result<Wanted, Problem> {
+    fn wanted(&self, request: &Request<()>, query: &Query) -> Result<Wanted, Problem> {
         let path = request.uri().path();
         if path == "/ws" {
             return Ok(Wanted::Protocol);

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use fanwire_core::access::Refusal;
 use http::{HeaderMap, Request, header};
-use hyper::body::Incoming;
 
 use crate::auth::Admission;
 use crate::hooks::DisconnectReport;
@@ -14,7 +13,7 @@ use crate::telemetry::Transport;
 /// A request on its way to a transport.
 pub(crate) struct TransportRequest {
     /// The request.
-    pub(crate) request: Request<Incoming>,
+    pub(crate) request: Request<()>,
     /// Counts the connection under its transport.
     pub(crate) guard: Rc<ConnectionGuard>,
     /// What its credentials came to.
@@ -27,7 +26,7 @@ pub(crate) struct TransportRequest {
 
 /// A request on its way to a transport that serves known identities only.
 pub(super) struct KnownRequest {
-    pub(super) request: Request<Incoming>,
+    pub(super) request: Request<()>,
     pub(super) guard: Rc<ConnectionGuard>,
     /// The session to open for it.
     pub(super) session: NewSession,

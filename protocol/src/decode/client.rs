@@ -62,8 +62,10 @@ fn request<'a, V: FieldValue<'a>>(frame_type: &str, object: &Object<V>) -> Resul
 
 fn key<'a, V: FieldValue<'a>>(object: &Object<V>) -> Result<Option<String>, Rejection> {
     let Some(key) = object.text(Field::Key)? else { return Ok(None) };
-    if key.is_empty() || key.len() > KEY_BYTES_MAX {
-        return Err(object.wrong(Field::Key, &format!("1 to {KEY_BYTES_MAX} bytes of UTF-8")));
+    // Control characters would forge lines in logs and terminals.
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
+        let expected = format!("1 to {KEY_BYTES_MAX} bytes of UTF-8 without control characters");
+        return Err(object.wrong(Field::Key, &expected));
     }
     Ok(Some(key.into_owned()))
 }

@@ -1,6 +1,7 @@
 //! Authentication and authorization: credentials, grants, origins, and when they end.
 
 mod api_keys;
+mod cross_origin;
 mod endings;
 mod host_names;
 mod key_set;

@@ -216,7 +216,7 @@ fn a_request_by_url_is_answered_by_the_application() {
     ask("echo", "text/plain", &[b'x'; 2000]).check_problem(413, "too_large");
     let asked = application.calls().len();
     post(broker.address(), "/request/echo", "text/plain", b"x").check_problem(401, "unauthorized");
-    get(broker.address(), "/request/echo").check_problem(405, "bad_frame");
+    get(broker.address(), "/request/echo").check_problem(405, "method_not_allowed");
     assert_eq!(application.calls().len(), asked, "no callout is made for a refused client");
     let without = Broker::start(&[]);
     post(without.address(), "/request/echo", "text/plain", b"x").check_problem(503, "unavailable");

@@ -96,17 +96,17 @@ fn each_entry_of_a_batch_stands_for_itself() {
 fn statuses_say_what_kind_of_wrong_it_is() {
     let broker = Broker::with(&["limits.message_bytes_max=1KiB", "limits.batch_bytes_max=2KiB"]);
     let address = broker.address();
-    get(address, "/nothing/here").check_problem(404, "bad_frame");
+    get(address, "/nothing/here").check_problem(404, "not_found");
     for (method, path, allow) in [
-        ("DELETE", "/topics/a", "GET, POST"),
+        ("DELETE", "/topics/a", "GET, HEAD, POST"),
         ("GET", "/publish", "POST"),
         ("POST", "/healthz", "GET,HEAD"),
-        ("PUT", "/topics/a", "GET, POST"),
-        ("POST", "/stream?topic=a", "GET"),
+        ("PUT", "/topics/a", "GET, HEAD, POST"),
+        ("POST", "/stream?topic=a", "GET, HEAD"),
     ] {
         let answer =
             request(address, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-        answer.check_problem(405, "bad_frame");
+        answer.check_problem(405, "method_not_allowed");
         assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
     }
     post(address, "/topics/a", "text/plain", &[b'x'; 1025]).check_problem(413, "too_large");
@@ -141,7 +141,8 @@ fn foreign_origins_are_refused_by_name_on_every_way_in() {
             let refusal = request(address, &with_headers(path, &header));
             refusal.check_problem(403, "forbidden");
             assert!(refusal.text().contains(origin), "{}", refusal.text());
-            assert_eq!(refusal.header("access-control-allow-origin"), None);
+            assert_eq!(refusal.header("access-control-allow-origin"), Some(origin), "it can be read");
+            assert_eq!(refusal.header("access-control-allow-credentials"), None);
         }
         let publish = format!(
             "POST /topics/a HTTP/1.1\r\nHost: broker.example\r\nConnection: close\r\n{header}Content-Type: text/plain\r\n\
@@ -195,7 +196,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
     http.send(
         b"POST /topics/a HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nabc",
     );
-    http.read().check_problem(408, "bad_frame");
+    http.read().check_problem(408, "timed_out");
     assert_eq!(broker.metric("fanwire_publications_total"), 0.0);
 }
 

@@ -3,6 +3,7 @@
 mod closes;
 mod errors;
 mod fields;
+mod http_bodies;
 mod http_problems;
 mod http_requests;
 mod random_damage;

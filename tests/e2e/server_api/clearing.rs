@@ -90,5 +90,5 @@ fn only_topics_have_history() {
     for path in ["/topics/a.*/history", "/topics/a%20b/history"] {
         call_as(None, broker.address(), "DELETE", path, "").check_problem(400, "bad_topic");
     }
-    call_as(None, broker.address(), "DELETE", "/topics/a/past", "").check_problem(404, "bad_frame");
+    call_as(None, broker.address(), "DELETE", "/topics/a/past", "").check_problem(404, "not_found");
 }

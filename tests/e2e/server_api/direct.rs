@@ -122,6 +122,6 @@ fn what_is_sent_badly_is_said() {
     call_as(Some(ADMIN), broker.address(), "POST", &path, &large).check_problem(413, "too_large");
     let huge = format!("{{\"data\":\"{}\"}}", "x".repeat(2_000_000));
     call_as(Some(ADMIN), broker.address(), "POST", &path, &huge).check_problem(413, "too_large");
-    call(&broker, "POST", "/sessions/ffffff/send", &json!({"data": 1})).check_problem(404, "bad_frame");
+    call(&broker, "POST", "/sessions/ffffff/send", &json!({"data": 1})).check_problem(404, "not_found");
     assert_eq!(socket.ask(&json!({"type": "ping", "id": 2}))["type"], "pong");
 }

@@ -90,6 +90,6 @@ fn an_open_broker_answers_every_caller() {
 #[test]
 fn what_is_no_call_is_said_to_be_none() {
     let broker = guarded_broker("");
-    call_as(Some(ADMIN), broker.address(), "GET", "/nothing", "").check_problem(404, "bad_frame");
-    call_as(Some(ADMIN), broker.address(), "PUT", "/sessions", "").check_problem(405, "bad_frame");
+    call_as(Some(ADMIN), broker.address(), "GET", "/nothing", "").check_problem(404, "not_found");
+    call_as(Some(ADMIN), broker.address(), "PUT", "/sessions", "").check_problem(405, "method_not_allowed");
 }

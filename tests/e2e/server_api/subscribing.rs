@@ -168,6 +168,6 @@ fn limits_hold_and_what_is_asked_for_badly_is_said() {
         call(&broker, "POST", &path, &body).check_problem(400, code);
     }
     call(&broker, "POST", "/sessions/ffffff/subscribe", &json!({"topic": "a"}))
-        .check_problem(404, "bad_frame");
+        .check_problem(404, "not_found");
     assert_eq!(socket.ask(&json!({"type": "ping", "id": 9}))["type"], "pong");
 }

@@ -43,7 +43,9 @@ use serde::Serialize;
 use fields::Fields;
 use name::{SessionName, TopicName, UserName};
 
-use super::{HttpState, unknown_method, unknown_path};
+use super::content_type::BodyKind;
+use super::parameters::refuse_parameters;
+use super::{HttpState, nothing_at, unknown_method};
 use crate::auth::Admission;
 use crate::problem::Problem;
 use crate::telemetry::{ApiOperation, WorkerCounters};
@@ -67,11 +69,47 @@ pub(super) fn router(counters: Arc<WorkerCounters>) -> Router<HttpState> {
         .route("/topics/{topic}/history", delete(history::clear))
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(strict))
         .layer(middleware::from_fn(admin_only))
         .layer(middleware::from_fn_with_state(counters, counted))
 }
 
-/// Lets nobody pass who may not see and change what is the administrator's.
+/// The path under which all of this stands.
+pub(super) const PREFIX: &str = "/api/v1";
+
+/// The paths below [`PREFIX`] that a misspelt path is compared with.
+const PATHS: [&str; 14] = [
+    "/stats",
+    "/topics",
+    "/topics/{topic}",
+    "/topics/{topic}/history",
+    "/sessions",
+    "/sessions/{connection}",
+    "/sessions/{connection}/disconnect",
+    "/sessions/{connection}/send",
+    "/sessions/{connection}/subscribe",
+    "/sessions/{connection}/unsubscribe",
+    "/users/{user}/disconnect",
+    "/users/{user}/send",
+    "/users/{user}/subscribe",
+    "/users/{user}/unsubscribe",
+];
+
+async fn unknown_path(request: Request) -> Problem {
+    nothing_at(PREFIX, request.uri().path(), &PATHS)
+}
+
+/// Refuses what would change the meaning of a request if the broker ignored it: query parameters of URLs that take none, and bodies
+/// that are no JSON. Lists read their own parameters.
+async fn strict(request: Request, next: Next) -> Result<Response, Problem> {
+    if !matches!(request.uri().path(), "/topics" | "/sessions") {
+        refuse_parameters(request.uri(), &[])?;
+    }
+    BodyKind::of(request.headers())?.check_json()?;
+    Ok(next.run(request).await)
+}
+
+/// Refuses every client but administrators. On an open broker every client may pass.
 async fn admin_only(
     Extension(admission): Extension<Admission>,
     request: Request,

@@ -1,11 +1,11 @@
 //! Names in the paths of calls: of sessions, users and topics.
 
 use axum::extract::{FromRequestParts, Path};
-use fanwire_protocol::{ErrorCode, Topic};
+use fanwire_protocol::Topic;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 
 /// The session that a path names, by the broker's name for its connection.
 pub(super) struct SessionName(pub(super) u64);
@@ -23,7 +23,7 @@ impl SessionName {
             "there is no session '{}': it has ended, or never was; /api/v1/sessions lists those there are",
             name.escape_debug().take(100).collect::<String>()
         );
-        Problem::new(StatusCode::NOT_FOUND, ErrorCode::BadFrame, detail)
+        Problem::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, detail)
     }
 
     /// The same for this one.

@@ -109,7 +109,8 @@ struct Found {
 
 /// `GET /api/v1/sessions`: a page of sessions in the order in which each worker got them.
 pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Response, Problem> {
-    let filter = read_query(&Parameters::parse(uri.query()))?;
+    let known = ["user", "transport", "topic", "slow", "after", "limit"];
+    let filter = read_query(&Parameters::parse(&uri, &known)?)?;
     let limit = filter.limit;
     let found = state.mailboxes.run_on_all(move |worker| filter.find(worker)).await?;
     Ok(json_response(&Page::of(found, limit)))

@@ -86,7 +86,8 @@ const TTL_MS_MAX: u64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
 
 /// `GET /api/v1/topics`: a page of topics.
 pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Response, Problem> {
-    let query = read_query(&Parameters::parse(uri.query()))?;
+    let known = ["search", "prefix", "sort", "order", "after", "limit"];
+    let query = read_query(&Parameters::parse(&uri, &known)?)?;
     let order = query.order;
     let page = state.engine.list_topics(query).await?;
     let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(order, last));

@@ -14,6 +14,7 @@ use fanwire_protocol::{
     ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Payload, Reply, Request, ServerFrame,
     SubscribeOptions,
 };
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,6 +27,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::hub::{Hub, Inbox, Pressure};
 use crate::sessions::{ConnectionGuard, ConnectionInfo, ConnectionLimiter, ConnectionLimits, Permit, Worker};
+use crate::socket::lend;
 use crate::telemetry::{Shared, Transport, WorkerCounters};
 use crate::transports::websocket::dialect::{Dialect, Subprotocol};
 use crate::transports::{TransportRequest, Transports};
@@ -143,10 +145,10 @@ async fn serve(listener: tokio::net::TcpListener) {
         let permit = Permit::take(&limiter, Some(peer.ip().into()), 0).unwrap();
         let guard = ConnectionGuard::new(permit, peer.ip(), worker.counters.clone());
         let (transports, worker) = (transports.clone(), worker.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: http::Request<Incoming>| {
             let connection = worker.next_connection();
             let asked = TransportRequest {
-                request,
+                request: request.map(drop),
                 guard: guard.clone(),
                 admission: Admission::Open,
                 connection_info: ConnectionInfo { connection, client: Ipv4Addr::LOCALHOST.into() },
@@ -160,7 +162,8 @@ async fn serve(listener: tokio::net::TcpListener) {
                     .map_err(|problem| std::io::Error::other(format!("{:?}", problem.code())))
             }
         });
-        let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let (socket, _lender) = lend(stream);
+        let served = http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades();
         tokio::task::spawn_local(served);
     }
 }

@@ -6,7 +6,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::super::body::ResponseBody;
 use super::super::request::wants_websocket;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode};
 
 /// Checks that a request is a handshake and returns the value of the answer's `Sec-WebSocket-Accept`.
 ///
@@ -17,7 +17,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<String, Problem> {
     if request.method() != Method::GET {
         return Err(Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            fanwire_protocol::ErrorCode::BadFrame,
+            ProblemCode::MethodNotAllowed,
             "a WebSocket handshake is a GET request",
         )
         .with_header(header::ALLOW, "GET"));

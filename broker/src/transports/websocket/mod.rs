@@ -27,6 +27,7 @@ use crate::hooks::DisconnectReport;
 use crate::hub::{Keepalive, Link, SessionWriter, Sink};
 use crate::problem::Problem;
 use crate::sessions::{ConnectionGuard, ConnectionInfo, LiveSession, NewSession, Worker};
+use crate::socket::LentSocket;
 use connection::Connection;
 use dialect::{Dialect, Subprotocol};
 use reader::ReaderPool;
@@ -104,12 +105,12 @@ async fn start_when_upgraded(
 
 /// The socket under an upgraded connection, and what was read from it ahead of time.
 fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Some((Link::Plain(parts.io.into_inner()), parts.read_buf)),
+    let upgraded = match upgraded.downcast::<TokioIo<LentSocket<TcpStream>>>() {
+        Ok(parts) => return Some((Link::Plain(parts.io.into_inner().into_inner()?), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
-    let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
-    let (socket, tls) = parts.io.into_inner().into_inner();
+    let parts = upgraded.downcast::<TokioIo<LentSocket<TlsStream<TcpStream>>>>().ok()?;
+    let (socket, tls) = parts.io.into_inner().into_inner()?.into_inner();
     Some((Link::tls(socket, tls), parts.read_buf))
 }
 

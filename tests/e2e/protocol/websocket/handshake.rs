@@ -80,7 +80,7 @@ fn what_is_no_handshake_is_refused_with_a_reason() {
     let old = handshake("/ws", &[]).replace("HTTP/1.1", "HTTP/1.0");
     request(broker.address(), &old).check_problem(426, "bad_frame");
     let post = handshake("/ws", &["Connection: Upgrade, close"]).replacen("GET", "POST", 1);
-    request(broker.address(), &post).check_problem(405, "bad_frame");
+    request(broker.address(), &post).check_problem(405, "method_not_allowed");
 }
 
 #[test]

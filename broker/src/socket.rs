@@ -1,0 +1,150 @@
+//! A socket that is lent to the HTTP library and comes back, and that counts the bytes that pass through it.
+//!
+//! A leaf. hyper drops a socket when a connection ends, also while the client still sends a body that nobody reads. Then the
+//! operating system resets the connection, and the client may never read the answer. A [`LentSocket`] goes back to its
+//! [`Lender`] instead, which can close it in an orderly way.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A socket on loan. Dropping it returns the stream to its [`Lender`].
+pub(crate) struct LentSocket<S> {
+    /// There until the socket is dropped or taken over.
+    stream: Option<S>,
+    shared: Arc<Shared<S>>,
+}
+
+/// The owner of a [`LentSocket`].
+pub(crate) struct Lender<S>(Arc<Shared<S>>);
+
+struct Shared<S> {
+    moved_bytes: AtomicU64,
+    returned: Mutex<Option<Box<S>>>,
+}
+
+/// Lends `stream`.
+pub(crate) fn lend<S>(stream: S) -> (LentSocket<S>, Lender<S>) {
+    let shared = Arc::new(Shared { moved_bytes: AtomicU64::new(0), returned: Mutex::new(None) });
+    (LentSocket { stream: Some(stream), shared: shared.clone() }, Lender(shared))
+}
+
+impl<S> Lender<S> {
+    /// Returns the number of bytes read and written so far.
+    pub(crate) fn moved_bytes(&self) -> u64 {
+        self.0.moved_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes the stream back. Returns `None` while it is on loan, and after another owner has taken it over.
+    pub(crate) fn take(&self) -> Option<Box<S>> {
+        self.0.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<S> LentSocket<S> {
+    /// Takes the stream over for good: it does not go back to the lender.
+    pub(crate) fn into_inner(mut self) -> Option<S> {
+        self.stream.take()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.shared.moved_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl<S> Drop for LentSocket<S> {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            *self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(stream));
+        }
+    }
+}
+
+impl<S: Unpin> LentSocket<S> {
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for LentSocket<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.stream()?.poll_read(context, buffer);
+        self.count(buffer.filled().len() - before);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for LentSocket<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream()?.poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            self.count(*count);
+        }
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream()?.poll_write_vectored(context, slices);
+        if let Poll::Ready(Ok(count)) = &written {
+            self.count(*count);
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(context)
+    }
+
+    /// Only flushes: the lender shuts the stream down, within a time of its own.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dropped_socket_goes_back_and_one_that_was_taken_over_does_not() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut socket, lender) = lend(near);
+        socket.write_all(b"hello").await.unwrap();
+        let mut read = [0; 5];
+        far.read_exact(&mut read).await.unwrap();
+        far.write_all(b"abc").await.unwrap();
+        socket.read_exact(&mut read[..3]).await.unwrap();
+        assert_eq!(lender.moved_bytes(), 8);
+        assert!(lender.take().is_none(), "it is on loan");
+        socket.shutdown().await.unwrap();
+        drop(socket);
+        let mut stream = lender.take().expect("it came back");
+        stream.write_all(b"open").await.expect("it was not shut down");
+        let (socket, lender) = lend(*stream);
+        assert!(socket.into_inner().is_some());
+        assert!(lender.take().is_none());
+    }
+}
