@@ -38,6 +38,8 @@ pub struct HooksConfig {
     pub callouts_at_once_max: usize,
     /// The maximum number of callouts that wait for a permit. Further callouts fail at once.
     pub callouts_waiting_max: usize,
+    /// The maximum size of all callouts that wait or are in progress, in bytes. Further callouts fail at once.
+    pub callouts_bytes_max: usize,
     /// The maximum size of an answer to a callout, in bytes.
     pub answer_bytes_max: usize,
 }
@@ -54,6 +56,7 @@ impl Default for HooksConfig {
             timeout: Duration::from_secs(5),
             callouts_at_once_max: 64,
             callouts_waiting_max: 4096,
+            callouts_bytes_max: 64 * 1024 * 1024,
             answer_bytes_max: 2 * 1024 * 1024,
         }
     }

@@ -125,6 +125,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(hooks.timeout, hooks::read_timeout),
     setting!(hooks.callouts_at_once_max, count),
     setting!(hooks.callouts_waiting_max, count),
+    setting!(hooks.callouts_bytes_max, bytes),
     setting!(hooks.answer_bytes_max, bytes),
     setting!(webhooks.events, webhooks::read_events),
     setting!(webhooks.topics, auth::read_patterns),

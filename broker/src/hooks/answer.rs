@@ -1,4 +1,4 @@
-//! What the application answers. Anything that is not exactly an answer is none: then the answer is no.
+//! The answer to a callout. Anything that is not exactly an answer counts as a failure, and the client is refused.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use fanwire_protocol::{Pattern, Payload};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The longest user id, in bytes, as in a token.
+/// The maximum length of a user id, in bytes, as in a token.
 const USER_BYTES_MAX: usize = 255;
 
-/// The longest sentence of the application that is passed on, in characters.
+/// The maximum length of the application's message to the client, in characters.
 const MESSAGE_LETTERS_MAX: usize = 500;
 
-/// What others are shown of a user, at most, in bytes, as in a token.
+/// The maximum length of a user's info, in bytes, as in a token.
 const INFO_BYTES_MAX: usize = 4096;
 
-/// An answer as it stands in JSON. Unknown fields are ignored.
+/// An answer as it is in JSON. Unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
-    /// Whether it is allowed.
+    /// Whether the application allows the request.
     pub(super) allow: bool,
     message: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -40,7 +40,7 @@ struct GrantsAnswer {
     subscribe: Vec<String>,
 }
 
-/// `null` is a value like any other.
+/// Reads a field that is present. `null` is a value like any other.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
@@ -49,12 +49,12 @@ impl Answer {
     /// Reads an answer.
     ///
     /// # Errors
-    /// Says why it is none, without repeating what it says.
+    /// The reason why it is not an answer, without its content.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(body).map_err(|error| format!("the answer is not what it should be: {error}"))
+        serde_json::from_slice(body).map_err(|error| format!("the answer is not valid: {error}"))
     }
 
-    /// What a client is told whose wish is refused.
+    /// Returns the message for a client whose request is refused.
     pub(super) fn sentence(&self) -> String {
         match self.message.as_deref().map(str::trim) {
             Some(text) if !text.is_empty() => text.chars().take(MESSAGE_LETTERS_MAX).collect(),
@@ -62,10 +62,10 @@ impl Answer {
         }
     }
 
-    /// The payload in the answer, if there is one, of at most `bytes_max`.
+    /// Returns the payload in the answer, if there is one, of at most `bytes_max`.
     ///
     /// # Errors
-    /// Says why it is none.
+    /// The reason why it is not a payload.
     pub(super) fn payload(&self, bytes_max: usize) -> Result<Option<Payload>, String> {
         let payload = match (&self.data, &self.data_base64) {
             (None, None) => return Ok(None),
@@ -78,15 +78,15 @@ impl Answer {
             }
         };
         if payload.len() > bytes_max {
-            return Err(format!("its data has {} bytes and may have {bytes_max}", payload.len()));
+            return Err(format!("its data has {} bytes; the maximum is {bytes_max}", payload.len()));
         }
         Ok(Some(payload))
     }
 
-    /// Who `identity` is from now on.
+    /// Returns `identity` with the user, the info and the grants of the answer.
     ///
     /// # Errors
-    /// Says what will not do.
+    /// The field that is not valid.
     pub(super) fn identity(self, identity: Identity) -> Result<Identity, String> {
         if self.user.is_none() && self.info.is_none() && self.grants.is_none() {
             return Ok(identity);
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_plain_yes_is_a_yes() {
+    fn only_an_exact_answer_allows() {
         assert!(Answer::parse(b"{\"allow\": true, \"unknown\": 1}").unwrap().allow);
         assert!(!Answer::parse(b"{\"allow\": false}").unwrap().allow);
         for body in [
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_is_none_is_no_answer() {
+    fn bad_data_is_refused() {
         let payload = |body: &[u8]| Answer::parse(body).unwrap().payload(8);
         assert_eq!(payload(b"{\"allow\":true}"), Ok(None));
         assert_eq!(payload(b"{\"allow\":true,\"data\":\"hi\"}"), Ok(Some(Payload::text("hi"))));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_application_may_say_who_somebody_is() {
+    fn answer_may_set_the_identity() {
         let identity = |body: &[u8]| Answer::parse(body).unwrap().identity(Identity::Anonymous);
         assert_eq!(identity(b"{\"allow\":true}"), Ok(Identity::Anonymous));
         assert_eq!(identity(b"{\"allow\":true,\"user\":\"ann\"}"), Ok(Identity::user_named("ann")));

@@ -1,4 +1,4 @@
-//! What the application is asked, as JSON.
+//! The body of a callout, as JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,27 +9,27 @@ use serde_json::value::RawValue;
 use super::CalloutClient;
 use crate::config::Callout;
 
-/// What somebody wants.
+/// The action of a client that a callout is made for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wish<'a> {
-    /// To be there, over this transport.
+pub(super) enum CalloutRequest<'a> {
+    /// A connection over this transport.
     Connect(&'static str),
-    /// To listen to this topic or pattern, or to read it.
+    /// A subscription to this topic or pattern, or reading it.
     Subscribe(&'a str),
-    /// To publish this to a topic.
+    /// A publication of this payload to a topic.
     Publish(&'a str, &'a Payload),
-    /// An answer to this.
+    /// A request with this method and payload.
     Request(&'a str, &'a Payload),
 }
 
-impl Wish<'_> {
-    /// The hook it is asked by.
-    pub(super) fn ask(&self) -> Callout {
+impl CalloutRequest<'_> {
+    /// Returns the kind of the callout.
+    pub(super) fn kind(&self) -> Callout {
         match self {
-            Wish::Connect(_) => Callout::Connect,
-            Wish::Subscribe(_) => Callout::Subscribe,
-            Wish::Publish(..) => Callout::Publish,
-            Wish::Request(..) => Callout::Request,
+            CalloutRequest::Connect(_) => Callout::Connect,
+            CalloutRequest::Subscribe(_) => Callout::Subscribe,
+            CalloutRequest::Publish(..) => Callout::Publish,
+            CalloutRequest::Request(..) => Callout::Request,
         }
     }
 }
@@ -54,31 +54,31 @@ struct Body<'a> {
     data_base64: Option<String>,
 }
 
-/// The body of the call that asks whether `asker` may have what it wishes; `id` is the call's own.
-pub(super) fn body_of(id: String, asker: &CalloutClient, wish: Wish<'_>) -> Vec<u8> {
+/// Returns the body of the callout for a request of `client`. `id` identifies the call.
+pub(super) fn body_of(id: String, client: &CalloutClient, request: CalloutRequest<'_>) -> Vec<u8> {
     let mut body = Body {
-        hook: wish.ask().name(),
+        hook: request.kind().name(),
         id,
-        user: asker.identity.user().map(|user| &**user),
-        connection: asker.connection.map(|connection| format!("{connection:x}")),
+        user: client.identity.user().map(|user| &**user),
+        connection: client.connection.map(|connection| format!("{connection:x}")),
         ..Body::default()
     };
-    match wish {
-        Wish::Connect(transport) => body.transport = Some(transport),
-        Wish::Subscribe(pattern) => body.topic = Some(pattern),
-        Wish::Publish(topic, payload) => {
+    match request {
+        CalloutRequest::Connect(transport) => body.transport = Some(transport),
+        CalloutRequest::Subscribe(pattern) => body.topic = Some(pattern),
+        CalloutRequest::Publish(topic, payload) => {
             body.topic = Some(topic);
             (body.data, body.data_base64) = written(payload);
         }
-        Wish::Request(method, payload) => {
+        CalloutRequest::Request(method, payload) => {
             body.method = Some(method);
             (body.data, body.data_base64) = written(payload);
         }
     }
-    serde_json::to_vec(&body).expect("text, and JSON that was read before, can always be written")
+    serde_json::to_vec(&body).expect("text and valid JSON can always be serialized")
 }
 
-/// A payload as JSON, or as base64 if it is binary.
+/// Returns a payload as JSON, or as base64 if it is binary.
 pub(super) fn written(payload: &Payload) -> (Option<Box<RawValue>>, Option<String>) {
     let payload = payload.to_json_payload();
     let json = match payload.view() {
@@ -97,29 +97,32 @@ mod tests {
 
     use super::*;
 
-    fn check(wish: Wish<'_>, expected: &str) {
-        let asker = CalloutClient { identity: Identity::user_named("ann"), connection: Some(0xbeef) };
-        assert_eq!(String::from_utf8(body_of("1".to_owned(), &asker, wish)).unwrap(), expected);
+    fn check(request: CalloutRequest<'_>, expected: &str) {
+        let client = CalloutClient { identity: Identity::user_named("ann"), connection: Some(0xbeef) };
+        assert_eq!(String::from_utf8(body_of("1".to_owned(), &client, request)).unwrap(), expected);
     }
 
     #[test]
-    fn payloads_are_asked_about_as_they_are() {
+    fn payloads_are_in_the_body_unchanged() {
         let publish = |data: &str| {
             let head = r#"{"hook":"publish","id":"1","user":"ann","connection":"beef","topic":"a","#;
             format!("{head}{data}}}")
         };
-        check(Wish::Publish("a", &Payload::text("hi\n")), &publish(r#""data":"hi\n""#));
-        check(Wish::Publish("a", &Payload::binary(&b"\xff"[..])), &publish(r#""data_base64":"/w==""#));
+        check(CalloutRequest::Publish("a", &Payload::text("hi\n")), &publish(r#""data":"hi\n""#));
+        check(
+            CalloutRequest::Publish("a", &Payload::binary(&b"\xff"[..])),
+            &publish(r#""data_base64":"/w==""#),
+        );
         let json = Payload::from_json("{\"n\": 12345678901234567890}").unwrap();
-        check(Wish::Publish("a", &json), &publish(r#""data":{"n": 12345678901234567890}"#));
+        check(CalloutRequest::Publish("a", &json), &publish(r#""data":{"n": 12345678901234567890}"#));
         let packed = Payload::from_msgpack(&[0x92, 1, 2]).unwrap();
-        check(Wish::Publish("a", &packed), &publish(r#""data":[1,2]"#));
+        check(CalloutRequest::Publish("a", &packed), &publish(r#""data":[1,2]"#));
     }
 
     #[test]
-    fn somebody_unknown_is_nobody() {
-        let asker = CalloutClient { identity: Identity::Anonymous, connection: None };
-        let body = body_of("1".to_owned(), &asker, Wish::Subscribe("chat.>"));
+    fn anonymous_client_has_no_user() {
+        let client = CalloutClient { identity: Identity::Anonymous, connection: None };
+        let body = body_of("1".to_owned(), &client, CalloutRequest::Subscribe("chat.>"));
         assert_eq!(body, br#"{"hook":"subscribe","id":"1","topic":"chat.>"}"#);
     }
 }

@@ -1,126 +1,160 @@
-//! Asking: one call at a time for whoever waits, a bounded number of calls for all.
+//! Callouts: HTTP calls in which the application authorizes what a client does, or answers a client's request.
+//!
+//! This file owns which callouts are made, how many are in progress, and what becomes of one that fails: the client is
+//! refused. It does not know sessions; the caller passes the client and waits for the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fanwire_core::access::Refusal;
 use fanwire_core::identity::Identity;
 use fanwire_core::publication::Publish;
 use fanwire_protocol::{ErrorCode, Pattern, Payload};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Uri, header};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::CalloutClient;
 use super::answer::Answer;
-use super::callout_request::{Wish, body_of};
-use super::{BackEnd, CalloutClient, Hooks, signature};
-use crate::client::FetchError;
+use super::callout_request::{CalloutRequest, body_of};
+use super::signature::{self, SharedSigner};
+use crate::client::{FetchError, HttpClient};
 use crate::clock;
-use crate::config::Callout;
+use crate::config::{Callout, HooksConfig};
 use crate::failpoint::{self, Failpoint};
+use crate::log_limit::LogLimit;
 use crate::owned_task;
+use crate::telemetry::Shared;
 
-/// The least time between two complaints in the log about an application that cannot be asked, in milliseconds: a dead one must not
-/// fill the log with a line for every message.
-const COMPLAINT_INTERVAL_MS: u64 = 1000;
+/// The limit of log lines about callouts that fail: every client can cause one.
+static FAILED: LogLimit = LogLimit::new("callout failed");
 
-/// Why there is no answer.
+/// The application, as far as callouts are made to it.
+pub(super) struct Callouts {
+    uri: Uri,
+    /// The URL for the log, without its query.
+    url: String,
+    client: HttpClient,
+    signer: Arc<SharedSigner>,
+    kinds: Vec<Callout>,
+    topics: Vec<Pattern>,
+    timeout: Duration,
+    permits: Semaphore,
+    waiting_max: usize,
+    bytes_max: usize,
+    answer_bytes_max: usize,
+    message_bytes_max: usize,
+    counters: Arc<Shared>,
+}
+
+/// The reason why a callout has no answer.
 #[derive(Debug, thiserror::Error)]
 enum CalloutError {
-    #[error("{0} questions wait already (hooks.callouts_waiting_max)")]
+    #[error("{0} callouts wait already (hooks.callouts_waiting_max)")]
     TooMany(usize),
-    #[error("its turn did not come within {} s (hooks.timeout, hooks.callouts_at_once_max)", .0.as_secs_f64())]
-    NoTurn(Duration),
+    #[error("callouts of {0} bytes wait or are in progress already (hooks.callouts_bytes_max)")]
+    TooManyBytes(usize),
+    #[error("no permit was free within {} s (hooks.timeout, hooks.callouts_at_once_max)", .0.as_secs_f64())]
+    NoPermit(Duration),
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("{0}")]
     Answer(String),
 }
 
-impl Hooks {
-    /// Asks whether `asker` may connect over `transport`, and returns who it is from then on.
-    ///
-    /// # Errors
-    /// If it may not, or the application cannot be asked.
-    pub(crate) async fn connect(
-        &self,
-        asker: CalloutClient,
+impl Callouts {
+    /// Makes the callouts that `config` names, to `uri`. Payloads in answers have at most `message_bytes_max`.
+    pub(super) fn new(
+        config: &HooksConfig,
+        (uri, url): (Uri, String),
+        (client, signer): (HttpClient, Arc<SharedSigner>),
+        message_bytes_max: usize,
+        counters: Arc<Shared>,
+    ) -> Self {
+        Self {
+            uri,
+            url,
+            client,
+            signer,
+            kinds: config.callouts.clone(),
+            topics: config.callout_topics.clone(),
+            timeout: config.timeout,
+            permits: Semaphore::new(config.callouts_at_once_max.min(Semaphore::MAX_PERMITS)),
+            waiting_max: config.callouts_waiting_max,
+            bytes_max: config.callouts_bytes_max,
+            answer_bytes_max: config.answer_bytes_max,
+            message_bytes_max,
+            counters,
+        }
+    }
+
+    /// Returns whether callouts of this kind are made.
+    pub(super) fn makes(&self, kind: Callout) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// Returns whether callouts of this kind are made for `pattern`.
+    pub(super) fn concerns(&self, kind: Callout, pattern: &Pattern) -> bool {
+        self.makes(kind) && self.topics.iter().any(|topics| topics.intersects(pattern))
+    }
+
+    /// Authorizes a connection of `client` over `transport`, and returns the identity that the application gives it.
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        client: CalloutClient,
         transport: &'static str,
     ) -> Result<Identity, Refusal> {
-        let Some(back_end) = self.back_end(Callout::Connect).filter(|_| !asker.identity.is_admin()) else {
-            return Ok(asker.identity);
-        };
-        let wish = Wish::Connect(transport);
-        let answer = back_end.ask(&asker, wish).await?;
-        answer.identity(asker.identity).map_err(|error| back_end.failed(wish, &CalloutError::Answer(error)))
+        let request = CalloutRequest::Connect(transport);
+        let answer = self.allowed(&client, request).await?;
+        answer.identity(client.identity).map_err(|error| self.failed(request, &CalloutError::Answer(error)))
     }
 
-    /// Asks whether `asker` may listen to `pattern` and read it.
-    ///
-    /// # Errors
-    /// If it may not, or the application cannot be asked.
-    pub(crate) async fn subscribe(&self, asker: CalloutClient, pattern: &Pattern) -> Result<(), Refusal> {
-        if let Some(back_end) = self.back_end(Callout::Subscribe)
-            && self.asks_about(Callout::Subscribe, &asker.identity, pattern)
-        {
-            back_end.ask(&asker, Wish::Subscribe(pattern.as_str())).await?;
-        }
-        Ok(())
+    /// Authorizes a subscription of `client` to `pattern`.
+    pub(super) async fn subscribe(
+        self: &Arc<Self>,
+        client: &CalloutClient,
+        pattern: &Pattern,
+    ) -> Result<(), Refusal> {
+        self.allowed(client, CalloutRequest::Subscribe(pattern.as_str())).await.map(drop)
     }
 
-    /// Asks whether `asker` may publish this, and returns it as the application wants it.
-    ///
-    /// # Errors
-    /// If it may not, or the application cannot be asked.
-    pub(crate) async fn publish(
-        &self,
-        asker: CalloutClient,
+    /// Authorizes a publication of `client`, and returns it with the payload that the application gives it.
+    pub(super) async fn publish(
+        self: &Arc<Self>,
+        client: &CalloutClient,
         mut publish: Publish,
     ) -> Result<Publish, Refusal> {
-        let pattern = Pattern::from(publish.topic.clone());
-        if let Some(back_end) = self.back_end(Callout::Publish)
-            && self.asks_about(Callout::Publish, &asker.identity, &pattern)
-        {
-            let wish = Wish::Publish(publish.topic.as_str(), &publish.payload);
-            let answer = back_end.ask(&asker, wish).await?;
-            if let Some(payload) = back_end.payload(wish, &answer)? {
-                publish.payload = payload;
-            }
+        let request = CalloutRequest::Publish(publish.topic.as_str(), &publish.payload);
+        let answer = self.allowed(client, request).await?;
+        if let Some(payload) = self.payload(request, &answer)? {
+            publish.payload = payload;
         }
         Ok(publish)
     }
 
-    /// Asks the application what a client wants to know.
-    ///
-    /// # Errors
-    /// If it does not answer this client, or cannot be asked.
-    pub(crate) async fn request(
-        &self,
-        asker: CalloutClient,
+    /// Passes a request of `client` to the application, and returns the response.
+    pub(super) async fn request(
+        self: &Arc<Self>,
+        client: &CalloutClient,
         method: &str,
         data: &Payload,
     ) -> Result<Payload, Refusal> {
-        let Some(back_end) = self.back_end(Callout::Request) else {
-            let message = format!("no application answers requests here, so nobody can answer '{method}'");
-            return Err(Refusal { code: ErrorCode::Unavailable, message });
-        };
-        let wish = Wish::Request(method, data);
-        let answer = back_end.ask(&asker, wish).await?;
-        back_end.payload(wish, &answer)?.ok_or_else(|| {
-            back_end.failed(wish, &CalloutError::Answer("the answer has no 'data'".to_owned()))
-        })
+        let request = CalloutRequest::Request(method, data);
+        let answer = self.allowed(client, request).await?;
+        self.payload(request, &answer)?
+            .ok_or_else(|| self.failed(request, &CalloutError::Answer("the answer has no 'data'".to_owned())))
     }
 
-    fn back_end(&self, ask: Callout) -> Option<&Arc<BackEnd>> {
-        self.back_end.as_ref().filter(|back_end| back_end.asks.contains(&ask))
-    }
-}
-
-impl BackEnd {
-    /// Asks one question and returns the answer if it is yes.
-    async fn ask(self: &Arc<Self>, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, Refusal> {
+    /// Makes one callout, and returns the answer if it allows the request.
+    async fn allowed(
+        self: &Arc<Self>,
+        client: &CalloutClient,
+        request: CalloutRequest<'_>,
+    ) -> Result<Answer, Refusal> {
         let begun = Instant::now();
-        let outcome = self.call(asker, wish).await;
+        let outcome = self.call(client, request).await;
         let elapsed_us = begun.elapsed().as_micros() as u64;
         self.counters.callouts_us.fetch_add(elapsed_us, Ordering::Relaxed);
         match outcome {
@@ -132,32 +166,44 @@ impl BackEnd {
                 self.counters.callouts_refused.fetch_add(1, Ordering::Relaxed);
                 Err(Refusal { code: ErrorCode::Forbidden, message: answer.sentence() })
             }
-            Err(error) => Err(self.failed(wish, &error)),
+            Err(error) => Err(self.failed(request, &error)),
         }
     }
 
-    /// Makes the call in a task of its own: the permit is not held by a future that only one client's socket drives.
-    async fn call(self: &Arc<Self>, asker: &CalloutClient, wish: Wish<'_>) -> Result<Answer, CalloutError> {
-        let body = body_of(format!("{:032x}", fastrand::u128(..)), asker, wish);
-        let back_end = self.clone();
-        let called = owned_task::run(async move { back_end.exchange(body).await }).await;
+    /// Makes the call in a task of its own, because the caller is polled only as long as one client's socket is ready, and
+    /// must not hold a permit meanwhile.
+    async fn call(
+        self: &Arc<Self>,
+        client: &CalloutClient,
+        request: CalloutRequest<'_>,
+    ) -> Result<Answer, CalloutError> {
+        let body = Bytes::from(body_of(format!("{:032x}", fastrand::u128(..)), client, request));
+        let callouts = self.clone();
+        let called = owned_task::run(async move { callouts.exchange(body).await }).await;
         called.unwrap_or_else(|error| Err(CalloutError::Answer(format!("the call ended early: {error}"))))
     }
 
-    async fn exchange(&self, body: Vec<u8>) -> Result<Answer, CalloutError> {
+    async fn exchange(&self, body: Bytes) -> Result<Answer, CalloutError> {
         let deadline = Instant::now() + self.timeout;
-        let turn = {
-            let _waiting = Counted::new(&self.counters.callouts_waiting);
+        let length = body.len() as u64;
+        let _bytes = Counted::new(&self.counters.callouts_bytes, length);
+        let bytes = self.counters.callouts_bytes.load(Ordering::Relaxed);
+        // A single callout is made whatever its size; limits.message_bytes_max bounds it.
+        if bytes > self.bytes_max as u64 && bytes > length {
+            return Err(CalloutError::TooManyBytes(self.bytes_max));
+        }
+        let permit = {
+            let _waiting = Counted::new(&self.counters.callouts_waiting, 1);
             if self.counters.callouts_waiting.load(Ordering::Relaxed) > self.waiting_max as u64
-                && self.turns.available_permits() == 0
+                && self.permits.available_permits() == 0
             {
                 return Err(CalloutError::TooMany(self.waiting_max));
             }
-            let turn = tokio::time::timeout_at(deadline, self.turns.acquire()).await;
-            turn.map_err(|_| CalloutError::NoTurn(self.timeout))?
+            let permit = tokio::time::timeout_at(deadline, self.permits.acquire()).await;
+            permit.map_err(|_| CalloutError::NoPermit(self.timeout))?
         };
-        let _turn = turn.map_err(|_| CalloutError::Answer("the broker is about to stop".to_owned()))?;
-        let _active = Counted::new(&self.counters.callouts_active);
+        let _permit = permit.map_err(|_| CalloutError::Answer("the broker stops".to_owned()))?;
+        let _active = Counted::new(&self.counters.callouts_active, 1);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
         let value =
             HeaderValue::try_from(signature).map_err(|error| CalloutError::Answer(error.to_string()))?;
@@ -165,7 +211,7 @@ impl BackEnd {
             (HeaderName::from_static(signature::HEADER), value),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ];
-        let answer = self.client.post(&self.uri, headers, body.into(), self.answer_bytes_max);
+        let answer = self.client.post(&self.uri, headers, body, self.answer_bytes_max);
         let body = tokio::time::timeout_at(deadline, answer)
             .await
             .unwrap_or(Err(FetchError::TimedOut(self.timeout)))?;
@@ -174,84 +220,45 @@ impl BackEnd {
         Answer::parse(&body).map_err(CalloutError::Answer)
     }
 
-    fn payload(&self, wish: Wish<'_>, answer: &Answer) -> Result<Option<Payload>, Refusal> {
+    fn payload(&self, request: CalloutRequest<'_>, answer: &Answer) -> Result<Option<Payload>, Refusal> {
         answer
             .payload(self.message_bytes_max)
-            .map_err(|error| self.failed(wish, &CalloutError::Answer(error)))
+            .map_err(|error| self.failed(request, &CalloutError::Answer(error)))
     }
 
-    /// Notes that the application could not be asked, and says so to the client without saying why.
-    fn failed(&self, wish: Wish<'_>, error: &CalloutError) -> Refusal {
+    /// Counts and logs a callout that failed, and returns the refusal. The client does not learn the reason.
+    fn failed(&self, request: CalloutRequest<'_>, error: &CalloutError) -> Refusal {
         self.counters.callouts_failed.fetch_add(1, Ordering::Relaxed);
-        if let Some(unsaid) = self.complaints.may_be_said(clock::monotonic_ms()) {
+        if let Some(left_out) = FAILED.allow() {
             tracing::warn!(
-                hook = wish.ask().name(),
-                url = self.place,
+                callout = request.kind().name(),
+                url = self.url,
                 %error,
-                unsaid,
-                "the application could not be asked, so the answer was no"
+                left_out,
+                "a callout to the application failed, so the client was refused"
             );
         }
-        let message = "the application could not be asked about this: try again a little later".to_owned();
+        let message =
+            "the application did not answer the broker about this: try again a little later".to_owned();
         Refusal { code: ErrorCode::Unavailable, message }
     }
 }
 
-/// One more of something for as long as it lives, also if whoever waits gives up.
-struct Counted<'a>(&'a AtomicU64);
+/// A part of a gauge, which it leaves when it is dropped, also if the caller gives up.
+struct Counted<'a> {
+    gauge: &'a AtomicU64,
+    count: u64,
+}
 
 impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn new(gauge: &'a AtomicU64, count: u64) -> Self {
+        gauge.fetch_add(count, Ordering::Relaxed);
+        Self { gauge, count }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// When something was last complained about, and how often it was not since.
-#[derive(Default)]
-pub(super) struct Complaints {
-    next_ms: AtomicU64,
-    unsaid: AtomicU64,
-}
-
-impl Complaints {
-    /// Whether a complaint may be made at `now_ms`; then how many were not made since the last.
-    fn may_be_said(&self, now_ms: u64) -> Option<u64> {
-        let next_ms = self.next_ms.load(Ordering::Relaxed);
-        let is_due = now_ms >= next_ms
-            && self
-                .next_ms
-                .compare_exchange(
-                    next_ms,
-                    now_ms + COMPLAINT_INTERVAL_MS,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if is_due {
-            return Some(self.unsaid.swap(0, Ordering::Relaxed));
-        }
-        self.unsaid.fetch_add(1, Ordering::Relaxed);
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_are_made_once_a_second_and_the_others_counted() {
-        let complaints = Complaints::default();
-        assert_eq!(complaints.may_be_said(5), Some(0));
-        assert_eq!(complaints.may_be_said(6), None);
-        assert_eq!(complaints.may_be_said(1004), None);
-        assert_eq!(complaints.may_be_said(1005), Some(2));
+        self.gauge.fetch_sub(self.count, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! What the application is told when a connection is over: whoever holds a farewell need not remember to say it.
+//! The webhook event of a connection that has ended. It is reported when its value is dropped, so no path can forget it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use super::event::{Departed, Happening};
 use super::webhooks::Webhooks;
 use crate::clock;
 
-/// The close code of a connection that ended without a word (RFC 6455 §7.1.5).
+/// The close code of a connection that ended without a close frame (RFC 6455 §7.1.5).
 const CODE_ABNORMAL: u16 = 1006;
 
-/// Told when it is dropped, unless nobody has been there.
+/// The report of the end of one connection. It is sent on drop, unless the connection was never authenticated.
 pub(crate) struct DisconnectReport {
     webhooks: Arc<Webhooks>,
     identity: Option<Identity>,
     connection: u64,
     transport: &'static str,
     connected_ts: u64,
-    is_said: bool,
+    is_set: bool,
     code: u16,
     reason: Cow<'static, str>,
 }
 
 impl DisconnectReport {
-    /// The farewell of a connection that begins now, of somebody who may yet have to say who it is.
+    /// A report of a connection that begins now. The identity may follow.
     pub(super) fn new(
         webhooks: Arc<Webhooks>,
         identity: Option<Identity>,
@@ -38,25 +38,25 @@ impl DisconnectReport {
             connection,
             transport,
             connected_ts: clock::unix_ms(),
-            is_said: false,
+            is_set: false,
             code: CODE_ABNORMAL,
-            reason: Cow::Borrowed("the connection ended without a word"),
+            reason: Cow::Borrowed("the connection ended without a close frame"),
         }
     }
 
-    /// Notes who has been there in the end; `None` if nobody was let in.
+    /// Sets the identity at the end; `None` if the connection was not admitted.
     pub(crate) fn is_of(&mut self, identity: Option<Identity>) {
         self.identity = identity;
     }
 
-    /// Notes how the connection ends. The first who says so is believed.
+    /// Sets how the connection ends. The first call counts.
     pub(crate) fn ends_by(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
-        if !self.is_said {
-            (self.is_said, self.code, self.reason) = (true, code, reason.into());
+        if !self.is_set {
+            (self.is_set, self.code, self.reason) = (true, code, reason.into());
         }
     }
 
-    /// Notes how the connection ends if nobody says anything else.
+    /// Sets how the connection ends if `ends_by` is not called.
     pub(crate) fn ends_otherwise_by(&mut self, code: u16, reason: &'static str) {
         (self.code, self.reason) = (code, Cow::Borrowed(reason));
     }
@@ -64,7 +64,7 @@ impl DisconnectReport {
 
 impl Drop for DisconnectReport {
     fn drop(&mut self) {
-        // What connects with the keys of the administrator is the application itself, which was not asked about it either.
+        // Keys of the administrator are the application's own, for which no callouts are made either.
         let Some(identity) = self.identity.take().filter(|identity| !identity.is_admin()) else { return };
         self.webhooks.tell(Happening::Disconnect(&Departed {
             identity: &identity,

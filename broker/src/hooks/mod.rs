@@ -1,7 +1,8 @@
-//! Hooks: what the application behind the broker is asked and told over HTTP.
+//! Hooks: HTTP calls to the application. Callouts ask it for a decision or an answer; webhooks report events to it.
 //!
-//! This module owns the calls: what they say, how they are signed, how many there are at once, and what an answer may change.
-//! Whoever cannot be asked about is refused; what cannot be told now is told later. It does not know sessions or topics; whoever asks says who wants what.
+//! This module owns the calls: their content, their signature, their number, and what an answer may change. A client that
+//! cannot be authorized is refused; an event that cannot be delivered is delivered later. It knows neither sessions nor
+//! topics; the callers pass the client and the event.
 
 mod answer;
 mod callout_request;
@@ -13,72 +14,55 @@ mod webhook_sender;
 mod webhooks;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use fanwire_core::access::Refusal;
 use fanwire_core::identity::Identity;
-use fanwire_protocol::Pattern;
+use fanwire_core::publication::Publish;
+use fanwire_protocol::{ErrorCode, Pattern, Payload};
 use http::Uri;
-use tokio::sync::Semaphore;
 
 use crate::client::HttpClient;
 use crate::config::{Callout, HooksConfig, WebhookEvent, WebhooksConfig};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
-use callouts::Complaints;
+use callouts::Callouts;
 use signature::SharedSigner;
 
 pub(crate) use disconnect_report::DisconnectReport;
 pub(crate) use webhook_sender::WebhookSender;
 pub(crate) use webhooks::Webhooks;
 
-/// The application, as the broker asks and tells it. Without a configured URL nobody is asked or told, and everybody is allowed what
-/// they are allowed without.
+/// The callouts and webhooks of a broker. Without a configured URL there are none, and rules and tokens decide alone.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    back_end: Option<Arc<BackEnd>>,
+    callouts: Option<Arc<Callouts>>,
     webhooks: Option<Arc<Webhooks>>,
+    signer: Option<Arc<SharedSigner>>,
 }
 
-/// How the broker and the application know each other.
+/// How the broker and the application prove to each other who they are.
 pub(crate) struct Trust {
-    /// What every call is signed with; `None` if there are none.
+    /// The secret that signs every call; `None` if no calls are made.
     pub(crate) secret: Option<Secret>,
-    /// Certificates (PEM) of authorities to trust, besides those that browsers do.
+    /// Certificates (PEM) of authorities to trust, besides those that browsers trust.
     pub(crate) authorities: Option<Vec<u8>>,
 }
 
-struct BackEnd {
-    uri: Uri,
-    /// Where that is, for the log.
-    place: String,
-    client: HttpClient,
-    signer: Arc<SharedSigner>,
-    asks: Vec<Callout>,
-    topics: Vec<Pattern>,
-    timeout: Duration,
-    turns: Semaphore,
-    waiting_max: usize,
-    answer_bytes_max: usize,
-    message_bytes_max: usize,
-    complaints: Complaints,
-    counters: Arc<Shared>,
-}
-
-/// Who wants something, and over which connection, if it is one that stays.
+/// The client that a callout is made for.
 #[derive(Debug, Clone)]
 pub(crate) struct CalloutClient {
-    /// Who.
+    /// The identity of the client.
     pub(crate) identity: Identity,
-    /// The broker's number for the connection.
+    /// The broker's number of the connection, if it is one that stays.
     pub(crate) connection: Option<u64>,
 }
 
 impl Hooks {
-    /// Asks and tells what `config` says, of payloads of at most `message_bytes_max`. If anything is told, there is a courier to be run
-    /// for that.
+    /// Makes the callouts and webhooks of the configuration. Payloads in answers have at most `message_bytes_max`. If there
+    /// are webhooks, the caller must run the sender that is returned.
     ///
     /// # Errors
-    /// If no client can be made, or the URL is none.
+    /// If the HTTP client cannot be made, or the URL is not valid.
     pub(crate) fn new(
         config: &HooksConfig,
         webhooks: &WebhooksConfig,
@@ -90,14 +74,15 @@ impl Hooks {
             return Ok((Self::default(), None));
         };
         let uri: Uri = url.parse().map_err(std::io::Error::other)?;
+        let url = without_query(&uri);
         let signer = Arc::new(SharedSigner::new(secret));
         let client = || HttpClient::new(trust.authorities.as_deref());
         let webhooks =
             (!webhooks.events.is_empty()).then(|| Arc::new(Webhooks::new(webhooks, counters.clone())));
-        let courier = match &webhooks {
+        let sender = match &webhooks {
             Some(webhooks) => Some(WebhookSender {
                 webhooks: webhooks.clone(),
-                place: place_of(&uri),
+                url: url.clone(),
                 uri: uri.clone(),
                 client: client()?,
                 signer: signer.clone(),
@@ -106,38 +91,25 @@ impl Hooks {
             }),
             None => None,
         };
-        let back_end = BackEnd {
-            place: place_of(&uri),
-            uri,
-            client: client()?,
-            signer,
-            asks: config.callouts.clone(),
-            topics: config.callout_topics.clone(),
-            timeout: config.timeout,
-            turns: Semaphore::new(config.callouts_at_once_max.min(Semaphore::MAX_PERMITS)),
-            waiting_max: config.callouts_waiting_max,
-            answer_bytes_max: config.answer_bytes_max,
-            message_bytes_max,
-            complaints: Complaints::default(),
-            counters,
-        };
-        Ok((Self { back_end: Some(Arc::new(back_end)), webhooks }, courier))
+        let caller = (client()?, signer.clone());
+        let callouts = Callouts::new(config, (uri, url), caller, message_bytes_max, counters);
+        Ok((Self { callouts: Some(Arc::new(callouts)), webhooks, signer: Some(signer) }, sender))
     }
 
-    /// Signs with another secret from now on.
+    /// Signs all further calls with another secret.
     pub(crate) fn change_secret(&self, secret: &Secret) {
-        if let Some(back_end) = &self.back_end {
-            back_end.signer.change(secret);
+        if let Some(signer) = &self.signer {
+            signer.change(secret);
         }
     }
 
-    /// Who is told what happens to topics, if anybody is.
+    /// Returns the webhooks, if any events are reported.
     pub(crate) fn webhooks(&self) -> Option<&Arc<Webhooks>> {
         self.webhooks.as_ref()
     }
 
-    /// What the application is to be told when the connection of `identity` that begins now is over; `None` if it is not told. Who has
-    /// yet to say who it is has no identity.
+    /// Returns the report of the end of a connection that begins now; `None` if ends are not reported. A connection that has
+    /// not sent its credentials yet has no identity.
     pub(crate) fn disconnect_report(
         &self,
         identity: Option<Identity>,
@@ -148,24 +120,85 @@ impl Hooks {
         Some(Box::new(DisconnectReport::new(webhooks.clone(), identity, connection, transport)))
     }
 
-    /// Whether the application is asked this.
-    pub(crate) fn asks(&self, ask: Callout) -> bool {
-        self.back_end.as_ref().is_some_and(|back_end| back_end.asks.contains(&ask))
+    /// Returns whether callouts of this kind are made.
+    pub(crate) fn asks(&self, kind: Callout) -> bool {
+        self.made(kind).is_some()
     }
 
-    /// Whether the application is asked this when `identity` wants something of `pattern`. It is not asked about what it does
-    /// itself: keys with `admin = true` are its own.
-    pub(crate) fn asks_about(&self, ask: Callout, identity: &Identity, pattern: &Pattern) -> bool {
-        let concerns = |back_end: &BackEnd| {
-            back_end.asks.contains(&ask) && back_end.topics.iter().any(|topics| topics.intersects(pattern))
+    /// Returns whether a callout of this kind is made when `identity` uses `pattern`. None is made for keys with
+    /// `admin = true`, which are the application's own.
+    pub(crate) fn asks_about(&self, kind: Callout, identity: &Identity, pattern: &Pattern) -> bool {
+        !identity.is_admin()
+            && self.callouts.as_ref().is_some_and(|callouts| callouts.concerns(kind, pattern))
+    }
+
+    /// Authorizes a connection of `client` over `transport`, and returns its identity from then on.
+    ///
+    /// # Errors
+    /// If the application refuses the connection, or does not answer.
+    pub(crate) async fn connect(
+        &self,
+        client: CalloutClient,
+        transport: &'static str,
+    ) -> Result<Identity, Refusal> {
+        match self.made(Callout::Connect) {
+            Some(callouts) if !client.identity.is_admin() => callouts.connect(client, transport).await,
+            _ => Ok(client.identity),
+        }
+    }
+
+    /// Authorizes `client` to subscribe to `pattern` and to read it.
+    ///
+    /// # Errors
+    /// If the application refuses the subscription, or does not answer.
+    pub(crate) async fn subscribe(&self, client: CalloutClient, pattern: &Pattern) -> Result<(), Refusal> {
+        match self.made(Callout::Subscribe) {
+            Some(callouts) if self.asks_about(Callout::Subscribe, &client.identity, pattern) => {
+                callouts.subscribe(&client, pattern).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Authorizes a publication of `client`, and returns it with the payload that the application gives it.
+    ///
+    /// # Errors
+    /// If the application refuses the publication, or does not answer.
+    pub(crate) async fn publish(&self, client: CalloutClient, publish: Publish) -> Result<Publish, Refusal> {
+        let pattern = Pattern::from(publish.topic.clone());
+        match self.made(Callout::Publish) {
+            Some(callouts) if self.asks_about(Callout::Publish, &client.identity, &pattern) => {
+                callouts.publish(&client, publish).await
+            }
+            _ => Ok(publish),
+        }
+    }
+
+    /// Passes a request of `client` to the application, and returns the response.
+    ///
+    /// # Errors
+    /// If the application refuses the request, or does not answer.
+    pub(crate) async fn request(
+        &self,
+        client: CalloutClient,
+        method: &str,
+        data: &Payload,
+    ) -> Result<Payload, Refusal> {
+        let Some(callouts) = self.made(Callout::Request) else {
+            let message = format!("no application answers requests here, so '{method}' has no answer");
+            return Err(Refusal { code: ErrorCode::Unavailable, message });
         };
-        !identity.is_admin() && self.back_end.as_deref().is_some_and(concerns)
+        callouts.request(&client, method, data).await
+    }
+
+    fn made(&self, kind: Callout) -> Option<&Arc<Callouts>> {
+        self.callouts.as_ref().filter(|callouts| callouts.makes(kind))
     }
 }
 
-/// A URL as the log may show it: without a query, which may hold a secret of the application.
-fn place_of(uri: &Uri) -> String {
+/// Returns a URL for the log: without its query, which may contain a secret of the application.
+fn without_query(uri: &Uri) -> String {
     let (scheme, authority) =
-        (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |at| at.as_str()));
+        (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |authority| authority.as_str()));
     format!("{scheme}://{authority}{}", uri.path())
 }

@@ -1,4 +1,4 @@
-//! How the application knows that a call comes from its broker: HMAC-SHA256 (RFC 2104) over the time and the body.
+//! The signature of calls, by which the application verifies their sender: HMAC-SHA256 (RFC 2104) of the time and the body.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::secret::Secret;
 /// The header that holds the signature.
 pub(super) const HEADER: &str = "fanwire-signature";
 
-/// Signs calls, with a secret that may change while the broker runs.
+/// Signs calls with a secret that may change while the broker runs.
 pub(super) struct SharedSigner(ArcSwap<Signer>);
 
 impl SharedSigner {
@@ -20,12 +20,12 @@ impl SharedSigner {
         Self(ArcSwap::from_pointee(Signer::new(secret)))
     }
 
-    /// Signs with `secret` from now on.
+    /// Signs all further calls with `secret`.
     pub(super) fn change(&self, secret: &Secret) {
         self.0.store(Arc::new(Signer::new(secret)));
     }
 
-    /// The value of the header for a body that is sent `unix_seconds` after 1970 began.
+    /// Returns the value of the header for a body that is sent `unix_seconds` after 1970 began.
     pub(super) fn sign(&self, unix_seconds: u64, body: &[u8]) -> String {
         self.0.load().sign(unix_seconds, body)
     }
@@ -45,7 +45,7 @@ impl Signer {
         context.update(body);
         let mut value = format!("t={unix_seconds},v1=");
         for byte in context.sign().as_ref() {
-            write!(value, "{byte:02x}").expect("text takes more text");
+            write!(value, "{byte:02x}").expect("writing to a string cannot fail");
         }
         value
     }
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_and_the_body_are_signed() {
-        // The value was computed by an implementation of HMAC that is not ours.
+    fn signature_covers_the_time_and_the_body() {
+        // Another implementation of HMAC computed the value.
         let signer = Signer::new(&Secret::new("a secret of sixteen"));
         assert_eq!(
             signer.sign(1_700_000_000, b"{\"hook\":\"publish\"}"),

@@ -1,4 +1,4 @@
-//! The courier: takes what the application is to be told out of the queue and brings it there, call by call.
+//! Delivers webhook events: takes batches from the queue and sends them to the application, one call at a time.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,45 +14,45 @@ use super::webhooks::Webhooks;
 use crate::client::{FetchError, HttpClient};
 use crate::clock;
 
-/// What one thread of its own does: a dead application must cost nothing else anything.
+/// The sender of webhook events. It runs on a thread of its own, so that a dead application delays nothing else.
 pub(crate) struct WebhookSender {
     pub(super) webhooks: Arc<Webhooks>,
     pub(super) uri: Uri,
-    /// Where that is, for the log.
-    pub(super) place: String,
+    /// The URL for the log, without its query.
+    pub(super) url: String,
     pub(super) client: HttpClient,
     pub(super) signer: Arc<SharedSigner>,
     pub(super) timeout: Duration,
-    /// The name of this run of the broker, so that the application learns that what it was told before is over.
+    /// The name of this run of the broker. When it changes, the application knows that earlier connections have ended.
     pub(super) run: String,
 }
 
-/// How the application takes what it is told, as far as the log has said.
+/// The state of delivery that was logged last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
-    Fine,
+    Delivering,
     Failing,
     Refusing,
 }
 
-/// Why a call was not taken.
+/// The reason why a call was not accepted.
 #[derive(Debug, thiserror::Error)]
-enum CallError {
+enum DeliveryError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("it answered {0}")]
     Status(StatusCode),
-    #[error("the broker's time to stop was up")]
+    #[error("the time for draining is over")]
     Stopped,
     #[error("the call could not be signed: {0}")]
     Unsigned(String),
 }
 
 impl WebhookSender {
-    /// Tells until the broker stops: once `stopping` says until when, nothing is waited for any more, and when that time comes
-    /// what is left is dropped.
+    /// Delivers events until the broker stops. When `stopping` contains a deadline, events are delivered without delay, and
+    /// at the deadline the rest is dropped.
     pub(crate) async fn run(self, mut stopping: watch::Receiver<Option<Instant>>) {
-        let mut condition = Condition::Fine;
+        let mut condition = Condition::Delivering;
         loop {
             let now_ms = clock::monotonic_ms();
             let due_ms = self.webhooks.expire(now_ms);
@@ -82,7 +82,7 @@ impl WebhookSender {
         }
         let left = self.webhooks.give_up();
         if left > 0 {
-            tracing::warn!(events = left, "the broker stops before the application could be told everything");
+            tracing::warn!(events = left, "the broker stops before all webhook events were delivered");
         }
     }
 
@@ -90,9 +90,9 @@ impl WebhookSender {
         &self,
         batch: &WebhookBatch,
         stopping: &watch::Receiver<Option<Instant>>,
-    ) -> (WebhookOutcome, Option<CallError>) {
+    ) -> (WebhookOutcome, Option<DeliveryError>) {
         let mut stopping = stopping.clone();
-        let time_is_up = async {
+        let deadline_passes = async {
             let deadline = stopping.wait_for(Option::is_some).await.map(|deadline| *deadline);
             if let Ok(Some(deadline)) = deadline {
                 tokio::time::sleep_until(deadline).await;
@@ -103,23 +103,23 @@ impl WebhookSender {
             answered = tokio::time::timeout(self.timeout, self.call(batch)) => {
                 answered.unwrap_or(Err(FetchError::TimedOut(self.timeout).into()))
             }
-            () = time_is_up => Err(CallError::Stopped),
+            () = deadline_passes => Err(DeliveryError::Stopped),
         };
         match answered {
             Ok((status, retry_after)) => {
                 let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::unix_ms());
                 let outcome = outcome_of(status, retry_after.as_ref(), now);
-                (outcome, (outcome != WebhookOutcome::Delivered).then_some(CallError::Status(status)))
+                (outcome, (outcome != WebhookOutcome::Delivered).then_some(DeliveryError::Status(status)))
             }
             Err(error) => (failed, Some(error)),
         }
     }
 
-    async fn call(&self, batch: &WebhookBatch) -> Result<(StatusCode, Option<HeaderValue>), CallError> {
+    async fn call(&self, batch: &WebhookBatch) -> Result<(StatusCode, Option<HeaderValue>), DeliveryError> {
         let body = body_of(&format!("{:032x}", fastrand::u128(..)), &self.run, batch);
         let signature = self.signer.sign(clock::unix_ms() / 1000, &body);
         let value =
-            HeaderValue::try_from(signature).map_err(|error| CallError::Unsigned(error.to_string()))?;
+            HeaderValue::try_from(signature).map_err(|error| DeliveryError::Unsigned(error.to_string()))?;
         let headers = [
             (HeaderName::from_static(signature::HEADER), value),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -127,31 +127,31 @@ impl WebhookSender {
         Ok(self.client.post_for_status(&self.uri, headers, body.into()).await?)
     }
 
-    /// Says in the log how the application takes what it is told, once for each change.
-    fn note(&self, before: Condition, outcome: WebhookOutcome, error: Option<CallError>) -> Condition {
+    /// Logs how the application accepts events, once for each change.
+    fn note(&self, before: Condition, outcome: WebhookOutcome, error: Option<DeliveryError>) -> Condition {
         let condition = match outcome {
-            WebhookOutcome::Delivered => Condition::Fine,
+            WebhookOutcome::Delivered => Condition::Delivering,
             WebhookOutcome::Failed { .. } => Condition::Failing,
             WebhookOutcome::Refused => Condition::Refusing,
         };
         if condition == before {
             return condition;
         }
-        let (url, error) = (&self.place, error.map(|error| error.to_string()).unwrap_or_default());
+        let (url, error) = (&self.url, error.map(|error| error.to_string()).unwrap_or_default());
         match condition {
-            Condition::Fine => tracing::info!(url, "the application is told what happens again"),
+            Condition::Delivering => tracing::info!(url, "webhook events are delivered again"),
             Condition::Failing => {
                 tracing::warn!(
                     url,
                     error,
-                    "the application could not be told what happens: it is tried again and again"
+                    "webhook events could not be delivered: they are sent again until the application accepts them"
                 );
             }
             Condition::Refusing => {
                 tracing::warn!(
                     url,
                     error,
-                    "the application refuses what it is told: that is dropped and counted"
+                    "the application refuses webhook events: they are dropped and counted"
                 );
             }
         }
@@ -159,8 +159,7 @@ impl WebhookSender {
     }
 }
 
-/// What a status says about a batch. What is wrong with a call does not become right by repeating it; what is wrong with the
-/// application may.
+/// Returns the outcome of a batch. Errors of the application may pass, so the call is made again; errors of the call stay.
 fn outcome_of(status: StatusCode, retry_after: Option<&HeaderValue>, now: SystemTime) -> WebhookOutcome {
     let may_change = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
     if status.is_success() {
@@ -172,7 +171,7 @@ fn outcome_of(status: StatusCode, retry_after: Option<&HeaderValue>, now: System
     }
 }
 
-/// How long `Retry-After` asks to wait, in milliseconds: it holds seconds or a date (RFC 9110 §10.2.3).
+/// Returns the time in `Retry-After`, in milliseconds. The header contains seconds or a date (RFC 9110 §10.2.3).
 fn wait_ms(retry_after: &HeaderValue, now: SystemTime) -> Option<u64> {
     let text = retry_after.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -189,7 +188,7 @@ mod tests {
     const FAILED: WebhookOutcome = WebhookOutcome::Failed { retry_after_ms: None };
 
     #[test]
-    fn what_may_get_better_is_tried_again() {
+    fn errors_of_the_application_are_retried() {
         for (status, expected) in [
             (200, WebhookOutcome::Delivered),
             (204, WebhookOutcome::Delivered),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_says_in_seconds_or_by_a_date_when_it_wants_to_be_called() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         for (text, expected) in [
             ("7", Some(7000)),

@@ -1,5 +1,4 @@
-//! The thread that tells the application what happens, with a runtime of its own: whatever the application does to it, nobody else
-//! is slowed down.
+//! The thread that delivers webhook events, with a runtime of its own, so that a slow application delays nothing else.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -10,40 +9,40 @@ use tokio::time::Instant;
 
 use crate::hooks::WebhookSender;
 
-/// Which part of the time to drain is left for telling who has gone.
+/// The divisor of `limits.drain_timeout` whose quotient is kept for the last webhook events.
 const DRAIN_SHARE: u32 = 4;
 
-/// The thread as the main thread sees it; without a courier there is none.
+/// A handle of the thread; it is empty if there are no webhooks.
 pub(super) struct WebhookThread(Option<(watch::Sender<Option<Instant>>, JoinHandle<()>)>);
 
 /// Starts the thread.
 ///
 /// # Errors
 /// If the system gives no thread or no runtime.
-pub(super) fn start(courier: Option<WebhookSender>) -> io::Result<WebhookThread> {
-    let Some(courier) = courier else { return Ok(WebhookThread(None)) };
+pub(super) fn start(sender: Option<WebhookSender>) -> io::Result<WebhookThread> {
+    let Some(sender) = sender else { return Ok(WebhookThread(None)) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(None);
-    let thread = std::thread::Builder::new().name("fanwire-tells".to_owned()).spawn(move || {
-        runtime.block_on(courier.run(stopping));
-        // The name of the application may still be being looked up, which nobody waits for any more.
+    let thread = std::thread::Builder::new().name("fanwire-webhooks".to_owned()).spawn(move || {
+        runtime.block_on(sender.run(stopping));
+        // A lookup of the application's name may still be in progress; its result is not needed.
         runtime.shutdown_background();
     })?;
     Ok(WebhookThread(Some((stop, thread))))
 }
 
 impl WebhookThread {
-    /// How much of `drain_timeout` is needed after the sessions have gone.
+    /// Returns the part of `drain_timeout` that is needed after the sessions have ended.
     pub(super) fn share_of(&self, drain_timeout: Duration) -> Duration {
         if self.0.is_some() { drain_timeout / DRAIN_SHARE } else { Duration::ZERO }
     }
 
-    /// Waits until the application has been told everything, or until `deadline`.
+    /// Waits until all events are delivered, or until `deadline`.
     pub(super) fn finish(self, deadline: Instant) {
         let Some((stop, thread)) = self.0 else { return };
         stop.send_replace(Some(deadline));
         if thread.join().is_err() {
-            tracing::error!("the thread that tells the application what happens has panicked");
+            tracing::error!("the thread of webhooks panicked");
         }
     }
 }

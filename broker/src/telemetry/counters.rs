@@ -284,6 +284,7 @@ pub(crate) struct Shared {
     pub(crate) callouts_us: AtomicU64,
     pub(crate) callouts_active: AtomicU64,
     pub(crate) callouts_waiting: AtomicU64,
+    pub(crate) callouts_bytes: AtomicU64,
     /// Webhook events by outcome, as their queue counts them.
     pub(crate) webhook_events_delivered: AtomicU64,
     pub(crate) webhook_events_full: AtomicU64,

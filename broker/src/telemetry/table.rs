@@ -256,6 +256,12 @@ pub(super) const METRICS: &[Metric] = &[
         Shared(|shared, _| load(&shared.callouts_waiting)),
     )
     .json("callouts.waiting"),
+    Metric::gauge(
+        "fanwire_callouts_bytes",
+        "Bytes of the callouts that wait or are in progress.",
+        Shared(|shared, _| load(&shared.callouts_bytes)),
+    )
+    .json("callouts.bytes"),
     Metric::counter(
         "fanwire_webhook_events_delivered_total",
         "Webhook events that the application has accepted.",

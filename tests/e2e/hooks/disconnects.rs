@@ -67,7 +67,7 @@ fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
         (1000, "the client has left", |socket| socket.send_frame(true, Opcode::CLOSE, b"\x03\xe8")),
         (1005, "the client has left", |socket| socket.send_frame(true, Opcode::CLOSE, b"")),
         (4321, "bye", |socket| socket.send_frame(true, Opcode::CLOSE, b"\x10\xe1bye")),
-        (1006, "the connection ended without a word", |socket| {
+        (1006, "the connection ended without a close frame", |socket| {
             socket.stream().shutdown(Shutdown::Both).expect("it is open");
         }),
         (1007, "a text message is not UTF-8", |socket| {

@@ -79,6 +79,6 @@ fn a_dead_application_does_not_keep_a_broker_from_stopping() {
     assert_eq!(broker.wait().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let log = broker.log();
-    assert!(log.contains("before the application could be told everything"), "{log}");
+    assert!(log.contains("before all webhook events were delivered"), "{log}");
     assert!(log.contains("\"events\":5"), "{log}");
 }

@@ -59,7 +59,7 @@ fn rubbish_is_a_no() {
     for body in
         ["<html>rubbish", "", "true", "{\"allow\":\"yes\"}", "{\"allow\":1}", "{}", "[]", "{\"allow\":true"]
     {
-        check_refused(raw("200 OK", body), "", "the answer is not what it should be");
+        check_refused(raw("200 OK", body), "", "the answer is not valid");
     }
     check_refused(raw("200 OK", "{\"allow\":true,\"data\":1,\"data_base64\":\"\"}"), "", "both 'data'");
     check_refused(HookAnswer::Raw("rubbish\r\n\r\n".to_owned()), "", "it cannot be reached");
@@ -71,7 +71,7 @@ fn rubbish_is_a_no() {
 fn an_answer_that_is_too_large_is_a_no() {
     let body = format!("{{\"allow\":true,\"data\":\"{}\"}}", "x".repeat(2000));
     check_refused(raw("200 OK", &body), "answer_bytes_max = 1000", "the answer has more than 1000 bytes");
-    check_refused(raw("200 OK", &body), "[limits]\nmessage_bytes_max = 1500", "may have 1500");
+    check_refused(raw("200 OK", &body), "[limits]\nmessage_bytes_max = 1500", "the maximum is 1500");
 }
 
 #[test]
@@ -191,4 +191,30 @@ fn too_many_who_wait_are_refused_at_once() {
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert!(broker.log().contains("hooks.callouts_waiting_max"), "{}", broker.log());
+}
+
+#[test]
+fn callouts_that_wait_hold_a_bounded_number_of_bytes() {
+    let application = Application::start(|_| HookAnswer::Silence);
+    let keys = "callouts = ['publish']\ntimeout = '15s'\ncallouts_at_once_max = 1\ncallouts_bytes_max = 1500";
+    let broker = Broker::with_file(&application.config(keys), &[]);
+    let publish = |length: usize| json!({"type": "publish", "id": 1, "topic": "a", "data": "x".repeat(length)});
+    let mut large = WebSocket::open(broker.address(), "/ws");
+    large.send_json(&publish(1000));
+    broker.await_metric("fanwire_callouts_active", 1.0);
+    assert!(broker.metric("fanwire_callouts_bytes") > 1000.0);
+    let mut small = WebSocket::open(broker.address(), "/ws");
+    small.send_json(&publish(1));
+    broker.await_metric("fanwire_callouts_waiting", 1.0);
+    let begun = Instant::now();
+    let reply = WebSocket::open(broker.address(), "/ws").ask(&publish(1000));
+    assert_eq!(reply["code"], "unavailable", "{reply}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it is refused at once: {:?}", begun.elapsed());
+    assert!(broker.log().contains("hooks.callouts_bytes_max"), "{}", broker.log());
+    drop((large, small));
+    broker.await_metric("fanwire_callouts_bytes", 0.0);
+    // A callout that is larger than the maximum is made if there is no other.
+    let mut larger = WebSocket::open(broker.address(), "/ws");
+    larger.send_json(&publish(5000));
+    broker.await_metric("fanwire_callouts_active", 1.0);
 }

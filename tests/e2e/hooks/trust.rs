@@ -99,7 +99,7 @@ fn the_log_does_not_show_what_may_be_a_secret_of_the_application() {
     drop(socket);
     fanwire_tests::eventually("both are complained about", || {
         let log = broker.log();
-        let complaints = ["could not be asked", "could not be told"];
+        let complaints = ["a callout to the application failed", "webhook events could not be delivered"];
         complaints.iter().all(|complaint| log.contains(complaint)).then_some(())
     });
     let log = broker.log();
@@ -135,7 +135,7 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
 }
 
 fn broker_complains(broker: &Broker, of: &str) -> bool {
-    broker.log().lines().any(|line| line.contains("could not be told") && line.to_lowercase().contains(of))
+    broker.log().lines().any(|line| line.contains("could not be delivered") && line.to_lowercase().contains(of))
 }
 
 #[test]
