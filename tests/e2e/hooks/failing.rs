@@ -198,7 +198,8 @@ fn callouts_that_wait_hold_a_bounded_number_of_bytes() {
     let application = Application::start(|_| HookAnswer::Silence);
     let keys = "callouts = ['publish']\ntimeout = '15s'\ncallouts_at_once_max = 1\ncallouts_bytes_max = 1500";
     let broker = Broker::with_file(&application.config(keys), &[]);
-    let publish = |length: usize| json!({"type": "publish", "id": 1, "topic": "a", "data": "x".repeat(length)});
+    let publish =
+        |length: usize| json!({"type": "publish", "id": 1, "topic": "a", "data": "x".repeat(length)});
     let mut large = WebSocket::open(broker.address(), "/ws");
     large.send_json(&publish(1000));
     broker.await_metric("fanwire_callouts_active", 1.0);

@@ -135,7 +135,10 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
 }
 
 fn broker_complains(broker: &Broker, of: &str) -> bool {
-    broker.log().lines().any(|line| line.contains("could not be delivered") && line.to_lowercase().contains(of))
+    broker
+        .log()
+        .lines()
+        .any(|line| line.contains("could not be delivered") && line.to_lowercase().contains(of))
 }
 
 #[test]
