@@ -57,9 +57,9 @@ function Tiles({ history, stats }: { history: History; stats: Stats }) {
         <Tile label="Deliveries/s" value={rate(sample?.deliveries)} note={`${compact(stats.totals.deliveries)} so far`} />
         <Tile label="Sessions" value={count(sessions)} href={hrefOf(['sessions'])} note={`${count(stats.subscriptions)} subscriptions`} />
         <Tile label="Topics" value={count(stats.topics)} href={hrefOf(['topics'])} note={`${compact(stats.history.publications)} messages held`} />
-        <Tile label="Delivery, 99 of 100" value={p99 === undefined ? '–' : p99 === Infinity ? '> 5 s' : `≤ ${micros(p99)}`} note="in the last minute" />
+        <Tile label="Latency p99" value={p99 === undefined ? '–' : p99 === Infinity ? '> 5 s' : `≤ ${micros(p99)}`} note="in the last minute" />
         <Tile label="History" value={bytes(stats.history.bytes)} note={<Meter value={stats.history.bytes} max={stats.history.bytes_max} label="History of its memory" warnAt={0.9} />} />
-        <Tile label="In outboxes" value={bytes(stats.outbox_bytes)} note="waiting to be written" />
+        <Tile label="Outboxes" value={bytes(stats.outbox_bytes)} note="of all sessions" />
         <Tile label="Up" value={duration(stats.now - stats.started)} note={`version ${stats.version}`} />
       </dl>
     </section>
@@ -103,14 +103,14 @@ const REASONS: [string, (stats: Stats) => Record<string, number>][] = [
   ['Error', (stats) => stats.errors],
   ['Close', (stats) => stats.closes],
   ['Connection refused', (stats) => stats.connections_refused],
-  ['Hand-shake failed', (stats) => stats.handshakes_failed],
+  ['Handshake failed', (stats) => stats.handshakes_failed],
   ['Publish refused', (stats) => stats.publishes_refused],
   ['Delivery dropped', (stats) => stats.dropped_deliveries],
   ['Key set', (stats) => ({ fetch_failed: stats.key_set['failed'] ?? 0 })],
 ];
 
 /** Closes that are no errors. */
-const HARMLESS = new Set(['Close by_client', 'Close normal', 'Hand-shake failed left']);
+const HARMLESS = new Set(['Close by_client', 'Close normal', 'Handshake failed left']);
 
 function Reasons({ history, stats }: { history: History; stats: Stats }) {
   const rows = REASONS.flatMap(([kind, pick]) => Object.entries(pick(stats)).map(([reason, total]) => ({
@@ -118,9 +118,9 @@ function Reasons({ history, stats }: { history: History; stats: Stats }) {
   }))).filter((row) => row.total > 0).sort((one, other) => other.minute - one.minute || other.total - one.total);
   return (
     <section aria-labelledby="reasons">
-      <h2 id="reasons">Errors and endings, by reason</h2>
+      <h2 id="reasons">Errors and closes, by reason</h2>
       {rows.length === 0 ? <p class="card empty soft">No refusals, drops or closes.</p> : (
-        <Table caption="Errors and endings by reason">
+        <Table caption="Errors and closes by reason">
           <thead><tr><th scope="col">What</th><th scope="col">Reason</th><th scope="col" class="number">Last minute</th><th scope="col" class="number">So far</th></tr></thead>
           <tbody>
             {rows.map((row) => (
