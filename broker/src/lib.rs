@@ -22,7 +22,7 @@ pub mod secret;
 pub mod server;
 mod sessions;
 mod socket;
-mod store;
+pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod token;

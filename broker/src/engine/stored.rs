@@ -53,8 +53,10 @@ pub(crate) struct Piece {
     pub(crate) publications: Vec<Arc<Publication>>,
     /// Where the next piece begins.
     pub(crate) at: Position,
-    /// How many publications before these went in the meantime, because their time was up.
+    /// The number of publications before these that were deleted in the meantime, because their time was up.
     pub(crate) lost: u64,
+    /// The number of publications left out because they are damaged on disk.
+    pub(crate) damaged: u64,
 }
 
 /// What is kept on disk under `history`, as of now.
@@ -63,7 +65,8 @@ fn keep(history: &HistoryLimits) -> Keep {
     Keep {
         messages: bound(history.messages),
         bytes: bound(history.bytes),
-        oldest_ts: clock::unix_ms().saturating_sub(history.ttl_ms),
+        ttl_ms: history.ttl_ms,
+        now: clock::unix_ms(),
     }
 }
 
@@ -204,6 +207,7 @@ impl Engine {
                 Start::Since(since) => place_on_disk(store, topic, &record, since.place_in(topic), keep)?,
             };
             let piece = read_piece(store, topic, Position { epoch, offset: after }, keep)?;
+            recovered &= piece.damaged == 0;
             recovered &=
                 piece.lost == 0 || !matches!(&start, Start::Since(since) if *since != Since::Earliest);
             Ok(Resumed { head, recovered, piece })
@@ -378,19 +382,19 @@ fn place_on_disk(
 /// Whether nothing accepted at `moment` or later has gone. A topic of which nothing has gone may have been begun anew, but
 /// only when everything of it was too old to be kept.
 fn holds_all_from(record: &TopicRecord, moment: u64, keep: &Keep) -> bool {
-    if record.floor == 0 { keep.oldest_ts <= moment } else { record.floor_ts < moment }
+    if record.floor == 0 { keep.oldest_ts(record.newest_ts) <= moment } else { record.floor_ts < moment }
 }
 
 fn read_piece(store: &Store, topic: &Topic, at: Position, keep: &Keep) -> Result<Piece, StoreError> {
     let bounds = Bounds { through: u64::MAX, limit: PIECE_MESSAGES, bytes_max: PIECE_BYTES, keep: *keep };
     let Some(stretch) = store.read_after(topic, at.epoch, at.offset, &bounds)? else {
         // Nothing was ever on disk under this epoch, or no more is.
-        return Ok(Piece { publications: Vec::new(), at, lost: u64::from(at.offset > 0) });
+        return Ok(Piece { publications: Vec::new(), at, lost: u64::from(at.offset > 0), damaged: 0 });
     };
     let lost = stretch.floor.saturating_sub(at.offset);
     let publications = publications(topic, at.epoch, stretch.publications);
-    let offset = publications.last().map_or(at.offset.max(stretch.floor), |newest| newest.offset);
-    Ok(Piece { publications, at: Position { offset, ..at }, lost })
+    let at = Position { offset: stretch.last, ..at };
+    Ok(Piece { publications, at, lost, damaged: stretch.damaged })
 }
 
 fn read_page(
@@ -436,7 +440,7 @@ fn read_page(
             if backward {
                 publications.reverse();
             }
-            Page { publications, gap, more: stretch.more }
+            Page { publications, gap: gap || stretch.damaged > 0, more: stretch.more }
         }
         None => Page { publications: Vec::new(), gap, more: false },
     })

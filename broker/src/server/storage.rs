@@ -1,23 +1,28 @@
-//! The store of durable topics as part of the broker: opened before anybody is served, and its troubles passed on to
+//! The store of durable topics as part of the broker: opened before the first connection, and its state passed on to
 //! publishers, to `/readyz`, to the metrics and to the log.
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::error::ServeError;
+use super::ServeError;
 use crate::config::Config;
 use crate::http::Readiness;
 use crate::hub::Pressure;
+use crate::log_limit::LogLimit;
 use crate::store::{Event, Observer, OpenError, Store, StoreConfig};
 use crate::telemetry::Shared;
 
-/// Opens the store in the configured data directory, which is made if only it itself is missing. `None` if none is
-/// configured.
+static DAMAGED: LogLimit = LogLimit::new("a durable publication is damaged");
+
+/// Opens the store in the configured data directory, which is created if only it itself is missing. Returns `None` if
+/// none is configured.
 ///
 /// # Errors
-/// Says what is wrong with the directory and what to do.
+/// If the directory cannot be used; the error says what to do.
 pub(super) fn open(
     config: &Config,
     pressure: &Arc<Pressure>,
@@ -25,7 +30,7 @@ pub(super) fn open(
     counters: &Arc<Shared>,
 ) -> Result<Option<Store>, ServeError> {
     let Some(directory) = &config.data_dir else { return Ok(None) };
-    make(directory).map_err(|source| ServeError::DataDirectory { directory: directory.clone(), source })?;
+    create(directory).map_err(|source| ServeError::DataDirectory { directory: directory.clone(), source })?;
     let limits = StoreConfig {
         group_count_max: config.store.group_messages_max,
         queue_bytes_max: config.store.queue_bytes_max,
@@ -39,13 +44,13 @@ pub(super) fn open(
     Ok(Some(store))
 }
 
-fn make(directory: &Path) -> io::Result<()> {
-    match std::fs::create_dir(directory) {
-        // What is there already is looked at by the store, and what cannot be made for want of a parent is told by it.
+fn create(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        // The store checks what is there already, and reports a parent that is missing.
         Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
             Ok(())
         }
-        made => made,
+        created => created,
     }
 }
 
@@ -61,6 +66,24 @@ fn observe(pressure: Arc<Pressure>, readiness: Arc<Readiness>, counters: Arc<Sha
         Event::Recovered => {
             tracing::info!("durable topics can be written and read again");
             readiness.store_failed(None);
+        }
+        Event::EpochsRenewed(reason) => {
+            tracing::warn!(
+                %reason,
+                "every durable topic begins a new epoch, so that clients with older positions notice what they missed"
+            );
+        }
+        Event::PublicationDamaged { topic, offset } => {
+            counters.store_damaged.fetch_add(1, Ordering::Relaxed);
+            if let Some(left_out) = DAMAGED.allow() {
+                tracing::error!(
+                    %topic,
+                    offset,
+                    left_out,
+                    "a durable publication is damaged on disk and is left out: check the disk, and restore a backup if \
+                     the publication is needed"
+                );
+            }
         }
         Event::Committed { publications, elapsed } => {
             counters.store_commits.fetch_add(1, Ordering::Relaxed);

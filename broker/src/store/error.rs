@@ -1,6 +1,6 @@
-//! What can go wrong with the store: when it is opened, and while it runs.
+//! The errors of the store: when it is opened, and while it runs.
 //!
-//! Owns the sentences an operator reads. It does not know what the broker does about them.
+//! Owns the sentences that an operator reads. It does not know what the broker does about them.
 
 use std::io;
 use std::path::PathBuf;
@@ -106,10 +106,10 @@ impl OpenError {
     }
 }
 
-/// Why something asked of a running store was not done. Failures of the disk show in [`super::Store::health`] too.
+/// Why something asked of a running store was not done. Failures of the disk show in the health of the store too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// Too much waits to be written already; the caller did not heed [`super::Event::PressureRaised`].
+    /// Too much waits to be written already; the caller did not heed `Event::PressureRaised`.
     #[error("too much waits for the disk: publish again in a moment")]
     Full,
     /// Reading or writing failed. It may go better later.

@@ -1,5 +1,5 @@
-//! The numberings the writer has at hand, so that a publication costs no look-up. A bounded memory of what is in the
-//! database, and never more than that: after a failed commit it is emptied and read again.
+//! A cache of numberings, so that a publication costs no look-up. It is bounded and holds only what is in the database:
+//! after a failed commit it is emptied.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,19 +7,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use fanwire_protocol::{Epoch, Topic};
 use rusqlite::{Connection, params};
 
-use super::StoreError;
-use super::numbering::{Numbering, Place};
+use super::error::StoreError;
+use super::numbering::{Numbering, Point};
 use super::row::TOPIC_ID_MAX;
 
-/// How many topics are at hand at most. A topic longer unused costs two look-ups when it comes back.
+/// The maximum number of topics in the cache. A topic that was dropped from it costs two look-ups when it is used again.
 const TOPICS_MAX: usize = 65_536;
 
-/// How often a free id is looked for when no new ones are left. Even with half of all ids in use this does not fail in
+/// The number of attempts to find a free id when no new ones are left. Even with half of all ids in use they suffice for
 /// the lifetime of a broker.
 const FREE_ID_ATTEMPTS: u32 = 64;
 
-/// Numberings in two generations: when the younger is full, the elder is dropped, and with it all that was not used
-/// since. So nothing has to be kept per use.
+/// Numberings in two generations: when the younger is full, the elder is dropped with all that was not used since. So a
+/// use needs no bookkeeping.
 #[derive(Default)]
 pub(super) struct Heads {
     young: HashMap<Topic, Numbering>,
@@ -27,7 +27,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Where `topic` stands, if it is known.
+    /// Returns the numbering of `topic`, if the topic is known.
     pub(super) fn find(
         &mut self,
         connection: &Connection,
@@ -44,7 +44,7 @@ impl Heads {
         Ok(self.young.get_mut(topic))
     }
 
-    /// Where `topic` stands; one that is not known begins now, under `epoch`.
+    /// Returns the numbering of `topic`; a topic that is not known is created under `epoch`.
     pub(super) fn find_or_create(
         &mut self,
         connection: &Connection,
@@ -57,19 +57,19 @@ impl Heads {
             if id > TOPIC_ID_MAX {
                 id = move_to_free_id(connection, topic, id)?;
             }
-            let (head, floor) = (Place::default(), Place::default());
+            let (head, floor) = (Point::default(), Point::default());
             self.insert(topic.clone(), Numbering { id, epoch, head, floor });
         }
-        self.young.get_mut(topic).ok_or_else(|| StoreError::damaged("a topic that was just made is gone"))
+        self.young.get_mut(topic).ok_or_else(|| StoreError::damaged("a topic that was just created is gone"))
     }
 
-    /// Forgets one topic.
+    /// Drops one topic from the cache.
     pub(super) fn remove(&mut self, topic: &Topic) {
         self.young.remove(topic);
         self.old.remove(topic);
     }
 
-    /// Forgets all, because what is at hand may not be what was committed.
+    /// Empties the cache, because it may contain what was not committed.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -82,7 +82,7 @@ impl Heads {
     }
 }
 
-/// Gives the topic that was just made as `id` an id that is free again, once ids have been counted up to the last.
+/// Moves the topic that was just created as `id` to an id that is free again, once ids have been counted up to the last.
 fn move_to_free_id(connection: &Connection, topic: &Topic, id: i64) -> Result<i64, StoreError> {
     let mut take = connection.prepare_cached(
         "UPDATE topics SET id = ?2 WHERE id = ?1

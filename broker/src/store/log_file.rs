@@ -1,4 +1,5 @@
-//! The write-ahead log and the size of the files: when the log is moved into the database, and when room is given back.
+//! The write-ahead log and the size of the files: when the log is moved into the database, and when free pages are
+//! returned to the file system.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME, ErrorCode};
 
-use super::StoreError;
+use super::error::StoreError;
 
-/// How many pages are given back to the file system in one step, so that whoever publishes meanwhile waits little.
+/// The number of pages returned to the file system in one step, so that a publisher waits only briefly.
 const VACUUM_PAGES: i64 = 256;
 
 /// The free pages a database may keep however small it is; beyond them, a quarter of it may be free.
@@ -18,13 +19,14 @@ pub(super) struct LogFile {
     /// The pages in the log as of the last commit.
     pages: Arc<AtomicUsize>,
     pages_max: usize,
-    /// From how many pages on the log is moved next. More than `pages_max` only while readers keep it from starting
+    /// The number of pages from which the log is moved next. More than `pages_max` only while readers keep it from starting
     /// over: then it grows on, and moving it with every commit would gain nothing.
     due_at: usize,
 }
 
 impl LogFile {
-    /// The log of `connection`, whose hook keeps `pages` up to date; it is moved into the database from `bytes_max` on.
+    /// Creates the state for the log of `connection`, whose hook keeps `pages` up to date; the log is moved into the database
+    /// from `bytes_max` on.
     pub(super) fn new(
         connection: &Connection,
         pages: Arc<AtomicUsize>,
@@ -50,7 +52,7 @@ impl LogFile {
         Some(checkpoint(connection, if is_stuck { CheckpointMode::RESTART } else { CheckpointMode::PASSIVE }))
     }
 
-    /// Moves whatever is in the log.
+    /// Moves what is in the log, if anything.
     pub(super) fn move_if_used(&self, connection: &Connection) -> Option<Result<(), StoreError>> {
         (self.pages.load(Ordering::Relaxed) > 0).then(|| checkpoint(connection, CheckpointMode::RESTART))
     }
@@ -60,7 +62,7 @@ impl LogFile {
         checkpoint(connection, CheckpointMode::TRUNCATE)
     }
 
-    /// Gives back room that is not needed, one step at a time; says whether all is done.
+    /// Returns free pages to the file system, one step at a time; returns whether nothing is left to do.
     pub(super) fn shrink(&mut self, connection: &Connection) -> Result<bool, StoreError> {
         let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let (free, pages) = (number("freelist_count")?, number("page_count")?);

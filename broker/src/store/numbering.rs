@@ -1,29 +1,31 @@
 //! The numbering of one topic: its epoch, its head, its floor, and how far retention reaches.
 //!
-//! Read the same way by the writer and by every reader, so both agree on what is still held. Offsets are given by the
-//! store and are consecutive here, and only here: a row that is missing between floor and head is damage.
+//! The writer and every reader read it in the same way, so that they agree on what is still held. The store assigns
+//! offsets, and they are consecutive here, and only here: a row that is missing between floor and head is damage.
 
 use fanwire_protocol::{Epoch, Topic};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Keep, StoreError, row};
+use super::error::StoreError;
+use super::publication::Keep;
+use super::row;
 
-/// Where a topic stands in the database.
+/// The numbering of a topic as the database holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Numbering {
-    /// The topic's row.
+    /// The id of the topic's row.
     pub(super) id: i64,
     /// The epoch of its offsets.
     pub(super) epoch: Epoch,
-    /// The offset of its newest publication, held or not; 0 before the first.
-    pub(super) head: Place,
+    /// Its newest publication, held or not; offset 0 before the first.
+    pub(super) head: Point,
     /// The newest publication that is not held any more; offset 0 while all are.
-    pub(super) floor: Place,
+    pub(super) floor: Point,
 }
 
-/// What is known of one publication besides what it says.
+/// One publication without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Place {
+pub(super) struct Point {
     /// Its offset.
     pub(super) offset: u64,
     /// The costs of all publications of the epoch up to and with this one.
@@ -33,12 +35,12 @@ pub(super) struct Place {
 }
 
 impl Numbering {
-    /// Reads where `topic` stands, if it is known.
+    /// Reads the numbering of `topic`, if the topic is known.
     pub(super) fn load(connection: &Connection, topic: &Topic) -> Result<Option<Self>, StoreError> {
         let mut find = connection
             .prepare_cached("SELECT id, epoch, floor, floor_total, floor_ts FROM topics WHERE name = ?1")?;
         let found = find.query_row([topic.as_str()], |row| {
-            let floor = Place { offset: number(row, 2)?, total: number(row, 3)?, ts: number(row, 4)? };
+            let floor = Point { offset: number(row, 2)?, total: number(row, 3)?, ts: number(row, 4)? };
             Ok(Self { id: row.get(0)?, epoch: epoch(row.get(1)?), head: floor, floor })
         });
         let Some(mut numbering) = found.optional()? else { return Ok(None) };
@@ -46,7 +48,7 @@ impl Numbering {
         Ok(Some(numbering))
     }
 
-    /// Takes the head from the last publication, or from the floor when none is held.
+    /// Sets the head to the last publication, or to the floor when none is held.
     pub(super) fn load_head(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let mut newest = connection.prepare_cached(
             "SELECT id, total, ts FROM publications WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1",
@@ -55,14 +57,14 @@ impl Numbering {
         self.head = newest.query_row(range, publication).optional()?.unwrap_or(self.floor);
         if self.head.offset < self.floor.offset || self.head.total < self.floor.total {
             return Err(StoreError::damaged(
-                "a topic's newest publication is older than what it has let go of",
+                "a topic's newest publication is older than what was deleted of it",
             ));
         }
         Ok(())
     }
 
-    /// What is known of the publication at `offset`, which lies between floor and head.
-    pub(super) fn place_at(&self, connection: &Connection, offset: u64) -> Result<Place, StoreError> {
+    /// Reads the publication at `offset`, which lies between floor and head.
+    pub(super) fn point_at(&self, connection: &Connection, offset: u64) -> Result<Point, StoreError> {
         if offset == self.floor.offset {
             return Ok(self.floor);
         }
@@ -74,46 +76,46 @@ impl Numbering {
         found.ok_or_else(|| StoreError::damaged("a publication is missing between two that are held"))
     }
 
-    /// The last publication that `keep` lets go of: the floor as it ought to be, however far deleting has come.
+    /// Returns the last offset that `keep` does not keep: the floor as it ought to be, however far deletion has come.
     pub(super) fn floor_under(&self, connection: &Connection, keep: &Keep) -> Result<u64, StoreError> {
         let by_count = self.head.offset.saturating_sub(keep.messages);
         let mut floor = self.floor.offset.max(by_count);
         let spent = self.head.total.saturating_sub(keep.bytes);
         if spent > self.floor.total {
-            // Somewhere on the way from floor to head the running sum passes what is too much.
-            floor = self.first(connection, floor, |place| place.total >= spent)?;
+            // Between floor and head the running sum passes the excess.
+            floor = self.first(connection, floor, |point| point.total >= spent)?;
         }
-        if self.head.ts < keep.oldest_ts {
+        let oldest_ts = keep.oldest_ts(self.head.ts);
+        if self.head.ts < oldest_ts {
             return Ok(self.head.offset);
         }
         if floor < self.head.offset {
-            floor = self.last_before(connection, floor, keep.oldest_ts)?;
+            floor = self.last_before(connection, floor, oldest_ts)?;
         }
         Ok(floor)
     }
 
-    /// The last offset from `low` on whose publication was accepted before `ts`; `low` itself if there is none.
+    /// Returns the last offset from `low` on whose publication was accepted before `ts`; `low` itself if there is none.
     pub(super) fn last_before(&self, connection: &Connection, low: u64, ts: u64) -> Result<u64, StoreError> {
-        if low >= self.head.offset || self.place_at(connection, low + 1)?.ts >= ts {
+        if low >= self.head.offset || self.point_at(connection, low + 1)?.ts >= ts {
             return Ok(low);
         }
-        let first = self.first(connection, low + 1, |place| place.ts >= ts)?;
-        let is_found = self.place_at(connection, first)?.ts >= ts;
+        let first = self.first(connection, low + 1, |point| point.ts >= ts)?;
+        let is_found = self.point_at(connection, first)?.ts >= ts;
         Ok(if is_found { first - 1 } else { first })
     }
 
-    /// Halves the way from `low` to the head until it stands at the first publication for which `is_far` holds, or at
-    /// the head.
+    /// Finds the first publication from `low` on for which `is_far` holds, by bisection; the head if there is none.
     fn first(
         &self,
         connection: &Connection,
         low: u64,
-        is_far: impl Fn(&Place) -> bool,
+        is_far: impl Fn(&Point) -> bool,
     ) -> Result<u64, StoreError> {
         let (mut low, mut high) = (low, self.head.offset);
         while low < high {
             let middle = low + (high - low) / 2;
-            if is_far(&self.place_at(connection, middle)?) {
+            if is_far(&self.point_at(connection, middle)?) {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -129,8 +131,8 @@ pub(super) fn epoch(stored: i64) -> Epoch {
 }
 
 /// Reads the id, total and ts of a publication.
-fn publication(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { offset: row::offset(row.get(0)?), total: number(row, 1)?, ts: number(row, 2)? })
+fn publication(row: &Row<'_>) -> rusqlite::Result<Point> {
+    Ok(Point { offset: row::offset(row.get(0)?), total: number(row, 1)?, ts: number(row, 2)? })
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

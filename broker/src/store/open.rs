@@ -1,18 +1,28 @@
-//! Opening a data directory: who else uses it, what lies in it, and the tables a new one is given.
+//! Opening a data directory: claiming it, creating the database in it, and checking what it contains.
 //!
 //! Everything that can be wrong is found before anything is written. It does not know what the tables are used for.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{OpenError, StoreConfig};
+use super::config::StoreConfig;
+use super::directory_sync::sync_directory;
+use super::error::{OpenError, StoreError};
+use super::mark::{self, Mark, Mismatch};
+use super::schema::{self, APPLICATION_ID, FORMAT, State, TABLE_NAMES};
+use crate::failpoint::{self, Failpoint};
 
 /// The name of the database inside the data directory.
-const DATABASE: &str = "fanwire.db";
+pub(super) const DATABASE: &str = "fanwire.db";
+
+/// The name of a database that is not complete yet.
+pub(super) const UNFINISHED: &str = "fanwire.db.new";
 
 /// The name of the file whose lock says that a broker is using the directory. It stays when the broker ends: removing
 /// it would let two brokers lock two files of one name.
@@ -21,64 +31,36 @@ const LOCK: &str = "fanwire.lock";
 /// What every SQLite file begins with (SQLite file format, §1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// Marks the database as fanwire's: "fanw" in ASCII.
-const APPLICATION_ID: i64 = 0x6661_6e77;
-
-/// The version of the tables below.
-const FORMAT: i64 = 1;
+/// What SQLite appends to the name of a database for the files beside it.
+pub(super) const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// How long a statement waits for another connection, which never holds a lock for long.
-const BUSY: Duration = Duration::from_secs(5);
-
-/// The tables.
-///
-/// A publication's id is made of its topic's id and its offset (see `row.rs`): the rows of a topic lie together and in
-/// order, and payloads of a few kilobytes lie among them, which they would not if the key were of two columns. A topic's
-/// head is not stored: it is the offset of its last publication, or the floor when none is held. So a publication costs
-/// one row at the end of its topic's range and nothing else. `total` is the running sum of the costs of all publications
-/// of the epoch, so that what lies between two offsets is known without adding it up. `AUTOINCREMENT` keeps the id of a
-/// forgotten topic from being given out again while its rows are still being deleted.
-const TABLES: &str = "
-    CREATE TABLE topics(
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL UNIQUE,
-        epoch INTEGER NOT NULL,
-        floor INTEGER NOT NULL DEFAULT 0,
-        floor_total INTEGER NOT NULL DEFAULT 0,
-        floor_ts INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE publications(
-        id INTEGER PRIMARY KEY,
-        total INTEGER NOT NULL,
-        ts INTEGER NOT NULL,
-        kind INTEGER NOT NULL,
-        sender TEXT,
-        payload BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE keys(
-        topic INTEGER NOT NULL,
-        key TEXT NOT NULL,
-        offset INTEGER NOT NULL,
-        accepted INTEGER NOT NULL,
-        PRIMARY KEY(topic, key)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX keys_by_age ON keys(accepted);
-    CREATE TABLE forgotten(topic INTEGER PRIMARY KEY) STRICT;
-    CREATE TABLE probes(id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
-";
-
-/// The tables a database of this format must have.
-const TABLE_NAMES: [&str; 5] = ["topics", "publications", "keys", "forgotten", "probes"];
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// A data directory that belongs to this broker as long as this lives.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
+    directory: PathBuf,
     database: PathBuf,
+    /// The files of the database as they were opened.
+    opened: OnceLock<[FileId; 2]>,
     _lock: File,
 }
 
+/// Device and inode of a file.
+type FileId = (u64, u64);
+
+/// A database that was opened for writing.
+pub(super) struct OpenedDatabase {
+    pub(super) connection: Connection,
+    pub(super) mark: Mark,
+    pub(super) state: State,
+    /// Why all topics were given new epochs, if they were.
+    pub(super) renewed: Option<String>,
+}
+
 impl DataDirectory {
-    /// Takes the directory for this broker alone.
+    /// Claims the directory for this broker alone.
     pub(super) fn claim(directory: &Path) -> Result<Self, OpenError> {
         let metadata =
             fs::metadata(directory).map_err(|error| OpenError::from_io(directory.into(), &error))?;
@@ -90,43 +72,158 @@ impl DataDirectory {
             OpenError::Missing(path) => OpenError::ReadOnly { path, cause: error.to_string() },
             other => other,
         };
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(LOCK));
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(directory.join(LOCK));
         let lock = lock.map_err(|error| failed(&error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { database: directory.join(DATABASE), _lock: lock }),
+            Ok(()) => Ok(Self {
+                directory: directory.into(),
+                database: directory.join(DATABASE),
+                opened: OnceLock::new(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.into())),
             Err(TryLockError::Error(error)) => Err(failed(&error)),
         }
     }
 
-    /// The connection that writes. Makes the database if there is none.
-    pub(super) fn open_writer(&self, config: &StoreConfig) -> Result<Connection, OpenError> {
-        let failed = |error: rusqlite::Error| OpenError::from_sqlite(self.database.clone(), &error);
-        let is_new = self.is_new()?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let create = if is_new { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
-        let connection = Connection::open_with_flags(&self.database, flags | create).map_err(failed)?;
-        connection.busy_timeout(BUSY).map_err(failed)?;
-        if is_new {
-            create_tables(&connection).map_err(failed)?;
+    /// The path of the database.
+    pub(super) fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// Opens the connection that writes. Creates the database if there is none, and gives all topics new epochs if the
+    /// database has lost commits or is a copy.
+    pub(super) fn open_writer(&self, config: &StoreConfig) -> Result<OpenedDatabase, OpenError> {
+        let path = || self.database.clone();
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(path(), &error);
+        let failed_io = |error: io::Error| OpenError::from_io(path(), &error);
+        remove_database(&self.directory.join(UNFINISHED)).map_err(failed_io)?;
+        let mut is_trusted = false;
+        if self.is_new()? {
+            self.create()?;
         }
-        self.check_format(&connection)?;
+        let mut connection = self.connect(&self.database).map_err(failed)?;
+        if schema::is_blank(&connection).map_err(failed)? {
+            // A broker before format 2 was killed while it created the database in place.
+            connection.close().map_err(|(_, error)| failed(error))?;
+            self.create()?;
+            connection = self.connect(&self.database).map_err(failed)?;
+        }
+        let found = self.check_format(&connection)?;
         set_up_writer(&connection, config).map_err(failed)?;
         let journal: String =
             connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
         if journal != "wal" {
             let cause = "its file system cannot hold a write-ahead log; use a local disk".to_owned();
-            return Err(OpenError::Failed { path: self.database.clone(), cause });
+            return Err(OpenError::Failed { path: path(), cause });
         }
-        Ok(connection)
+        if found < FORMAT {
+            // Databases of format 1 never had a mark: there is nothing that could contradict this one.
+            is_trusted = !mark::has_marks(&self.directory).map_err(failed_io)?;
+            schema::migrate(&connection, found).map_err(failed)?;
+        }
+        let (mark, state, renewed) = self.open_mark(&connection, is_trusted)?;
+        let opened = self.identify().map_err(failed_io)?;
+        self.opened.get_or_init(|| opened);
+        Ok(OpenedDatabase { connection, mark, state, renewed })
     }
 
-    /// A connection that only reads.
-    pub(super) fn open_reader(&self) -> rusqlite::Result<Connection> {
+    fn open_mark(
+        &self,
+        connection: &Connection,
+        is_trusted: bool,
+    ) -> Result<(Mark, State, Option<String>), OpenError> {
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(self.database.clone(), &error);
+        let failed_io = |error: io::Error| OpenError::from_io(self.directory.clone(), &error);
+        let damaged =
+            |error: StoreError| OpenError::Damaged { path: self.database.clone(), cause: error.to_string() };
+        let state = schema::state(connection).map_err(damaged)?;
+        if is_trusted {
+            return Ok((Mark::create(&self.directory, &state).map_err(failed_io)?, state, None));
+        }
+        let Mismatch { reason, commits } = match Mark::open(&self.directory, &state).map_err(failed_io)? {
+            Ok(mark) => return Ok((mark, state, None)),
+            Err(mismatch) => mismatch,
+        };
+        schema::renew_epochs(connection, commits).map_err(failed)?;
+        let state = schema::state(connection).map_err(damaged)?;
+        let mark = Mark::create(&self.directory, &state).map_err(failed_io)?;
+        Ok((mark, state, Some(reason)))
+    }
+
+    /// Opens a connection that only reads.
+    pub(super) fn open_reader(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.database, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY")?;
+        // What was opened by name must be what the writer has open.
+        self.check_in_place()?;
+        Ok(connection)
+    }
+
+    /// Checks that the files of the database are still where they were when they were opened. Otherwise what is written
+    /// would be gone with the next start.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        let Some(opened) = self.opened.get() else { return Ok(()) };
+        match self.identify() {
+            Ok(found) if found == *opened => Ok(()),
+            Ok(_) => Err(self.misplaced("was replaced")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.misplaced("was removed")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn misplaced(&self, what: &str) -> StoreError {
+        let reason = format!(
+            "the database in {} {what} while the broker was running: put it back, or restart the broker",
+            self.directory.display()
+        );
+        StoreError::Unavailable(reason.into())
+    }
+
+    /// Device and inode of the database and of its log, as their names lead to them now.
+    fn identify(&self) -> io::Result<[FileId; 2]> {
+        let id = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        Ok([id(&self.database)?, id(&self.log_path())?])
+    }
+
+    /// Creates the database under another name and renames it when it is complete, so that a broker that is killed
+    /// meanwhile leaves nothing that the next start takes for a database.
+    fn create(&self) -> Result<(), OpenError> {
+        let failed = |error: rusqlite::Error| OpenError::from_sqlite(self.database.clone(), &error);
+        let failed_io = |error: io::Error| match OpenError::from_io(self.database.clone(), &error) {
+            OpenError::Missing(path) => OpenError::ReadOnly { path, cause: error.to_string() },
+            other => other,
+        };
+        let reach = || failpoint::reach(Failpoint::StoreCreate).map_err(failed_io);
+        let unfinished = self.directory.join(UNFINISHED);
+        reach()?;
+        // SQLite gives the files beside a database the permissions of the database.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished).map_err(failed_io)?;
+        reach()?;
+        let connection = self.connect(&unfinished).map_err(failed)?;
+        schema::create(&connection).map_err(failed)?;
+        reach()?;
+        let state = schema::state(&connection)
+            .map_err(|error| OpenError::Failed { path: unfinished.clone(), cause: error.to_string() })?;
+        connection.close().map_err(|(_, error)| failed(error))?;
+        // What lies beside an empty database is of no use, and SQLite would take it for the new one's.
+        remove_companions(&self.database).map_err(failed_io)?;
+        reach()?;
+        Mark::create(&self.directory, &state).map_err(failed_io)?;
+        reach()?;
+        fs::rename(&unfinished, &self.database).map_err(failed_io)?;
+        reach()?;
+        sync_directory(&self.directory).map_err(failed_io)
+    }
+
+    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
         Ok(connection)
     }
 
@@ -147,7 +244,7 @@ impl DataDirectory {
         if !head.is_empty() {
             return Err(OpenError::Foreign(self.database.clone()));
         }
-        // SQLite would throw away the log of a database that is gone, and with it what somebody may still rescue.
+        // SQLite would delete the log of a database that is gone, and with it what may still be rescued.
         let log = self.log_path();
         if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
             let cause = format!("it is empty, but {} is not", log.display());
@@ -157,31 +254,18 @@ impl DataDirectory {
     }
 
     fn log_path(&self) -> PathBuf {
-        self.database.with_file_name(format!("{DATABASE}-wal"))
+        companion(&self.database, "-wal")
     }
 
-    fn check_format(&self, connection: &Connection) -> Result<(), OpenError> {
+    /// Checks that the database is fanwire's and whole as far as that shows at once, and returns its version.
+    fn check_format(&self, connection: &Connection) -> Result<i64, OpenError> {
         let path = || self.database.clone();
+        let found = check_tables(&self.database, connection)?;
+        // A file that was cut short still opens; what is missing would only be found much later.
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(path(), &error);
         let number = |pragma: &str| {
             connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(failed)
         };
-        if number("application_id")? != APPLICATION_ID {
-            return Err(OpenError::Foreign(path()));
-        }
-        let found = number("user_version")?;
-        if found > FORMAT {
-            return Err(OpenError::Newer { path: path(), found, known: FORMAT });
-        }
-        for name in TABLE_NAMES {
-            let query = format!("SELECT 1 FROM {name} LIMIT 1");
-            let mut statement = connection.prepare(&query).map_err(|error| OpenError::Damaged {
-                path: path(),
-                cause: format!("table {name} cannot be read: {error}"),
-            })?;
-            statement.exists([]).map_err(failed)?;
-        }
-        // A file that was cut short still opens; what is missing would only be found much later.
         let pages = number("page_count")? as u64;
         let length = fs::metadata(&self.database).map_err(|error| OpenError::from_io(path(), &error))?.len();
         let has_log = fs::metadata(self.log_path()).is_ok_and(|log| log.len() > 0);
@@ -190,25 +274,59 @@ impl DataDirectory {
             let cause = format!("it has {length} bytes where {expected} are expected");
             return Err(OpenError::Damaged { path: path(), cause });
         }
-        Ok(())
+        Ok(found)
     }
 }
 
-/// Makes the tables in one transaction of SQLite's older journal, so that a crash half-way leaves an empty file and
-/// never a log without its database.
-fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA synchronous = FULL;
-         BEGIN EXCLUSIVE;
-         {TABLES}
-         PRAGMA application_id = {APPLICATION_ID};
-         PRAGMA user_version = {FORMAT};
-         COMMIT;"
-    ))
+/// Checks that the database at `path` is fanwire's, of a known version, and has its tables; returns the version.
+pub(super) fn check_tables(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path.into(), &error);
+    let number = |pragma: &str| {
+        connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(failed)
+    };
+    if number("application_id")? != APPLICATION_ID {
+        return Err(OpenError::Foreign(path.into()));
+    }
+    let found = number("user_version")?;
+    if found > FORMAT {
+        return Err(OpenError::Newer { path: path.into(), found, known: FORMAT });
+    }
+    for name in TABLE_NAMES.iter().chain((found >= FORMAT).then_some(&"state")) {
+        let query = format!("SELECT 1 FROM {name} LIMIT 1");
+        let mut statement = connection.prepare(&query).map_err(|error| OpenError::Damaged {
+            path: path.into(),
+            cause: format!("table {name} cannot be read: {error}"),
+        })?;
+        statement.exists([]).map_err(failed)?;
+    }
+    Ok(found)
 }
 
-/// Write-ahead log, a sync of it at every commit, and checkpoints only when the writer asks for them.
+/// The path of a file that SQLite keeps beside the database at `database`.
+pub(super) fn companion(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes a database and what SQLite keeps beside it, if they are there.
+pub(super) fn remove_database(database: &Path) -> io::Result<()> {
+    remove_if_there(database)?;
+    remove_companions(database)
+}
+
+fn remove_companions(database: &Path) -> io::Result<()> {
+    COMPANIONS.iter().try_for_each(|suffix| remove_if_there(&companion(database, suffix)))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Sets the write-ahead log, a sync of it at every commit, and checkpoints only when the writer asks for them.
 fn set_up_writer(connection: &Connection, config: &StoreConfig) -> rusqlite::Result<()> {
     let page_size: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     let pages_max = config.file_bytes_max.map_or(0xffff_fffe, |bytes| (bytes as i64 / page_size).max(64));

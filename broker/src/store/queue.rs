@@ -1,7 +1,7 @@
 //! The queue in front of the writer: what waits to be written, in order, bounded in bytes.
 //!
-//! Any thread may put something in; only the writer takes out. What the writer has taken counts until it is written,
-//! so the bound holds for all the memory that waits for the disk.
+//! Any thread may push; only the writer takes. What the writer has taken counts until it is written, so that the bound
+//! holds for all memory that waits for the disk.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,26 +9,28 @@ use std::time::Duration;
 
 use fanwire_protocol::Topic;
 
-use super::{Append, Committed, Event, Keep, Observer, StoreError};
+use super::error::StoreError;
+use super::event::{Event, Observer};
+use super::publication::{Append, Committed, Keep};
 
-/// Called by the writer with what became of something it was asked for.
+/// Called by the writer with the outcome of a job.
 pub(crate) type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-/// Something the writer is asked for.
+/// A job of the writer.
 pub(super) enum Job {
-    /// Accept a publication.
+    /// Accepts a publication.
     Append(Append, Done<Committed>),
-    /// Let go of what is beyond `keep`.
+    /// Deletes what is beyond `keep`.
     Trim(Topic, Keep),
-    /// Let go of a topic, its numbering and its keys.
+    /// Deletes a topic, its numbering and its keys.
     Forget(Topic, Done<()>),
-    /// Let go of all that a topic holds; its numbering goes on.
+    /// Deletes all publications of a topic; its numbering continues.
     Clear(Topic, Done<()>),
-    /// Let go of keys whose time is up, as of a time in milliseconds since 1970.
+    /// Deletes expired keys, as of a time in milliseconds since 1970.
     ForgetKeys(u64),
 }
 
-/// The memory one job is accounted for beside what it carries: its place in the queue and what waits to be told.
+/// The memory that one job counts for beside its payload: its slot in the queue and its callback.
 const JOB_BYTES: usize = 256;
 
 impl Job {
@@ -40,13 +42,13 @@ impl Job {
     }
 }
 
-/// What the writer finds when it looks.
-pub(super) enum Taken {
-    /// The group was given something.
-    Some,
-    /// Nothing came in time.
-    Nothing,
-    /// Nothing is left and nothing will come.
+/// What the writer finds in the queue.
+pub(super) enum Wakeup {
+    /// The group has jobs.
+    Jobs,
+    /// No job came in time.
+    TimedOut,
+    /// The queue is closed and empty.
     Closed,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Inner {
     jobs: VecDeque<Job>,
-    /// Of what waits and of what is being written.
+    /// The bytes that wait or are being written.
     bytes: usize,
     is_over: bool,
     is_closed: bool,
@@ -72,11 +74,11 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing that holds this lock can panic half-way, so a poisoned queue is still whole.
+        // No holder of this lock can panic half-way, so a poisoned queue is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a job at the end. From `bytes_max` on publishers ought to wait; at twice that it is refused.
+    /// Appends a job. From `bytes_max` on publishers have to wait; at twice that the job is refused.
     pub(super) fn push(&self, job: Job) -> Result<(), StoreError> {
         let bytes = job.bytes();
         let mut inner = self.lock();
@@ -91,7 +93,7 @@ impl Queue {
         inner.bytes += bytes;
         if !inner.is_over && inner.bytes > self.bytes_max {
             inner.is_over = true;
-            // Told under the lock, so that a rise and a relief cannot overtake each other.
+            // Reported under the lock, so that a rise and a relief cannot overtake each other.
             (self.observer)(Event::PressureRaised);
         }
         drop(inner);
@@ -101,15 +103,15 @@ impl Queue {
         Ok(())
     }
 
-    /// Moves what waits to `group`: at most `count_max` jobs, and none after `bytes_max` are reached. Waits for the
-    /// first as long as `patience` allows; `None` is for ever.
+    /// Moves jobs to `group`: at most `count_max`, and none after `bytes_max` are reached. Waits for the first as long as
+    /// `patience`; `None` waits without end.
     pub(super) fn take(
         &self,
         group: &mut Vec<Job>,
         count_max: usize,
         bytes_max: usize,
         patience: Option<Duration>,
-    ) -> Taken {
+    ) -> Wakeup {
         let mut inner = self.lock();
         let is_idle = |inner: &mut Inner| inner.jobs.is_empty() && !inner.is_closed;
         inner = match patience {
@@ -131,13 +133,13 @@ impl Queue {
             inner.jobs.shrink_to(4096);
         }
         match (group.is_empty(), inner.is_closed) {
-            (false, _) => Taken::Some,
-            (true, false) => Taken::Nothing,
-            (true, true) => Taken::Closed,
+            (false, _) => Wakeup::Jobs,
+            (true, false) => Wakeup::TimedOut,
+            (true, true) => Wakeup::Closed,
         }
     }
 
-    /// Notes that `bytes` of what was taken wait no more.
+    /// Notes that `bytes` of what was taken are written or refused.
     pub(super) fn release(&self, bytes: usize) {
         let mut inner = self.lock();
         inner.bytes -= bytes;
@@ -147,13 +149,13 @@ impl Queue {
         }
     }
 
-    /// Takes nothing more; what waits is still written.
+    /// Refuses further jobs; what waits is still written.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.filled.notify_one();
     }
 
-    /// The bytes that wait or are being written.
+    /// Returns the bytes that wait or are being written.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }

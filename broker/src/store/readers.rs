@@ -1,27 +1,35 @@
-//! Reading: a few connections of their own, so that whoever reads neither waits for the writer nor holds it up.
+//! Reading: a few connections of their own, so that a reader neither waits for the writer nor holds it up.
 //!
-//! Everything one call returns is of one moment. Rows that should be there and are not are damage, never a short answer.
+//! Everything that one call returns is of one moment. Rows that should be there and are not are damage, never a short
+//! answer. Rows that are there and damaged are left out, counted, and reported.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use fanwire_protocol::{Epoch, Topic};
 use rusqlite::{Connection, params};
 
-use super::health::{Attempt, Health};
+use super::error::StoreError;
+use super::event::{Event, Observer};
+use super::health::{Health, Operation};
 use super::numbering::Numbering;
 use super::open::DataDirectory;
+use super::publication::Keep;
+use super::record::{Bounds, Stretch, TopicRecord};
 use super::row::{self, COLUMNS};
-use super::{Bounds, Keep, StoreError, Stretch, TopicRecord};
 use crate::failpoint::{self, Failpoint};
 
-/// How many connections read at once. Whoever comes later waits for one to be done.
+/// The maximum number of connections that read at once. A further reader waits for one of them.
 const CONNECTIONS_MAX: usize = 4;
+
+/// The maximum number of damaged publications that one read passes over.
+const DAMAGED_MAX: u64 = 1_000;
 
 pub(super) struct Readers {
     pool: Mutex<Pool>,
     returned: Condvar,
     health: Arc<Health>,
-    /// Last, so that the directory is let go of when the connections are closed.
+    observer: Observer,
+    /// Last, so that the directory is released when the connections are closed.
     directory: Arc<DataDirectory>,
 }
 
@@ -39,8 +47,8 @@ enum Order {
 }
 
 impl Readers {
-    pub(super) fn new(directory: Arc<DataDirectory>, health: Arc<Health>) -> Self {
-        Self { pool: Mutex::default(), returned: Condvar::new(), health, directory }
+    pub(super) fn new(directory: Arc<DataDirectory>, health: Arc<Health>, observer: Observer) -> Self {
+        Self { pool: Mutex::default(), returned: Condvar::new(), health, observer, directory }
     }
 
     /// See [`super::Store::load`].
@@ -87,7 +95,8 @@ impl Readers {
         self.in_topic(topic, epoch, |connection, numbering| {
             let floor = numbering.floor_under(connection, &bounds.keep)?;
             let high = bounds.through.min(numbering.head.offset);
-            stretch(connection, numbering.id, floor, (after.max(floor), high), Order::OldestFirst, bounds)
+            let range = (after.max(floor), high);
+            self.stretch(connection, (topic, numbering.id), floor, range, Order::OldestFirst, bounds)
         })
     }
 
@@ -102,7 +111,7 @@ impl Readers {
         self.in_topic(topic, epoch, |connection, numbering| {
             let floor = numbering.floor_under(connection, &bounds.keep)?;
             let high = before.saturating_sub(1).min(bounds.through).min(numbering.head.offset);
-            stretch(connection, numbering.id, floor, (floor, high), Order::NewestFirst, bounds)
+            self.stretch(connection, (topic, numbering.id), floor, (floor, high), Order::NewestFirst, bounds)
         })
     }
 
@@ -147,7 +156,7 @@ impl Readers {
             self.give_back(connection, result.is_ok());
             result
         });
-        self.health.note(Attempt::Read, result.as_ref().err());
+        self.health.note(Operation::Read, result.as_ref().err());
         result
     }
 
@@ -160,7 +169,7 @@ impl Readers {
         drop(pool);
         let connection = match idle {
             Some(connection) => Ok(connection),
-            None => self.directory.open_reader().map_err(StoreError::from),
+            None => self.directory.open_reader(),
         };
         if connection.is_err() {
             self.pool.lock().unwrap_or_else(PoisonError::into_inner).in_use -= 1;
@@ -169,7 +178,7 @@ impl Readers {
         connection
     }
 
-    /// Takes a connection back. One that failed is closed, so that whatever ailed it ends with it.
+    /// Takes a connection back. One that failed is closed, so that its state ends with it.
     fn give_back(&self, connection: Connection, is_well: bool) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.in_use -= 1;
@@ -179,64 +188,72 @@ impl Readers {
         drop(pool);
         self.returned.notify_one();
     }
+
+    /// Reads what lies after `range.0` up to and with `range.1`, in `order`, as far as the bounds allow.
+    fn stretch(
+        &self,
+        connection: &Connection,
+        (topic, topic_id): (&Topic, i64),
+        floor: u64,
+        (low, high): (u64, u64),
+        order: Order,
+        bounds: &Bounds,
+    ) -> Result<Stretch, StoreError> {
+        let last = if order == Order::OldestFirst { low } else { high.saturating_add(1) };
+        let mut stretch = Stretch { publications: Vec::new(), floor, damaged: 0, last, more: false };
+        if high <= low {
+            return Ok(stretch);
+        }
+        let direction = match order {
+            Order::OldestFirst => "ASC",
+            Order::NewestFirst => "DESC",
+        };
+        let mut select = connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM publications WHERE id > ?1 AND id <= ?2 ORDER BY id {direction}"
+        ))?;
+        let mut rows = select.query([row::id(topic_id, low), row::id(topic_id, high)])?;
+        let (mut bytes, mut read) = (0, 0);
+        while let Some(row) = rows.next()? {
+            let (offset, publication) = row::publication(row)?;
+            let next = match order {
+                Order::OldestFirst => low + 1 + read,
+                Order::NewestFirst => high - read,
+            };
+            if offset != next {
+                return Err(StoreError::damaged("a publication is missing between two that are held"));
+            }
+            bytes += publication.as_ref().map_or(0, |publication| publication.payload.len());
+            let is_full = stretch.publications.len() >= bounds.limit || stretch.damaged >= DAMAGED_MAX;
+            if is_full || (read > 0 && bytes > bounds.bytes_max) {
+                stretch.more = true;
+                return Ok(stretch);
+            }
+            (read, stretch.last) = (read + 1, offset);
+            match publication {
+                Ok(publication) => stretch.publications.push(publication),
+                Err(StoreError::Damaged(_)) => {
+                    stretch.damaged += 1;
+                    (self.observer)(Event::PublicationDamaged { topic: topic.clone(), offset });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if read != high - low {
+            return Err(StoreError::damaged("publications are missing at the end of a topic"));
+        }
+        Ok(stretch)
+    }
 }
 
 fn record(connection: &Connection, numbering: &Numbering, keep: &Keep) -> Result<TopicRecord, StoreError> {
     let floor = numbering.floor_under(connection, keep)?;
-    let place = numbering.place_at(connection, floor)?;
+    let point = numbering.point_at(connection, floor)?;
     Ok(TopicRecord {
         epoch: numbering.epoch,
         head: numbering.head.offset,
         floor,
-        floor_ts: place.ts,
-        bytes: numbering.head.total - place.total,
+        floor_ts: point.ts,
+        bytes: numbering.head.total - point.total,
         newest_ts: numbering.head.ts,
     })
-}
-
-/// Reads what lies after `range.0` up to and with `range.1`, in `order`, as far as the bounds allow.
-fn stretch(
-    connection: &Connection,
-    topic: i64,
-    floor: u64,
-    range: (u64, u64),
-    order: Order,
-    bounds: &Bounds,
-) -> Result<Stretch, StoreError> {
-    let (low, high) = range;
-    let mut stretch = Stretch { publications: Vec::new(), floor, more: false };
-    let expected = high.saturating_sub(low);
-    if expected == 0 {
-        return Ok(stretch);
-    }
-    let direction = match order {
-        Order::OldestFirst => "ASC",
-        Order::NewestFirst => "DESC",
-    };
-    let mut select = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM publications WHERE id > ?1 AND id <= ?2 ORDER BY id {direction}"
-    ))?;
-    let mut rows = select.query([row::id(topic, low), row::id(topic, high)])?;
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let publication = row::publication(row)?;
-        let read = stretch.publications.len();
-        let next = match order {
-            Order::OldestFirst => low + 1 + read as u64,
-            Order::NewestFirst => high - read as u64,
-        };
-        if publication.offset != next {
-            return Err(StoreError::damaged("a publication is missing between two that are held"));
-        }
-        bytes += publication.payload.len();
-        if read >= bounds.limit || (read > 0 && bytes > bounds.bytes_max) {
-            stretch.more = true;
-            return Ok(stretch);
-        }
-        stretch.publications.push(publication);
-    }
-    if stretch.publications.len() as u64 != expected {
-        return Err(StoreError::damaged("publications are missing at the end of a topic"));
-    }
-    Ok(stretch)
 }

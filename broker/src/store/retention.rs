@@ -1,34 +1,36 @@
-//! Retention: deleting what topics need not keep, a few rows with every group, so that no publish waits for it long.
+//! Retention: the deletion of what topics need not keep, some rows with every group, so that no publish waits long for it.
 //!
-//! What readers may see does not depend on how far deleting has come: they apply [`Keep`] themselves.
+//! What readers see does not depend on how far deletion has come: they apply [`Keep`] themselves.
 
 use std::collections::{HashMap, VecDeque};
 
 use fanwire_protocol::Topic;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::error::StoreError;
 use super::heads::Heads;
 use super::numbering::Numbering;
-use super::{KEY_TTL_MS, Keep, StoreError, row};
+use super::publication::{KEY_TTL_MS, Keep};
+use super::row;
 
-/// A topic may hold an eighth more than its rule says, within these numbers of publications, before its own appends
-/// have it trimmed: deleting many rows at once costs less than deleting one with each append.
+/// The slack of a topic in publications: an eighth of what its rule says, within this range. Only beyond the slack do
+/// appends have the topic trimmed, because deleting many rows at once costs less than one with each append.
 const SLACK_MESSAGES: std::ops::RangeInclusive<u64> = 64..=8_192;
 
-/// The same slack in bytes, at least.
+/// The minimum slack in bytes.
 const SLACK_BYTES: u64 = 64 * 1024;
 
-/// What is still to be deleted. Lost on restart, and asked for again by the next append or trim.
+/// What is still to be deleted. It is lost on restart, and the next append or trim asks for it again.
 #[derive(Default)]
 pub(super) struct Retention {
     topics: HashMap<Topic, Keep>,
     order: VecDeque<Topic>,
-    /// Keys accepted up to then have had their time; in milliseconds since 1970.
+    /// The time as of which keys expire, in milliseconds since 1970.
     keys_until: Option<u64>,
     has_forgotten: bool,
 }
 
-/// Whether a topic holds so much more than `keep` allows that it ought to be trimmed.
+/// Whether a topic holds so much more than `keep` allows that it has to be trimmed.
 pub(super) fn is_due(numbering: &Numbering, keep: &Keep) -> bool {
     let messages_slack = (keep.messages / 8).clamp(*SLACK_MESSAGES.start(), *SLACK_MESSAGES.end());
     let bytes_slack = (keep.bytes / 8).max(SLACK_BYTES);
@@ -37,7 +39,7 @@ pub(super) fn is_due(numbering: &Numbering, keep: &Keep) -> bool {
 }
 
 impl Retention {
-    /// Nothing to do but what an earlier run may have left.
+    /// Creates the state of a store that was just opened: an earlier run may have left forgotten topics.
     pub(super) fn new() -> Self {
         Self { has_forgotten: true, ..Self::default() }
     }
@@ -54,12 +56,12 @@ impl Retention {
         }
     }
 
-    /// Deletes the keys whose time is up at `now`, in milliseconds since 1970.
+    /// Deletes the keys that have expired at `now`, in milliseconds since 1970.
     pub(super) fn forget_keys(&mut self, now: u64) {
         self.keys_until = Some(now);
     }
 
-    /// Takes the topic out of sight at once; its rows and keys are deleted in time.
+    /// Makes the topic unknown at once; its rows and keys are deleted by later commits.
     pub(super) fn forget(
         &mut self,
         connection: &Connection,
@@ -74,7 +76,7 @@ impl Retention {
         Ok(())
     }
 
-    /// Takes all that the topic holds out of sight at once, and lets its numbering go on after its head.
+    /// Makes the publications of the topic unreadable at once; its numbering continues after its head.
     pub(super) fn clear(
         &mut self,
         connection: &Connection,
@@ -89,7 +91,7 @@ impl Retention {
         }
         self.forget(connection, heads, topic)?;
         let numbering = match heads.find_or_create(connection, topic, known.epoch) {
-            // Then it begins anew with the next publication, which tells of the loss as well.
+            // Then the topic begins anew with the next publication, and its new epoch reveals the loss as well.
             Err(StoreError::TooManyTopics) => return Ok(()),
             made => made?,
         };
@@ -131,7 +133,7 @@ impl Retention {
         Ok(())
     }
 
-    /// Deletes rows of one forgotten topic, and at last the memory of it; then its id may be given out again.
+    /// Deletes rows of one forgotten topic, and at last its entry; then its id may be assigned again.
     fn delete_forgotten(&mut self, connection: &Connection, rows_max: u64) -> Result<u64, StoreError> {
         let mut next = connection.prepare_cached("SELECT topic FROM forgotten LIMIT 1")?;
         let Some(topic) = next.query_row([], |row| row.get::<_, i64>(0)).optional()? else {
@@ -155,7 +157,7 @@ impl Retention {
     }
 }
 
-/// Deletes at most `rows_max` publications of the topic and says how many, and whether that was all.
+/// Deletes at most `rows_max` publications of the topic; returns how many, and whether that was all.
 fn trim(
     connection: &Connection,
     heads: &mut Heads,
@@ -168,28 +170,21 @@ fn trim(
     let goal = numbering.floor_under(connection, keep)?;
     let floor = goal.min(before + rows_max);
     if floor > before {
-        let place = numbering.place_at(connection, floor)?;
+        let point = numbering.point_at(connection, floor)?;
         let mut delete = connection.prepare_cached("DELETE FROM publications WHERE id BETWEEN ?1 AND ?2")?;
         delete.execute([row::id(numbering.id, before), row::id(numbering.id, floor)])?;
         let mut update = connection
             .prepare_cached("UPDATE topics SET floor = ?2, floor_total = ?3, floor_ts = ?4 WHERE id = ?1")?;
-        update.execute(params![numbering.id, floor as i64, place.total as i64, place.ts as i64])?;
-        numbering.floor = place;
+        update.execute(params![numbering.id, floor as i64, point.total as i64, point.ts as i64])?;
+        numbering.floor = point;
     }
     Ok((floor - before, floor == goal))
 }
 
-/// Deletes at most `rows_max` keys whose time is up, and those from a future that a wrong clock once saw.
+/// Deletes at most `rows_max` keys that have expired at `now` and returns how many.
 fn delete_keys(connection: &Connection, now: u64, rows_max: u64) -> Result<u64, StoreError> {
-    let mut deleted = 0;
-    for (times, bound) in [
-        ("accepted <= ?1", now.saturating_sub(KEY_TTL_MS)),
-        ("accepted >= ?1", now.saturating_add(KEY_TTL_MS)),
-    ] {
-        let mut delete = connection.prepare_cached(&format!(
-            "DELETE FROM keys WHERE (topic, key) IN (SELECT topic, key FROM keys WHERE {times} LIMIT ?2)"
-        ))?;
-        deleted += delete.execute(params![bound as i64, (rows_max - deleted) as i64])? as u64;
-    }
-    Ok(deleted)
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM keys WHERE (topic, key) IN (SELECT topic, key FROM keys WHERE accepted <= ?1 LIMIT ?2)",
+    )?;
+    Ok(delete.execute([now.saturating_sub(KEY_TTL_MS) as i64, rows_max as i64])? as u64)
 }

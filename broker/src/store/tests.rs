@@ -1,8 +1,13 @@
 //! What every test of the store is made of, and the tests of what it promises while all goes well.
 
+mod backup;
+mod clock;
 mod crash;
+mod damage;
 mod failing;
+mod numbering;
 mod opening;
+mod placement;
 mod retention;
 
 use std::fs;
@@ -12,6 +17,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fanwire_protocol::{Payload, Position};
+
+use super::publication::KEY_TTL_MS;
 use super::*;
 
 /// Far more than anything here takes, so that a test that hangs ends.
@@ -160,16 +168,16 @@ fn a_key_is_remembered_for_its_time_over_restarts() {
             "{name} {ts}"
         );
     };
+    // Far more than this test takes: the keys' clock does not stand still.
+    let margin = 60_000;
     check(&store, "a", NOW, 1, false);
-    check(&store, "a", NOW + KEY_TTL_MS - 1, 1, true);
+    check(&store, "a", NOW + KEY_TTL_MS - margin, 1, true);
     check(&store, "b", NOW, 1, false);
     drop(store);
     let store = open(&scratch.0);
-    check(&store, "a", NOW + KEY_TTL_MS - 1, 1, true);
+    check(&store, "a", NOW + KEY_TTL_MS - margin, 1, true);
     check(&store, "a", NOW + KEY_TTL_MS, 2, false);
-    // The clock was set back by more than a key lives: the key must not stay for as long as the clock was wrong.
-    check(&store, "a", NOW - 1, 3, false);
-    assert_eq!(texts(&store, "a", 7).len(), 3);
+    assert_eq!(texts(&store, "a", 7).len(), 2);
 }
 
 #[test]
@@ -177,9 +185,10 @@ fn keys_whose_time_is_up_are_deleted() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     for number in 0..3_000 {
-        drop(ask(&store, keyed("a", &number.to_string(), NOW + number)));
+        // Steps far longer than this test takes: the keys' clock goes on meanwhile.
+        drop(ask(&store, keyed("a", &number.to_string(), NOW + number * 60_000)));
     }
-    let now = NOW + 2_899 + KEY_TTL_MS;
+    let now = NOW + 2_899 * 60_000 + KEY_TTL_MS;
     store.forget_keys(now).unwrap();
     append(&store, keyed("a", "last", now)).unwrap();
     append(&store, keyed("a", "later", now)).unwrap();

@@ -1,7 +1,7 @@
 //! The writer: the one thread that changes the database. It takes what has gathered, commits it as one group, and only
-//! then tells those who asked, in the order they asked.
+//! then calls the callbacks, in the order of the queue.
 //!
-//! It gives the offsets, so the order of its queue is the order of every durable topic.
+//! It assigns the offsets, so the order of its queue is the order of every durable topic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,33 +10,45 @@ use std::time::{Duration, Instant};
 use fanwire_protocol::{Epoch, Position};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::config::StoreConfig;
+use super::error::StoreError;
+use super::event::{Event, Observer};
 use super::heads::Heads;
-use super::health::{Attempt, Health};
+use super::health::{Health, Operation};
+use super::key_clock::KeyClock;
 use super::log_file::LogFile;
-use super::queue::{Job, Queue, Taken};
+use super::mark::Mark;
+use super::open::{DataDirectory, OpenedDatabase};
+use super::publication::{Append, Committed, KEY_TTL_MS};
+use super::queue::{Job, Queue, Wakeup};
 use super::retention::{self, Retention};
 use super::row::{self, OFFSET_MAX, payload_columns};
-use super::{Append, Committed, Event, KEY_TTL_MS, Observer, StoreConfig, StoreError};
+use super::schema;
 use crate::failpoint::{self, Failpoint};
 
-/// How many rows are deleted with a group, beside two for each publication it adds. So deleting keeps up with
-/// whatever is published, and a group without publications still is short.
+/// The number of rows that are deleted with a group, beside two for each publication it adds. So deletion keeps up with
+/// publishing, and a group without publications is still short.
 const DELETED_ROWS_MIN: u64 = 1_024;
 
 /// How often a store that has failed tries whether it can write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long nothing must have come before the files are tidied up.
+/// The time without jobs after which the files are tidied up.
 const REST_AFTER: Duration = Duration::from_secs(1);
 
-/// How much a probe writes: more than a few publications, so that a disk with hardly any room stays failed.
+/// How often an idle writer checks that the files are still in place.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// The bytes a probe writes: more than a few publications, so that a disk with hardly any room stays failed.
 const PROBE_BYTES: i64 = 64 * 1024;
 
-/// The statements kept prepared: all there are.
+/// The maximum number of prepared statements: all there are.
 const STATEMENTS: usize = 48;
 
 pub(super) struct Writer {
     connection: Connection,
+    mark: Mark,
+    key_clock: KeyClock,
     config: StoreConfig,
     queue: Arc<Queue>,
     health: Arc<Health>,
@@ -46,18 +58,22 @@ pub(super) struct Writer {
     retention: Retention,
     /// Whether something was written since the files were last tidied up.
     is_untidy: bool,
-    /// Whether there is more room to be given back right away, as long as nothing comes.
+    /// Whether more pages can be returned to the file system right away, as long as no job comes.
     is_shrinking: bool,
+    /// Last, so that the directory is free for another broker only when the database is closed.
+    directory: Arc<DataDirectory>,
 }
 
 impl Writer {
     pub(super) fn new(
-        mut connection: Connection,
+        opened: OpenedDatabase,
+        directory: Arc<DataDirectory>,
         config: StoreConfig,
         queue: Arc<Queue>,
         health: Arc<Health>,
         observer: Observer,
     ) -> rusqlite::Result<Self> {
+        let OpenedDatabase { mut connection, mark, state, .. } = opened;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let pages = Arc::new(AtomicUsize::new(0));
         let seen = pages.clone();
@@ -68,6 +84,8 @@ impl Writer {
         let log_file = LogFile::new(&connection, pages, config.log_bytes_max)?;
         Ok(Self {
             connection,
+            mark,
+            key_clock: KeyClock::new(state.newest_ts),
             config,
             queue,
             health,
@@ -77,6 +95,7 @@ impl Writer {
             retention: Retention::new(),
             is_untidy: true,
             is_shrinking: false,
+            directory,
         })
     }
 
@@ -86,16 +105,18 @@ impl Writer {
         loop {
             let (count_max, bytes_max) = (self.config.group_count_max, self.config.group_bytes_max);
             match self.queue.take(&mut group, count_max, bytes_max, self.patience()) {
-                Taken::Some => self.commit(&mut group),
-                Taken::Nothing => self.rest(),
-                Taken::Closed => break,
+                Wakeup::Jobs => self.commit(&mut group),
+                Wakeup::TimedOut => self.rest(),
+                Wakeup::Closed => break,
             }
         }
         let emptied = self.log_file.empty(&self.connection);
-        self.health.note(Attempt::Checkpoint, emptied.err().as_ref());
+        self.health.note(Operation::Checkpoint, emptied.err().as_ref());
+        // A mark that is not synced is only older after a crash of the machine.
+        let _is_synced = self.mark.sync();
     }
 
-    /// How long to wait for somebody to ask for something before there is something else to do.
+    /// Returns how long to wait for a job before there is something else to do.
     fn patience(&self) -> Option<Duration> {
         if self.health.damage().is_some() {
             None
@@ -104,33 +125,37 @@ impl Writer {
         } else if !self.retention.is_done() || self.is_shrinking {
             Some(Duration::ZERO)
         } else {
-            self.is_untidy.then_some(REST_AFTER)
+            Some(if self.is_untidy { REST_AFTER } else { CHECK_EVERY })
         }
     }
 
-    /// Uses the time in which nothing is asked for.
+    /// Uses the time in which there are no jobs.
     fn rest(&mut self) {
         if self.health.reason().is_some() {
             self.make_room();
             self.probe();
         } else if !self.retention.is_done() {
             self.commit(&mut Vec::new());
-        } else {
+        } else if let Err(error) = self.directory.check_in_place() {
+            self.health.note(Operation::Commit, Some(&error));
+        } else if self.is_untidy || self.is_shrinking {
             let tidied = self.log_file.shrink(&self.connection);
             self.is_untidy = false;
             self.is_shrinking = matches!(tidied, Ok(false));
-            self.health.note(Attempt::Checkpoint, tidied.err().as_ref());
+            self.health.note(Operation::Checkpoint, tidied.err().as_ref());
+            // A mark that is not synced is only older after a crash of the machine.
+            let _is_synced = self.mark.sync();
         }
     }
 
-    /// Commits the group and tells everyone in it. If it fails, nothing of it was accepted, and everyone hears that.
+    /// Commits the group and calls its callbacks. If the commit fails, nothing of the group was accepted.
     fn commit(&mut self, group: &mut Vec<Job>) {
         let started = Instant::now();
         let bytes = group.iter().map(Job::bytes).sum();
         for job in &*group {
             match job {
                 Job::Trim(topic, keep) => self.retention.trim(topic, *keep),
-                Job::ForgetKeys(now) => self.retention.forget_keys(*now),
+                Job::ForgetKeys(now) => self.retention.forget_keys(self.key_clock.now(*now)),
                 Job::Append(..) | Job::Forget(..) | Job::Clear(..) => {}
             }
         }
@@ -141,13 +166,13 @@ impl Writer {
             Some(reason) => Err(StoreError::Damaged(reason)),
             None => self.transaction(|writer| writer.write(group)),
         };
-        // Before anyone is told: whoever hears that something is written finds the room it took.
+        // Before the callbacks: a publisher that is called back finds room in the queue.
         self.queue.release(bytes);
         match result {
             Ok(committed) => {
                 (self.is_untidy, self.is_shrinking) = (true, false);
                 let publications = committed.len();
-                tell(group, committed);
+                confirm(group, committed);
                 if publications > 0 {
                     (self.observer)(Event::Committed { publications, elapsed: started.elapsed() });
                 }
@@ -155,20 +180,29 @@ impl Writer {
             Err(error) => refuse(group, &error),
         }
         if let Some(moved) = self.log_file.move_if_long(&self.connection) {
-            self.health.note(Attempt::Checkpoint, moved.err().as_ref());
+            self.health.note(Operation::Checkpoint, moved.err().as_ref());
         }
     }
 
-    /// Does `work` in one transaction. When it fails, nothing of it stays, neither on disk nor at hand.
+    /// Does `work` in one transaction. When it fails, nothing of it stays, neither in the database nor in the cache.
     fn transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let changes = self.connection.total_changes();
-        let result = self.statement("BEGIN IMMEDIATE").and_then(|()| {
+        let result = self.directory.check_in_place().and_then(|()| {
+            self.statement("BEGIN IMMEDIATE")?;
             let value = work(self)?;
+            let has_changes = self.connection.total_changes() > changes;
+            let commits = has_changes.then(|| self.count_commit()).transpose()?;
             failpoint::reach(Failpoint::StoreCommit)?;
             self.statement("COMMIT")?;
+            if let Some(commits) = commits {
+                // Between the commit and the callbacks: what was not written to these very files is not acknowledged, and
+                // what is acknowledged is noted.
+                self.directory.check_in_place()?;
+                self.mark.note(commits)?;
+            }
             Ok(value)
         });
         if result.is_err() {
@@ -180,9 +214,13 @@ impl Writer {
         }
         // A transaction that had nothing to write proves nothing.
         if result.is_err() || self.connection.total_changes() > changes {
-            self.health.note(Attempt::Commit, result.as_ref().err());
+            self.health.note(Operation::Commit, result.as_ref().err());
         }
         result
+    }
+
+    fn count_commit(&self) -> Result<u64, StoreError> {
+        schema::count_commit(&self.connection, self.key_clock.latest())
     }
 
     fn statement(&self, sql: &str) -> Result<(), StoreError> {
@@ -190,7 +228,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the jobs of a group and gives back what became of its appends, in their order.
+    /// Writes the jobs of a group and returns the outcomes of its appends, in their order.
     fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         let mut committed = Vec::with_capacity(group.len());
         for job in group {
@@ -210,28 +248,30 @@ impl Writer {
     }
 
     /// Makes room where it may be lacking: in the log, which can start over once it is in the database, and in the
-    /// database, by deleting in a transaction that does not have to add anything.
+    /// database, by deletions in a transaction that adds nothing.
     fn make_room(&mut self) {
         if self.health.damage().is_some() {
             return;
         }
         if let Some(moved) = self.log_file.move_if_used(&self.connection) {
-            self.health.note(Attempt::Checkpoint, moved.err().as_ref());
+            self.health.note(Operation::Checkpoint, moved.err().as_ref());
         }
         if !self.retention.is_done() {
-            // A failure is noted, and what was to be deleted is asked for again by whoever wants it gone.
+            // A failure is noted, and the next trim asks for the deletion again.
             let _ = self.transaction(|writer| writer.delete(DELETED_ROWS_MIN));
         }
     }
 
-    /// Adds a publication to the transaction. The inner error refuses this one only, before anything was written for it.
+    /// Adds a publication to the transaction. The inner error refuses this publication only, before anything was written for
+    /// it.
     fn append(&mut self, append: &Append) -> Result<Result<Committed, StoreError>, StoreError> {
+        let key_time = self.key_clock.now(append.ts);
         let numbering = match self.heads.find_or_create(&self.connection, &append.topic, append.epoch) {
             Err(StoreError::TooManyTopics) => return Ok(Err(StoreError::TooManyTopics)),
             found => found?,
         };
         if numbering.head.offset >= OFFSET_MAX {
-            // The offsets are used up. The one thing that must not happen is the same numbering twice.
+            // The offsets are used up. The same numbering must not begin twice.
             let used = numbering.epoch;
             let is_new = append.epoch != used;
             let epoch = if is_new { append.epoch } else { Epoch::from_random(used.number().wrapping_add(1)) };
@@ -239,7 +279,7 @@ impl Writer {
             return self.append(&Append { epoch, ..append.clone() });
         }
         if let Some(key) = &append.key
-            && let Some(offset) = repeated(&self.connection, numbering.id, key, append.ts)?
+            && let Some(offset) = repeated(&self.connection, numbering.id, key, key_time)?
         {
             let position = Position { epoch: numbering.epoch, offset };
             return Ok(Ok(Committed { position, ts: append.ts, is_duplicate: true }));
@@ -247,25 +287,22 @@ impl Writer {
         let mut head = numbering.head;
         head.offset += 1;
         head.total += append.cost;
-        // Times never go back within a topic, whatever the wall clock does, so that what comes from a moment on is one stretch.
+        // Times never go back within a topic, whatever the wall clock does, so that all publications from a moment on follow
+        // each other.
         head.ts = append.ts.max(head.ts);
         let (kind, payload) = payload_columns(&append.payload);
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO publications(id, total, ts, kind, sender, payload) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO publications(id, total, ts, kind, sender, payload, checksum)
+                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        insert.execute(params![
-            row::id(numbering.id, head.offset),
-            head.total as i64,
-            head.ts as i64,
-            kind,
-            append.from.as_deref(),
-            payload
-        ])?;
+        let (id, sender) = (row::id(numbering.id, head.offset), append.from.as_deref());
+        let checksum = row::checksum(id, head.ts, kind, sender, payload);
+        insert.execute(params![id, head.total as i64, head.ts as i64, kind, sender, payload, checksum])?;
         if let Some(key) = &append.key {
             let mut remember = self.connection.prepare_cached(
                 "INSERT OR REPLACE INTO keys(topic, key, offset, accepted) VALUES(?1, ?2, ?3, ?4)",
             )?;
-            remember.execute(params![numbering.id, key, head.offset as i64, append.ts as i64])?;
+            remember.execute(params![numbering.id, key, head.offset as i64, key_time as i64])?;
         }
         numbering.head = head;
         if retention::is_due(numbering, &append.keep) {
@@ -275,7 +312,7 @@ impl Writer {
         Ok(Ok(Committed { position, ts: head.ts, is_duplicate: false }))
     }
 
-    /// Tries whether the disk takes something again, and cleans up after itself.
+    /// Tries whether a commit succeeds again, and deletes what it wrote for that.
     fn probe(&mut self) {
         let written = self.transaction(|writer| {
             let fill = "INSERT OR REPLACE INTO probes(id, filler) VALUES(1, zeroblob(?1))";
@@ -291,18 +328,16 @@ impl Writer {
     }
 }
 
-/// The offset that the first publish with `key` was given, if it is still remembered at `now`.
+/// Returns the offset that the first publish with `key` received, if it is still remembered at `now`.
 fn repeated(connection: &Connection, topic: i64, key: &str, now: u64) -> Result<Option<u64>, StoreError> {
-    let mut find = connection.prepare_cached(
-        "SELECT offset FROM keys WHERE topic = ?1 AND key = ?2 AND accepted > ?3 AND accepted < ?4",
-    )?;
-    // A key from far in the future was accepted before the clock was set right; it must not stay for ever.
-    let (after, before) = (now as i64 - KEY_TTL_MS as i64, now as i64 + KEY_TTL_MS as i64);
-    let found = find.query_row(params![topic, key, after, before], |row| row.get::<_, i64>(0));
+    let mut find = connection
+        .prepare_cached("SELECT offset FROM keys WHERE topic = ?1 AND key = ?2 AND accepted > ?3")?;
+    let after = now as i64 - KEY_TTL_MS as i64;
+    let found = find.query_row(params![topic, key, after], |row| row.get::<_, i64>(0));
     Ok(found.optional()?.map(|offset| offset as u64))
 }
 
-fn tell(group: &mut Vec<Job>, committed: Vec<Result<Committed, StoreError>>) {
+fn confirm(group: &mut Vec<Job>, committed: Vec<Result<Committed, StoreError>>) {
     let mut committed = committed.into_iter();
     for job in group.drain(..) {
         match job {

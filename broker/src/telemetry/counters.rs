@@ -298,6 +298,7 @@ pub(crate) struct Shared {
     /// if no event waits.
     pub(crate) webhook_events_oldest_ms: AtomicU64,
     pub(crate) store_failures: AtomicU64,
+    pub(crate) store_damaged: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
     /// When the certificate expires, in seconds since 1970; 0 without TLS.
     pub(crate) certificate_expires_unix: AtomicU64,

@@ -228,6 +228,12 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .json("store.failures"),
     Metric::counter(
+        "fanwire_store_damaged_publications_total",
+        "Reads of durable publications that are damaged on disk and were left out.",
+        Shared(|shared, _| load(&shared.store_damaged)),
+    )
+    .json("store.damaged"),
+    Metric::counter(
         "fanwire_callouts_total",
         "Authorization and RPC callouts to the application.",
         Shared(|shared, index| {

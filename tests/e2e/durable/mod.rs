@@ -1,6 +1,7 @@
 //! Durable topics: what was acknowledged is there after any ending, with the positions it was given.
 
 mod crashes;
+mod creation;
 mod directory;
 mod failing;
 mod restarts;

@@ -86,8 +86,8 @@ fn files_that_are_no_database_of_ours_are_refused() {
 
 #[test]
 fn a_database_of_a_newer_broker_is_refused() {
-    let error = check(&database("PRAGMA user_version = 2"), "written by a newer broker");
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error:?}");
+    let error = check(&database("PRAGMA user_version = 3"), "written by a newer broker");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error:?}");
 }
 
 #[test]
@@ -119,4 +119,60 @@ fn an_empty_file_is_what_a_crash_at_the_very_beginning_leaves() {
     fs::write(scratch.database(), "").unwrap();
     let store = open(&scratch.0);
     assert_eq!(append(&store, text("a", "x")).unwrap().position.offset, 1);
+}
+
+/// Turns a database into one of format 1.
+const FORMAT_1: &str =
+    "ALTER TABLE publications DROP COLUMN checksum; DROP TABLE state; PRAGMA user_version = 1";
+
+#[test]
+fn a_database_of_format_1_is_upgraded_and_keeps_its_positions() {
+    let scratch = Scratch::new();
+    fs::write(scratch.database(), database(FORMAT_1)).unwrap();
+    let store = open(&scratch.0);
+    assert_eq!(texts(&store, "a", 7).len(), 200);
+    assert_eq!(append(&store, text("a", "new")).unwrap().position.offset, 201);
+    drop(store);
+    let store = open(&scratch.0);
+    assert_eq!(texts(&store, "a", 7).len(), 201);
+}
+
+#[test]
+fn what_an_interrupted_creation_leaves_is_accepted() {
+    // A broker of format 1 that was killed left a database without tables, or an empty one with its journal.
+    let blank = Scratch::new();
+    let connection = rusqlite::Connection::open(blank.database()).unwrap();
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").unwrap();
+    connection.close().unwrap();
+    assert!(fs::metadata(blank.database()).unwrap().len() > 0);
+    let journal = Scratch::new();
+    fs::write(journal.database(), "").unwrap();
+    fs::write(journal.0.join("fanwire.db-journal"), "half").unwrap();
+    let unfinished = Scratch::new();
+    fs::write(unfinished.0.join("fanwire.db.new"), "half").unwrap();
+    fs::write(unfinished.0.join("fanwire.db.new-wal"), "half").unwrap();
+    fs::write(unfinished.0.join("fanwire.newmark"), "half").unwrap();
+    for scratch in [blank, journal, unfinished] {
+        let store = open(&scratch.0);
+        assert_eq!(append(&store, text("a", "x")).unwrap().position.offset, 1);
+        drop(store);
+        assert_eq!(texts(&open(&scratch.0), "a", 7), ["x"]);
+        assert!(!scratch.0.join("fanwire.db.new").exists());
+    }
+}
+
+#[test]
+fn files_are_made_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let store = open(&scratch.0);
+    append(&store, text("a", "x")).unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&scratch.0).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name());
+    }
+    assert!(names.len() >= 5, "{names:?}");
 }

@@ -6,6 +6,12 @@ use std::sync::Arc;
 use super::{NOW, PATIENCE, Scratch, append, ask, bounds, epoch, offsets, open, text, texts, topic};
 use crate::store::{Append, Bounds, Keep, Store, StoreConfig, StoreError};
 
+/// Keeps what was accepted at `ts` or later.
+fn from(ts: u64) -> Keep {
+    let now = NOW + 1_000_000_000;
+    Keep { now, ttl_ms: now - ts, ..Keep::ALL }
+}
+
 fn counted(messages: u64) -> Keep {
     Keep { messages, ..Keep::ALL }
 }
@@ -44,10 +50,11 @@ fn readers_see_what_the_rule_keeps_and_nothing_else() {
         }
         assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
         for _ in 0..40 {
+            let oldest_ts = NOW + random.u64(0..4_000);
             let keep = Keep {
                 messages: random.u64(0..200),
                 bytes: if random.bool() { random.u64(0..9_000) } else { u64::MAX },
-                oldest_ts: NOW + random.u64(0..4_000),
+                ..from(oldest_ts)
             };
             let mut bytes = 0;
             let kept: Vec<u64> = all
@@ -56,7 +63,7 @@ fn readers_see_what_the_rule_keeps_and_nothing_else() {
                 .take(keep.messages as usize)
                 .take_while(|(_, cost, ts)| {
                     bytes += cost;
-                    bytes <= keep.bytes && *ts >= keep.oldest_ts
+                    bytes <= keep.bytes && *ts >= oldest_ts
                 })
                 .map(|(offset, ..)| *offset)
                 .collect();
@@ -80,7 +87,7 @@ fn numbering_goes_on_when_everything_was_let_go_of() {
     for _ in 0..5 {
         append(&store, text("a", "old")).unwrap();
     }
-    store.trim(&topic("a"), Keep { oldest_ts: NOW + 1, ..Keep::ALL }).unwrap();
+    store.trim(&topic("a"), from(NOW + 1)).unwrap();
     drop(store);
     assert_eq!(rows(&scratch, "publications"), 0);
     let store = open(&scratch.0);

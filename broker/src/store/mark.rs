@@ -1,0 +1,245 @@
+//! The mark: a small file beside the database that says how many commits may have been acknowledged.
+//!
+//! A database that has fewer commits than its mark has lost some: the write-ahead log was cut or removed, or an older copy
+//! was put in its place. A mark that is missing, or is itself a copy, says the same. Then every topic needs a new epoch,
+//! because clients may know offsets that would be assigned a second time.
+//!
+//! The mark is written after each commit and before its publications are acknowledged, and is not synced: what was
+//! written survives the end of the process. A crash of the machine may leave an older mark, never a newer one.
+//!
+//! A copy is recognised by what copying changes: the inode and its time of birth, a time of modification that follows from
+//! the content, and a file name that changes with every start, so that copying over the files leaves two marks. Copies
+//! made below the file system (volume snapshots) are not recognised; `fanwire restore` is for them.
+
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::directory_sync::sync_directory;
+use super::schema::State;
+
+/// How the name of a mark begins; the rest is drawn anew at every start.
+const NAME: &str = "fanwire.mark-";
+
+/// The name of a mark that is not complete yet.
+const UNFINISHED: &str = "fanwire.newmark";
+
+/// How the content begins.
+const MAGIC: [u8; 8] = *b"fw-mark1";
+
+/// The length of the content.
+const LENGTH: usize = 64;
+
+/// The mark of an open database.
+#[derive(Debug)]
+pub(super) struct Mark {
+    file: File,
+    content: Content,
+}
+
+/// What a mark says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    /// The database it belongs to: [`State::database`].
+    database: i64,
+    /// The commits that may have been acknowledged.
+    commits: u64,
+    /// The inode of the mark itself.
+    inode: u64,
+    /// When the inode was made, in nanoseconds since 1970; 0 where the file system does not know.
+    born_ns: u64,
+    /// Whether the file system keeps a time of modification that is set.
+    has_stamp: bool,
+}
+
+/// Why the mark does not vouch for the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mismatch {
+    /// What was found, for the operator.
+    pub(super) reason: String,
+    /// The largest number of commits that any mark names.
+    pub(super) commits: u64,
+}
+
+impl Content {
+    fn to_bytes(self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..16].copy_from_slice(&self.database.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.commits.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.inode.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.born_ns.to_le_bytes());
+        bytes[40] = u8::from(self.has_stamp);
+        let checksum = crc32fast::hash(&bytes[..LENGTH - 4]);
+        bytes[LENGTH - 4..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; LENGTH] = bytes.try_into().ok()?;
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]));
+        let checksum = u32::from_le_bytes(std::array::from_fn(|index| bytes[LENGTH - 4 + index]));
+        if bytes[..8] != MAGIC || crc32fast::hash(&bytes[..LENGTH - 4]) != checksum {
+            return None;
+        }
+        Some(Self {
+            database: number(8) as i64,
+            commits: number(16),
+            inode: number(24),
+            born_ns: number(32),
+            has_stamp: bytes[40] == 1,
+        })
+    }
+
+    /// The time of modification that belongs to this content: whole seconds, which every file system keeps.
+    fn stamp(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000_000 + (self.commits & 0x0fff_ffff))
+    }
+}
+
+fn born_ns(metadata: &fs::Metadata) -> u64 {
+    let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    born.map_or(0, |born| born.as_nanos() as u64)
+}
+
+impl Mark {
+    /// Makes a mark for a database in this state and removes all others. Either all of it happens or the others stay.
+    pub(super) fn create(directory: &Path, state: &State) -> io::Result<Self> {
+        let unfinished = directory.join(UNFINISHED);
+        let _no_older_attempt = fs::remove_file(&unfinished);
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        let metadata = file.metadata()?;
+        let mut content = Content {
+            database: state.database,
+            commits: state.commits,
+            inode: metadata.ino(),
+            born_ns: born_ns(&metadata),
+            has_stamp: true,
+        };
+        // The block is allocated now, so that a full disk does not keep a commit from being noted later.
+        file.write_all_at(&content.to_bytes(), 0)?;
+        let stamped = file.set_times(FileTimes::new().set_modified(content.stamp()));
+        let is_kept = file.metadata()?.modified().is_ok_and(|modified| modified == content.stamp());
+        content.has_stamp = stamped.is_ok() && is_kept;
+        let mark = Self { file, content };
+        mark.write()?;
+        mark.file.sync_all()?;
+        let others = marks(directory)?;
+        fs::rename(&unfinished, directory.join(new_name()))?;
+        for other in others {
+            fs::remove_file(other)?;
+        }
+        sync_directory(directory)?;
+        Ok(mark)
+    }
+
+    /// Opens the mark that vouches for a database in this state, and gives it a new name.
+    ///
+    /// # Errors
+    /// The outer error if files cannot be read, the inner if no mark vouches for the database.
+    pub(super) fn open(directory: &Path, state: &State) -> io::Result<Result<Self, Mismatch>> {
+        let marks = marks(directory)?;
+        let [path] = marks.as_slice() else {
+            let commits =
+                marks.iter().filter_map(|path| read(path).ok()).map(|(_, content)| content.commits).max();
+            let reason = if marks.is_empty() {
+                "the database has no mark beside it, as a copy has none".to_owned()
+            } else {
+                "there are two marks, as when a copy is put over the files that were there".to_owned()
+            };
+            return Ok(Err(Mismatch { reason, commits: commits.unwrap_or(0) }));
+        };
+        let (file, content) = match read(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Err(Mismatch { reason: error.to_string(), commits: 0 }));
+            }
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let is_original = (content.inode, content.born_ns) == (metadata.ino(), born_ns(&metadata))
+            && (!content.has_stamp || metadata.modified().is_ok_and(|modified| modified == content.stamp()));
+        let mismatch = |reason: String| Ok(Err(Mismatch { reason, commits: content.commits }));
+        if content.database != state.database {
+            return mismatch("the mark belongs to another database".to_owned());
+        }
+        if content.commits > state.commits {
+            let lost = content.commits - state.commits;
+            return mismatch(format!("the database lacks the last {lost} commits"));
+        }
+        if !is_original {
+            return mismatch("the files are a copy".to_owned());
+        }
+        fs::rename(path, directory.join(new_name()))?;
+        Ok(Ok(Self { file, content }))
+    }
+
+    /// Notes that the database has had `commits` commits.
+    pub(super) fn note(&mut self, commits: u64) -> io::Result<()> {
+        self.content.commits = commits;
+        self.write()
+    }
+
+    fn write(&self) -> io::Result<()> {
+        self.file.write_all_at(&self.content.to_bytes(), 0)?;
+        if self.content.has_stamp {
+            self.file.set_times(FileTimes::new().set_modified(self.content.stamp()))?;
+        }
+        Ok(())
+    }
+
+    /// Syncs the mark, so that a crash of the machine leaves one that is nearly current.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// Whether there is any mark.
+pub(super) fn has_marks(directory: &Path) -> io::Result<bool> {
+    marks(directory).map(|marks| !marks.is_empty())
+}
+
+fn marks(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(NAME) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn new_name() -> String {
+    format!("{NAME}{:016x}", fastrand::u64(..))
+}
+
+fn read(path: &Path) -> io::Result<(File, Content)> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut bytes = Vec::new();
+    (&file).take(LENGTH as u64 + 1).read_to_end(&mut bytes)?;
+    let content = Content::from_bytes(&bytes)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the mark cannot be read"))?;
+    Ok((file, content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_survives_its_bytes_and_damage_is_noticed() {
+        let content = Content { database: -3, commits: 77, inode: 5, born_ns: u64::MAX, has_stamp: true };
+        let bytes = content.to_bytes();
+        assert_eq!(Content::from_bytes(&bytes), Some(content));
+        assert_eq!(Content::from_bytes(&bytes[1..]), None);
+        for at in 0..LENGTH {
+            let mut damaged = bytes;
+            damaged[at] ^= 4;
+            assert_eq!(Content::from_bytes(&damaged), None, "{at}");
+        }
+    }
+}
