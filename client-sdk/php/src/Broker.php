@@ -78,6 +78,12 @@ final class Broker
     {
         $messages = [];
         foreach ($publications as $publication) {
+            if (!$publication instanceof Publication) {
+                throw new BadRequest(
+                    'publishMany() takes Fanwire\Publication objects, not ' . get_debug_type($publication) . '.',
+                    'bad_payload',
+                );
+            }
             $messages[] = ['topic' => $publication->topic, 'key' => self::key($publication->key)]
                 + Payload::fields($publication->payload);
         }

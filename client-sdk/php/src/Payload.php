@@ -78,7 +78,12 @@ final class Payload
     public static function encode(mixed $value): string
     {
         try {
-            return json_encode($value, self::ENCODING, self::DEPTH_MAX);
+            $json = json_encode($value, self::ENCODING, self::DEPTH_MAX);
+            // Only such a text can hold an object that json_encode has emptied.
+            if (str_contains($json, '{}') || str_contains($json, '{"bytes":')) {
+                self::checkObjects($value);
+            }
+            return $json;
         } catch (\JsonException $error) {
             throw new BadRequest(
                 "The payload cannot be written as JSON ({$error->getMessage()}). Publish bytes that are not UTF-8 "
@@ -115,6 +120,28 @@ final class Payload
             );
         }
         return $value;
+    }
+
+    /**
+     * Refuses objects whose JSON has nothing of their contents: closures, generators, collections, objects without
+     * public properties. A Binary is a payload, not a part of one.
+     */
+    private static function checkObjects(mixed $value): void
+    {
+        if (is_object($value) && !$value instanceof \JsonSerializable) {
+            $isData = $value instanceof \stdClass || $value instanceof \ArrayObject || $value instanceof \ArrayIterator;
+            if ($value instanceof Binary || (!$isData && get_object_vars($value) === [])) {
+                throw new BadRequest(
+                    'The payload has an object of ' . get_debug_type($value) . ', which JSON cannot hold. Publish an '
+                    . 'array, a JsonSerializable, or a Binary as the whole payload: new Fanwire\Binary($bytes).',
+                    'bad_payload',
+                );
+            }
+            $value = get_object_vars($value);
+        }
+        if (is_array($value)) {
+            array_walk($value, static fn (mixed $part) => self::checkObjects($part));
+        }
     }
 
     private static function text(string $text): string

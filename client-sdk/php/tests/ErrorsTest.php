@@ -108,7 +108,13 @@ final class ErrorsTest extends TestCase
     public function testRefusedCredentialsAreUnauthorized(): void
     {
         $running = new RunningBroker(RunningBroker::secured());
-        foreach ([null, 'fwk_unknown', 'no.token.atall'] as $key) {
+        $explanations = [
+            [null, '/requires credentials: pass an API key or a token as \$key/'],
+            ['fwk_unknown', '/API key/'],
+            ['neither', '/neither an API key, which begins with fwk_, nor a token/'],
+            ['no.token.atall', '/token/'],
+        ];
+        foreach ($explanations as [$key, $explanation]) {
             $broker = new Broker($running->url, $key);
             $calls = [
                 fn () => $broker->publish('a', 1),
@@ -121,6 +127,8 @@ final class ErrorsTest extends TestCase
                 $error = $this->caught($call, Unauthorized::class);
                 self::assertSame(401, $error->status);
                 self::assertSame('unauthorized', $error->errorCode);
+                self::assertMatchesRegularExpression($explanation, $error->getMessage());
+                self::assertDoesNotMatchRegularExpression('/connect|Bearer|\?token/', $error->getMessage());
             }
         }
         self::assertSame(1, (new Broker($running->url, RunningBroker::KEY))->publish('a', 1)->offset);

@@ -48,6 +48,9 @@ final class PublishingTest extends TestCase
             'no bytes' => [new Binary(''), new Binary('')],
             'object' => [(object) ['a' => ['b' => 1.0]], ['a' => ['b' => 1.0]]],
             'array' => [['name' => 'Ann', 'list' => [1, 2]], ['name' => 'Ann', 'list' => [1, 2]]],
+            'empty objects' => [['a' => new \stdClass(), 'b' => [], 'c' => new \ArrayObject()], ['a' => [], 'b' => [], 'c' => []]],
+            'text with braces' => [['a' => '{}', 'bytes' => '{"bytes":1}'], ['a' => '{}', 'bytes' => '{"bytes":1}']],
+            'field bytes' => [['bytes' => 3, 'none' => (object) []], ['bytes' => 3, 'none' => []]],
             'null' => [null, null],
             'false' => [false, false],
             'number' => [-0.5, -0.5],
@@ -152,7 +155,27 @@ final class PublishingTest extends TestCase
     {
         $circle = new \stdClass();
         $circle->self = $circle;
-        return ['no UTF-8' => ["\xff"], 'inside' => [['a' => "\xff"]], 'endless' => [$circle], 'NaN' => [NAN]];
+        $private = new class {
+            private int $id = 7;
+
+            public function id(): int
+            {
+                return $this->id;
+            }
+        };
+        return [
+            'no UTF-8' => ["\xff"],
+            'inside' => [['a' => "\xff"]],
+            'endless' => [$circle],
+            'NaN' => [NAN],
+            'closure' => [static fn () => 1],
+            'generator' => [(static fn () => yield 1)()],
+            'collection' => [['users' => new \SplObjectStorage()]],
+            'private properties' => [['user' => $private]],
+            'private properties inside an object' => [(object) ['user' => (object) ['of' => $private]]],
+            'a Binary inside' => [['photo' => new Binary('abc')]],
+            'a resource' => [STDIN],
+        ];
     }
 
     /** @dataProvider unwritable */
@@ -171,6 +194,13 @@ final class PublishingTest extends TestCase
                 self::assertStringContainsString('Fanwire\Binary', $error->getMessage());
             }
         }
+    }
+
+    public function testBatchOfSomethingElseIsRefusedBeforeItIsSent(): void
+    {
+        $this->expectException(BadRequest::class);
+        $this->expectExceptionMessage('publishMany() takes Fanwire\Publication objects, not array.');
+        $this->broker->publishMany([['topic' => 'php.bad', 'payload' => 1]]);
     }
 
     private function last(string $topic): \Fanwire\Message

@@ -11,6 +11,7 @@ namespace Fanwire\Http;
 use Fanwire\Backoff;
 use Fanwire\Exception\BadConfiguration;
 use Fanwire\Exception\FanwireException;
+use Fanwire\Exception\Unauthorized;
 use Fanwire\Exception\Unavailable;
 use Fanwire\Exception\UnexpectedAnswer;
 use Fanwire\Exception\Unreachable;
@@ -100,6 +101,24 @@ final class Caller
         return new Request($method, $this->address->url($path, $query), $headers, $body, $this->credential);
     }
 
+    /**
+     * Returns the exception for a response without success. The broker explains missing credentials to every kind of
+     * client; here the explanation names the argument of the Broker.
+     */
+    public function problem(Answer $answer, Request $request): FanwireException
+    {
+        $error = Problem::exception($answer, $this->proxyHint($request));
+        $isKeyOrToken = preg_match('/^fwk_|^[^.]+\.[^.]+\.[^.]+$/D', $this->credential?->reveal() ?? '') === 1;
+        if ($error->errorCode !== 'unauthorized' || $isKeyOrToken) {
+            return $error;
+        }
+        $message = $this->credential === null
+            ? "The broker at {$this->address} requires credentials: pass an API key or a token as \$key of the Broker."
+            : 'The $key of the Broker is neither an API key, which begins with fwk_, nor a token, which has three parts '
+                . 'separated by dots.';
+        return new Unauthorized($message, $error->errorCode, $error->status, $error->retryAfter);
+    }
+
     /** Returns a sentence that names the proxy variable for this request, or ''. */
     public function proxyHint(Request $request): string
     {
@@ -133,7 +152,7 @@ final class Caller
     {
         $answer = $this->transport->send($request, max(0.001, $seconds));
         if ($answer->status < 200 || $answer->status > 299) {
-            throw Problem::exception($answer, $this->proxyHint($request));
+            throw $this->problem($answer, $request);
         }
         if ($answer->body === '' && $answer->status === 204) {
             return [];

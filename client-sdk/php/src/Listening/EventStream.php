@@ -14,7 +14,7 @@ use Fanwire\Http\Answer;
 use Fanwire\Http\Caller;
 use Fanwire\Http\CurlStream;
 use Fanwire\Http\CurlTransport;
-use Fanwire\Http\Problem;
+use Fanwire\Http\Request;
 use Fanwire\Payload;
 
 /**
@@ -53,7 +53,7 @@ final class EventStream implements Source
         $query = $this->topics->query($parameters);
         $request = $this->caller->request('GET', $this->topics->path(), $query, $headers);
         $stream = $this->transport->stream($request);
-        yield from $this->head($stream, $this->caller->proxyHint($request));
+        yield from $this->head($stream, $request);
         $parser = new EventParser();
         $heardAt = microtime(true);
         $isOpen = false;
@@ -82,8 +82,9 @@ final class EventStream implements Source
      *
      * @return \Generator<int, Event>
      */
-    private function head(CurlStream $stream, string $proxyHint): \Generator
+    private function head(CurlStream $stream, Request $request): \Generator
     {
+        $proxyHint = $this->caller->proxyHint($request);
         $deadline = microtime(true) + $this->caller->timeout;
         $body = '';
         while (!$stream->isForked()) {
@@ -111,7 +112,7 @@ final class EventStream implements Source
                         'unexpected_answer',
                         $status,
                     )
-                    : Problem::exception(new Answer($status, $stream->headers(), $body), $proxyHint);
+                    : $this->caller->problem(new Answer($status, $stream->headers(), $body), $request);
             }
             yield new Event(Event::QUIET);
         }
