@@ -1,5 +1,4 @@
-// The chat pages as people use them: two tabs that see each other, history on opening, and nothing of what others send
-// becoming part of the page.
+// The chat pages: two tabs receive each other's messages, the history is shown on opening, and payloads do not become HTML.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startBroker } from './broker.js';
@@ -37,7 +36,7 @@ for (const [left, right] of [[CHAT, CHAT], [CHAT_SSE, CHAT_SSE], [CHAT, CHAT_SSE
 }
 
 for (const path of [CHAT, CHAT_SSE]) {
-  test(`${path} shows what was said before it was opened, then what comes`, async () => {
+  test(`${path} shows the history, then live messages`, async () => {
     const topic = `chat.history.${path.length}`;
     await broker.publish(topic, { name: 'Ada', text: 'one' });
     await broker.publish(topic, 'two, as plain text');
@@ -53,7 +52,7 @@ for (const path of [CHAT, CHAT_SSE]) {
     await page.close();
   });
 
-  test(`${path} shows the same text twice when it is said twice`, async () => {
+  test(`${path} shows the same text twice when it is published twice`, async () => {
     const topic = `chat.twice.${path.length}`;
     await broker.publish(topic, 'hello');
     await broker.publish(topic, 'hello');
@@ -83,7 +82,7 @@ for (const path of [CHAT, CHAT_SSE]) {
     await page.close();
   });
 
-  test(`${path} copes with every character a topic may have`, async () => {
+  test(`${path} accepts every character that a topic may have`, async () => {
     const topic = `chat.${path.length}.<img/src=x/onerror=hacked=1.a&b=c#d?e/f"g'h%41+é🙂`;
     const page = await openChat(browser, broker.url, path, topic);
     assert.equal(await page.textContent('h1'), topic);
@@ -101,7 +100,7 @@ for (const path of [CHAT, CHAT_SSE]) {
     await page.close();
   });
 
-  test(`${path} says why a topic is refused`, async () => {
+  test(`${path} shows why a topic is refused`, async () => {
     const page = await openTab(browser, `${broker.url}${path}?topic=two%20words`);
     const reason = (await (await fetch(broker.topic('two words'))).json()).detail;
     assert.ok(reason.length > 0, 'the broker gives a reason');

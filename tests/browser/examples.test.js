@@ -1,4 +1,4 @@
-// The example pages as people use them: several windows that see each other, over the real broker.
+// The example pages in several windows, over the real broker.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { startBroker } from './broker.js';
@@ -23,7 +23,7 @@ afterEach(async () => {
   }
 });
 
-/** Opens an example in a window of its own, with a memory of its own, and waits until it is connected. */
+/** Opens an example in a window with a storage of its own, and waits until it is connected. */
 async function open(path) {
   const page = await openTab(browser, `${broker.url}/examples/${path}`);
   pages.push(page);
@@ -36,13 +36,13 @@ function shows(page, selector, text) {
   return page.waitForFunction(([selector, text]) => document.querySelector(selector)?.textContent === text, [selector, text]);
 }
 
-/** The texts of all elements that match, once there are `count`. */
+/** Returns the texts of all elements that match, once there are `count`. */
 async function texts(page, selector, count) {
   await page.waitForFunction(([selector, count]) => document.querySelectorAll(selector).length === count, [selector, count]);
   return page.$$eval(selector, (elements) => elements.map((element) => element.textContent));
 }
 
-test('a room shows who is there, who is typing, what was said, and who has left', async () => {
+test('a room shows members, typing, messages, and members that leave', async () => {
   const ada = await open('room.html?room=a');
   await ada.fill('#name', 'Ada');
   await ada.press('#name', 'Tab');
@@ -66,7 +66,7 @@ test('a room shows who is there, who is typing, what was said, and who has left'
   assert.deepEqual(await texts(ada, '#members li', 1), ['Ada (you)']);
 });
 
-test('whatever is published to a room or a board leaves the page whole', async () => {
+test('no payload breaks the page of a room or a board', async () => {
   const room = await open('room.html?room=rubbish');
   const board = await open('board.html?board=rubbish');
   const rubbish = [null, 7, 'text', [], { text: 7 }, { connection: 1 }, { color: 'red', places: [[9, 9]] }, { connection: 'a', name: 'b', place: 'c' }, Buffer.from([0])];
@@ -81,7 +81,7 @@ test('whatever is published to a room or a board leaves the page whole', async (
   await texts(board, '#cursors g', 0);
 });
 
-test('notifications reach their user only, are counted, and those not seen come again on the next visit', async () => {
+test('notifications reach only their user, are counted, and come again on the next visit until they are seen', async () => {
   const ada = await open('notifications.html?user=ada');
   const bob = await open('notifications.html?user=bob');
   await bob.fill('#to', 'ada');
@@ -100,7 +100,7 @@ test('notifications reach their user only, are counted, and those not seen come 
   assert.equal(command, `curl -H 'Content-Type: application/json' -d '{"text":"one"}' \\\n  ${broker.url}/topics/examples.users.ada.notifications`);
 });
 
-test('a chart gets fifty values a second and misses none, and who comes late sees the last ones', async () => {
+test('a chart receives fifty values per second without loss, and a page opened later the last ones', async () => {
   const sensor = await open('chart.html?chart=c');
   await sensor.click('#sensor');
   await sensor.waitForFunction(() => points.length >= 150);
@@ -116,7 +116,7 @@ test('a chart gets fifty values a second and misses none, and who comes late see
   await sensor.click('#sensor');
 });
 
-test('a board shows the pointers of others while they are there, and the lines for those who come later', async () => {
+test('a board shows the pointers of other pages, and a page opened later the lines', async () => {
   const one = await open('board.html?board=b');
   const two = await open('board.html?board=b');
   const { x, y, width, height } = await one.locator('#board').boundingBox();

@@ -1,4 +1,4 @@
-// The start page, and who may reach the broker from a browser: its own pages and those of loopback, nobody else.
+// The start page, and the origins from which browsers may use the broker: its own pages and those of loopback.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
@@ -23,7 +23,7 @@ after(async () => {
   await broker?.stop();
 });
 
-test('the start page loads cleanly and every link on it leads somewhere', async () => {
+test('the start page loads without errors, and every link on it works', async () => {
   const page = await openTab(browser, broker.url);
   assert.equal(await page.title(), 'fanwire');
   const links = await page.$$eval('a[href]', (anchors) => anchors.map((anchor) => anchor.href));
@@ -50,7 +50,7 @@ test('the start page shows commands with the address it was loaded from', async 
   await page.close();
 });
 
-/** Asks for an upgrade with the given headers and returns the answer's status and body. */
+/** Requests an upgrade with the given headers, and returns the status and body of the response. */
 function upgrade(path, headers) {
   return new Promise((resolve, reject) => {
     const request = http.request(broker.url + path, {
@@ -77,7 +77,7 @@ function upgrade(path, headers) {
 }
 
 for (const path of ['/topics/origin.test', '/ws']) {
-  test(`${path} refuses a WebSocket of a foreign page and says which`, async () => {
+  test(`${path} refuses a WebSocket of a foreign page and names its origin`, async () => {
     const foreign = [
       'https://evil.example', 'http://localhost.evil.example', 'http://127.0.0.1.evil.example', 'http://evil.example:7400',
       'null', 'http://localhost@evil.example', 'http://[::2]', 'file://',
@@ -91,14 +91,14 @@ for (const path of ['/topics/origin.test', '/ws']) {
     }
   });
 
-  test(`${path} takes a WebSocket of its own pages, of loopback, and of programs that are no browser`, async () => {
+  test(`${path} accepts a WebSocket of its own pages, of loopback, and of programs without an Origin`, async () => {
     const welcome = [broker.url, 'http://localhost:8000', 'https://localhost', 'http://127.0.0.1:3000', 'http://[::1]:3000'];
     for (const origin of welcome) assert.equal((await upgrade(path, { Origin: origin })).status, 101, origin);
     assert.equal((await upgrade(path, {})).status, 101, 'no origin');
   });
 }
 
-/** What a page of `site` can do with the broker: {socket, read, stream}, each true or false. It also tries to publish. */
+/** Returns what a page of `site` can do with the broker: {socket, read, stream}, each true or false. It also tries to publish. */
 async function reach(site, topic) {
   const page = await openTab(browser, `http://${site}:${elsewhere.address().port}/`);
   const reached = await page.evaluate(async ([url, topic]) => {
@@ -123,10 +123,10 @@ async function reach(site, topic) {
   return { ...reached, published: messages.length };
 }
 
-test('a page from another site on loopback may listen and publish', async () => {
+test('a page from another site on loopback may subscribe and publish', async () => {
   assert.deepEqual(await reach('localhost', 'origin.good'), { socket: true, read: true, stream: true, published: 2 });
 });
 
-test('a page from a foreign site may neither listen nor publish', async () => {
+test('a page from a foreign site may neither subscribe nor publish', async () => {
   assert.deepEqual(await reach('evil.example', 'origin.evil'), { socket: false, read: false, stream: false, published: 0 });
 });

@@ -22,7 +22,7 @@ let site;
 let browser;
 const folder = mkdtempSync(join(tmpdir(), 'fanwire-site-'));
 
-/** A port that nobody listens on just now: the site and the broker must know of each other before they start. */
+/** Returns a free port: the site and the broker need each other's address before they start. */
 function freePort() {
   return new Promise((resolve) => {
     const server = net.createServer().listen(0, '127.0.0.1', () => {
@@ -66,7 +66,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A visitor with a browser of their own, entered under a name and connected. */
+/** Opens the site in a browser profile of its own, enters a name, and waits until the page is connected. */
 async function enter(name) {
   const page = await openTab(await browser.newContext(), site.url);
   await page.fill('input[name=name]', name);
@@ -75,7 +75,7 @@ async function enter(name) {
   return page;
 }
 
-test('two visitors see each other and talk, whoever speaks by the site or by the broker', async () => {
+test('two visitors see each other and exchange messages, published by the site or by the page', async () => {
   const ann = await enter('Ann');
   await ann.getByText('Here: Ann').waitFor();
   const bob = await enter('Bob <b>');
@@ -95,7 +95,7 @@ test('two visitors see each other and talk, whoever speaks by the site or by the
   assert.deepEqual([...ann.complaints, ...late.complaints], []);
 });
 
-test('whoever is refused by a hook sees why', async () => {
+test('a visitor that a callout refuses sees the reason', async () => {
   const page = await openTab(await browser.newContext(), site.url);
   await page.fill('input[name=name]', 'Mallory');
   await page.click('button');

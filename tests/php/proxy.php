@@ -1,8 +1,8 @@
 <?php
 /**
- * A TCP proxy on loopback that cuts every connection when it gets SIGUSR1, the second time in the middle of what is being
- * sent: php proxy.php BROKER_PORT. It prints its own port on one line and a line "cut" for each cut. It knows nothing of
- * the protocol inside.
+ * A TCP proxy on loopback that cuts every connection at SIGUSR1, the second time in the middle of the next bytes:
+ * php proxy.php BROKER_PORT. It prints its own port on one line, and a line "cut" for each cut. It does not know the
+ * protocol inside.
  */
 declare(strict_types=1);
 
