@@ -32,15 +32,17 @@ export function hint(name: string, names: string): string {
   return near ? `: did you mean '${near}'?` : `. There are: ${names}`;
 }
 
-/** Returns how many letters must be inserted, removed or replaced to make one word of the other (Levenshtein). */
+/** Returns how many letters must be inserted, removed, replaced or swapped to make one word of the other (Damerau and Levenshtein). */
 function distance(one: string, other: string): number {
-  let row = [...other, ''].map((_, index) => index);
+  const rows = [[...other, ''].map((_, index) => index)];
   for (let i = 1; i <= one.length; i++) {
-    const above = row;
-    row = [i];
+    const row = rows[i] = [i];
     for (let j = 1; j <= other.length; j++) {
-      row[j] = Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1));
+      row[j] = Math.min(
+        rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + Number(one[i - 1] !== other[j - 1]),
+        one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1] ? rows[i - 2]?.[j - 2]! + 1 : Infinity,
+      );
     }
   }
-  return row[other.length]!;
+  return rows[one.length]![other.length]!;
 }

@@ -1,6 +1,9 @@
 // The sources as one module, so that tests can reach what the package does not export. It knows no test.
 import { build } from 'esbuild';
-import { fileURLToPath } from 'node:url';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const PARTS = [
   'index', 'address', 'backoff', 'base64', 'channels', 'close', 'credentials', 'cursor', 'emitter', 'exchange', 'frames', 'life', 'msgpack', 'names', 'payload',
@@ -12,5 +15,8 @@ const { outputFiles } = await build({
   bundle: true, write: false, format: 'esm', target: 'es2022', logLevel: 'error',
 });
 
+const folder = mkdtempSync(join(tmpdir(), 'fanwire-source-'));
+process.on('exit', () => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, 'source.mjs'), outputFiles[0].contents);
 /** Everything that the sources export. */
-export const source = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+export const source = await import(pathToFileURL(join(folder, 'source.mjs')));

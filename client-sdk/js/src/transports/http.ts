@@ -140,13 +140,13 @@ export class HttpLink implements Link {
     this.listener.ended({ reason: thrown instanceof Error ? thrown.message : String(thrown), error, ...end });
   }
 
-  /** The broker refused the topics together: ends those that it refuses alone, and fails the link if there are none. */
-  async refusedAll(thrown: unknown, isUnfit = false): Promise<void> {
-    const names = [...this.places.keys()];
-    if (!(thrown instanceof FanwireError) || thrown.status === 401 || names.length === 0) return this.fail(thrown, { isUnfit });
+  /** The broker refused `names` together: ends those that it refuses alone, and fails the link if there are none. */
+  async refusedAll(thrown: unknown, names: string[], isUnfit = false): Promise<void> {
+    if (!(thrown instanceof FanwireError) || thrown.status === 401 ) return this.fail(thrown, { isUnfit });
     const refused = await Promise.all(names.map((topic) => this.probe(topic).then(() => false, (error: unknown) => {
-      if (!(error instanceof FanwireError) || error.status === 401 || !this.places.delete(topic)) return false;
-      this.listener.frame({ type: 'unsubscribed', topic, code: error.code, reason: error.message } as never);
+      if (!(error instanceof FanwireError) || error.status === 401) return false;
+      // Two streams may have been refused for the same topic.
+      if (this.places.delete(topic)) this.listener.frame({ type: 'unsubscribed', topic, code: error.code, reason: error.message } as never);
       return true;
     })));
     if (refused.includes(true)) this.restart();

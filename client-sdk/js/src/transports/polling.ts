@@ -31,7 +31,7 @@ export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receive
         try {
           page = await calls.read(`/stream?wait=${WAIT_SECONDS}&envelope=true&${topicsOf(names)}${since}`, signal, {}, ANSWER_MS);
         } catch (error) {
-          if (!signal.aborted) link.refusedAll(error);
+          if (!signal.aborted) link.refusedAll(error, names);
           return;
         }
         if (signal.aborted) return;

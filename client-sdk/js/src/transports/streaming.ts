@@ -30,6 +30,7 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
     /** Reads one stream to its end. `begun` is called when it stands. */
     const read = async (signal: AbortSignal, begun: () => void) => {
       let isUnfit = true;
+      const names = [...link.places.keys()];
       const silent = () => {
         if (!signal.aborted) link.fail('the event stream is silent', { isUnfit });
       };
@@ -37,7 +38,7 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
       const onEvent = eventReader((event) => take(link, event));
       try {
         const placed = [...link.places].filter((entry): entry is [string, Position] => entry[1] !== undefined);
-        const response = await calls.send(`/stream?envelope=true&${topicsOf(link.places.keys())}`, {
+        const response = await calls.send(`/stream?envelope=true&${topicsOf(names)}`, {
           headers: { Accept: 'text/event-stream', ...(placed.length > 0 ? { 'Last-Event-ID': cursorOfMany(placed) } : {}) },
           signal,
         });
@@ -57,7 +58,7 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
         }
         link.fail('the event stream ended');
       } catch (error) {
-        if (!signal.aborted) link.refusedAll(error, isUnfit);
+        if (!signal.aborted) link.refusedAll(error, names, isUnfit);
       } finally {
         cancel();
         begun();

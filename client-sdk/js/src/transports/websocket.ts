@@ -14,8 +14,8 @@ export interface WebSocketLike {
   onmessage: ((event: any) => any) | null;
   onerror: ((event: any) => any) | null;
   onclose: ((event: any) => any) | null;
+  send(data: any): void;
   /* eslint-enable */
-  send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code?: number): void;
 }
 

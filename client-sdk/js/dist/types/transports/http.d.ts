@@ -61,8 +61,8 @@ export declare class HttpLink implements Link {
     lost(topic: string, missed?: number): void;
     /** Ends the link, unless it has ended. */
     fail(thrown: unknown, end?: Partial<LinkEnd>): void;
-    /** The broker refused the topics together: ends those that it refuses alone, and fails the link if there are none. */
-    refusedAll(thrown: unknown, isUnfit?: boolean): Promise<void>;
+    /** The broker refused `names` together: ends those that it refuses alone, and fails the link if there are none. */
+    refusedAll(thrown: unknown, names: string[], isUnfit?: boolean): Promise<void>;
     /** The broker accepts the token, or there is no connection. */
     private connect;
     /** Processes the queue: a publication leaves after the joins before it, everything else after the publications before it. */

@@ -8,7 +8,7 @@ export interface WebSocketLike {
     onmessage: ((event: any) => any) | null;
     onerror: ((event: any) => any) | null;
     onclose: ((event: any) => any) | null;
-    send(data: string | Uint8Array<ArrayBuffer>): void;
+    send(data: any): void;
     close(code?: number): void;
 }
 /** The constructor of a WebSocket. */
