@@ -20,6 +20,8 @@ class BreakingProxy {
     this.port = port;
     /** `pass`; `refuse`: answer an upgrade with 502; `strip`: pass the request on without its upgrade; `swallow`: never answer. */
     this.websocket = 'pass';
+    /** How long a WebSocket that passes lives, in milliseconds; for ever if not set. */
+    this.websocketMs = undefined;
     /** `pass`; `gather`: hold an event stream back; `refuse`: answer with 502. */
     this.stream = 'pass';
     /** The paths that were asked for, upgrades as `ws PATH`. */
@@ -67,6 +69,7 @@ class BreakingProxy {
       broker.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines}\r\n`);
       broker.write(head);
       broker.pipe(socket).pipe(broker);
+      if (this.websocketMs !== undefined) setTimeout(() => socket.destroy(), this.websocketMs);
     });
     broker.on('error', () => socket.destroy());
     return socket.on('close', () => broker.destroy());

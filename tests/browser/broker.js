@@ -13,12 +13,13 @@ const STOP_MS = 20_000;
  *
  * @param {object} environment settings, as `FANWIRE_*` variables
  * @param {string[]} more further command-line arguments
+ * @param {string} listen the address; port 0 is a free one
  * @returns {Promise<Broker>} once it has printed where it listens
  */
-export async function startBroker(environment = {}, more = []) {
+export async function startBroker(environment = {}, more = [], listen = '127.0.0.1:0') {
   if (!existsSync(BINARY)) throw new Error(`There is no broker at ${BINARY}: build it with 'cargo build -p fanwire' or set FANWIRE_BIN.`);
   const env = { ...globalThis.process.env, ...environment };
-  const process = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', ...more], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const process = spawn(BINARY, ['serve', '--listen', listen, ...more], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   return new Promise((resolve, reject) => {
     let printed = '';
     const fail = (why) => reject(new Error(`The broker ${why}. It printed:\n${printed}`));

@@ -83,8 +83,8 @@ function blockedByPage({ http }: Address): Diagnosis | undefined {
 }
 
 function originRefused(address: Address): Diagnosis {
-  const origin = globalThis.location?.origin;
-  const what = origin === 'null'
+  const origin = String(globalThis.location?.origin);
+  const what = !origin.startsWith('http')
     ? 'files or sandboxed frames: open the page over http, for example with `php -S localhost:8000`'
     : `'${origin}': add it to 'origins' in the broker's configuration`;
   return { error: new FanwireError('forbidden', `${address.http} does not accept pages from ${what}`, { status: 403 }), isFinal: true };
