@@ -29,13 +29,17 @@ export interface StreamReader {
 
 /**
  * Reads the stream at the path that `begin` returns, until `signal` aborts. After a break it resumes behind the last event.
+ * A hidden page has no stream, because over HTTP/1.1 a browser opens only six connections to a host for all its tabs.
  * Throws an `ApiError` when the broker refuses for good.
  */
 export async function readEvents(begin: () => Promise<string>, signal: AbortSignal, reader: StreamReader): Promise<void> {
   const place = { id: '' };
   let path: string | undefined;
   let most = WAIT_FIRST_MS;
-  while (!signal.aborted) {
+  for (;;) {
+    const wasHidden = await untilVisible(signal);
+    if (signal.aborted) return;
+    if (wasHidden && path !== undefined && place.id === '') reader.onEvent({ name: 'gap', data: '{}' });
     let trouble = new Error('The connection to the broker ended.');
     try {
       path ??= await begin();
@@ -55,6 +59,7 @@ export async function readEvents(begin: () => Promise<string>, signal: AbortSign
       trouble = error as Error;
     }
     if (signal.aborted) return;
+    if (document.hidden) continue;
     reader.onTrouble(trouble);
     await pause(WAIT_LEAST_MS + Math.random() * (most - WAIT_LEAST_MS), signal);
     most = Math.min(2 * most, WAIT_MOST_MS);
@@ -72,7 +77,9 @@ async function readOnce(path: string, place: { id: string }, signal: AbortSignal
   const key = adminKey();
   const silence = new AbortController();
   const abort = () => silence.abort();
+  const abortHidden = () => { if (document.hidden) abort(); };
   signal.addEventListener('abort', abort);
+  document.addEventListener('visibilitychange', abortHidden);
   let timer = setTimeout(abort, SILENCE_MAX_MS);
   try {
     const response = await fetch(path, {
@@ -105,8 +112,25 @@ async function readOnce(path: string, place: { id: string }, signal: AbortSignal
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', abort);
+    document.removeEventListener('visibilitychange', abortHidden);
     silence.abort();
   }
+}
+
+/** Waits while the page is hidden. Returns whether it was. */
+async function untilVisible(signal: AbortSignal): Promise<boolean> {
+  if (!document.hidden) return false;
+  await new Promise<void>((resolve) => {
+    const check = () => {
+      if (document.hidden && !signal.aborted) return;
+      document.removeEventListener('visibilitychange', check);
+      signal.removeEventListener('abort', check);
+      resolve();
+    };
+    document.addEventListener('visibilitychange', check);
+    signal.addEventListener('abort', check);
+  });
+  return true;
 }
 
 function parseClosing(data: string): Closing {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { startBroker } from './broker.js';
-import { openTab, startBrowser } from './browser.js';
+import { openTab, PATIENCE_MS, startBrowser } from './browser.js';
 
 const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 
@@ -221,5 +221,32 @@ test('a hidden page sends no requests', async () => {
   const next = page.waitForRequest(/stats/);
   await hide(false);
   await next;
+  await page.close();
+});
+
+test('a hidden page has no event stream, and resumes without loss when it is shown', async () => {
+  const page = await openTab(browser, `${open.url}/console#/topics/hidden.room`);
+  const streams = async () => (await (await fetch(`${open.url}/api/v1/stats`)).json()).connections.sse ?? 0;
+  const hide = (isHidden) => page.evaluate((isHidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => isHidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, isHidden);
+  const shows = (text) => page.waitForFunction((text) => document.querySelector('.messages')?.textContent.includes(text), text);
+  await page.waitForFunction(() => document.querySelector('.state')?.textContent === 'live');
+  await open.publish('hidden.room', 'before');
+  await shows('before');
+  const before = await streams();
+  await hide(true);
+  const deadline = Date.now() + PATIENCE_MS;
+  while (await streams() >= before) {
+    assert.ok(Date.now() < deadline, 'the hidden page still has its stream');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await open.publish('hidden.room', 'while hidden');
+  await hide(false);
+  await shows('while hidden');
+  assert.deepEqual(await page.$$eval('.messages pre', (all) => all.map((element) => element.textContent)), ['while hidden', 'before']);
+  assert.ok(!(await page.$eval('.messages', (list) => list.textContent)).includes('missing'));
+  assert.deepEqual(page.complaints, []);
   await page.close();
 });

@@ -103,7 +103,7 @@ function Messages({ tail, isPaused, onPause }: { tail: Tail & { clear(): void };
       <ol class="messages card" tabIndex={0} aria-label="Messages, newest first">
         {tail.shown.length === 0 && <li class="soft">No messages yet. New messages appear here.</li>}
         {tail.shown.map(({ number, message }) => {
-          if (message === undefined) return <li key={number} class="soft">Messages are missing here: the broker no longer holds them.</li>;
+          if (message === undefined) return <li key={number} class="soft">Messages may be missing here.</li>;
           const { kind, text } = textOf(message);
           const { ts } = message;
           return (
