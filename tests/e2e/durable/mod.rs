@@ -5,6 +5,7 @@ mod creation;
 mod directory;
 mod failing;
 mod restarts;
+mod restoring;
 mod unread;
 
 /// A rule that makes every topic durable.
