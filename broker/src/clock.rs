@@ -1,4 +1,4 @@
-//! The one place that reads clocks. Everything else is given the time.
+//! Reads the clocks. All other code receives the time as an argument.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -7,17 +7,17 @@ use crate::failpoint;
 
 static STARTED: OnceLock<Instant> = OnceLock::new();
 
-/// Microseconds of the monotonic clock since it was first asked.
+/// Returns the microseconds of the monotonic clock since its first use.
 pub(crate) fn monotonic_us() -> u64 {
     STARTED.get_or_init(Instant::now).elapsed().as_micros() as u64
 }
 
-/// Milliseconds of the monotonic clock since it was first asked.
+/// Returns the milliseconds of the monotonic clock since its first use.
 pub(crate) fn monotonic_ms() -> u64 {
     monotonic_us() / 1000
 }
 
-/// Milliseconds since 1970 (UTC), as subscribers see them in `ts`.
+/// Returns the milliseconds since 1970 (UTC), as in `ts`.
 pub(crate) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
     now.saturating_add_signed(failpoint::clock_shift_ms())

@@ -12,42 +12,42 @@ use fanwire_bench::{
 
 const EXAMPLES: &str = "\
 Examples:
-  1 publisher to 100 subscribers, as fast as it goes:
+  1 publisher to 100 subscribers, as fast as possible:
     fanwire bench fanout
   Beside nats-server and a bare loop of send, medians of 3 runs in alternation:
     fanwire bench fanout --driver fanwire,nats,floor --repeat 3 --window 256
   Latency at 100 publications a second:
     fanwire bench fanout --subscribers 1000 --rate 100
-  A broker that runs already:
+  A running broker:
     fanwire bench fanout --url ws://127.0.0.1:7400 --pid 4711
-  A soketi, or another server of the Pusher protocol, that runs already:
+  A running soketi, or another server of the Pusher protocol:
     fanwire bench fanout --driver pusher --url ws://127.0.0.1:6001 --pid 4711
-  1000 topics with a subscriber each:
+  1000 topics with one subscriber each:
     fanwire bench topics --topics 1000 --driver fanwire,nats
-  What TLS costs, by a certificate made for the run:
+  The cost of TLS, with a certificate made for the run:
     fanwire bench fanout --payload 1024 --driver fanwire,fanwire-tls
   Memory of each of 10,000 idle connections, as JSON:
     fanwire bench idle --connections 10000 --json
-  Ten publishers with a hundred publications each on their way to the disk:
+  Ten publishers with 100 publications each in progress to the disk:
     fanwire bench durable --publishers 10 --window 100 --no-pin
-  10,000 connections that come at once, and subscriptions that come and go:
+  10,000 connections at once; subscriptions that begin and end:
     fanwire bench storm --driver fanwire,nats
     fanwire bench churn --driver fanwire,nats
-  A tenth of 1000 subscribers no longer reads; 10,000 patterns match nothing:
+  A tenth of 1000 subscribers does not read; 10,000 patterns match nothing:
     fanwire bench stuck --rate 100
     fanwire bench patterns --driver fanwire,nats
   Memory of each of a million topics that hold one message of 32 bytes:
     fanwire bench retained
-  What it costs to give 100,000 held messages to a session that resumes:
+  The cost of replaying 100,000 held messages to a session that resumes:
     fanwire bench replay --driver fanwire,fanwire-msgpack
 
 The server runs on one core and the load on another: see --server-core,
 --load-core and --no-pin. CPU is the server's own time, user and system, over
-all its threads. What lets a publisher send its next publication is fanwire's
-receipt; with nats-server its own publication coming back, or +OK where it is
-not alone in one topic; and the floor's own answer. With pusher it is the HTTP
-answer, and a publisher has one request on its way at most: for more at a time,
-take more --publishers.";
+all its threads. A publisher sends its next publication after fanwire's receipt;
+with nats-server after its own publication arrives, or after +OK if there are
+several topics or publishers; with the floor after its answer. With pusher it is
+the HTTP response, and a publisher has one request in progress at most: for
+more, use more --publishers.";
 
 /// Measure the broker, its peers and the machine's own limit.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ pub(crate) struct Args {
 enum ScenarioArgs {
     /// Publishers to many subscribers of one topic.
     Fanout {
-        /// How many connections are subscribed.
+        /// The number of connections that are subscribed.
         #[arg(long, default_value_t = 100)]
         subscribers: usize,
         #[command(flatten)]
@@ -71,7 +71,7 @@ enum ScenarioArgs {
     },
     /// Publishers to many topics, each with a subscriber of its own.
     Topics {
-        /// How many topics, and so how many subscribers.
+        /// The number of topics, and of subscribers.
         #[arg(long, default_value_t = 1000)]
         topics: usize,
         #[command(flatten)]
@@ -81,10 +81,10 @@ enum ScenarioArgs {
     },
     /// Publishers to topics that are on disk before a publish is acknowledged.
     Durable {
-        /// How many topics they publish to in turn, each with one subscriber.
+        /// The number of topics that are published to in turn, each with one subscriber.
         #[arg(long, default_value_t = 1)]
         topics: usize,
-        /// Where the data directory is made for the time of the run [default: the folder for temporary files].
+        /// The folder in which the data directory of the run is made [default: the folder for temporary files].
         #[arg(long)]
         directory: Option<PathBuf>,
         #[command(flatten)]
@@ -92,12 +92,12 @@ enum ScenarioArgs {
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Publishers to subscribers, some of whom have stopped reading: what that does to the others.
+    /// Publishers to subscribers, some of which do not read: the effect on the others.
     Stuck {
-        /// How many connections are subscribed and read.
+        /// The number of connections that are subscribed and read.
         #[arg(long, default_value_t = 900)]
         subscribers: usize,
-        /// How many are subscribed and do not.
+        /// The number of connections that are subscribed and do not read.
         #[arg(long, default_value_t = 100)]
         stuck: usize,
         #[command(flatten)]
@@ -107,10 +107,10 @@ enum ScenarioArgs {
     },
     /// Publishers to many subscribers of one topic, through a server with one worker and one with more.
     Workers {
-        /// How many workers more is.
+        /// The number of workers of the second server.
         #[arg(long, default_value_t = 2)]
         workers: usize,
-        /// How many connections are subscribed.
+        /// The number of connections that are subscribed.
         #[arg(long, default_value_t = 100)]
         subscribers: usize,
         #[command(flatten)]
@@ -120,13 +120,13 @@ enum ScenarioArgs {
     },
     /// Publishers to many topics, beside subscriptions to patterns that match none of them.
     Patterns {
-        /// How many subscriptions to patterns.
+        /// The number of subscriptions to patterns.
         #[arg(long, default_value_t = 10_000)]
         patterns: usize,
-        /// How many topics; a run goes to each of them once, unless --publications says otherwise.
+        /// The number of topics; a run publishes to each of them once, unless --publications is given.
         #[arg(long, default_value_t = 100_000)]
         topics: usize,
-        /// How many connections are subscribed to everything.
+        /// The number of connections that are subscribed to everything.
         #[arg(long, default_value_t = 1)]
         subscribers: usize,
         #[command(flatten)]
@@ -134,37 +134,37 @@ enum ScenarioArgs {
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Connections that all come at once, and subscribe.
+    /// Connections that open at once, and subscribe.
     Storm {
-        /// How many.
+        /// The number of connections.
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Sessions that subscribe to one topic after the other and leave it at once.
+    /// Sessions that subscribe to one topic after the other, and unsubscribe at once.
     Churn {
-        /// How many sessions.
+        /// The number of sessions.
         #[arg(long, default_value_t = 100)]
         sessions: usize,
-        /// How many topics they go through.
+        /// The number of topics.
         #[arg(long, default_value_t = 1000)]
         topics: usize,
-        /// How many rounds of each session are unanswered at most.
+        /// The maximum number of rounds of each session without an answer.
         #[arg(long, default_value_t = 16)]
         window: u64,
-        /// How long to measure, in seconds.
+        /// The time of the measurement, in seconds.
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Very many topics that hold one message each: the server's memory for each.
+    /// A large number of topics that hold one message each: the server's memory for each.
     Retained {
-        /// How many topics.
+        /// The number of topics.
         #[arg(long, default_value_t = 1_000_000)]
         topics: usize,
-        /// Bytes of each payload, 16 at least.
+        /// The size of each payload in bytes, at least 16.
         #[arg(long, default_value_t = 32)]
         payload: usize,
         #[command(flatten)]
@@ -172,30 +172,30 @@ enum ScenarioArgs {
     },
     /// Subscribed connections that do nothing: the server's memory for each.
     Idle {
-        /// How many connections.
+        /// The number of connections.
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
-        /// How many topics they are spread over.
+        /// The number of topics that they are spread over.
         #[arg(long, default_value_t = 1)]
         topics: usize,
-        /// How long they are held, in seconds, before memory is read again.
+        /// The time, in seconds, after which memory is read again.
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Sessions that resume from the earliest of a topic that holds much, one after the other.
+    /// Sessions that replay the whole history of a topic, one after the other.
     Replay {
-        /// How many messages the topic holds.
+        /// The number of messages in the history.
         #[arg(long, default_value_t = 100_000)]
         publications: u64,
-        /// How many sessions read all of them; processor time is told in hundredths of a second, so one is too few.
+        /// The number of sessions; processor time is measured in hundredths of a second, so one is not enough.
         #[arg(long, default_value_t = 20)]
         sessions: usize,
-        /// Bytes of each payload, 16 at least.
+        /// The size of each payload in bytes, at least 16.
         #[arg(long, default_value_t = 128)]
         payload: usize,
-        /// Hold them on disk, in a data directory made in this one for the time of the run [default: in memory].
+        /// Hold the history on disk, in a data directory of the run inside this folder [default: in memory].
         #[arg(long)]
         directory: Option<PathBuf>,
         #[command(flatten)]
@@ -205,53 +205,53 @@ enum ScenarioArgs {
 
 #[derive(Debug, clap::Args)]
 struct FlowArgs {
-    /// How many connections publish.
+    /// The number of connections that publish.
     #[arg(long, default_value_t = 1)]
     publishers: usize,
-    /// Bytes of each payload, 16 at least.
+    /// The size of each payload in bytes, at least 16.
     #[arg(long, default_value_t = 128)]
     payload: usize,
-    /// As fast as it goes, with at most so many publications of each publisher unacknowledged.
+    /// Publish as fast as possible, with at most this number of unacknowledged publications per publisher.
     #[arg(long, default_value_t = 64, conflicts_with = "rate")]
     window: u64,
-    /// So many publications a second, of all publishers together; latency counts from when each was due.
+    /// Publications per second of all publishers together; latency counts from the due time of each.
     #[arg(long)]
     rate: Option<f64>,
-    /// How long to measure, in seconds.
+    /// The time of the measurement, in seconds.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// How long to publish before that, in seconds [default: 1, or 0 with --publications].
+    /// The time of publishing before the measurement, in seconds [default: 1, or 0 with --publications].
     #[arg(long)]
     warmup: Option<f64>,
-    /// Stop earlier, after so many publications.
+    /// Stop earlier, after this number of publications.
     #[arg(long)]
     publications: Option<u64>,
-    /// Look into the messages of every so-manieth subscriber for order and latency; all are counted
+    /// Check order and latency of the messages of every Nth subscriber; all messages are counted
     /// [default: 8, or 1 with --rate].
     #[arg(long)]
     inspect_every: Option<usize>,
-    /// How many frames the floor sends at once.
+    /// The number of frames that the floor sends at once.
     #[arg(long, default_value_t = 64)]
     frames_per_send: usize,
 }
 
 #[derive(Debug, clap::Args)]
 struct CommonArgs {
-    /// What to measure, one after the other: fanwire, fanwire-msgpack, fanwire-tls, fanwire-bare, fanwire-sse, nats, nchan,
-    /// mosquitto, centrifugo and pusher (by --url only), floor. One that is not installed is left out.
+    /// The drivers to measure, one after the other: fanwire, fanwire-msgpack, fanwire-tls, fanwire-bare, fanwire-sse, nats, nchan,
+    /// mosquitto, centrifugo and pusher (by --url only), floor. A driver that is not installed is skipped.
     #[arg(long, value_delimiter = ',', default_value = "fanwire")]
     driver: Vec<Peer>,
-    /// Start each server on a free port and stop it afterwards; this is what happens without --url.
+    /// Start each server on a free port and stop it afterwards; the default without --url.
     #[arg(long, conflicts_with = "url")]
     start: bool,
-    /// Measure a server that runs already, on this machine.
+    /// Measure a running server on this machine.
     #[arg(long)]
     url: Option<String>,
     /// The process id of that server, for its processor time and memory.
     #[arg(long, requires = "url")]
     pid: Option<u32>,
-    /// The application that the driver pusher speaks for. Others on this machine see the arguments of a program:
-    /// a secret that matters belongs into the environment [default: app-id:app-key:app-secret, as soketi has it].
+    /// The application of the driver pusher. Every user of this machine can read the arguments of a program: put a secret
+    /// that matters into the environment [default: app-id:app-key:app-secret, as soketi has it].
     #[arg(long, value_name = "ID:KEY:SECRET", env = "FANWIRE_PUSHER_APP", hide_env_values = true)]
     pusher_app: Option<String>,
     /// The fanwire binary to start [default: this one].
@@ -260,31 +260,31 @@ struct CommonArgs {
     /// The nats-server binary to start.
     #[arg(long, value_name = "PROGRAM", default_value = "nats-server")]
     nats: PathBuf,
-    /// The nginx binary to start, which finds nchan as modules/ngx_nchan_module.so.
+    /// The nginx binary to start; it loads nchan from modules/ngx_nchan_module.so.
     #[arg(long, value_name = "PROGRAM", default_value = "nginx")]
     nginx: PathBuf,
     /// The mosquitto binary to start.
     #[arg(long, value_name = "PROGRAM", default_value = "mosquitto")]
     mosquitto: PathBuf,
-    /// Go through all drivers so many times, in alternation, and show medians.
+    /// Run all drivers this number of times, in alternation, and print medians.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
-    /// The core of the servers started here.
+    /// The core of the servers that are started.
     #[arg(long, default_value_t = 0)]
     server_core: usize,
     /// The core of the load.
     #[arg(long, default_value_t = 1)]
     load_core: usize,
-    /// Pin nothing to a core.
+    /// Do not pin threads to cores.
     #[arg(long)]
     no_pin: bool,
-    /// Print JSON, with every single run.
+    /// Print JSON, with each single run.
     #[arg(long)]
     json: bool,
-    /// Write that JSON into this file, too.
+    /// Write this JSON into a file, too.
     #[arg(long, value_name = "FILE")]
     json_file: Option<PathBuf>,
-    /// Draw the medians as bars into this file, too.
+    /// Draw the medians as bars into a file, too.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }

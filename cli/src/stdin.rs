@@ -1,24 +1,24 @@
-//! Standard input, as one payload or as a stream of lines, read on a thread of its own and bounded.
+//! Reads standard input on a thread of its own: as one payload, or as lines. Both are bounded.
 
 use std::io::{self, BufRead, Read};
 
 use tokio::sync::{mpsc, oneshot};
 
-/// The most that is read for one payload. Brokers accept far less (1 MiB unless configured otherwise); this only keeps
-/// an endless input from filling the memory before the broker can say so.
+/// The maximum size of one payload. Brokers accept far less (1 MiB by default); this bound keeps an endless input from
+/// filling the memory before the broker refuses it.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
-/// How many lines are read ahead of what is published.
+/// The maximum number of lines that are read ahead of their publishing.
 const LINES_AHEAD_MAX: usize = 64;
 
-/// Everything up to the end of input.
+/// Reads everything up to the end of input.
 pub(crate) async fn read_all() -> io::Result<Vec<u8>> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || sender.send(read_payload(io::stdin().lock())));
     receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::UnexpectedEof.into()))
 }
 
-/// One line at a time, without its end, as they come.
+/// Reads lines as they arrive, without their line ends.
 pub(crate) fn lines() -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD_MAX);
     std::thread::spawn(move || {
@@ -50,7 +50,7 @@ fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(line))
 }
 
-/// What is left without one line end (`\n` or `\r\n`).
+/// Returns the bytes without one line end (`\n` or `\r\n`).
 pub(crate) fn without_line_end(bytes: &[u8]) -> &[u8] {
     let line = bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     line.unwrap_or(bytes)

@@ -1,6 +1,6 @@
-//! Who is let in: the section `[auth]` and the `[[key]]` tables.
+//! Credentials: the section `[auth]` and the `[[key]]` tables.
 //!
-//! This file owns what they may say. Key files are named here and read elsewhere.
+//! This file owns their keys and the checks of each value. Key files are named here and read elsewhere.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use fanwire_core::identity::Grants;
 use fanwire_protocol::Pattern;
 use toml::de::DeValue;
 
+use super::document::{Source, in_order};
 use super::error::ConfigError;
-use super::file::{Source, in_order};
 use super::value::{Raw, kind};
 use crate::key_hash::KeyHash;
 use crate::secret::Secret;
@@ -17,49 +17,49 @@ use crate::token::Algorithm;
 
 const KEYS: [&str; 5] = ["key.name", "key.hash", "key.publish", "key.subscribe", "key.admin"];
 
-/// What is accepted as credentials. With none of `secret`, `secret_file` and `public_key_file`, and no `[[key]]`, the broker
-/// asks nobody.
+/// The credentials that are accepted. Without `secret`, `secret_file`, `public_key_file`, `jwks_url` and `[[key]]` the broker
+/// requires none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AuthConfig {
-    /// The secret that tokens are signed with, by HS256, HS384 or HS512.
+    /// The secret that verifies tokens signed by HS256, HS384 or HS512.
     pub secret: Option<Secret>,
     /// A file with that secret.
     pub secret_file: Option<PathBuf>,
     /// A file with public keys (PEM), for tokens signed by RS256, ES256 or EdDSA.
     pub public_key_file: Option<PathBuf>,
-    /// Where an identity provider publishes its public keys (JSON Web Key Set).
+    /// The URL of an identity provider's public keys (JSON Web Key Set).
     pub jwks_url: Option<String>,
-    /// A file with certificates (PEM) of authorities to trust for that, besides those that browsers do.
+    /// A file with certificates (PEM) of authorities to trust for this URL, besides those that browsers trust.
     pub jwks_ca_file: Option<PathBuf>,
-    /// The algorithms that are accepted; if empty, all that the keys are for.
+    /// The accepted algorithms; if empty, all algorithms of the configured keys.
     pub algorithms: Vec<Algorithm>,
-    /// One of these must be in a token's `aud`; if there is none, a token must have no `aud`.
+    /// The accepted audiences: a token's `aud` must contain one of them. If empty, a token must have no `aud`.
     pub audience: Vec<String>,
-    /// What a token's `iss` must be.
+    /// The required issuer (`iss`) of a token.
     pub issuer: Option<String>,
-    /// Whether a token may go without `exp`.
+    /// Whether a token without `exp` is accepted.
     pub allow_endless: bool,
-    /// Whether whoever shows no token is let in, to do what the rules leave to anyone.
+    /// Whether clients without a token are accepted. They may do what the rules allow to anyone.
     pub anonymous: bool,
-    /// The cookie that may hold a token.
+    /// The name of the cookie that may contain a token.
     pub cookie: Option<String>,
 }
 
 /// One API key of a back end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyConfig {
-    /// What operators call it.
+    /// The name, for operators.
     pub name: String,
-    /// Its hash.
+    /// The hash of the key.
     pub hash: KeyHash,
-    /// What it may do with which topics.
+    /// The topics that it may publish and subscribe to.
     pub grants: Grants,
-    /// Whether it opens the paths of the administrator.
+    /// Whether it permits the administrator's paths.
     pub admin: bool,
 }
 
 impl AuthConfig {
-    /// Whether there is anything to check tokens with.
+    /// Returns whether a key that verifies tokens is configured.
     pub fn checks_tokens(&self) -> bool {
         self.secret.is_some()
             || self.secret_file.is_some()
@@ -68,7 +68,7 @@ impl AuthConfig {
     }
 }
 
-/// Reads the value of the key `key`, which stands at `offset`.
+/// Reads the `[[key]]` tables. `offset` is the place of the key.
 pub(super) fn read_keys(
     source: Source<'_>,
     offset: usize,
@@ -115,7 +115,7 @@ fn read_key(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<Ke
         reason: reason.to_owned(),
     };
     Ok(KeyConfig {
-        name: name.ok_or_else(|| missing("key.name", "an API key needs a name for logs and people"))?,
+        name: name.ok_or_else(|| missing("key.name", "an API key needs a name, which the log shows"))?,
         hash: hash
             .ok_or_else(|| missing("key.hash", "make a key and its hash with 'fanwire token key NAME'"))?,
         grants,
@@ -124,32 +124,32 @@ fn read_key(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<Ke
 }
 
 fn read_hash(raw: Raw<'_>) -> Result<KeyHash, String> {
-    // The text is not repeated: it may be the key itself, put here by mistake.
+    // The error does not repeat the text, which may be the key itself.
     raw.word()?.parse().map_err(|error: crate::key_hash::KeyHashError| error.to_string())
 }
 
-/// Reads patterns.
+/// Reads a list of patterns.
 pub(super) fn read_patterns(raw: Raw<'_>) -> Result<Vec<Pattern>, String> {
     let read = |text: &str| Pattern::new(text).map_err(|error| format!("'{text}' is not a pattern: {error}"));
     raw.list()?.iter().map(|text| read(text)).collect()
 }
 
-/// Reads the algorithms of tokens.
+/// Reads a list of algorithms.
 pub(super) fn read_algorithms(raw: Raw<'_>) -> Result<Vec<Algorithm>, String> {
     let read = |text: &str| {
-        let told = |error: crate::token::UnknownAlgorithm| format!("'{text}' is not accepted: {error}");
-        text.parse().map_err(told)
+        let refused = |error: crate::token::UnknownAlgorithm| format!("'{text}' is not accepted: {error}");
+        text.parse().map_err(refused)
     };
     raw.list()?.iter().map(|text| read(text)).collect()
 }
 
-/// Reads a secret, which errors must not repeat.
+/// Reads a secret. Errors do not repeat it.
 pub(super) fn read_secret(raw: Raw<'_>) -> Result<Option<Secret>, String> {
     Ok(raw.optional_word()?.map(Secret::new))
 }
 
-/// Reads the URL of a key set. Whoever can change it on its way can let in anybody, so it must come over TLS, unless it never
-/// leaves this machine.
+/// Reads the URL of a key set. An attacker who changes the key set can admit any client, so the URL must use TLS, unless it
+/// is on this machine.
 pub(super) fn read_jwks_url(raw: Raw<'_>) -> Result<Option<String>, String> {
     let Some(text) = raw.optional_word()? else { return Ok(None) };
     let uri: http::Uri = text.parse().map_err(|error| format!("'{text}' is not a URL: {error}"))?;
@@ -159,7 +159,7 @@ pub(super) fn read_jwks_url(raw: Raw<'_>) -> Result<Option<String>, String> {
     match uri.scheme_str() {
         Some("https") if !host.is_empty() => Ok(Some(text.to_owned())),
         Some("http") if is_here => Ok(Some(text.to_owned())),
-        _ => Err(format!("'{text}' must be an https:// URL; plain http:// is for this machine only")),
+        _ => Err(format!("'{text}' must be an https:// URL; http:// is accepted for this machine only")),
     }
 }
 

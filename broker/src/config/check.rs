@@ -1,12 +1,12 @@
 //! Checks settings against each other, after all sources have been read.
 //!
-//! Most compare two sizes of which one must hold the other. The blame goes to the setting that was made last,
-//! because that is the one the operator has just touched.
+//! Most checks compare two sizes, of which one must be at least the other. The error names the setting of the later source,
+//! because the operator has most likely just changed that one.
 
 use super::error::{ConfigError, SourcePlace};
 use super::settings::Loader;
 
-/// A size that must be at least another size, and why.
+/// A size that must be at least another size, and the reason.
 struct AtLeast {
     larger: &'static str,
     larger_bytes: usize,
@@ -15,10 +15,10 @@ struct AtLeast {
     because: &'static str,
 }
 
-/// How many of the longest messages fit into an inbox at least, unless somebody has said how large it is.
+/// The minimum number of the largest messages that fit into an inbox, unless its size is set.
 const MESSAGES_PER_INBOX: usize = 4;
 
-/// Lets what nobody has set follow the settings it must go with.
+/// Adapts settings that have their default to the settings that they depend on.
 pub(super) fn fit_defaults(loader: &mut Loader) {
     let (place, _) = loader.place("limits.inbox_bytes_max");
     if matches!(place, SourcePlace::Default) {
@@ -28,7 +28,7 @@ pub(super) fn fit_defaults(loader: &mut Loader) {
     }
 }
 
-/// Checks everything that more than one setting has a say in.
+/// Checks all conditions that involve more than one setting.
 pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
     check_sizes(loader)?;
     check_credentials(loader)?;
@@ -38,39 +38,37 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
         Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
             place: place.clone(),
             key: "topic.durable".to_owned(),
-            reason: "durable topics need a directory to be kept in: set data_dir, or say --data-dir"
-                .to_owned(),
+            reason: "durable topics need a directory: set data_dir, or use --data-dir".to_owned(),
         }),
         _ => Ok(()),
     }
 }
 
-/// Checks that the settings about credentials do not contradict each other: a mistake here would let in everybody, or
-/// nobody.
+/// Checks that the settings of credentials do not contradict each other. A mistake here would admit every client, or none.
 fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     let (config, auth) = (&loader.config, &loader.config.auth);
-    let asks = config.asks_for_credentials();
+    let requires_credentials = config.asks_for_credentials();
     let wrong = |key: &'static str, reason: &str| {
         let (place, key) = loader.place(key);
         Err(ConfigError::BadValue { place, key, reason: reason.to_owned() })
     };
-    if config.open && asks {
+    if config.open && requires_credentials {
         return wrong(
             "open",
-            "it says that nobody needs credentials, but [auth] or [[key]] asks for them: remove one; to let in some \
-             without, set auth.anonymous",
+            "open = true requires no credentials, but [auth] or [[key]] requires some: remove one of the two; to accept \
+             clients without credentials as well, set auth.anonymous",
         );
     }
     if auth.secret.is_some() && auth.secret_file.is_some() {
         return wrong("auth.secret_file", "auth.secret is set as well: keep one");
     }
     if auth.jwks_ca_file.is_some() && auth.jwks_url.is_none() {
-        return wrong("auth.jwks_ca_file", "there is no auth.jwks_url to fetch anything from");
+        return wrong("auth.jwks_ca_file", "there is no auth.jwks_url to fetch keys from");
     }
     if auth.cookie.is_some() && config.origins.iter().any(|origin| origin == "*") {
         return wrong(
             "auth.cookie",
-            "with '*' in origins every page on the web could use the cookies of your users: list the origins",
+            "with '*' in origins, every page on the web could use the cookies of your users: list the origins",
         );
     }
     let tokens_only = [
@@ -82,20 +80,20 @@ fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     if let Some((key, _)) = tokens_only.iter().find(|(_, is_default)| !is_default && !auth.checks_tokens()) {
         return wrong(
             key,
-            "there is no key to check tokens with: set auth.secret_file, auth.public_key_file or auth.jwks_url",
+            "there is no key that verifies tokens: set auth.secret_file, auth.public_key_file or auth.jwks_url",
         );
     }
-    if !asks && (auth.anonymous || auth.cookie.is_some()) {
+    if !requires_credentials && (auth.anonymous || auth.cookie.is_some()) {
         let key = if auth.anonymous { "auth.anonymous" } else { "auth.cookie" };
         return wrong(
             key,
-            "nobody is asked for credentials: set auth.secret_file, auth.public_key_file or auth.jwks_url",
+            "the broker requires no credentials: set auth.secret_file, auth.public_key_file or auth.jwks_url",
         );
     }
     Ok(())
 }
 
-/// Checks that every queue can hold the largest message.
+/// Checks that each queue can contain the largest message.
 fn check_sizes(loader: &Loader) -> Result<(), ConfigError> {
     let limits = &loader.config.limits;
     let holds_message = |larger, larger_bytes, because| AtLeast {
@@ -171,6 +169,6 @@ fn check_tls(loader: &Loader) -> Result<(), ConfigError> {
         _ => return Ok(()),
     };
     let (place, key) = loader.place(made);
-    let reason = format!("TLS needs both a certificate and its key, and there is no {missing}");
+    let reason = format!("TLS needs both a certificate and its key, but {missing} is not set");
     Err(ConfigError::BadValue { place, key, reason })
 }

@@ -1,7 +1,7 @@
 //! Reads `FANWIRE_*` variables: the section and key of a setting in upper case, joined by `_`.
 //!
-//! The variables are passed in, so this file never asks the operating system. A variable that means nothing is an error,
-//! because the alternative is a limit that was never in force.
+//! The caller passes the variables, so this file does not read the environment. An unknown variable is an error, because
+//! otherwise a mistyped limit would never apply.
 
 use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
@@ -22,7 +22,7 @@ const READ_ELSEWHERE: [&str; 6] = [
     "FANWIRE_BIN",
 ];
 
-/// Makes the settings of all `FANWIRE_*` variables; the port goes last, so that it holds whatever the address says.
+/// Applies all `FANWIRE_*` variables, and the port last, so that it overrides the port of the address.
 pub(super) fn read(
     variables: impl Iterator<Item = (String, String)>,
     loader: &mut Loader,
@@ -47,14 +47,14 @@ pub(super) fn read(
     port.map_or(Ok(()), |text| loader.set_port(&text, SourcePlace::Environment, PORT))
 }
 
-/// The variable of the setting with this dotted key.
+/// Returns the variable of the setting with this dotted key.
 fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-/// Whether Kubernetes put the variable there: for a Service named `fanwire` it gives every pod beside it
+/// Returns whether Kubernetes has set the variable: for a Service named `fanwire` it gives each pod
 /// `FANWIRE_SERVICE_HOST`, `FANWIRE_SERVICE_PORT…`, `FANWIRE_PORT=tcp://…` and `FANWIRE_PORT_7400_TCP…`, which no
-/// operator wrote and which must not stop the start.
+/// operator has written. They must not stop the start.
 fn is_service_link(name: &str, text: &str) -> bool {
     name == "FANWIRE_SERVICE_HOST"
         || name.starts_with("FANWIRE_SERVICE_PORT")

@@ -1,16 +1,16 @@
-//! What can be wrong with a configuration, and where.
+//! Errors of the configuration, with their places.
 //!
-//! Every message names the place, the key as it is spelled there, and what would be right, because the person who reads
-//! it is looking at a broker that does not start.
+//! Each message contains the place, the key as it is spelled there, and a remedy, because its reader wants to start a
+//! broker.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where a setting was made. Later variants override earlier ones.
+/// The place of a setting. Later variants override earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourcePlace {
-    /// Nowhere: the setting has its default.
+    /// No place: the setting has its default.
     Default,
     /// A line of the configuration file, counted from 1.
     File {
@@ -26,7 +26,7 @@ pub enum SourcePlace {
 }
 
 impl SourcePlace {
-    /// The order in which places override each other.
+    /// Returns the rank: a place of higher rank overrides one of lower rank.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,
@@ -36,7 +36,7 @@ impl SourcePlace {
         }
     }
 
-    /// The place of the byte `offset` in the `text` of the file at `path`.
+    /// Returns the place of the byte at `offset` in the `text` of the file at `path`.
     pub(super) fn in_file(path: &Path, text: &str, offset: usize) -> Self {
         let before = text.as_bytes().iter().take(offset);
         let line = 1 + before.filter(|byte| **byte == b'\n').count();
@@ -55,7 +55,7 @@ impl fmt::Display for SourcePlace {
     }
 }
 
-/// Why the broker cannot start with this configuration. Each message is a whole sentence for the operator.
+/// The reason why the broker cannot start with this configuration. Each message is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -63,21 +63,21 @@ pub enum ConfigError {
     Unreadable {
         /// The file as it was named.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is not TOML.
     #[error("{place}: not valid TOML: {message}")]
     Syntax {
-        /// The line at which the parser gave up.
+        /// The line of the error.
         place: SourcePlace,
-        /// What the parser said.
+        /// The message of the parser.
         message: String,
     },
-    /// A key, variable or flag that means nothing to this version.
+    /// A key, variable or flag that this version does not know.
     #[error("{place}: unknown key '{key}'{}", suggestion(nearest.as_deref()))]
     UnknownKey {
-        /// Where the key stands.
+        /// The place of the key.
         place: SourcePlace,
         /// The key as it is spelled there.
         key: String,
@@ -87,31 +87,31 @@ pub enum ConfigError {
     /// A key, variable or flag of an earlier version that has another name today.
     #[error("{place}: '{old}' is now '{new}': write the new name")]
     RenamedKey {
-        /// Where the key stands.
+        /// The place of the key.
         place: SourcePlace,
         /// The key as it is spelled there.
         old: String,
         /// Its name today, in the spelling of that place.
         new: String,
     },
-    /// A value that is of the wrong type, out of range, or at odds with another one.
+    /// A value that has the wrong type, is out of range, or contradicts another one.
     #[error("{place}: bad value for '{key}': {reason}")]
     BadValue {
-        /// Where the value stands.
+        /// The place of the value.
         place: SourcePlace,
         /// The key as it is spelled there.
         key: String,
-        /// What is wrong and what would be right.
+        /// The reason, with a remedy.
         reason: String,
     },
-    /// A table that lacks a key it cannot do without.
+    /// A table without a required key.
     #[error("{place}: '{key}' is missing: {reason}")]
     MissingKey {
-        /// Where the table begins.
+        /// The place of the table.
         place: SourcePlace,
         /// The key that is missing.
         key: String,
-        /// What the key is for.
+        /// The purpose of the key.
         reason: String,
     },
 }

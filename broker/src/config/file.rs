@@ -1,16 +1,12 @@
-//! Reads the TOML file and keeps track of lines, so that every error can say where it stands.
+//! Reads the TOML file: applies each of its keys, in the order of the file.
 //!
-//! This file owns the walk over the document. What a key accepts is the business of `settings` and `topic`.
+//! This file owns the walk over the document. `settings`, `topic` and `auth` read the values.
 
-use std::borrow::Cow;
-use std::path::Path;
-
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::auth;
-use super::error::{ConfigError, SourcePlace};
-use super::nearest::nearest;
+use super::document::{Source, in_order};
+use super::error::ConfigError;
 use super::renamed;
 use super::settings::{self, Loader, SETTINGS};
 use super::topic;
@@ -22,37 +18,7 @@ const TOPIC: &str = "topic";
 /// The key under which API keys stand.
 const KEY: &str = "key";
 
-/// The text of a file and its name: what it takes to turn an offset into a place.
-#[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) path: &'a Path,
-    pub(super) text: &'a str,
-}
-
-impl Source<'_> {
-    /// The place of the byte at `offset`.
-    pub(super) fn place(&self, offset: usize) -> SourcePlace {
-        SourcePlace::in_file(self.path, self.text, offset)
-    }
-
-    /// The error for a value that is not acceptable.
-    pub(super) fn bad_value(&self, offset: usize, key: &str, reason: impl Into<String>) -> ConfigError {
-        ConfigError::BadValue { place: self.place(offset), key: key.to_owned(), reason: reason.into() }
-    }
-
-    /// The error for a key that is none of `keys`.
-    pub(super) fn unknown_key<'k>(
-        &self,
-        offset: usize,
-        key: &str,
-        keys: impl Iterator<Item = &'k str>,
-    ) -> ConfigError {
-        let nearest = nearest(key, keys).map(str::to_owned);
-        ConfigError::UnknownKey { place: self.place(offset), key: key.to_owned(), nearest }
-    }
-}
-
-/// Makes all settings of the file.
+/// Applies all settings of the file.
 pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), ConfigError> {
     let document = DeTable::parse(source.text).map_err(|error| ConfigError::Syntax {
         place: source.place(error.span().map_or(0, |span| span.start)),
@@ -108,16 +74,4 @@ fn read_section(
         loader.set(setting, Raw::Toml(value), source.place(offset), &key)?;
     }
     Ok(())
-}
-
-/// The entries of a table in the order they stand in the file, so that the first mistake is the one reported: each
-/// with its key, the offset of the key, and its value.
-pub(super) fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t str, usize, &'t DeValue<'i>)> {
-    let entry = |(key, value): (&'t Spanned<_>, &'t Spanned<_>)| -> (&'t str, usize, &'t DeValue<'i>) {
-        let name: &Cow<'i, str> = key.get_ref();
-        (name, key.span().start, value.get_ref())
-    };
-    let mut entries: Vec<_> = table.iter().map(entry).collect();
-    entries.sort_by_key(|(_, offset, _)| *offset);
-    entries
 }

@@ -1,6 +1,6 @@
-//! The limits: what one connection, one message and the whole process may take, with their defaults.
+//! The limits of one connection, one message and the whole process, with their defaults.
 //!
-//! This file owns the figures. What happens when one is reached is decided by the part of the broker that counts it.
+//! This file owns the values. The part of the broker that counts decides what happens when one is reached.
 
 use std::time::Duration;
 
@@ -9,61 +9,61 @@ use super::rate::RateLimit;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What one connection, one message and the whole process may take. Sizes are in bytes.
+/// The limits of one connection, one message and the whole process. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Connections open at once, over all transports.
+    /// The maximum number of open connections, over all transports.
     pub connections_max: usize,
-    /// Connections open at once from one address; 0 stands for no limit.
+    /// The maximum number of open connections from one address; 0 means no limit.
     pub connections_per_address_max: usize,
-    /// New connections from everywhere together; `None` stands for no limit.
+    /// The rate of new connections from all addresses; `None` means no limit.
     pub connection_rate: Option<RateLimit>,
-    /// New connections from one address; `None` stands for no limit.
+    /// The rate of new connections from one address; `None` means no limit.
     pub connection_rate_per_address: Option<RateLimit>,
-    /// Connections at once that have not sent their first request yet.
+    /// The maximum number of connections that have not sent their first request.
     pub handshakes_max: usize,
-    /// The longest message: one WebSocket message, one published body.
+    /// The maximum size of a message: one WebSocket message, one published body.
     pub message_bytes_max: usize,
-    /// Frames that one WebSocket message may come in.
+    /// The maximum number of frames of one WebSocket message.
     pub fragments_per_message_max: usize,
-    /// Publications of one session; `None` stands for no limit.
+    /// The rate of publications of one session; `None` means no limit.
     pub publish_rate_per_session: Option<RateLimit>,
-    /// What may wait to be written to one session before it counts as too slow.
+    /// The maximum size of one session's outbox. A session that exceeds it is too slow.
     pub outbox_bytes_max: usize,
-    /// Publications that may wait for one worker before publishers are slowed down. Where nobody sets it, it is four of the
-    /// longest messages at least.
+    /// The size of a worker's inbox at which publishers are slowed down. The default is at least four of the largest
+    /// messages.
     pub inbox_bytes_max: usize,
-    /// Subscriptions of one session.
+    /// The maximum number of subscriptions of one session.
     pub subscriptions_per_session_max: usize,
-    /// Topics in one request to `/stream`.
+    /// The maximum number of topics in one request to `/stream`.
     pub stream_topics_max: usize,
-    /// Requests at once on one HTTP/2 connection.
+    /// The maximum number of concurrent requests on one HTTP/2 connection.
     pub streams_per_connection_max: usize,
-    /// The request line and headers of one HTTP request together.
+    /// The maximum size of the request line and headers of one HTTP request.
     pub header_bytes_max: usize,
-    /// How long a new connection may take to send its request head or finish its upgrade.
+    /// The time limit for the request head or the upgrade of a new connection.
     pub handshake_timeout: Duration,
-    /// How long the body of a request may take to arrive.
+    /// The time limit for the body of a request.
     pub body_timeout: Duration,
-    /// How long a WebSocket session may be idle before it is pinged.
+    /// The idle time after which a WebSocket session is pinged.
     pub ping_interval: Duration,
-    /// How long a pinged session may stay silent before it is closed.
+    /// The time after a ping after which a silent session is closed.
     pub ping_timeout: Duration,
-    /// How often a comment is written to an idle event stream, so that proxies keep it open.
+    /// The interval of comments on an idle event stream. They make proxies keep it open.
     pub sse_comment_interval: Duration,
-    /// How long the other side may take to answer a close before its socket is dropped.
+    /// The time limit for the answer to a close, after which the socket is dropped.
     pub close_timeout: Duration,
-    /// How long a stopping broker waits for outboxes to empty.
+    /// The time limit for flushing outboxes when the broker stops.
     pub drain_timeout: Duration,
-    /// Publications in one answer to a history request.
+    /// The maximum number of publications in one answer to a history request.
     pub history_limit_max: usize,
-    /// Members in one answer to a presence request.
+    /// The maximum number of members in one answer to a presence request.
     pub presence_members_max: usize,
-    /// How long a user whose last connection broke is still taken for present.
+    /// The time for which a user remains present after the last connection breaks.
     pub presence_grace: Duration,
-    /// Publications in one call of `POST /publish`.
+    /// The maximum number of publications in one `POST /publish`.
     pub batch_messages_max: usize,
-    /// The body of one call of `POST /publish`.
+    /// The maximum size of the body of one `POST /publish`.
     pub batch_bytes_max: usize,
 }
 

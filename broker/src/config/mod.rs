@@ -1,16 +1,18 @@
 //! Configuration: defaults, then a TOML file, then `FANWIRE_*` environment variables, then flags.
 //!
-//! This module owns the names, defaults and checks of every setting, and the errors that say which file, line and key
-//! is wrong. It is a leaf: it does not know what the broker does with a setting, reads no environment of its own and
-//! opens no file but the one it is given. The log filter is the one value it cannot judge; telemetry parses it.
+//! This module owns the names, defaults and checks of all settings, and the errors with file, line and key. It is a leaf: it
+//! does not know what the broker does with a setting. The log filter is the one value that it does not check; telemetry
+//! parses it.
 
 mod auth;
 mod check;
+mod document;
 mod environment;
 mod error;
 mod file;
 mod hooks;
 mod limits;
+mod load;
 mod nearest;
 mod proxy;
 mod rate;
@@ -24,59 +26,57 @@ mod webhooks;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use auth::{AuthConfig, KeyConfig};
 pub use error::{ConfigError, SourcePlace};
 pub(crate) use hooks::SECRET_BYTES_MIN;
 pub use hooks::{Callout, HooksConfig};
 pub use limits::Limits;
+pub use load::{Overrides, load, parse_time};
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
 pub use webhooks::{WebhookEvent, WebhooksConfig};
 
-use settings::{Loader, SETTINGS};
-use value::Raw;
-
-/// The port the broker listens on unless told otherwise.
+/// The default port of the broker.
 pub const PORT: u16 = 7400;
 
-/// Everything the broker can be told when it starts.
+/// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Address and port to listen on; port 0 takes any free port.
+    /// The address and port to listen on; port 0 takes any free port.
     pub listen: SocketAddr,
-    /// Whether to serve everyone without credentials although `listen` can be reached from other machines.
+    /// Whether to require no credentials although other machines can reach `listen`.
     pub open: bool,
-    /// Number of worker threads; 0 stands for one per core.
+    /// The number of worker threads; 0 means one per core.
     pub workers: usize,
-    /// The directory in which durable topics are kept; `None` if there are none.
+    /// The directory of durable topics; `None` if there are none.
     pub data_dir: Option<PathBuf>,
-    /// Browser origins let in besides the broker's own and loopback ones, as browsers write them.
+    /// The origins that are accepted besides the broker's own and loopback ones, as browsers write them.
     pub origins: Vec<String>,
-    /// What is accepted as credentials.
+    /// The credentials that are accepted.
     pub auth: AuthConfig,
-    /// API keys of back ends.
+    /// The API keys of back ends.
     pub keys: Vec<KeyConfig>,
-    /// The certificate, where the broker speaks TLS.
+    /// The certificate, if the broker uses TLS.
     pub tls: TlsConfig,
     /// The proxies in front of the broker.
     pub proxy: ProxyConfig,
-    /// What is logged, and how.
+    /// The log.
     pub log: LogConfig,
-    /// What one connection, one message and the whole process may take.
+    /// The limits of one connection, one message and the whole process.
     pub limits: Limits,
-    /// What all histories share.
+    /// The limit of all history.
     pub history: HistoryConfig,
-    /// How durable topics are written.
+    /// The limits of writing durable topics.
     pub store: StoreLimits,
     /// The application's URL, and the callouts that are made to it.
     pub hooks: HooksConfig,
     /// The webhook events that are reported to the application.
     pub webhooks: WebhooksConfig,
-    /// Policies of topics, in the order they are tried: the first whose pattern matches wins. A file that has any replaces those that
-    /// are there without one.
+    /// The topic rules in their order: the first rule whose pattern matches a topic applies. The rules of a file replace the
+    /// default ones.
     pub topics: Vec<TopicRule>,
 }
 
@@ -104,22 +104,22 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether anybody is asked for credentials. If not, the broker is open.
+    /// Returns whether the broker requires credentials. If not, it is open.
     pub fn asks_for_credentials(&self) -> bool {
         self.auth.checks_tokens() || !self.keys.is_empty()
     }
 }
 
-/// The certificate, where the broker speaks TLS.
+/// The certificate, if the broker uses TLS.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TlsConfig {
-    /// The file with the certificate and those it was signed with, in PEM.
+    /// The file with the certificate chain, in PEM.
     pub certificate: Option<PathBuf>,
-    /// The file with its private key, in PEM.
+    /// The file with the private key, in PEM.
     pub key: Option<PathBuf>,
 }
 
-/// What is logged, and how.
+/// The filter and the form of the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
     /// Directives of `tracing`'s `EnvFilter`, such as `info` or `info,fanwire_broker=debug`.
@@ -140,16 +140,16 @@ pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// One line of text for people.
+    /// Lines of text.
     Text,
-    /// One JSON object per line for log collectors.
+    /// One JSON object per line.
     Json,
 }
 
-/// What all histories share.
+/// The limit of all history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryConfig {
-    /// The memory all kept publications of all topics may take together, in bytes.
+    /// The maximum memory of all publications held as history, in bytes.
     pub bytes_max: u64,
 }
 
@@ -159,14 +159,14 @@ impl Default for HistoryConfig {
     }
 }
 
-/// How durable topics are written.
+/// The limits of writing durable topics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreLimits {
-    /// Publications written to disk at once, at most.
+    /// The maximum number of publications in one commit.
     pub group_messages_max: usize,
-    /// What may wait for the disk before publishers are slowed down, in bytes; at twice that they are refused.
+    /// The size of the queue for the disk, in bytes, at which publishers are slowed down. At twice this size they are refused.
     pub queue_bytes_max: usize,
-    /// How large the database may become, in bytes; 0 leaves it to the disk.
+    /// The maximum size of the database, in bytes; 0 means no limit.
     pub file_bytes_max: u64,
 }
 
@@ -174,71 +174,4 @@ impl Default for StoreLimits {
     fn default() -> Self {
         Self { group_messages_max: 4096, queue_bytes_max: 64 * 1024 * 1024, file_bytes_max: 0 }
     }
-}
-
-/// Settings given on the command line: pairs of a dotted key and its value, such as
-/// `("limits.message_bytes_max", "64MiB")`. The key `port` sets only the port of `listen`.
-#[derive(Debug, Clone, Default)]
-pub struct Overrides(pub Vec<(String, String)>);
-
-/// Puts the configuration together: defaults, then `file`, then the `FANWIRE_*` variables of `environment`, then
-/// `flags`, each overriding the one before.
-///
-/// # Errors
-/// Stops at the first thing that is wrong, and says where it stands and what would be right.
-pub fn load(
-    file: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
-    flags: &Overrides,
-) -> Result<Config, ConfigError> {
-    let text = match file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?,
-        None => String::new(),
-    };
-    assemble(file::Source { path: file.unwrap_or(Path::new("")), text: &text }, environment, flags)
-}
-
-/// Reads a length of time as the configuration writes it: `90s`, `15m`, `1h`.
-///
-/// # Errors
-/// Says what would be right.
-pub fn parse_time(text: &str) -> Result<std::time::Duration, String> {
-    Raw::Text(text).duration()
-}
-
-/// Does what [`load`] does once the file has been read.
-fn assemble(
-    source: file::Source<'_>,
-    environment: impl Iterator<Item = (String, String)>,
-    flags: &Overrides,
-) -> Result<Config, ConfigError> {
-    let mut loader = Loader::default();
-    file::read(source, &mut loader)?;
-    environment::read(environment, &mut loader)?;
-    read_flags(flags, &mut loader)?;
-    check::fit_defaults(&mut loader);
-    check::check(&loader)?;
-    Ok(loader.config)
-}
-
-/// Applies the flags in the order they were given, `port` last so that it holds whatever `listen` says.
-fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError> {
-    let (ports, others): (Vec<_>, Vec<_>) = flags.0.iter().partition(|(key, _)| key == "port");
-    for (key, text) in others {
-        let Some(setting) = settings::find(key) else {
-            if let Some(new) = renamed::new_name(key) {
-                let (place, old) = (SourcePlace::Flags, key.clone());
-                return Err(ConfigError::RenamedKey { place, old, new: new.to_owned() });
-            }
-            let keys = SETTINGS.iter().map(|setting| setting.key).chain(["port"]);
-            let nearest = nearest::nearest(key, keys).map(str::to_owned);
-            return Err(ConfigError::UnknownKey { place: SourcePlace::Flags, key: key.clone(), nearest });
-        };
-        loader.set(setting, Raw::Text(text), SourcePlace::Flags, key)?;
-    }
-    for (key, text) in ports {
-        loader.set_port(text, SourcePlace::Flags, key)?;
-    }
-    Ok(())
 }

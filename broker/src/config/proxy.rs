@@ -1,4 +1,4 @@
-//! The section `[proxy]`: which proxies in front of the broker are believed, and how they speak.
+//! The section `[proxy]`: the trusted proxies in front of the broker, and their protocol.
 
 use std::net::IpAddr;
 
@@ -9,23 +9,23 @@ use super::value::Raw;
 /// The proxies in front of the broker.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProxyConfig {
-    /// The networks they are in. Nobody else is believed when he says that he speaks for another.
+    /// The networks of trusted proxies. Only they may name the client that they forward for.
     pub trusted: Vec<IpNet>,
-    /// How they begin a connection.
+    /// The beginning of their connections.
     pub protocol: ProxyProtocol,
 }
 
-/// How proxies begin a connection.
+/// The beginning of a proxy's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProxyProtocol {
-    /// As everybody else does.
+    /// Connections begin as those of clients do.
     #[default]
     Off,
-    /// With a header of the PROXY protocol, of version 1 or 2.
+    /// Connections begin with a header of the PROXY protocol, version 1 or 2.
     V1V2,
 }
 
-/// Reads networks, and single addresses as networks of one.
+/// Reads a list of networks. A single address is a network of one address.
 pub(super) fn read_trusted(raw: Raw<'_>) -> Result<Vec<IpNet>, String> {
     let read = |text: &str| {
         let single = || text.parse::<IpAddr>().ok().map(|address| IpNet::from(address.to_canonical()));
@@ -38,7 +38,7 @@ pub(super) fn read_trusted(raw: Raw<'_>) -> Result<Vec<IpNet>, String> {
     raw.list()?.iter().map(|text| read(text)).collect()
 }
 
-/// Reads how proxies begin a connection.
+/// Reads the protocol of proxies.
 pub(super) fn read_protocol(raw: Raw<'_>) -> Result<ProxyProtocol, String> {
     match raw.word()? {
         "off" => Ok(ProxyProtocol::Off),

@@ -1,25 +1,25 @@
-//! Reads rates: a number a second, or a table that also says how many may come at once.
+//! Reads rates: a number per second, or a table that also contains the burst.
 //!
-//! This file owns what a rate may look like. It does not know what is limited by one.
+//! This file owns the forms of a rate. It does not know what a rate limits.
 
 use toml::de::DeValue;
 
-use super::file::in_order;
+use super::document::in_order;
 use super::value::{Raw, kind};
 
-/// More a second than any machine takes; beyond it a limit would only pretend to be one.
+/// The maximum rate per second. No machine reaches it, so a higher limit would have no effect.
 const PER_SECOND_CAP: u64 = 1_000_000;
 
-/// How often something may happen.
+/// A rate, with the burst that is allowed after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many a second in the long run.
+    /// The number per second in the long run.
     pub per_second: u32,
-    /// How many at once after a pause; as many as in one second unless the configuration says otherwise.
+    /// The number at once after a pause; the default is the number per second.
     pub burst: u32,
 }
 
-/// Reads `100`, `{ per_second = 100, burst = 500 }`, or as text `100` and `100/500`; 0 and `false` are no limit.
+/// Reads `100`, `{ per_second = 100, burst = 500 }`, or as text `100` and `100/500`. 0 and `false` mean no limit.
 pub(super) fn read(raw: Raw<'_>) -> Result<Option<RateLimit>, String> {
     let (per_second, burst) = match raw {
         Raw::Toml(DeValue::Table(_)) => read_table(raw)?,
@@ -27,7 +27,7 @@ pub(super) fn read(raw: Raw<'_>) -> Result<Option<RateLimit>, String> {
         Raw::Toml(DeValue::Integer(_)) => (raw.count()?, None),
         Raw::Toml(other) => {
             return Err(format!(
-                "expected a number a second or {{ per_second = 100, burst = 500 }}, found {}",
+                "expected a number per second or {{ per_second = 100, burst = 500 }}, found {}",
                 if matches!(other, DeValue::Boolean(_)) { "true" } else { kind(other) }
             ));
         }

@@ -1,7 +1,7 @@
-//! The table of settings: every key, what it accepts, and where in [`Config`] it goes.
+//! The table of settings: each key, the values that it accepts, and its field in [`Config`].
 //!
-//! The file, the environment and the flags all read this one table, so a key exists in all of them or in none. Checks of
-//! one value by itself stand here; checks of values against each other stand in `check`.
+//! The file, the environment and the flags all use this table, so a key exists in all of them or in none. The checks of one
+//! value are here; the checks of values against each other are in `check`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use super::value::Raw;
 use super::webhooks;
 use super::{Config, LogFormat};
 
-/// The largest message that may be configured: one that the 32-bit lengths of every encoding can announce.
+/// The maximum of `limits.message_bytes_max`. The 32-bit lengths of all encodings can express it.
 const MESSAGE_BYTES_CAP: u64 = 1 << 30;
 
-/// The smallest room for a request head that the HTTP library can work with.
+/// The minimum of `limits.header_bytes_max`, which the HTTP library needs.
 const HEADER_BYTES_FLOOR: u64 = 8 * 1024;
 
-/// More threads than any machine has cores, to catch a slip of the finger.
+/// The maximum of `workers`. It is more than any machine has cores, and catches typing errors.
 const WORKERS_CAP: u64 = 1024;
 
 /// One setting that is a single value.
@@ -33,13 +33,13 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    /// Whether the value must not be seen by others.
+    /// Returns whether the value is secret.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.key, "auth.secret" | "hooks.secret")
     }
 }
 
-/// Shortens a row of the table whose field has the key's own name.
+/// Makes a row of the table whose field has the name of the key.
 macro_rules! setting {
     ($($field:ident).+, $read:expr) => {
         Setting {
@@ -52,7 +52,7 @@ macro_rules! setting {
     };
 }
 
-/// Writes the path of a field as a dotted key.
+/// Makes a dotted key from the path of a field.
 macro_rules! join_key {
     ($first:ident) => {
         stringify!($first)
@@ -139,22 +139,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(webhooks.age_max, Raw::duration),
 ];
 
-/// The setting with this dotted key.
+/// Returns the setting with this dotted key.
 pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// A configuration being put together, which remembers where each setting was made.
+/// A configuration that is being loaded, with the place of each setting.
 #[derive(Default)]
 pub(super) struct Loader {
     pub(super) config: Config,
     places: HashMap<&'static str, (SourcePlace, String)>,
-    /// Where the first durable topic rule stands.
+    /// The place of the first durable topic rule.
     pub(super) durable_at: Option<SourcePlace>,
 }
 
 impl Loader {
-    /// Makes one setting; `spelled` is the key as it stands at `place`.
+    /// Applies one setting. `spelled` is the key as it is written at `place`.
     pub(super) fn set(
         &mut self,
         setting: &'static Setting,
@@ -179,7 +179,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Sets the port of `listen` and leaves its address alone.
+    /// Sets the port of `listen`, and keeps its address.
     pub(super) fn set_port(
         &mut self,
         text: &str,
@@ -194,7 +194,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Where the setting `key` was made last, and how the key is spelled there.
+    /// Returns the last place of the setting `key`, and the spelling of the key there.
     pub(super) fn place(&self, key: &str) -> (SourcePlace, String) {
         self.places.get(key).cloned().unwrap_or_else(|| (SourcePlace::Default, key.to_owned()))
     }
@@ -214,7 +214,7 @@ fn workers(raw: Raw<'_>) -> Result<usize, String> {
     }
 }
 
-/// Reads origins as browsers write them (RFC 6454 §6.2), because they are compared letter by letter.
+/// Reads a list of origins (RFC 6454 §6.2).
 fn origins(raw: Raw<'_>) -> Result<Vec<String>, String> {
     let check = |origin: &str| {
         let (scheme, host) = origin.split_once("://")?;
@@ -286,7 +286,7 @@ fn at_least_one(number: u64) -> Result<u64, String> {
     if number == 0 { Err("it must be at least 1".to_owned()) } else { Ok(number) }
 }
 
-/// Narrows a number to the machine's word, which is smaller than 64 bits on some machines.
+/// Converts a number to `usize`, which has fewer than 64 bits on some machines.
 fn fit(number: u64) -> Result<usize, String> {
     usize::try_from(number).map_err(|_| format!("{number} is too large for this machine"))
 }

@@ -1,10 +1,12 @@
-//! Tests of the whole of loading: which source wins, and what each mistake is told.
+//! Tests of loading: the order of the sources, and the message of each error.
 
+use std::path::Path;
 use std::time::Duration;
 
 use fanwire_core::rules::Access;
 
-use super::*;
+use super::load::assemble;
+use super::{Config, ConfigError, HistoryRule, Overrides, RateLimit, SlowRule, TopicRule, document, load};
 
 mod example;
 mod sources;
@@ -15,7 +17,7 @@ const MIB: usize = 1024 * 1024;
 /// Loads from the text of a file named `fanwire.toml`, variables and flags.
 fn load_from(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    let source = file::Source { path: Path::new("fanwire.toml"), text };
+    let source = document::Source { path: Path::new("fanwire.toml"), text };
     assemble(source, variables.iter().map(pair), &Overrides(flags.iter().map(pair).collect()))
 }
 
@@ -248,8 +250,8 @@ fn queues_must_hold_the_largest_message() {
 fn a_certificate_needs_its_key() {
     check_file_refused(
         "[tls]\ncertificate = 'a.pem'",
-        "fanwire.toml:2: bad value for 'tls.certificate': TLS needs both a certificate and its key, and there is no \
-         tls.key",
+        "fanwire.toml:2: bad value for 'tls.certificate': TLS needs both a certificate and its key, but \
+         tls.key is not set",
     );
     let config = load_from("[tls]\ncertificate = 'a.pem'\nkey = 'b.pem'", &[], &[]).unwrap();
     assert_eq!(config.tls.key.as_deref(), Some(Path::new("b.pem")));
@@ -331,8 +333,7 @@ fn bad_topic_rules_are_refused() {
         ),
         (
             "[[topic]]\nmatch = 'a'\n\n[[topic]]\nhistory = false",
-            "4: 'topic.match' is missing: a rule needs the pattern of the topics it holds for, as in match = \
-             \"chat.>\"",
+            "4: 'topic.match' is missing: a rule needs the pattern of its topics, as in match = \"chat.>\"",
         ),
         ("[[topic]]\nmatch = 3", "2: bad value for 'topic.match': expected a string, found a whole number"),
         (
@@ -359,7 +360,7 @@ fn bad_rates_of_topic_rules_are_refused() {
     for (text, expected) in [
         (
             "[[topic]]\nmatch = 'a'\nrate = 'fast'",
-            "3: bad value for 'topic.rate': expected a number a second or { per_second = 100, burst = 500 }, found a \
+            "3: bad value for 'topic.rate': expected a number per second or { per_second = 100, burst = 500 }, found a \
              string",
         ),
         (
@@ -390,11 +391,11 @@ fn bad_history_of_topic_rules_is_refused() {
         (
             "[[topic]]\nmatch = 'a'\nhistory = {}",
             "3: bad value for 'topic.history': set at least one of messages, bytes and ttl, or write false to keep \
-             nothing",
+             no history",
         ),
         (
             "[[topic]]\nmatch = 'a'\n[topic.history]\nmessages = 0",
-            "4: bad value for 'topic.history.messages': it must be at least 1; write history = false to keep nothing",
+            "4: bad value for 'topic.history.messages': it must be at least 1; write history = false to keep no history",
         ),
         (
             "[[topic]]\nmatch = 'a'\nhistory = { tll = '1m' }",

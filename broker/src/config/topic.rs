@@ -1,6 +1,6 @@
 //! Topic rules: the `[[topic]]` tables of the file.
 //!
-//! This file owns what a rule may say. Which rule holds for a topic is decided elsewhere, by trying them in order.
+//! This file owns the keys of a rule and the checks of its values. `rules` in the core finds the rule of a topic.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use fanwire_core::rule_pattern::RulePattern;
 use fanwire_core::rules::Access;
 use toml::de::DeValue;
 
+use super::document::{Source, in_order};
 use super::error::ConfigError;
-use super::file::{Source, in_order};
 use super::rate::{self, RateLimit};
 use super::value::{Raw, kind};
 
@@ -29,26 +29,26 @@ const HISTORY_KEYS: [&str; 3] = ["topic.history.messages", "topic.history.bytes"
 /// The policy of all topics that match a pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicRule {
-    /// The pattern, which is known to parse as one of a rule (key `match`); `{user}` stands for the user's own id.
+    /// The pattern (key `match`), which is valid. `{user}` stands for the user's own id.
     pub pattern: String,
-    /// What is kept; `None` (written `history = false`) keeps nothing. A rule that does not say keeps the default.
+    /// The bounds of the history; `None` (written `history = false`) keeps none. Without the key the default applies.
     pub history: Option<HistoryRule>,
-    /// What happens to a delivery that does not fit into a session's outbox.
+    /// The handling of a delivery that does not fit into a session's outbox.
     pub slow: SlowRule,
-    /// Who may publish to the topics; `None` leaves that to what holds without a rule.
+    /// The access that a publisher needs; `None` means the access without a rule.
     pub publish: Option<Access>,
-    /// Who may subscribe to and read the topics; `None` leaves that to what holds without a rule.
+    /// The access that a subscriber or reader needs; `None` means the access without a rule.
     pub subscribe: Option<Access>,
-    /// How many publications each topic takes, without limit if `None`.
+    /// The rate of publications of each topic; `None` means no limit.
     pub rate: Option<RateLimit>,
-    /// Whether the topic is kept on disk, in `data_dir`, and a publish acknowledged only once it is there.
+    /// Whether publications are written to disk, in `data_dir`, before they are acknowledged.
     pub durable: bool,
-    /// Whether it is known who is subscribed, and told who comes and goes.
+    /// Whether the topic has presence.
     pub presence: bool,
 }
 
 impl TopicRule {
-    /// The rule that holds where no file has any: the pages under `/examples` show who is there.
+    /// Returns the default rule: the pages under `/examples` use presence.
     pub(super) fn examples() -> Self {
         Self {
             pattern: "examples.>".to_owned(),
@@ -63,19 +63,19 @@ impl TopicRule {
     }
 }
 
-/// What happens to a delivery that does not fit into a session's outbox.
+/// The handling of a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowRule {
     /// The session is closed with 4413.
     #[default]
     Disconnect,
-    /// The delivery is skipped, and the session is told how many it missed.
+    /// The delivery is skipped, and the session receives the number of deliveries that it missed.
     Skip,
-    /// Only the newest publication of a topic waits; what it replaces is skipped.
+    /// Only the newest publication of a topic waits; the publications that it replaces are skipped.
     Latest,
 }
 
-/// What a topic keeps: publications are dropped, oldest first, as soon as any of the bounds is passed.
+/// The bounds of a topic's history. The oldest publications are dropped as soon as one of the bounds is exceeded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryRule {
     /// The number of publications kept, without bound if `None`.
@@ -148,10 +148,11 @@ fn read(
     let pattern = pattern.ok_or_else(|| ConfigError::MissingKey {
         place: source.place(offset),
         key: "topic.match".to_owned(),
-        reason: "a rule needs the pattern of the topics it holds for, as in match = \"chat.>\"".to_owned(),
+        reason: "a rule needs the pattern of its topics, as in match = \"chat.>\"".to_owned(),
     })?;
     if let (Some(None), Some((offset, true))) = (&history, durable) {
-        let reason = "the rule also says history = false, and what is not kept cannot be durable: delete one of the two";
+        let reason =
+            "the rule also has history = false, but a durable topic needs a history: remove one of the two";
         return Err(source.bad_value(offset, "topic.durable", reason));
     }
     let durable_at = durable.and_then(|(offset, is_durable)| is_durable.then_some(offset));
@@ -215,7 +216,7 @@ fn read_history(
         read.map_err(|reason| source.bad_value(offset, &key, reason))?;
     }
     if table.is_empty() {
-        let reason = "set at least one of messages, bytes and ttl, or write false to keep nothing";
+        let reason = "set at least one of messages, bytes and ttl, or write false to keep no history";
         return Err(source.bad_value(offset, key, reason));
     }
     Ok(Some(rule))
@@ -223,7 +224,7 @@ fn read_history(
 
 fn at_least_one(bound: Result<u64, String>) -> Result<u64, String> {
     match bound? {
-        0 => Err("it must be at least 1; write history = false to keep nothing".to_owned()),
+        0 => Err("it must be at least 1; write history = false to keep no history".to_owned()),
         bound => Ok(bound),
     }
 }

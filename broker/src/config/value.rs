@@ -1,7 +1,7 @@
 //! Reads single values: whole numbers, sizes, durations, words and lists, from TOML or from plain text.
 //!
-//! TOML has types, so its values must have the right one; the environment and flags have only text, so every type can
-//! be written as text. This file knows nothing of keys; its errors are the reason only, and its callers add the place.
+//! TOML has types, so its values must have the right one. The environment and flags have only text, so every type can be
+//! written as text. This file does not know the keys: its errors are reasons, to which the callers add the place.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use toml::de::DeValue;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest duration: far beyond any use, and small enough to be added to any instant without overflow.
+/// The maximum duration. Adding it to any instant does not overflow.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A value as it was written.
+/// A value as it is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Raw<'a> {
     /// The text of an environment variable or flag.
@@ -23,7 +23,7 @@ pub(super) enum Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Reads a word: any text that is not empty.
+    /// Reads text that is not empty.
     pub(super) fn word(self) -> Result<&'a str, String> {
         let text = self.text()?;
         if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text) }
@@ -38,7 +38,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Reads a word that may be missing, which is written as the empty text.
+    /// Reads text that may be absent; the empty text means absent.
     pub(super) fn optional_word(self) -> Result<Option<&'a str>, String> {
         match self {
             Self::Text("") => Ok(None),
@@ -125,7 +125,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Names the type of a value, for messages.
+/// Returns the type of a value, for messages.
 pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

@@ -1,4 +1,4 @@
-//! Counters: one set per worker, so that counting never makes two cores meet.
+//! Counters: one set per worker, so that two cores never write to the same counter.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,23 +18,23 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
-    /// Takes `count` away again, for counts of what is there now. Only the thread that owns the counter may call this.
+    /// Subtracts `count`, for gauges. Only the thread that owns the counter may call this.
     pub(crate) fn subtract(&self, count: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(count), Ordering::Relaxed);
     }
 
-    /// Replaces the count by one taken elsewhere.
+    /// Replaces the count.
     pub(crate) fn set(&self, count: u64) {
         self.0.store(count, Ordering::Relaxed);
     }
 
-    /// The count as of now.
+    /// Returns the count.
     pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// How a client is connected.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// `/ws`.
@@ -43,9 +43,9 @@ pub(crate) enum Transport {
     Bare,
     /// Server-Sent Events.
     Sse,
-    /// A long poll that waits.
+    /// A long poll.
     Poll,
-    /// Plain HTTP, or not yet anything else.
+    /// Plain HTTP, or a connection whose transport is not known yet.
     Http,
 }
 
@@ -64,14 +64,14 @@ impl Transport {
     }
 }
 
-/// Why a delivery was dropped.
+/// The reason why a delivery was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropReason {
     /// The session's outbox was full; the session is closed with 4413.
     OutboxFull,
     /// The session was being closed for another reason.
     Closing,
-    /// The session is slow, and the topic's rule lets it skip; it is told.
+    /// The session is slow, and the topic's rule allows it to skip; it receives the number of skipped deliveries.
     Skipped,
 }
 
@@ -88,18 +88,18 @@ impl DropReason {
     }
 }
 
-/// Why a connection was refused before it could say anything.
+/// The reason why a connection was refused before its first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalReason {
     /// `limits.connections_max` was reached.
     ConnectionsMax,
     /// `limits.connections_per_address_max` was reached.
     ConnectionsPerAddressMax,
-    /// `limits.connection_rate` was used up.
+    /// `limits.connection_rate` was exceeded.
     ConnectionRate,
-    /// `limits.connection_rate_per_address` was used up.
+    /// `limits.connection_rate_per_address` was exceeded.
     ConnectionRatePerAddress,
-    /// The operating system had no socket left to give.
+    /// The operating system had no free socket.
     NoSocket,
 }
 
@@ -123,12 +123,12 @@ impl RefusalReason {
     }
 }
 
-/// Why a publish was refused for its rate.
+/// The rate for which a publish was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateReason {
-    /// `limits.publish_rate_per_session` was used up.
+    /// `limits.publish_rate_per_session` was exceeded.
     Session,
-    /// The `rate` of the topic's rule was used up.
+    /// The `rate` of the topic's rule was exceeded.
     Topic,
 }
 
@@ -143,24 +143,24 @@ impl RateReason {
     }
 }
 
-/// Why a connection ended before its first request.
+/// The reason why a connection ended before its first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeFailure {
     /// It took longer than `limits.handshake_timeout`.
     TimedOut,
-    /// It was the slowest of `limits.handshakes_max`, and others wanted to connect.
+    /// It was the oldest of `limits.handshakes_max`, and made room for another.
     CrowdedOut,
-    /// What it sent is not what is spoken here.
+    /// The bytes that it sent are not valid.
     Malformed,
     /// The TLS hand-shake failed.
     Tls,
-    /// Plain HTTP where TLS is spoken.
+    /// Plain HTTP on a port with TLS.
     PlainOnTls,
-    /// TLS where plain HTTP is spoken.
+    /// TLS on a port without TLS.
     TlsOnPlain,
     /// A trusted proxy sent no header of the PROXY protocol.
     Proxy,
-    /// The client whom a proxy speaks for has as many connections as it may, or makes them too fast.
+    /// The client that a proxy forwards for has reached its number or rate of connections.
     Refused,
     /// The client left, or the broker stopped.
     Left,
@@ -198,16 +198,16 @@ impl HandshakeFailure {
 pub(crate) const LATENCY_BOUNDS_US: [u64; 14] =
     [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
 
-/// What one worker counts.
+/// The counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
     pub(crate) connections: [Counter; Transport::ALL.len()],
     pub(crate) connections_opened: [Counter; Transport::ALL.len()],
     pub(crate) closes: [Counter; CloseCode::ALL.len()],
-    /// Connections that ended without a close of ours: the client left.
+    /// Connections that the client ended.
     pub(crate) closes_by_client: Counter,
     pub(crate) errors: [Counter; ErrorCode::ALL.len()],
-    /// Connections that have not sent their first request yet.
+    /// Connections that have not sent their first request.
     pub(crate) handshakes: Counter,
     pub(crate) handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     pub(crate) rate_refusals: [Counter; RateReason::ALL.len()],
@@ -225,7 +225,7 @@ pub(crate) struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    /// Counts an error told to a client.
+    /// Counts an error sent to a client.
     pub(crate) fn error(&self, code: ErrorCode) {
         self.errors[code as usize].add(1);
     }
@@ -245,13 +245,13 @@ impl WorkerCounters {
         self.handshakes_failed[failure as usize].add(1);
     }
 
-    /// Counts deliveries that will not happen.
+    /// Counts dropped deliveries.
     pub(crate) fn dropped(&self, reason: DropReason, count: u64) {
         self.drops[reason as usize].add(count);
     }
 
-    /// Notes how long a publication took from being accepted to being handed to the operating system for every
-    /// subscriber of this worker that could take it.
+    /// Counts the latency of a publication: from accepting it to writing it to the sockets of all subscribers of this worker
+    /// that were ready.
     pub(crate) fn delivered_after(&self, elapsed_us: u64) {
         let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < elapsed_us);
         self.latency[bucket].add(1);
@@ -259,7 +259,7 @@ impl WorkerCounters {
     }
 }
 
-/// What is counted where several threads meet: rare events, and what the engine holds.
+/// The counters that several threads write: rare events, and the sizes of the engine.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) refused: [AtomicU64; RefusalReason::ALL.len()],
@@ -272,7 +272,7 @@ pub(crate) struct Shared {
     pub(crate) durable_publications: AtomicU64,
     pub(crate) durable_publication_bytes: AtomicU64,
     pub(crate) store_commits: AtomicU64,
-    /// Publications committed, repeated ones included.
+    /// Publications committed, including repeated ones.
     pub(crate) store_committed: AtomicU64,
     pub(crate) store_commit_us: AtomicU64,
     pub(crate) key_set_fetches: AtomicU64,
@@ -300,7 +300,7 @@ pub(crate) struct Shared {
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_damaged: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,
-    /// When the certificate expires, in seconds since 1970; 0 without TLS.
+    /// The time at which the certificate expires, in seconds since 1970; 0 without TLS.
     pub(crate) certificate_expires_unix: AtomicU64,
 }
 

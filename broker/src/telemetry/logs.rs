@@ -4,26 +4,26 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Why logging could not be started.
+/// The reason why logging could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be read.
     #[error("log.filter '{0}' cannot be read: write a level such as 'info', or 'info,fanwire_broker=debug'")]
     BadFilter(String),
-    /// Something else in this process logs already.
+    /// This process has started logging already.
     #[error("logging was started already")]
     AlreadyStarted,
 }
 
 /// Starts logging to standard error for the whole process. `filter` is a level, or a list of `target=level`; `json`
-/// asks for one JSON object a line, `None` for that unless standard error is a terminal.
+/// selects one JSON object per line; `None` selects it unless standard error is a terminal.
 ///
 /// # Errors
 /// If the filter cannot be read or logging was started before.
 pub fn start_logs(filter: &str, json: Option<bool>) -> Result<(), LogError> {
     let parsed = EnvFilter::try_new(filter).map_err(|_| LogError::BadFilter(filter.to_owned()))?;
     let is_terminal = std::io::stderr().is_terminal();
-    // Where standard error cannot be written to, saying so there would panic, and end the broker for want of a reader.
+    // An error message about standard error would be written to standard error, and panic there.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_writer(std::io::stderr)

@@ -1,4 +1,4 @@
-//! Tests of `deploy/fanwire.toml`: it lists everything, says what each key is, and changes nothing.
+//! Tests of `deploy/fanwire.toml`: it lists every key with a comment, and equals the defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,11 @@ fn example_file_has_every_key_and_a_sentence_before_each() {
         if let Some(name) = line.strip_prefix('[') {
             section = format!("{}.", name.trim_end_matches(']'));
         } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-            assert!(index > 0 && lines[index - 1].starts_with("# "), "line {}: say what {key} is", index + 1);
+            assert!(
+                index > 0 && lines[index - 1].starts_with("# "),
+                "line {}: write a comment about {key}",
+                index + 1
+            );
             keys.push(format!("{section}{key}"));
         }
     }

@@ -1,8 +1,9 @@
 //! Every setting, from every source.
 
-use super::{Config, SETTINGS, load_from};
+use super::super::settings::SETTINGS;
+use super::{Config, load_from};
 
-/// What each key is set to in turn, as text; the file and the flags must take it to the same configuration.
+/// Returns the value that a test sets each key to, as text. The file and the flags must give the same configuration.
 fn text_of(key: &str) -> &'static str {
     match key {
         "listen" => "127.0.0.2:1",

@@ -9,13 +9,13 @@ fn durable_topics_need_a_directory_and_something_to_keep() {
     let rule = "[[topic]]\nmatch = 'a'\ndurable = true\n";
     check_file_refused(
         rule,
-        "fanwire.toml:3: bad value for 'topic.durable': durable topics need a directory to be kept in: set data_dir, or \
-         say --data-dir",
+        "fanwire.toml:3: bad value for 'topic.durable': durable topics need a directory: set data_dir, or use \
+         --data-dir",
     );
     check_file_refused(
         &format!("{rule}history = false\n"),
-        "fanwire.toml:3: bad value for 'topic.durable': the rule also says history = false, and what is not kept cannot \
-         be durable: delete one of the two",
+        "fanwire.toml:3: bad value for 'topic.durable': the rule also has history = false, but a durable topic needs \
+         a history: remove one of the two",
     );
     let config = load_from(&format!("data_dir = 'd'\n{rule}"), &[], &[]).unwrap();
     assert_eq!(config.topics[0].history, Some(HistoryRule::durable()));
