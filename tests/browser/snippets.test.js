@@ -1,13 +1,13 @@
-// The README's snippets do what the README says, run as they are written; only the port is the test broker's.
+// The README's snippets do what the README says, run as they are written; only the port is the test broker's. Its pages are in
+// javascript-docs.test.js.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startBroker } from './broker.js';
-import { openTab, PATIENCE_MS, startBrowser } from './browser.js';
+import { PATIENCE_MS } from './browser.js';
 
 let broker;
 before(async () => { broker = await startBroker(); });
@@ -73,46 +73,6 @@ test('poll.sh waits for what is newer and prints it', async () => {
   assert.deepEqual(answer.messages.map((message) => message.data), Array(answer.messages.length).fill('tick'));
   assert.ok(answer.messages.length > 0);
   assert.equal(answer.gap, false);
-});
-
-test('browser.html, served by another server on this machine, shows what it sends and what others publish', async () => {
-  const server = http.createServer((request, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end(request.url === '/' ? snippet('browser.html') : '');
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await startBrowser();
-  try {
-    const page = await openTab(browser, `http://localhost:${server.address().port}/`);
-    await page.waitForSelector('li:has-text("Hello from the browser")');
-    await broker.publish('chat.lobby', 'Hello from elsewhere');
-    await page.waitForSelector('li:has-text("Hello from elsewhere")');
-  } finally {
-    await browser.close();
-    server.close();
-  }
-});
-
-test('sdk.html, served by another server on this machine, shows the newest messages, its own and others\', and that it is connected', async () => {
-  const server = http.createServer((request, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end(request.url === '/' ? snippet('sdk.html') : '');
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await startBrowser();
-  try {
-    await broker.publish('chat.lobby', 'Said before');
-    const page = await openTab(browser, `http://localhost:${server.address().port}/`);
-    await page.waitForSelector('li:has-text("Said before")');
-    await page.waitForSelector('li:has-text("Hello")');
-    await page.waitForFunction(() => document.getElementById('status').textContent === 'connected');
-    await broker.publish('chat.lobby', 'Said by others');
-    await page.waitForSelector('li:has-text("Said by others")');
-    assert.deepEqual(page.complaints, []);
-  } finally {
-    await browser.close();
-    server.close();
-  }
 });
 
 test('the Rust example publishes what the history then holds', async () => {
