@@ -15,6 +15,7 @@ mod http;
 mod hub;
 pub mod key_hash;
 mod log_limit;
+pub mod operator_file;
 mod owned_task;
 mod problem;
 mod proxy;

@@ -3,20 +3,28 @@
 //! A leaf. hyper drops a socket when a connection ends, also while the client still sends a body that nobody reads. Then the
 //! operating system resets the connection, and the client may never read the answer. A [`LentSocket`] goes back to its
 //! [`Lender`] instead, which can close it in an orderly way.
+//!
+//! It also bounds how long a peer may take none of the bytes that wait for it: an answer that is never read must not be held
+//! for as long as the client likes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 /// A socket on loan. Dropping it returns the stream to its [`Lender`].
 pub(crate) struct LentSocket<S> {
     /// There until the socket is dropped or taken over.
     stream: Option<S>,
     shared: Arc<Shared<S>>,
+    stall_timeout: Duration,
+    /// There while the stream takes no bytes.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 /// The owner of a [`LentSocket`].
@@ -27,10 +35,11 @@ struct Shared<S> {
     returned: Mutex<Option<Box<S>>>,
 }
 
-/// Lends `stream`.
-pub(crate) fn lend<S>(stream: S) -> (LentSocket<S>, Lender<S>) {
+/// Lends `stream`. A write fails once the peer has taken no byte for `stall_timeout`, however much it took before.
+pub(crate) fn lend<S>(stream: S, stall_timeout: Duration) -> (LentSocket<S>, Lender<S>) {
     let shared = Arc::new(Shared { moved_bytes: AtomicU64::new(0), returned: Mutex::new(None) });
-    (LentSocket { stream: Some(stream), shared: shared.clone() }, Lender(shared))
+    let socket = LentSocket { stream: Some(stream), shared: shared.clone(), stall_timeout, stall: None };
+    (socket, Lender(shared))
 }
 
 impl<S> Lender<S> {
@@ -53,6 +62,23 @@ impl<S> LentSocket<S> {
 
     fn count(&self, bytes: usize) {
         self.shared.moved_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts what was written, or fails once nothing was for too long.
+    fn watch(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.stall = None;
+            self.count(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
+        }
+        let timeout = self.stall_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(stall.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -90,10 +116,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LentSocket<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write(context, bytes);
-        if let Poll::Ready(Ok(count)) = &written {
-            self.count(*count);
-        }
-        written
+        self.watch(written, context)
     }
 
     fn poll_write_vectored(
@@ -102,10 +125,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LentSocket<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.stream()?.poll_write_vectored(context, slices);
-        if let Poll::Ready(Ok(count)) = &written {
-            self.count(*count);
-        }
-        written
+        self.watch(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -128,10 +148,29 @@ mod tests {
 
     use super::*;
 
+    const STALL: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_for_too_long_ends_the_write_and_a_slow_one_does_not() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let (mut socket, _lender) = lend(near, Duration::from_millis(300));
+        let slow = async {
+            let mut piece = [0; 4];
+            for _ in 0..16 {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                far.read_exact(&mut piece).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(socket.write_all(&[0; 64]), slow);
+        written.expect("it was slow, not stuck");
+        let error = socket.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
     #[tokio::test]
     async fn a_dropped_socket_goes_back_and_one_that_was_taken_over_does_not() {
         let (near, mut far) = tokio::io::duplex(64);
-        let (mut socket, lender) = lend(near);
+        let (mut socket, lender) = lend(near, STALL);
         socket.write_all(b"hello").await.unwrap();
         let mut read = [0; 5];
         far.read_exact(&mut read).await.unwrap();
@@ -143,7 +182,7 @@ mod tests {
         drop(socket);
         let mut stream = lender.take().expect("it came back");
         stream.write_all(b"open").await.expect("it was not shut down");
-        let (socket, lender) = lend(*stream);
+        let (socket, lender) = lend(*stream, STALL);
         assert!(socket.into_inner().is_some());
         assert!(lender.take().is_none());
     }

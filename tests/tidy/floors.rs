@@ -21,7 +21,7 @@ const CRATES: [(&str, &[&str]); 10] = [
 
 /// The modules of the broker from the ground up. A module may import those below its own floor, never a neighbour.
 const FLOORS: [&[&str]; 10] = [
-    &["failpoint", "owned_task", "socket"],
+    &["failpoint", "operator_file", "owned_task", "socket"],
     &["clock", "problem", "secret"],
     &["log_limit"],
     &["topic_path", "token", "key_hash", "client"],

@@ -1,20 +1,20 @@
-//! API keys: which back end shows this key.
+//! API keys: finds the configured key that a back end shows.
 
 use fanwire_core::identity::Identity;
 
 use crate::key_hash::KeyHash;
 
-/// A key that is accepted.
+/// An accepted key.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiKey {
-    /// The name under which operators know it.
+    /// The name of the key in the configuration.
     pub(crate) name: String,
     pub(crate) hash: KeyHash,
-    /// Who shows it.
+    /// The identity that the key gives.
     pub(crate) identity: Identity,
 }
 
-/// Finds the key that `shown` is. All keys are compared, whichever it is.
+/// Returns the key that equals `shown`. Compares with all keys, so that the time does not depend on the key.
 pub(super) fn find<'k>(keys: &'k [ApiKey], shown: &str) -> Option<&'k ApiKey> {
     let hash = KeyHash::of(shown);
     keys.iter().fold(None, |found, key| if key.hash.equals(&hash) { Some(key) } else { found })

@@ -1,4 +1,4 @@
-//! Who shows these credentials: tokens, API keys, and nobody.
+//! Turns the credentials of a request into an identity: tokens, API keys, or none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,48 +16,48 @@ use crate::clock;
 use crate::key_hash::KEY_PREFIX;
 use crate::token::{ClaimRules, TokenError, Unverified, VerifyingKey};
 
-/// What is accepted as credentials.
+/// The credentials that the broker accepts.
 #[derive(Debug, Default)]
 pub(crate) struct Authenticator {
-    /// What tokens may be signed with.
+    /// The keys that verify tokens.
     pub(crate) keys: Vec<VerifyingKey>,
-    /// What else tokens may be signed with, as an identity provider publishes it.
+    /// Further keys, which an identity provider publishes.
     pub(crate) key_set: Option<Arc<KeySet>>,
-    /// What tokens must say.
+    /// The conditions for claims.
     pub(crate) claims: ClaimRules,
-    /// Keys of back ends.
+    /// The API keys of back ends.
     pub(crate) api_keys: Vec<ApiKey>,
-    /// Whether whoever shows nothing is let in, too.
+    /// Whether clients without credentials may connect.
     pub(crate) allows_anonymous: bool,
     /// The cookie that may hold a token.
     pub(crate) cookie: Option<String>,
 }
 
-/// What became of somebody who came with credentials, or without.
+/// The result of authenticating a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Admission {
-    /// Nobody is asked: the broker is open.
+    /// The broker is open and requires no credentials.
     Open,
-    /// Let in.
+    /// The credentials are accepted.
     Admitted(Identity),
-    /// Nothing was shown, and nobody is let in without.
+    /// The request has no credentials, and the broker requires them.
     Missing,
-    /// What was shown is not accepted.
+    /// The credentials are not accepted.
     Refused(Refusal),
 }
 
 impl Admission {
-    /// Who was let in.
+    /// Returns the identity of the client.
     ///
     /// # Errors
-    /// Says why nobody was.
+    /// If the request has no credentials that the broker accepts.
     pub(crate) fn into_identity(self) -> Result<Identity, Refusal> {
         match self {
             Admission::Open => Ok(Identity::Anonymous),
             Admission::Admitted(identity) => Ok(identity),
             Admission::Refused(refusal) => Err(refusal),
             Admission::Missing => {
-                let message = "this broker wants to know who you are: send a token as 'Authorization: Bearer TOKEN', \
+                let message = "this broker requires credentials: send a token as 'Authorization: Bearer TOKEN', \
                                as '?token=TOKEN', or in the 'connect' frame of a WebSocket session";
                 Err(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
             }
@@ -66,10 +66,10 @@ impl Admission {
 }
 
 impl Admission {
-    /// Whether whoever was let in may see and change what is the administrator's. On an open broker everybody may.
+    /// Checks that the client is an administrator. On an open broker every client is.
     ///
     /// # Errors
-    /// Says what would do.
+    /// Names the credentials that are needed.
     pub(crate) fn check_admin(self) -> Result<(), Refusal> {
         if matches!(self, Admission::Open) {
             return Ok(());
@@ -80,32 +80,31 @@ impl Admission {
             true => (ErrorCode::Forbidden, "only a key with 'admin = true' in its [[key]] opens this"),
             false => (
                 ErrorCode::Unauthorized,
-                "this wants a key with 'admin = true' as 'Authorization: Bearer KEY'",
+                "this needs a key with 'admin = true' in its [[key]], as 'Authorization: Bearer KEY'",
             ),
         };
         Err(Refusal { code, message: message.to_owned() })
     }
 }
 
-/// Whether what somebody was let in with is still good.
+/// The result of checking again the credentials of an open session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reauthorization {
-    /// It is.
+    /// The credentials are still accepted.
     Good,
-    /// It is, but gives something else now: the sentence says so.
+    /// The credentials are accepted, but give other rights now. The text is a sentence for the client.
     Changed(String),
-    /// It is not.
+    /// The credentials are no longer accepted.
     Gone(Refusal),
 }
 
 impl Authenticator {
-    /// Whether credentials are looked at at all. If not, the broker is open.
+    /// Returns whether the broker requires credentials. If not, it is open.
     pub(crate) fn is_on(&self) -> bool {
         !self.keys.is_empty() || self.key_set.is_some() || !self.api_keys.is_empty()
     }
 
-    /// Judges the credentials of a request. Cookies count only if `has_cookies` says that the page they came from may use
-    /// them.
+    /// Authenticates a request. Cookies count only if `has_cookies` says that the page of the request may use them.
     pub(crate) async fn admit(&self, headers: &HeaderMap, query: &str, has_cookies: bool) -> Admission {
         if !self.is_on() {
             return Admission::Open;
@@ -121,10 +120,10 @@ impl Authenticator {
         }
     }
 
-    /// Says who shows this token or key.
+    /// Returns the identity that a token or key gives.
     ///
     /// # Errors
-    /// Says why it is not accepted.
+    /// If the token or key is not accepted.
     pub(crate) async fn check(&self, shown: &str) -> Result<Identity, Refusal> {
         if shown.starts_with(KEY_PREFIX) {
             return match api_key::find(&self.api_keys, shown) {
@@ -140,7 +139,7 @@ impl Authenticator {
         }
         let token = Unverified::parse(shown)?;
         let (claims, voucher) = match (token.verify_by(&self.keys), &self.key_set) {
-            // Nobody publishes a shared secret, so for a token signed with one there is nothing to fetch.
+            // Key sets hold no shared secrets, so for a token that is signed with one there is nothing to fetch.
             (Err(TokenError::Algorithm | TokenError::UnknownKey | TokenError::Signature), Some(key_set))
                 if !token.algorithm().is_symmetric() =>
             {
@@ -158,16 +157,14 @@ impl Authenticator {
         })
     }
 
-    /// Whether what `identity` was let in with, perhaps by another authenticator, is good for this one. The keys of an identity
-    /// provider come and go while tokens signed with them live, so they count as good until they end.
+    /// Checks whether this authenticator still accepts the credentials of `identity`, which another one may have accepted. Tokens
+    /// that a key of an identity provider signed count as accepted until they end, because such keys change.
     pub(crate) fn standing(&self, identity: &Identity) -> Reauthorization {
         let voucher = match identity {
             _ if !self.is_on() => return Reauthorization::Good,
             Identity::Anonymous if self.allows_anonymous => return Reauthorization::Good,
             Identity::Anonymous => {
-                return gone(
-                    "this broker lets nobody in without credentials any more: come back with a token",
-                );
+                return gone("this broker requires credentials now: reconnect with a token");
             }
             Identity::Holder(holder) => holder.voucher,
         };
@@ -182,11 +179,9 @@ impl Authenticator {
         match vouchers.filter(|known| known.key == voucher.key).max_by_key(|known| *known == voucher) {
             Some(known) if known == voucher => Reauthorization::Good,
             Some(_) => {
-                Reauthorization::Changed("what this key may do has changed: come back with it".to_owned())
+                Reauthorization::Changed("the rights of this key have changed: reconnect with it".to_owned())
             }
-            None => {
-                gone("what this session was let in with has been revoked: come back with new credentials")
-            }
+            None => gone("the credentials of this session were revoked: reconnect with new credentials"),
         }
     }
 }
@@ -195,7 +190,7 @@ fn gone(message: &str) -> Reauthorization {
     Reauthorization::Gone(Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() })
 }
 
-/// The authenticator that all workers ask, and that may be replaced while they do.
+/// The authenticator that all workers share. It may be replaced while they run.
 #[derive(Debug, Default)]
 pub(crate) struct SharedAuthenticator {
     current: ArcSwap<Authenticator>,
@@ -203,29 +198,29 @@ pub(crate) struct SharedAuthenticator {
 }
 
 impl SharedAuthenticator {
-    /// Asks `authenticator`.
+    /// Shares `authenticator`.
     pub(crate) fn new(authenticator: Authenticator) -> Self {
         Self { current: ArcSwap::from_pointee(authenticator), changes: AtomicU64::new(0) }
     }
 
-    /// Asks this one from now on. Who was let in before is looked at again by its worker.
+    /// Replaces the authenticator. Each worker then checks its open sessions again.
     pub(crate) fn change(&self, authenticator: Authenticator) {
         self.current.store(Arc::new(authenticator));
-        // Whoever sees the new count sees the new authenticator, too.
+        // A reader that sees the new count sees the new authenticator, too.
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    /// How often it has been changed.
+    /// Returns how often the authenticator was replaced.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Whether credentials are looked at at all, as it stands now.
+    /// Returns whether the broker requires credentials now.
     pub(crate) fn asks_for_credentials(&self) -> bool {
         self.current.load().is_on()
     }
 
-    /// The one to ask now.
+    /// Returns the current authenticator.
     pub(crate) fn current(&self) -> Arc<Authenticator> {
         self.current.load_full()
     }

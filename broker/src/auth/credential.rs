@@ -1,4 +1,4 @@
-//! Where credentials stand in a request: the `Authorization` header, the query, or a cookie.
+//! Finds the credentials of a request: in the `Authorization` header, the query, or a cookie.
 
 use http::{HeaderMap, header};
 
@@ -7,8 +7,8 @@ use crate::secret::Secret;
 /// The name of the query parameter with a token, for clients that can send no headers.
 const QUERY_PARAMETER: &str = "token";
 
-/// Finds the credentials of a request. The `Authorization` header (RFC 6750 §2.1) comes before the query, and both before
-/// the cookie of the name `cookie`. Other schemes than `Bearer` are let be: they are meant for a proxy in between.
+/// Returns the credentials of a request. The `Authorization` header (RFC 6750 §2.1) takes precedence over the query, and both over
+/// the cookie of the name `cookie`. Schemes other than `Bearer` are ignored: they are meant for a proxy in between.
 pub(super) fn find(headers: &HeaderMap, query: &str, cookie: Option<&str>) -> Option<Secret> {
     let found = bearer(headers)
         .map(str::to_owned)
@@ -31,7 +31,7 @@ fn parameter(query: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// The value of a cookie (RFC 6265 §4.2.1).
+/// Returns the value of a cookie (RFC 6265 §4.2.1).
 fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(header::COOKIE)

@@ -12,7 +12,7 @@ mod origin;
 
 pub(crate) use api_key::ApiKey;
 pub(crate) use authenticator::{Admission, Authenticator, Reauthorization, SharedAuthenticator};
-pub(crate) use authority::{Authority, Scheme};
+pub(crate) use authority::{Authority, Origin, Scheme};
 pub(crate) use key_set::{
     FETCH_INTERVAL_MIN, FETCH_TIMEOUT, KEY_SET_BYTES_MAX, KEYS_GOOD_FOR, KeySet, REFRESH_INTERVAL,
 };

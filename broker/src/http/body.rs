@@ -19,6 +19,21 @@ pub(super) fn json_response(value: &impl Serialize) -> Response {
     (headers, body).into_response()
 }
 
+/// The maximum size in bytes of the entries of one list in a response, as they are encoded. A list that would be larger ends early,
+/// and the response says so.
+pub(super) const LIST_BYTES_MAX: usize = 1024 * 1024;
+
+/// Returns how many of `entries`, from the first, fit into [`LIST_BYTES_MAX`] once they are encoded. At least one always fits, so that
+/// a client that pages gets on.
+pub(super) fn fitting<T: Serialize>(entries: &[T]) -> usize {
+    let mut bytes = 0;
+    let is_beyond = |entry: &T| {
+        bytes += serde_json::to_vec(entry).map_or(0, |json| json.len() + 1);
+        bytes > LIST_BYTES_MAX
+    };
+    entries.iter().position(is_beyond).map_or(entries.len(), |fitting| fitting.max(1))
+}
+
 /// Reads a body of at most `bytes_max`, which must arrive within `timeout`.
 ///
 /// # Errors
@@ -47,4 +62,19 @@ fn too_large(bytes_max: usize) -> Problem {
     let detail =
         format!("the body is larger than the {bytes_max} bytes that this broker takes: send less at once");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_ends_where_its_encoded_bytes_do() {
+        assert_eq!(fitting::<&str>(&[]), 0);
+        assert_eq!(fitting(&["a"; 1000]), 1000);
+        // Each control character is six bytes in JSON.
+        let escaped = "\u{1}".repeat(10_000);
+        assert_eq!(fitting(&vec![escaped; 1000]), LIST_BYTES_MAX / 60_003);
+        assert_eq!(fitting(&["x".repeat(2 * LIST_BYTES_MAX), String::new()]), 1);
+    }
 }

@@ -2,9 +2,10 @@
 
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
-use fanwire_protocol::json;
+use fanwire_protocol::{Member, Topic, json};
 use http::{StatusCode, header};
 
+use super::body::LIST_BYTES_MAX;
 use super::parameters::refuse_parameters;
 use super::{HttpState, topic_only};
 use crate::auth::Admission;
@@ -12,8 +13,8 @@ use crate::problem::Problem;
 use crate::sessions::no_presence;
 use crate::topic_path;
 
-/// Names who is present in a topic, as the `presence` frame does. A request for the topic itself is a transport's, unless
-/// its method is none that a transport knows.
+/// Answers the members of a topic, as the `presence` frame does. A request for the topic itself belongs to a transport, unless
+/// no transport knows its method.
 pub(super) async fn members(
     State(state): State<HttpState>,
     Extension(admission): Extension<Admission>,
@@ -29,8 +30,21 @@ pub(super) async fn members(
         let refusal = no_presence(&topic);
         return Err(Problem::new(StatusCode::NOT_FOUND, refusal.code, refusal.message));
     };
+    let count = fitting_members(&topic, &members);
     let mut body = Vec::new();
-    json::encode_presence(&topic, &members, more, &mut body);
+    json::encode_presence(&topic, &members[..count], more || count < members.len(), &mut body);
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, body).into_response())
+}
+
+/// Returns how many members, from the first, fit into one response once they are encoded.
+fn fitting_members(topic: &Topic, members: &[Member]) -> usize {
+    let (mut bytes, mut encoded) = (0, Vec::new());
+    let is_beyond = |member: &Member| {
+        encoded.clear();
+        json::encode_presence(topic, std::slice::from_ref(member), false, &mut encoded);
+        bytes += encoded.len();
+        bytes > LIST_BYTES_MAX
+    };
+    members.iter().position(is_beyond).unwrap_or(members.len())
 }

@@ -1,4 +1,4 @@
-//! From the configuration to the application behind hooks: reads the files that it names.
+//! From the configuration to the client of the application behind hooks. Reads the files that the configuration names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use super::error::ServeError;
 use crate::client::HttpClient;
 use crate::config::{Config, HooksConfig, SECRET_BYTES_MIN};
 use crate::hooks::{Hooks, Trust, WebhookSender};
+use crate::operator_file::{self, FileError};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
 
-/// Makes the hooks that `config` describes, and if anything is told, who brings it to the application.
+/// Creates the hooks that `config` describes, and the sender of webhooks if there are any.
 ///
 /// # Errors
 /// If a file cannot be read or does not hold what it should.
@@ -25,14 +26,14 @@ pub(super) fn hooks_of(
     Ok((Arc::new(hooks), courier))
 }
 
-/// How the broker and the application know each other.
+/// Returns the secret and the certificate authorities by which the broker and the application trust each other.
 ///
 /// # Errors
 /// If a file cannot be read or does not hold what it should; no error repeats a secret.
 pub(super) fn trust_of(config: &HooksConfig) -> Result<Trust, ServeError> {
     let authorities = match &config.ca_file {
         Some(path) => {
-            let pem = read("hooks.ca_file", path)?;
+            let pem = operator_file::read(path).map_err(|error| unreadable("hooks.ca_file", path, &error))?;
             HttpClient::new(Some(&pem))
                 .map_err(|error| ServeError::Hooks(format!("hooks.ca_file: {}: {error}", path.display())))?;
             Some(pem)
@@ -42,17 +43,19 @@ pub(super) fn trust_of(config: &HooksConfig) -> Result<Trust, ServeError> {
     Ok(Trust { secret: secret_of(config)?, authorities })
 }
 
-/// What calls are signed with, if the configuration says.
+/// Returns the secret that signs calls, if the configuration names one.
 ///
 /// # Errors
-/// If the file cannot be read, or what it holds is no good secret.
+/// If the file cannot be read, or does not hold a secret that is long enough.
 pub(super) fn secret_of(config: &HooksConfig) -> Result<Option<Secret>, ServeError> {
     let Some(path) = &config.secret_file else {
         return Ok(config.secret.clone());
     };
     let wrong =
         |reason: String| ServeError::Hooks(format!("hooks.secret_file: {}: {reason}", path.display()));
-    let text = String::from_utf8(read("hooks.secret_file", path)?)
+    let key = "hooks.secret_file";
+    let bytes = operator_file::read_secret(key, path).map_err(|error| unreadable(key, path, &error))?;
+    let text = String::from_utf8(bytes)
         .map_err(|_| wrong("the secret must be text, because applications read it as text".to_owned()))?;
     let text = text.trim_ascii_end();
     if text.len() < SECRET_BYTES_MIN {
@@ -63,7 +66,6 @@ pub(super) fn secret_of(config: &HooksConfig) -> Result<Option<Secret>, ServeErr
     Ok(Some(Secret::new(text)))
 }
 
-fn read(key: &str, path: &Path) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(path)
-        .map_err(|error| ServeError::Hooks(format!("{key}: cannot read {}: {error}", path.display())))
+fn unreadable(key: &str, path: &Path, error: &FileError) -> ServeError {
+    ServeError::Hooks(format!("{key}: cannot read {}: {error}", path.display()))
 }

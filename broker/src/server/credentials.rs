@@ -1,4 +1,4 @@
-//! From the configuration to what is accepted as credentials: reads the files that it names.
+//! From the configuration to the credentials that the broker accepts. Reads the files that the configuration names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,16 +7,15 @@ use fanwire_core::identity::{Holder, Identity};
 use fanwire_core::rules::Access;
 
 use super::error::ServeError;
-use crate::auth::{ApiKey, Authenticator, KeySet, Reach};
+use crate::auth::{ApiKey, Authenticator, KeySet, Origin, Reach};
 use crate::config::Config;
+use crate::operator_file::{self, FileError};
 use crate::token::{Algorithm, ClaimRules, KeyError, VerifyingKey};
 
-/// Makes the authenticator that `config` describes.
+/// Creates the authenticator that `config` describes. `key_set` is the key set that the configuration names, if it names one.
 ///
 /// # Errors
-/// If a file cannot be read, or what it holds is no key; no error repeats what a file holds.
-///
-/// `key_set` is the one that the configuration names, if it names one.
+/// If a file cannot be read or holds no key. No error repeats the content of a file.
 pub(super) fn authenticator_of(
     config: &Config,
     key_set: Option<Arc<KeySet>>,
@@ -29,14 +28,16 @@ pub(super) fn authenticator_of(
         );
     }
     if let Some(path) = &auth.secret_file {
-        let text = read("auth.secret_file", path)?;
+        let key = "auth.secret_file";
+        let text = operator_file::read_secret(key, path).map_err(|error| unreadable(key, path, &error))?;
         keys.push(
             VerifyingKey::secret(text.trim_ascii_end())
                 .map_err(|error| wrong_file("auth.secret_file", path, &error))?,
         );
     }
     if let Some(path) = &auth.public_key_file {
-        let pem = read("auth.public_key_file", path)?;
+        let pem =
+            operator_file::read(path).map_err(|error| unreadable("auth.public_key_file", path, &error))?;
         let read = VerifyingKey::from_pem(&pem);
         keys.extend(read.map_err(|error| wrong_file("auth.public_key_file", path, &error))?);
     }
@@ -76,6 +77,20 @@ pub(super) fn authenticator_of(
     })
 }
 
+/// Checks that every origin in `origins` is one. An origin that no page can have would be listed and admit no page.
+///
+/// # Errors
+/// Names the first entry that is not an origin.
+pub(super) fn check_origins(config: &Config) -> Result<(), ServeError> {
+    let wrong = config.origins.iter().find(|text| *text != "*" && Origin::parse(text).is_none());
+    wrong.map_or(Ok(()), |text| {
+        Err(ServeError::Auth(format!(
+            "origins: '{text}' is not an origin: write it as browsers send it, as in 'https://app.example' or \
+             'http://localhost:3000'"
+        )))
+    })
+}
+
 /// Returns the clients that the broker is there for.
 pub(super) fn reach_of(config: &Config) -> Reach {
     if config.listen.ip().is_loopback() && !config.asks_for_credentials() {
@@ -85,14 +100,13 @@ pub(super) fn reach_of(config: &Config) -> Reach {
     }
 }
 
-/// Who may do what no rule speaks of: an open broker is open, any other wants a grant.
+/// Returns the access to topics that no rule matches: an open broker is open, every other requires a grant.
 pub(super) fn unruled_access(config: &Config) -> Access {
     if config.asks_for_credentials() { Access::Granted } else { Access::Anyone }
 }
 
-fn read(key: &str, path: &Path) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(path)
-        .map_err(|error| ServeError::Auth(format!("{key}: cannot read {}: {error}", path.display())))
+fn unreadable(key: &str, path: &Path, error: &FileError) -> ServeError {
+    ServeError::Auth(format!("{key}: cannot read {}: {error}", path.display()))
 }
 
 fn wrong(key: &str, error: &KeyError) -> ServeError {

@@ -1,4 +1,4 @@
-//! Fetches the keys of the identity provider: at the start, every few minutes, and when a token wants newer ones.
+//! Fetches the keys of the identity provider: at the start, every few minutes, and when a token needs newer keys.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,10 +11,11 @@ use crate::auth::{
 };
 use crate::client::HttpClient;
 use crate::config::AuthConfig;
+use crate::operator_file;
 use crate::telemetry::Shared;
 use crate::token::{Algorithm, parse_key_set};
 
-/// Keeps one key set up to date.
+/// Keeps one key set current.
 pub(super) struct KeyKeeper {
     uri: Uri,
     algorithms: Vec<Algorithm>,
@@ -24,7 +25,7 @@ pub(super) struct KeyKeeper {
 }
 
 impl KeyKeeper {
-    /// A keeper for the key set that the configuration names; `None` if it names none.
+    /// Creates a keeper for the key set that the configuration names. Returns `None` if it names none.
     ///
     /// # Errors
     /// If the certificates to trust cannot be read.
@@ -36,7 +37,7 @@ impl KeyKeeper {
         Ok(Some(Self { uri, algorithms, client, keys, counters }))
     }
 
-    /// The keys it keeps.
+    /// Returns the key set.
     pub(super) fn keys(&self) -> &Arc<KeySet> {
         &self.keys
     }
@@ -89,7 +90,7 @@ impl KeyKeeper {
     }
 }
 
-/// The client that fetches the key set.
+/// Creates the client that fetches the key set.
 ///
 /// # Errors
 /// If the certificates to trust cannot be read.
@@ -98,7 +99,7 @@ pub(super) fn client_of(auth: &AuthConfig) -> Result<HttpClient, ServeError> {
     let authorities = match &auth.jwks_ca_file {
         Some(path) => Some((
             path,
-            std::fs::read(path).map_err(|error| {
+            operator_file::read(path).map_err(|error| {
                 ServeError::Auth(format!("{key}: cannot read {}: {error}", path.display()))
             })?,
         )),

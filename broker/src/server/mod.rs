@@ -47,7 +47,7 @@ use crate::store::Store;
 use crate::telemetry::Shared;
 use crate::tls::{CertificateFiles, Certificates};
 use accept::Acceptor;
-use credentials::{authenticator_of, reach_of};
+use credentials::{authenticator_of, check_origins, reach_of};
 use key_keeper::{KeyKeeper, client_of};
 use preamble::Preamble;
 use reload::Reloader;
@@ -91,6 +91,7 @@ impl Server {
             return Err(ServeError::OpenToAll(config.listen));
         }
         rules::rules_of(config)?;
+        check_origins(config)?;
         authenticator_of(config, None)?;
         certificate_files(config).map(Certificates::load).transpose()?;
         client_of(&config.auth)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanwire_core::rules::Rules;
 
 use super::application::secret_of;
-use super::credentials::authenticator_of;
+use super::credentials::{authenticator_of, check_origins};
 use super::error::ServeError;
 use super::rules::rules_of;
 use crate::auth::{Authenticator, KeySet, SharedAuthenticator, SharedOrigins};
@@ -109,6 +109,7 @@ impl Reloader {
 }
 
 fn load(config: &Config, key_set: Option<Arc<KeySet>>) -> Result<Loaded, ServeError> {
+    check_origins(config)?;
     Ok(Loaded {
         rules: rules_of(config)?,
         authenticator: authenticator_of(config, key_set)?,

@@ -1,4 +1,4 @@
-//! Reads a certificate and its key, and says in a sentence what is wrong with them.
+//! Reads a certificate and its key. Each error is a sentence that says what is wrong and what to do.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,51 +12,52 @@ use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::CertificateFiles;
+use crate::operator_file;
 
-/// What is spoken over TLS (RFC 7301), in the order of preference. WebSockets need HTTP/1.1, and browsers ask for it then.
+/// The protocols over TLS (RFC 7301) in the order of preference. WebSockets need HTTP/1.1, which browsers request for them.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Why a certificate cannot be shown.
+/// An error that prevents the broker from using a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or not as PEM.
+    /// A file cannot be read, or is not PEM.
     #[error("{path}: {reason}")]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// There is no certificate in the file.
     #[error(
         "{0} holds no certificate: tls.certificate must name a PEM file that has the broker's own certificate first \
-         (-----BEGIN CERTIFICATE-----) and then those that it was signed with"
+         (-----BEGIN CERTIFICATE-----) and then the certificates that signed it"
     )]
     NoCertificate(PathBuf),
     /// There is no private key in the file.
     #[error(
-        "{0} holds no private key: tls.key must name a PEM file with one that is not encrypted (-----BEGIN PRIVATE KEY-----)"
+        "{0} holds no private key: tls.key must name a PEM file with a key that is not encrypted (-----BEGIN PRIVATE KEY-----)"
     )]
     NoKey(PathBuf),
-    /// The certificate is past its time.
+    /// The certificate has expired.
     #[error("the certificate in {path} expired on {date}: renew it")]
     Expired {
-        /// Where it is.
+        /// The file.
         path: PathBuf,
-        /// When it did.
+        /// The date.
         date: String,
     },
-    /// The certificate's time has not come.
-    #[error("the certificate in {path} is not valid before {date}: wait, or set this machine's clock right")]
+    /// The certificate is not valid yet.
+    #[error("the certificate in {path} is not valid before {date}: wait, or correct this machine's clock")]
     NotYetValid {
-        /// Where it is.
+        /// The file.
         path: PathBuf,
-        /// When it will be.
+        /// The date.
         date: String,
     },
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error(
-        "{key} is not the private key of the first certificate in {certificate}: they must be made together"
+        "{key} is not the private key of the first certificate in {certificate}: name the key that the certificate was made with"
     )]
     Mismatch {
         /// The certificate's file.
@@ -64,27 +65,27 @@ pub enum TlsError {
         /// The key's file.
         key: PathBuf,
     },
-    /// They fit together, but not what is needed.
+    /// Certificate and key belong together, but cannot be used.
     #[error("the certificate in {path} cannot be used: {reason}")]
     Unusable {
-        /// Where it is.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }
 
-/// A certificate ready to be shown.
+/// A certificate that the broker can use.
 pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
     pub(super) expires_unix: u64,
     pub(super) expires: String,
 }
 
-/// Reads both files and checks that they fit together and may be shown now.
+/// Reads both files and checks that they belong together and are valid now.
 ///
 /// # Errors
-/// Says which file is wrong, how, and what to do.
+/// Names the file that is wrong, the reason, and what to do.
 pub(super) fn load(files: &CertificateFiles) -> Result<Loaded, TlsError> {
     let chain = read_chain(&files.certificate)?;
     let key = read_key(&files.key)?;
@@ -102,36 +103,39 @@ pub(super) fn load(files: &CertificateFiles) -> Result<Loaded, TlsError> {
             other => unusable(other.to_string()),
         })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    // Clients that come back, all at once after a restart of the network, take a short hand-shake without our keeping
-    // anything for them.
+    // Clients that reconnect, all at once after a failure of the network, make a short handshake, and the broker keeps no state for
+    // them.
     config.ticketer = ring::Ticketer::new().map_err(|error| unusable(error.to_string()))?;
     Ok(Loaded { config: Arc::new(config), expires_unix, expires })
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |error| describe(path, error, TlsError::NoCertificate(path.to_owned()));
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(unreadable)?
+    let file = operator_file::read(path).map_err(|error| unreadable(path, error.to_string()))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&file)
         .collect::<Result<_, pem::Error>>()
-        .map_err(unreadable)?;
+        .map_err(|error| describe(path, &error, TlsError::NoCertificate(path.to_owned())))?;
     if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| describe(path, error, TlsError::NoKey(path.to_owned())))
+    let file =
+        operator_file::read_secret("tls.key", path).map_err(|error| unreadable(path, error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&file)
+        .map_err(|error| describe(path, &error, TlsError::NoKey(path.to_owned())))
 }
 
-fn describe(path: &Path, error: pem::Error, none: TlsError) -> TlsError {
-    let reason = match error {
-        pem::Error::NoItemsFound => return none,
-        pem::Error::Io(error) => error.to_string(),
-        other => format!("not a PEM file: {other:?}"),
-    };
+fn describe(path: &Path, error: &pem::Error, none: TlsError) -> TlsError {
+    match error {
+        pem::Error::NoItemsFound => none,
+        other => unreadable(path, format!("not a PEM file: {other:?}")),
+    }
+}
+
+fn unreadable(path: &Path, reason: String) -> TlsError {
     TlsError::Unreadable { path: path.to_owned(), reason }
 }
 
-/// Checks that now lies in the time of the first certificate. Returns when it expires, as a number and for people.
+/// Checks that the first certificate is valid now. Returns its expiry, in seconds since 1970 and as text.
 fn check_time(path: &Path, chain: &[CertificateDer<'_>]) -> Result<(u64, String), TlsError> {
     let path = path.to_owned();
     let Some(own) = chain.first() else { return Err(TlsError::NoCertificate(path)) };

@@ -1,7 +1,7 @@
-//! TLS: the certificate the broker shows, and how a new one takes its place while it runs.
+//! TLS: the certificate of the broker, and its replacement while the broker runs.
 //!
-//! A leaf: it owns what is read from the two files and the settings every TLS connection is made with. It does not know how
-//! connections are accepted, and no bytes of theirs pass through here.
+//! A leaf: it owns the content of the two files and the settings of TLS connections. It does not know how connections are
+//! accepted, and sees no bytes of theirs.
 
 mod certificate;
 
@@ -23,23 +23,23 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// The certificate that is shown now. Shared by all workers.
+/// The current certificate, shared by all workers.
 pub(crate) struct Certificates {
     files: CertificateFiles,
     current: RwLock<Arc<ServerConfig>>,
     expires_unix: AtomicU64,
-    /// What the files looked like when they were last read, well or in vain.
+    /// The appearance of the files when they were last read, with or without success.
     seen: Mutex<Option<Appearance>>,
 }
 
-/// What tells a file that was changed from one that was not: when it was written, and how long it is.
+/// The modification times and lengths of both files. They tell whether a file has changed.
 type Appearance = [Option<(SystemTime, u64)>; 2];
 
 impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// If they are not a certificate and key that can be shown now.
+    /// If they are not a certificate and a key that can be used now.
     pub(crate) fn load(files: CertificateFiles) -> Result<Self, TlsError> {
         let seen = appearance(&files);
         let loaded = certificate::load(&files)?;
@@ -51,17 +51,17 @@ impl Certificates {
         })
     }
 
-    /// What the next connection is accepted with.
+    /// Returns the settings for the next connection.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the certificate expires, in seconds since 1970.
+    /// Returns when the certificate expires, in seconds since 1970.
     pub(crate) fn expires_unix(&self) -> u64 {
         self.expires_unix.load(Ordering::Relaxed)
     }
 
-    /// Reads the files again if they have changed since they were last read.
+    /// Reads the files again if they have changed since the last time. Blocks while the file system does not answer.
     pub(crate) fn reload_if_changed(&self) {
         let now = appearance(&self.files);
         let is_known = *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == Some(now);
@@ -70,7 +70,7 @@ impl Certificates {
         }
     }
 
-    /// Reads the files again. What is wrong with them is logged, and what was shown so far is shown on.
+    /// Reads the files again. If they cannot be used, logs the reason and keeps the old certificate.
     pub(crate) fn reload(&self) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(appearance(&self.files));
         match certificate::load(&self.files) {
@@ -80,7 +80,7 @@ impl Certificates {
                 tracing::info!(expires = loaded.expires, "certificate reloaded");
             }
             Err(error) => {
-                tracing::error!(%error, "the new certificate is not taken: the old one is shown on")
+                tracing::error!(%error, "the new certificate cannot be used: the broker keeps the old one")
             }
         }
     }

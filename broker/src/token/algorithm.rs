@@ -1,9 +1,9 @@
-//! The algorithms that tokens may be signed with (RFC 7518 §3.1, RFC 8037 §3.1).
+//! The algorithms of token signatures (RFC 7518 §3.1, RFC 8037 §3.1).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a token is signed. There is no `none`.
+/// An algorithm of token signatures. There is no `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC with SHA-256 and a shared secret.
@@ -21,7 +21,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm.
+    /// All algorithms.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::Hs256,
         Algorithm::Hs384,
@@ -31,12 +31,12 @@ impl Algorithm {
         Algorithm::EdDsa,
     ];
 
-    /// Whether it signs with a secret that whoever checks must know too.
+    /// Returns whether the algorithm signs with a secret that the verifier must know too.
     pub fn is_symmetric(self) -> bool {
         matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
     }
 
-    /// The name in the header of a token.
+    /// Returns the name in the header of a token.
     pub fn as_str(self) -> &'static str {
         match self {
             Algorithm::Hs256 => "HS256",
@@ -49,7 +49,7 @@ impl Algorithm {
     }
 }
 
-/// The text names no algorithm that is accepted anywhere.
+/// An error for a text that names none of the algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the algorithms are HS256, HS384, HS512, RS256, ES256 and EdDSA")]
 pub struct UnknownAlgorithm;

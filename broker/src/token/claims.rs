@@ -1,53 +1,67 @@
-//! What a token says (RFC 7519 §4.1), and whether this broker believes it.
+//! The claims of a token (RFC 7519 §4.1), and whether this broker accepts them.
 
 use std::sync::Arc;
 
 use fanwire_core::identity::{Grants, Holder, Identity};
 use fanwire_protocol::{Pattern, Payload};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::TokenError;
 
-/// The longest user id, in bytes.
+/// The maximum length of a user id in bytes.
 const USER_BYTES_MAX: usize = 255;
 
-/// The longest `info`, in bytes: it is sent to everybody who watches presence.
+/// The maximum size of `info` in bytes. Every subscriber of presence receives it.
 const INFO_BYTES_MAX: usize = 4096;
 
-/// By how much the clock of whoever made a token may be ahead of ours, in milliseconds. `exp` is given no such grace.
+/// The maximum time in milliseconds by which the clock of the issuer may be ahead. `exp` has no such tolerance.
 const AHEAD_MS_MAX: u64 = 30_000;
 
-/// The latest time that is believed, in seconds since 1970: about the year 5000.
+/// The latest time that is accepted, in seconds since 1970: about the year 5000.
 const SECONDS_MAX: f64 = 1e11;
 
-/// What a token says. Claims of other names are let be.
+/// The claims of a token. Claims with other names are ignored.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Claims {
-    /// Whose it is.
+    /// The user that the token names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    /// When it ends, in seconds since 1970.
+    /// The time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<Seconds>,
-    /// When it begins, in seconds since 1970.
+    /// The time from which it is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<Seconds>,
-    /// When it was made, in seconds since 1970.
+    /// The time at which it was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<Seconds>,
-    /// Whom it is for.
+    /// The audience that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audiences>,
-    /// Who made it.
+    /// The issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// What it grants here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its grants for the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub fanwire: Option<FanwireClaims>,
 }
 
-/// What a token grants here.
+/// Reads an object or null. serde alone would take an array for a struct, its elements in the order of the fields.
+fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else { return Ok(None) };
+    if !raw.get().starts_with('{') {
+        return Err(Error::custom("'fanwire' must be an object"));
+    }
+    serde_json::from_str(raw.get()).map(Some).map_err(Error::custom)
+}
+
+/// The grants of a token for the broker.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct FanwireClaims {
     /// Patterns of the topics it may publish to.
@@ -56,23 +70,23 @@ pub struct FanwireClaims {
     /// Patterns of the topics it may subscribe to and read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscribe: Vec<String>,
-    /// What others are shown of the user: any JSON.
+    /// What presence shows of the user: any JSON value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<RawValue>>,
 }
 
-/// A time in seconds since 1970, perhaps with a fraction (RFC 7519 §2, NumericDate). A number in a string is none.
+/// A time in seconds since 1970, perhaps with a fraction (RFC 7519 §2, NumericDate). A string is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seconds(f64);
 
 impl Seconds {
-    /// The time so many seconds after 1970 began.
+    /// Returns the time that many seconds after the start of 1970.
     pub fn new(seconds: u64) -> Self {
         Self(seconds as f64)
     }
 
-    /// In milliseconds; `None` if the time is before 1970 or too far away to be meant.
+    /// Returns the time in milliseconds, or `None` if it is before 1970 or too far in the future.
     pub fn to_ms(self) -> Option<u64> {
         (0.0..=SECONDS_MAX).contains(&self.0).then_some((self.0 * 1000.0) as u64)
     }
@@ -82,9 +96,9 @@ impl Seconds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audiences {
-    /// One.
+    /// One audience.
     One(String),
-    /// Several.
+    /// Several audiences.
     Several(Vec<String>),
 }
 
@@ -97,14 +111,14 @@ impl Audiences {
     }
 }
 
-/// What claims must say to be believed.
+/// The conditions under which claims are accepted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClaimRules {
-    /// One of these must be in `aud`; if there is none, a token must not have an `aud`.
+    /// The accepted audiences: `aud` must name one of them. If the list is empty, a token must not have `aud`.
     pub audiences: Vec<String>,
-    /// What `iss` must be, if anything.
+    /// The required issuer, if one is required.
     pub issuer: Option<String>,
-    /// Whether a token may go without `exp` and so be good for ever.
+    /// Whether a token may have no `exp` and be valid for ever.
     pub allow_endless: bool,
 }
 
@@ -112,7 +126,7 @@ impl Claims {
     /// Reads claims from JSON.
     ///
     /// # Errors
-    /// Says which claim is of the wrong type.
+    /// Names the claim that has the wrong type.
     pub fn parse(json: &[u8]) -> Result<Self, TokenError> {
         serde_json::from_slice(json).map_err(|error| {
             if error.is_data() {
@@ -123,10 +137,10 @@ impl Claims {
         })
     }
 
-    /// Checks the claims at the time `now_ms` and says whose they are.
+    /// Checks the claims at the time `now_ms` and returns the identity that they give.
     ///
     /// # Errors
-    /// Says which claim is not believed.
+    /// Names the claim that is not accepted.
     pub fn check(self, rules: &ClaimRules, now_ms: u64) -> Result<Identity, TokenError> {
         let expires_ms = self.check_times(rules, now_ms)?;
         self.check_parties(rules)?;
@@ -137,7 +151,7 @@ impl Claims {
         Ok(Identity::holder(Holder { user, info, grants, expires_ms, ..Holder::default() }))
     }
 
-    /// Returns when the token ends.
+    /// Returns the time at which the token ends.
     fn check_times(&self, rules: &ClaimRules, now_ms: u64) -> Result<Option<u64>, TokenError> {
         let time = |name: &str, seconds: Option<Seconds>| match seconds.map(Seconds::to_ms) {
             Some(None) => Err(claim(format!("'{name}' of the token must be seconds since 1970"))),

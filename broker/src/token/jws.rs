@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Algorithm, Claims, TokenError, VerifyingKey};
 
-/// The longest token that is looked at, in bytes.
+/// The maximum length of a token in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// The header of a token. A member given twice is refused (RFC 7515 §4).
@@ -14,14 +14,20 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    /// Whether there is a member `crit`, whatever its value: `null` is no list of extensions either (RFC 7515 §4.1.11).
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
 }
 
-/// A token that was read but not checked.
+fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// A token that was read but not verified.
 pub struct Unverified<'a> {
     algorithm: Algorithm,
     key_id: Option<String>,
-    /// Header and claims as they were signed.
+    /// The header and the claims, in the form in which they were signed.
     signed: &'a str,
     claims: &'a str,
     signature: Vec<u8>,
@@ -31,7 +37,7 @@ impl<'a> Unverified<'a> {
     /// Reads a token.
     ///
     /// # Errors
-    /// If it is too long, is no token, or is signed by no algorithm of ours.
+    /// If the text is too long, is not a token, or names an unknown algorithm.
     pub fn parse(token: &'a str) -> Result<Self, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
@@ -40,24 +46,24 @@ impl<'a> Unverified<'a> {
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
         let header: Header =
             serde_json::from_slice(&decoded_object(header)?).map_err(|_| TokenError::Malformed)?;
-        if header.crit.is_some() {
+        if header.crit {
             return Err(TokenError::Critical);
         }
         let algorithm = header.alg.parse().map_err(|_| TokenError::Algorithm)?;
         Ok(Self { algorithm, key_id: header.kid, signed, claims, signature: decoded(signature)? })
     }
 
-    /// How the token says it is signed.
+    /// Returns the algorithm that the token names.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Which key the token says it is signed with.
+    /// Returns the name of the key that the token names.
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// Whether `key` may have signed the token: it is of the right kind, and of the same name if both have one.
+    /// Returns whether `key` may have signed the token: it is for the algorithm, and has the same name if both have one.
     pub fn may_be_of(&self, key: &VerifyingKey) -> bool {
         let is_named = match (self.key_id(), key.id()) {
             (Some(asked), Some(known)) => asked == known,
@@ -66,15 +72,15 @@ impl<'a> Unverified<'a> {
         is_named && key.is_for(self.algorithm)
     }
 
-    /// Checks the signature, and only then reads the claims.
+    /// Verifies the signature, and only then reads the claims.
     ///
     /// # Errors
-    /// If none of `keys` made the signature, or the claims are no claims.
+    /// If none of `keys` made the signature, or the claims are not valid.
     pub fn verify(&self, keys: &[VerifyingKey]) -> Result<Claims, TokenError> {
         self.verify_by(keys).map(|(claims, _)| claims)
     }
 
-    /// Does the same and says which of `keys` it was.
+    /// Does the same and also returns the key that made the signature.
     ///
     /// # Errors
     /// As [`Unverified::verify`].
@@ -92,16 +98,16 @@ impl<'a> Unverified<'a> {
         Ok((self.claims()?, key))
     }
 
-    /// The claims as they stand there, which anybody may have written.
+    /// Returns the claims without verification: any client may have written them.
     ///
     /// # Errors
-    /// If they are no claims.
+    /// If the claims are not valid.
     pub fn claims(&self) -> Result<Claims, TokenError> {
         Claims::parse(&decoded_object(self.claims)?)
     }
 }
 
-/// A part that must hold a JSON object: serde would take an array for one, too.
+/// Decodes a part that must hold a JSON object. serde would take an array for one, too.
 fn decoded_object(part: &str) -> Result<Vec<u8>, TokenError> {
     let json = decoded(part)?;
     if json.trim_ascii_start().starts_with(b"{") { Ok(json) } else { Err(TokenError::Malformed) }

@@ -1,4 +1,4 @@
-//! The keys that signatures are checked with. Each knows the algorithms it may be used with.
+//! The keys that verify signatures. Each has a list of the algorithms that it may be used with.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use super::Algorithm;
 use super::spki::{self, Kind};
 use crate::secret::number_for;
 
-/// The shortest secret that is accepted, in bytes: as long as the hash of HS256 (RFC 7518 §3.2). A shorter one could be
-/// guessed by trying, from a single token.
+/// The minimum length of a secret in bytes: that of the hash of HS256 (RFC 7518 §3.2). A shorter secret could be guessed from a
+/// single token.
 pub const SECRET_BYTES_MIN: usize = 32;
 
-/// A key to check signatures with, and the algorithms it may be used with.
+/// A key that verifies signatures, and the algorithms that it may be used with.
 pub struct VerifyingKey {
     material: Material,
-    /// Its name in a key set, to be matched with a token's `kid`.
+    /// The name in a key set, which a token's `kid` must equal.
     id: Option<String>,
     algorithms: Vec<Algorithm>,
 }
@@ -31,27 +31,27 @@ enum Material {
     Rsa(RsaPublicKeyComponents<Vec<u8>>),
 }
 
-/// Why something is no key.
+/// An error for a text that is not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The secret is too short to be one.
+    /// The secret is too short.
     #[error(
         "the secret has {0} bytes and must have at least {SECRET_BYTES_MIN}: make one with 'openssl rand -base64 32'"
     )]
     ShortSecret(usize),
-    /// There is no public key in the text.
+    /// The text holds no public key.
     #[error("there is no public key in it: it must hold '-----BEGIN PUBLIC KEY-----' blocks (PEM)")]
     NoKey,
-    /// The public key is damaged or of a kind that no algorithm here uses.
+    /// The public key is damaged, or no algorithm of the broker uses its kind.
     #[error("it holds a public key that is damaged, or neither RSA nor P-256 nor Ed25519")]
     OtherKind,
 }
 
 impl VerifyingKey {
-    /// A shared secret, for HS256, HS384 and HS512.
+    /// Creates a key of a shared secret, for HS256, HS384 and HS512.
     ///
     /// # Errors
-    /// If it is too short.
+    /// If the secret is too short.
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(KeyError::ShortSecret(secret.len()));
@@ -60,10 +60,10 @@ impl VerifyingKey {
         Ok(Self { material: Material::Secret(secret.into()), id: None, algorithms })
     }
 
-    /// The public keys of a PEM file.
+    /// Reads the public keys of a PEM file.
     ///
     /// # Errors
-    /// If there is none, or one that cannot be used.
+    /// If there is none, or a key that cannot be used.
     pub fn from_pem(pem: &[u8]) -> Result<Vec<Self>, KeyError> {
         let mut keys = Vec::new();
         for der in SubjectPublicKeyInfoDer::pem_slice_iter(pem) {
@@ -78,17 +78,17 @@ impl VerifyingKey {
         if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(keys) }
     }
 
-    /// A point on P-256, uncompressed (SEC 1 §2.3.3), for ES256.
+    /// Creates a key of a point on P-256, uncompressed (SEC 1 §2.3.3), for ES256.
     pub fn p256(point: Vec<u8>) -> Self {
         Self::public(&ECDSA_P256_SHA256_FIXED, Algorithm::Es256, point)
     }
 
-    /// An Ed25519 key (RFC 8032 §5.1.5), for EdDSA.
+    /// Creates an Ed25519 key (RFC 8032 §5.1.5), for EdDSA.
     pub fn ed25519(key: Vec<u8>) -> Self {
         Self::public(&ED25519, Algorithm::EdDsa, key)
     }
 
-    /// An RSA key by its modulus and exponent, big-endian without leading zeros, for RS256.
+    /// Creates an RSA key of its modulus and exponent, big-endian without leading zeros, for RS256.
     pub fn rsa(modulus: Vec<u8>, exponent: Vec<u8>) -> Self {
         let material = Material::Rsa(RsaPublicKeyComponents { n: modulus, e: exponent });
         Self { material, id: None, algorithms: vec![Algorithm::Rs256] }
@@ -103,34 +103,34 @@ impl VerifyingKey {
         Self { material, id: None, algorithms: vec![algorithm] }
     }
 
-    /// The same key under a name, which tokens with a `kid` must give.
+    /// Gives the key a name, which the `kid` of a token must equal.
     pub fn named(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The same key for those of its algorithms only that are in `algorithms`.
+    /// Restricts the key to those of its algorithms that are in `algorithms`.
     pub fn only_for(mut self, algorithms: &[Algorithm]) -> Self {
         self.algorithms.retain(|algorithm| algorithms.contains(algorithm));
         self
     }
 
-    /// Its name in a key set.
+    /// Returns the name in a key set.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Whether it may be used with any algorithm at all.
+    /// Returns whether the key may be used with any algorithm.
     pub fn is_for_any(&self) -> bool {
         !self.algorithms.is_empty()
     }
 
-    /// Whether it may be used with `algorithm`.
+    /// Returns whether the key may be used with `algorithm`.
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)
     }
 
-    /// A number for this key as it is used with `algorithm`, which says nothing of the key.
+    /// Returns a number that stands for this key with `algorithm` and reveals nothing about the key.
     pub fn voucher(&self, algorithm: Algorithm) -> u64 {
         let mut text = algorithm.to_string().into_bytes();
         match &self.material {
@@ -141,12 +141,12 @@ impl VerifyingKey {
         number_for(&text)
     }
 
-    /// The numbers for this key, as it is used with each of its algorithms.
+    /// Returns these numbers for all algorithms of the key.
     pub fn vouchers(&self) -> impl Iterator<Item = u64> {
         self.algorithms.iter().map(|algorithm| self.voucher(*algorithm))
     }
 
-    /// Whether `signature` was made over `message` with this key and `algorithm`. Secrets are compared in constant time.
+    /// Returns whether `signature` was made over `message` with this key and `algorithm`. The comparison takes constant time.
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         if !self.is_for(algorithm) {
             return false;
@@ -160,7 +160,7 @@ impl VerifyingKey {
     }
 }
 
-/// The HMAC of an algorithm that uses one.
+/// Returns the HMAC of an algorithm that uses one.
 pub(super) fn hmac_of(algorithm: Algorithm) -> Option<hmac::Algorithm> {
     match algorithm {
         Algorithm::Hs256 => Some(hmac::HMAC_SHA256),

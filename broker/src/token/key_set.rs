@@ -6,22 +6,22 @@ use serde::Deserialize;
 
 use super::{Algorithm, VerifyingKey};
 
-/// The most keys that are read of one set.
+/// The maximum number of keys of one set.
 const KEYS_MAX: usize = 100;
 
 /// The length of a coordinate of P-256, and of an Ed25519 key, in bytes.
 const COORDINATE_BYTES: usize = 32;
 
-/// Why a text is no key set that could be used.
+/// An error for a text that is not a usable key set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    /// No JSON, or JSON of another form.
+    /// Not JSON, or JSON of another form.
     #[error("it is not a key set, which is a JSON object with a list 'keys'{}", if *.0 { "; it looks like a web page" } else { "" })]
     Malformed(bool),
-    /// More keys than anybody needs.
+    /// More than [`KEYS_MAX`] keys.
     #[error("it has more than {KEYS_MAX} keys")]
     TooMany,
-    /// There is no key in it that an accepted algorithm could use.
+    /// The set holds no key for an accepted algorithm.
     #[error("none of its {0} keys is for signatures by an algorithm that is accepted here")]
     NoneUsable(usize),
 }
@@ -31,7 +31,7 @@ struct Document {
     keys: Vec<serde_json::Value>,
 }
 
-/// One key. What is missing or of another type makes the key unusable, not the set.
+/// One key. A member that is missing or has another type makes the key unusable, not the set.
 #[derive(Deserialize)]
 struct Key {
     kty: String,
@@ -45,11 +45,11 @@ struct Key {
     y: Option<String>,
 }
 
-/// Reads a key set, for `algorithms` only; if that is empty, for all that a public key may be used with. Keys of other kinds
-/// are left out, shared secrets (`oct`) above all: nobody may publish one.
+/// Reads the keys of a key set for `algorithms`, or for all algorithms of public keys if the list is empty. Keys of other kinds are
+/// left out, above all shared secrets (`oct`), which must not be published.
 ///
 /// # Errors
-/// If it is none, or no key in it can be used.
+/// If the text is not a key set, or no key in it can be used.
 pub fn parse_key_set(json: &[u8], algorithms: &[Algorithm]) -> Result<Vec<VerifyingKey>, KeySetError> {
     let document: Document = serde_json::from_slice(json)
         .map_err(|_| KeySetError::Malformed(json.trim_ascii_start().starts_with(b"<")))?;
@@ -90,7 +90,7 @@ fn verifying_key(key: Key) -> Option<VerifyingKey> {
     })
 }
 
-/// A number, big-endian, without the leading zeros that some write.
+/// Reads a big-endian number and drops leading zeros.
 fn unsigned(text: &str) -> Option<Vec<u8>> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let start = bytes.iter().position(|byte| *byte != 0)?;

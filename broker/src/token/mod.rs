@@ -1,8 +1,8 @@
 //! Tokens: JSON Web Tokens (RFC 7519) signed as RFC 7515 says, checked by the advice of RFC 8725.
 //!
 //! This module owns the form of a token, the algorithms, the keys and the claims. It reads no files, makes no requests and
-//! knows no sessions: keys, rules and the time are passed in. An algorithm is never taken from the token alone: every key
-//! knows the algorithms it may be used with, and the token only says which of them it was.
+//! knows no sessions: keys, rules and the time are arguments. The algorithm is never taken from the token alone: every key
+//! has a list of algorithms, and the token only names one of them.
 
 mod algorithm;
 mod claims;
@@ -23,14 +23,14 @@ pub use key::{KeyError, SECRET_BYTES_MIN, VerifyingKey};
 pub use key_set::{KeySetError, parse_key_set};
 pub use sign::{SignError, SigningKey};
 
-/// Why a token is not accepted. The sentences are for whoever holds the token: they say what to do about it, and nothing of
-/// the keys.
+/// An error that says why a token is not accepted. The sentences are for the client that shows the token: they say what to do and
+/// reveal nothing about the keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`TOKEN_BYTES_MAX`].
     #[error("the token is longer than {TOKEN_BYTES_MAX} bytes: put less into it")]
     TooLong,
-    /// Not three parts of base64url, or no JSON inside.
+    /// Not three parts of base64url, or not JSON inside.
     #[error(
         "the token is malformed: it must be a JSON Web Token, three parts of base64url separated by dots"
     )]
@@ -38,16 +38,16 @@ pub enum TokenError {
     /// An algorithm that is not accepted, `none` among them.
     #[error("the token is signed with an algorithm that this broker does not accept")]
     Algorithm,
-    /// It asks for an extension (`crit`, RFC 7515 §4.1.11), and there is none here.
+    /// The token requires an extension (`crit`, RFC 7515 §4.1.11). The broker implements none.
     #[error("the token asks for extensions ('crit') that this broker does not know")]
     Critical,
     /// No key has the token's `kid`.
     #[error("the token names a key ('kid') that this broker does not know")]
     UnknownKey,
-    /// No key that may be used made the signature.
+    /// None of the keys made the signature.
     #[error("the token is not signed with a key that this broker trusts")]
     Signature,
-    /// A claim is missing, of the wrong type or otherwise not to be accepted; the text is a whole sentence.
+    /// A claim is missing, has the wrong type, or is not accepted. The text is a whole sentence.
     #[error("{0}")]
     Claim(String),
     /// `exp` has passed.
@@ -65,11 +65,11 @@ impl From<TokenError> for Refusal {
     }
 }
 
-/// Checks a token's signature with `keys`, then its claims with `rules`, and says whose it is. `now_ms` is the time in
-/// milliseconds since 1970.
+/// Checks the signature of a token with `keys`, then its claims with `rules`, and returns the identity that it gives. `now_ms` is
+/// the time in milliseconds since 1970.
 ///
 /// # Errors
-/// Says what is wrong with the token.
+/// If the token is not accepted.
 pub fn verify(
     token: &str,
     keys: &[VerifyingKey],

@@ -1,4 +1,4 @@
-//! Making tokens, for `fanwire token` and for tests. A running broker makes none.
+//! Signs tokens, for `fanwire token` and for tests. A running broker signs none.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use super::key::hmac_of;
 use super::{Algorithm, Claims, KeyError, SECRET_BYTES_MIN};
 
-/// A key to sign tokens with.
+/// A key that signs tokens.
 pub struct SigningKey {
     algorithm: Algorithm,
     material: Material,
@@ -26,30 +26,30 @@ enum Material {
     Ed25519(Ed25519KeyPair),
 }
 
-/// Why no token can be made.
+/// An error that prevents signing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// The secret will not do.
+    /// The secret cannot be used.
     #[error(transparent)]
     Secret(#[from] KeyError),
-    /// The algorithm needs another kind of key.
+    /// The algorithm needs a private key.
     #[error("{0} is signed with a private key, not with a secret")]
     NotASecret(Algorithm),
-    /// There is no private key in the text, or one of another kind.
+    /// The text holds no private key of a kind that can sign.
     #[error(
         "there is no private key in it that can sign: it must hold a PEM block with a key of RSA, P-256 or Ed25519"
     )]
     NoKey,
-    /// The system gave no randomness, or the key is damaged.
+    /// The operating system provides no randomness, or the key is damaged.
     #[error("the key does not sign")]
     Failed,
 }
 
 impl SigningKey {
-    /// A shared secret.
+    /// Creates a key of a shared secret.
     ///
     /// # Errors
-    /// If it is too short, or the algorithm uses none.
+    /// If the secret is too short, or the algorithm uses none.
     pub fn secret(algorithm: Algorithm, secret: &[u8]) -> Result<Self, SignError> {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(KeyError::ShortSecret(secret.len()).into());
@@ -58,10 +58,10 @@ impl SigningKey {
         Ok(Self { algorithm, material: Material::Secret(hmac::Key::new(hash, secret)) })
     }
 
-    /// The private key of a PEM file; its kind says which algorithm signs.
+    /// Reads the private key of a PEM file. Its kind determines the algorithm.
     ///
     /// # Errors
-    /// If there is none of a kind that can sign tokens.
+    /// If there is no key of a kind that can sign tokens.
     pub fn from_pem(pem: &[u8]) -> Result<Self, SignError> {
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| SignError::NoKey)?;
         let der = key.secret_der();
@@ -80,12 +80,12 @@ impl SigningKey {
         Ok(Self { algorithm: Algorithm::Rs256, material: Material::Rsa(Box::new(pair)) })
     }
 
-    /// How tokens of this key are signed.
+    /// Returns the algorithm of the key.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Makes a token that says `claims`; `key_id` is what its `kid` is to be.
+    /// Signs a token with `claims`. `key_id` becomes its `kid`.
     ///
     /// # Errors
     /// If the key does not sign.

@@ -183,7 +183,10 @@ fn malformed_tokens_are_refused() {
     ] {
         assert_eq!(judge(&token), Err(TokenError::Malformed), "{token}");
     }
-    assert_eq!(judge(&signed(r#"{"alg":"HS256","crit":["b64"]}"#, &claims)), Err(TokenError::Critical));
+    for crit in [r#"["b64"]"#, "null", "[]", "false"] {
+        let header = format!(r#"{{"alg":"HS256","crit":{crit}}}"#);
+        assert_eq!(judge(&signed(&header, &claims)), Err(TokenError::Critical), "{crit}");
+    }
     let long = of_claims(&json!({"exp": NOW + 60, "sub": "a".repeat(TOKEN_BYTES_MAX)}));
     assert_eq!(judge(&long), Err(TokenError::TooLong));
 }
@@ -243,7 +246,8 @@ fn grants_and_ids_of_the_wrong_form_are_refused() {
     check(json!({"fanwire": {"publish": ["a..b"]}}), "'a..b'");
     check(json!({"fanwire": {"subscribe": ["a b"]}}), "'a b'");
     check(json!({"fanwire": {"subscribe": "a"}}), "");
-    check(json!({"fanwire": true}), "");
+    check(json!({"fanwire": true}), "'fanwire' must be an object");
+    check(json!({"fanwire": [["a"], ["b"]]}), "'fanwire' must be an object");
     check(json!({"fanwire": {"info": "x".repeat(5000)}}), "'info'");
 }
 

@@ -1,4 +1,4 @@
-//! Ending sessions: one, or all of a user.
+//! Ends sessions: one, or all of a user.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use crate::http::HttpState;
 use crate::http::body::json_response;
 use crate::problem::Problem;
 
-/// The longest reason, in bytes; a close frame has room for 123 of them, `closing` for all.
+/// The maximum length of a reason in bytes. A close frame has room for 123 of them, `closing` for all.
 const REASON_BYTES_MAX: usize = 1024;
 
 /// `POST /api/v1/sessions/{connection}/disconnect`: ends one session.
@@ -30,7 +30,7 @@ pub(super) async fn session(
             worker.registry.session(connection).map(|session| session.disconnect(&close))
         })
         .await?;
-    // One that is on its way out already is as good as gone.
+    // A session that is closing already counts as ended.
     if ended != Some(true) {
         return Err(name.is_unknown());
     }
@@ -58,7 +58,7 @@ pub(super) async fn user(
     Ok(json_response(&Affected { sessions }))
 }
 
-/// How sessions are to be closed, as the body has it.
+/// Reads from the body how to close the sessions.
 async fn read_close(body: Body, state: &HttpState) -> Result<Close, Problem> {
     let mut fields = Fields::read(body, BODY_BYTES_MAX, state.limits.body_timeout).await?;
     let code: Option<u16> = fields.take("code", CODE_EXPECTED)?;
@@ -81,7 +81,7 @@ const CODE_EXPECTED: &str = "4440, or a number of your own: 4000 to 4399, or 450
 
 const REASON_EXPECTED: &str = "a text of 1 to 1024 bytes";
 
-/// Whether a close code can be taken for none of the broker's own, but for the one that says just this.
+/// Returns whether applications may close with this code: none of the broker's own, except the code that means exactly this.
 fn is_for_applications(number: u16) -> bool {
     number == CloseCode::Disconnected.number() || matches!(number, 4000..=4399 | 4500..=4999)
 }

@@ -1,4 +1,4 @@
-//! The body of a call: a JSON object whose fields are asked for one by one, so that an error can name the one that is wrong.
+//! The body of a server API request: a JSON object whose fields are read one by one, so that an error names the wrong one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 use crate::http::body::read_body;
 use crate::problem::Problem;
 
-/// The largest body of a call that carries no payload, in bytes.
+/// The maximum size in bytes of a body that carries no payload.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The fields of one body that have not been asked for yet.
+/// The fields of one body that have not been read yet.
 #[derive(Debug)]
 pub(super) struct Fields(BTreeMap<String, Box<RawValue>>);
 
 impl Fields {
-    /// Reads a body of at most `bytes_max`. Where there is none, there are no fields.
+    /// Reads a body of at most `bytes_max`. An absent body has no fields.
     ///
     /// # Errors
-    /// If it is too large, does not arrive within `timeout`, or is no JSON object.
+    /// If the body is too large, does not arrive within `timeout`, or is not a JSON object.
     pub(super) async fn read(body: Body, bytes_max: usize, timeout: Duration) -> Result<Self, Problem> {
         Self::parse(&read_body(body, bytes_max, timeout).await?)
     }
@@ -35,10 +35,10 @@ impl Fields {
             .map_err(|error| Problem::bad_request(format!("the body is no JSON object: {error}")))
     }
 
-    /// Takes a field that may be left out, or be null. `expected` says what it must be.
+    /// Takes a field that may be absent or null. `expected` names the valid values.
     ///
     /// # Errors
-    /// If it is there and something else.
+    /// If the field is there and has another type.
     pub(super) fn take<T: DeserializeOwned>(
         &mut self,
         name: &str,
@@ -49,10 +49,10 @@ impl Fields {
             .map_err(|_| Problem::bad_request(format!("{name}: expected {expected}")))
     }
 
-    /// Makes sure that nothing is left that nobody has asked for; `known` names what there may be.
+    /// Checks that no field is left. `known` names the valid fields.
     ///
     /// # Errors
-    /// If something is: it was meant to have an effect, and would have none.
+    /// If a field is left: it was meant to have an effect, and would have none.
     pub(super) fn finish(self, known: &str) -> Result<(), Problem> {
         match self.0.keys().next() {
             None => Ok(()),

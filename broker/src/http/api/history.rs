@@ -1,4 +1,4 @@
-//! Clearing what a topic holds of its past.
+//! Clears the history of a topic.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -9,7 +9,7 @@ use crate::http::HttpState;
 use crate::http::body::json_response;
 use crate::problem::Problem;
 
-/// Up to where a topic's history is gone.
+/// The position up to which the history of a topic is gone.
 #[derive(Serialize)]
 struct Cleared {
     topic: String,
@@ -17,7 +17,7 @@ struct Cleared {
     offset: u64,
 }
 
-/// `DELETE /api/v1/topics/{topic}/history`: lets go of everything a topic holds.
+/// `DELETE /api/v1/topics/{topic}/history`: clears the history of a topic.
 pub(super) async fn clear(
     State(state): State<HttpState>,
     TopicName(topic): TopicName,

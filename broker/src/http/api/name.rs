@@ -1,4 +1,4 @@
-//! Names in the paths of calls: of sessions, users and topics.
+//! Names in the paths of server API requests: of sessions, users and topics.
 
 use axum::extract::{FromRequestParts, Path};
 use fanwire_protocol::Topic;
@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::problem::{Problem, ProblemCode};
 
-/// The session that a path names, by the broker's name for its connection.
+/// The session that a path names by its connection.
 pub(super) struct SessionName(pub(super) u64);
 
 /// The user that a path names.
@@ -17,16 +17,16 @@ pub(super) struct UserName(pub(super) String);
 pub(super) struct TopicName(pub(super) Topic);
 
 impl SessionName {
-    /// The answer to whoever names a session that is not there.
+    /// Returns the problem for a session that does not exist.
     pub(super) fn unknown(name: &str) -> Problem {
         let detail = format!(
-            "there is no session '{}': it has ended, or never was; /api/v1/sessions lists those there are",
+            "there is no session '{}': it has ended or never existed; /api/v1/sessions lists all sessions",
             name.escape_debug().take(100).collect::<String>()
         );
         Problem::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, detail)
     }
 
-    /// The same for this one.
+    /// Returns the same problem for this session.
     pub(super) fn is_unknown(&self) -> Problem {
         Self::unknown(&format!("{:x}", self.0))
     }
@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TopicName {
     }
 }
 
-/// The one segment of the path that is a name, percent-encoding undone.
+/// Returns the segment of the path that is a name, percent-decoded.
 async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     let path = Path::<String>::from_request_parts(parts, state).await;
     path.map(|Path(name)| name)

@@ -1,4 +1,4 @@
-//! Saying something to one session, or to all of a user, without a topic in between.
+//! Sends a message to one session, or to all sessions of a user, without a topic.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -13,10 +13,10 @@ use crate::http::body::json_response;
 use crate::problem::Problem;
 use crate::sessions::direct_message;
 
-/// What a body may have beside the payload, in bytes.
+/// The maximum size in bytes of a body beside the payload.
 const ENVELOPE_BYTES_MAX: usize = 4096;
 
-/// `POST /api/v1/sessions/{connection}/send`: says something to one session.
+/// `POST /api/v1/sessions/{connection}/send`: sends a message to one session.
 pub(super) async fn session(
     State(state): State<HttpState>,
     name: SessionName,
@@ -35,7 +35,7 @@ pub(super) async fn session(
     Ok(json_response(&Affected { sessions: usize::from(is_sent) }))
 }
 
-/// `POST /api/v1/users/{user}/send`: says something to all sessions of a user.
+/// `POST /api/v1/users/{user}/send`: sends a message to all sessions of a user.
 pub(super) async fn user(
     State(state): State<HttpState>,
     UserName(user): UserName,
@@ -52,7 +52,7 @@ pub(super) async fn user(
     Ok(json_response(&Affected { sessions: sent.iter().sum() }))
 }
 
-/// The payload that the body holds as `data` or `data_base64`, read as in a `publish` frame.
+/// Reads the payload that the body holds as `data` or `data_base64`, as in a `publish` frame.
 async fn read_payload(body: Body, state: &HttpState) -> Result<Payload, Problem> {
     let bytes_max = state.limits.message_bytes_max;
     let mut fields =

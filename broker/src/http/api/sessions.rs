@@ -1,4 +1,4 @@
-//! Who is connected: a page of sessions, or one of them with what it is subscribed to.
+//! The sessions of the broker: a page of them, or one with its subscriptions.
 
 use std::rc::Rc;
 
@@ -11,19 +11,19 @@ use serde::Serialize;
 use super::SessionName;
 use super::query::Parameters;
 use crate::http::HttpState;
-use crate::http::body::json_response;
+use crate::http::body::{fitting, json_response};
 use crate::problem::Problem;
 use crate::sessions::{SessionHandle, Worker};
 use crate::telemetry::Transport;
 
-/// How much one request has one worker look at, counted in sessions and, where they are looked at too, their subscriptions: so
-/// that searching holds up nobody. A page that ends for this has fewer entries, and a `next`.
+/// The maximum number of sessions, and of subscriptions where they are compared, that one request examines on one worker, so that a
+/// search does not hold up the worker. A page that ends for this reason has fewer entries, and a `next`.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// How many sessions are taken from the roster at once.
+/// The number of sessions that are taken from the session registry at once.
 const LOOKED_AT_ONCE: usize = 1024;
 
-/// How many subscriptions of one session are shown.
+/// The maximum number of subscriptions of one session in a response.
 const TOPICS_MAX: usize = 1000;
 
 /// One session in a list.
@@ -36,12 +36,12 @@ struct Summary {
     name: Option<String>,
     transport: &'static str,
     address: String,
-    /// When it began, in milliseconds since 1970.
+    /// The time of its start, in milliseconds since 1970.
     opened: u64,
     subscriptions: usize,
     outbox_bytes: usize,
     outbox_bytes_max: usize,
-    /// Whether half of its outbox is full or more.
+    /// Whether at least half of its outbox is full.
     slow: bool,
     #[serde(skip)]
     number: u64,
@@ -73,14 +73,14 @@ fn is_slow(session: &SessionHandle, outbox_bytes_max: usize) -> bool {
 #[derive(Serialize)]
 struct Page {
     sessions: Vec<Summary>,
-    /// How many there are in all.
+    /// The number of all sessions.
     total: usize,
-    /// Where the next page begins: what to ask for as `after`.
+    /// The `after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// One session with what it is subscribed to.
+/// One session with its subscriptions.
 #[derive(Serialize)]
 struct Details {
     #[serde(flatten)]
@@ -88,7 +88,7 @@ struct Details {
     topics: Vec<String>,
 }
 
-/// Which sessions are asked for.
+/// The sessions that a request selects.
 #[derive(Clone)]
 struct Filter {
     user: Option<String>,
@@ -99,11 +99,11 @@ struct Filter {
     limit: usize,
 }
 
-/// What one worker has found.
+/// The sessions that one worker has found.
 struct Found {
     sessions: Vec<Summary>,
     total: usize,
-    /// The last session looked at, if there are more that were not.
+    /// The last session that was examined, if there are more.
     stopped_at: Option<u64>,
 }
 
@@ -126,6 +126,7 @@ pub(super) async fn one(State(state): State<HttpState>, name: SessionName) -> Re
             let mut topics: Vec<String> = session.subscriptions().iter().map(ToString::to_string).collect();
             topics.sort_unstable();
             topics.truncate(TOPICS_MAX);
+            topics.truncate(fitting(&topics));
             Some(Details { summary: Summary::of(&session, worker.limits.outbox_bytes_max), topics })
         })
         .await?;
@@ -133,7 +134,7 @@ pub(super) async fn one(State(state): State<HttpState>, name: SessionName) -> Re
 }
 
 impl Filter {
-    /// What of it is on this worker, or on as many of its sessions as may be looked at.
+    /// Returns the sessions of this worker that match, among as many as one request may examine.
     fn find(&self, worker: &Rc<Worker>) -> Found {
         let outbox_bytes_max = worker.limits.outbox_bytes_max;
         let mut found = Found { sessions: Vec::new(), total: worker.registry.len(), stopped_at: None };
@@ -175,16 +176,19 @@ impl Filter {
 }
 
 impl Page {
-    /// The first `limit` of what all workers have found. Beyond the session at which the first of them stopped, it is not known what
-    /// there is; that is for the next page.
+    /// Returns the first `limit` of the sessions that all workers have found, as far as they fit into one response. Sessions
+    /// beyond the one at which the first worker stopped are left to the next page, because other workers have not examined
+    /// them.
     fn of(found: Vec<Found>, limit: usize) -> Self {
         let total = found.iter().map(|found| found.total).sum();
         let known_to = found.iter().filter_map(|found| found.stopped_at).min();
         let mut sessions: Vec<Summary> = found.into_iter().flat_map(|found| found.sessions).collect();
         sessions.retain(|session| known_to.is_none_or(|known_to| session.number <= known_to));
         sessions.sort_unstable_by_key(|session| session.number);
-        let has_more = sessions.len() > limit;
+        let count = sessions.len();
         sessions.truncate(limit);
+        sessions.truncate(fitting(&sessions));
+        let has_more = sessions.len() < count;
         let last = if has_more { sessions.last().map(|session| session.number) } else { known_to };
         Self { sessions, total, next: last.map(|number| format!("{number:x}")) }
     }

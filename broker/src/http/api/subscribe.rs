@@ -1,4 +1,4 @@
-//! Beginning and ending subscriptions of sessions that have not asked for it.
+//! Starts and ends subscriptions of sessions at the request of the application.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use tokio::time::{Instant, timeout_at};
 use super::fields::BODY_BYTES_MAX;
 use super::{Fields, SessionName, UserName};
 use crate::http::HttpState;
-use crate::http::body::json_response;
+use crate::http::body::{fitting, json_response};
 use crate::problem::Problem;
 use crate::sessions::{SessionCommand, SessionHandle};
 
-/// How long the sessions have to do it.
+/// The time that the sessions have to execute a command.
 const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest reason, in bytes.
+/// The maximum length of a reason in bytes.
 const REASON_BYTES_MAX: usize = 1024;
 
-/// What all sessions of a user made of it.
+/// The result for all sessions of a user.
 #[derive(Serialize)]
 struct Outcome {
     sessions: usize,
@@ -35,7 +35,7 @@ struct Outcome {
     failed: Vec<Failure>,
 }
 
-/// A session that did not.
+/// A session that failed to execute the command.
 #[derive(Serialize)]
 struct Failure {
     connection: String,
@@ -43,8 +43,8 @@ struct Failure {
     message: String,
 }
 
-/// What is told of an order later.
-type Told = oneshot::Receiver<Result<(), Refusal>>;
+/// The result of a command, once the session has executed it.
+type CommandResult = oneshot::Receiver<Result<(), Refusal>>;
 
 /// `POST /api/v1/sessions/{connection}/subscribe`.
 pub(super) async fn subscribe_session(
@@ -109,21 +109,21 @@ async fn command_session(
     command: impl FnOnce() -> SessionCommand + Send + 'static,
 ) -> Result<Response, Problem> {
     let connection = name.0;
-    let told = state
+    let results = state
         .mailboxes
         .run_on_owner(connection, move |worker| {
             worker.registry.session(connection).map(|session| session.command(command()))
         })
         .await?;
-    let told = told.ok_or_else(|| name.is_unknown())?;
-    match outcome(told, Instant::now() + SESSIONS_TIMEOUT).await {
+    let result = results.ok_or_else(|| name.is_unknown())?;
+    match outcome(result, Instant::now() + SESSIONS_TIMEOUT).await {
         None => Err(name.is_unknown()),
         Some(Ok(())) => Ok(json_response(&Outcome { sessions: 1, failed: Vec::new() })),
         Some(Err(refusal)) if refusal.code == ErrorCode::Unavailable => {
             Err(Problem::new(StatusCode::CONFLICT, refusal.code, refusal.message))
         }
         Some(Err(refusal)) if refusal.code == ErrorCode::Unauthorized => {
-            // The session owes credentials, not whoever calls.
+            // The session lacks credentials, not the caller.
             Err(Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, refusal.message))
         }
         Some(Err(refusal)) => Err(refusal.into()),
@@ -136,7 +136,7 @@ async fn command_user(
     concerns: impl Fn(&SessionHandle) -> bool + Clone + Send + 'static,
     command: impl Fn() -> SessionCommand + Clone + Send + 'static,
 ) -> Result<Response, Problem> {
-    let told = state
+    let results = state
         .mailboxes
         .run_on_all(move |worker| {
             let sessions = worker.registry.sessions_of(&user);
@@ -146,9 +146,9 @@ async fn command_user(
         .await?;
     let deadline = Instant::now() + SESSIONS_TIMEOUT;
     let mut all = Outcome { sessions: 0, failed: Vec::new() };
-    for (connection, told) in told.into_iter().flatten() {
-        match outcome(told, deadline).await {
-            // It has ended meanwhile.
+    for (connection, result) in results.into_iter().flatten() {
+        match outcome(result, deadline).await {
+            // The session has ended meanwhile.
             None => {}
             Some(Ok(())) => all.sessions += 1,
             Some(Err(Refusal { code, message })) => all.failed.push(Failure {
@@ -158,21 +158,22 @@ async fn command_user(
             }),
         }
     }
+    all.failed.truncate(fitting(&all.failed));
     Ok(json_response(&all))
 }
 
-/// What became of an order; `None` if the session has ended instead.
-async fn outcome(told: Told, deadline: Instant) -> Option<Result<(), Refusal>> {
-    match timeout_at(deadline, told).await {
-        Ok(told) => told.ok(),
+/// Returns the result of a command, or `None` if the session has ended.
+async fn outcome(result: CommandResult, deadline: Instant) -> Option<Result<(), Refusal>> {
+    match timeout_at(deadline, result).await {
+        Ok(result) => result.ok(),
         Err(_) => {
-            let message = "the session has not done it in time; it may do so later".to_owned();
+            let message = "the session has not executed the command in time; it may do so later".to_owned();
             Some(Err(Refusal { code: ErrorCode::Unavailable, message }))
         }
     }
 }
 
-/// What is to be subscribed to and where to begin, read as in a `subscribe` frame.
+/// Reads the topic and the start point, as in a `subscribe` frame.
 async fn read_subscription(body: Body, state: &HttpState) -> Result<(Pattern, Start), Problem> {
     let mut fields = Fields::read(body, BODY_BYTES_MAX, state.limits.body_timeout).await?;
     let mut frame = String::from("{\"type\":\"subscribe\"");
@@ -189,7 +190,7 @@ async fn read_subscription(body: Body, state: &HttpState) -> Result<(Pattern, St
     }
 }
 
-/// Which subscription is to end, and why.
+/// Reads the subscription to end and the reason.
 async fn read_ending(body: Body, state: &HttpState) -> Result<(Pattern, String), Problem> {
     let mut fields = Fields::read(body, BODY_BYTES_MAX, state.limits.body_timeout).await?;
     let topic: Option<String> = fields.take("topic", "a topic or pattern")?;

@@ -1,4 +1,4 @@
-//! What topics there are: a page of them, searched and sorted, or one in detail.
+//! The topics of the broker: a page of them, searched and sorted, or one in detail.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use super::TopicName;
 use super::query::Parameters;
 use crate::engine::{TopicDetails, TopicOrder, TopicQuery, TopicRow};
 use crate::http::HttpState;
-use crate::http::body::json_response;
+use crate::http::body::{fitting, json_response};
 use crate::problem::Problem;
 
 /// One topic in a list.
@@ -70,7 +70,7 @@ struct RateLimit {
     burst: u32,
 }
 
-/// What a topic keeps at most; what is left out has no bound.
+/// The bounds of a topic's history. A bound that is left out does not exist.
 #[derive(Serialize)]
 struct Kept {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ struct Kept {
     ttl_ms: Option<u64>,
 }
 
-/// An age that is as good as none: what a rule without `ttl` has is larger.
+/// The largest `ttl` that is shown: a rule without `ttl` has a larger one.
 const TTL_MS_MAX: u64 = 1_000 * 366 * 24 * 60 * 60 * 1_000;
 
 /// `GET /api/v1/topics`: a page of topics.
@@ -90,12 +90,15 @@ pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Res
     let query = read_query(&Parameters::parse(&uri, &known)?)?;
     let order = query.order;
     let page = state.engine.list_topics(query).await?;
-    let next = page.rows.last().filter(|_| page.more).map(|last| cursor_of(order, last));
-    let topics = page.rows.iter().map(row).collect();
+    let mut topics: Vec<Row<'_>> = page.rows.iter().map(row).collect();
+    topics.truncate(fitting(&topics));
+    let has_more = page.more || topics.len() < page.rows.len();
+    let last = topics.len().checked_sub(1).and_then(|last| page.rows.get(last));
+    let next = last.filter(|_| has_more).map(|last| cursor_of(order, last));
     Ok(json_response(&Page { topics, total: page.total, matching: page.matching, next }))
 }
 
-/// `GET /api/v1/topics/{topic}`: one topic, whether it exists now or not.
+/// `GET /api/v1/topics/{topic}`: one topic, whether it exists or not.
 pub(super) async fn one(
     State(state): State<HttpState>,
     TopicName(topic): TopicName,
@@ -145,7 +148,7 @@ fn row(row: &TopicRow) -> Row<'_> {
     }
 }
 
-/// Where the page after this topic begins.
+/// Returns the `after` of the page that follows this topic.
 fn cursor_of(order: TopicOrder, last: &TopicRow) -> String {
     format!("{}:{}", order.value_of(last), last.name.as_str())
 }

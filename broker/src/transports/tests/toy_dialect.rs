@@ -162,7 +162,7 @@ async fn serve(listener: tokio::net::TcpListener) {
                     .map_err(|problem| std::io::Error::other(format!("{:?}", problem.code())))
             }
         });
-        let (socket, _lender) = lend(stream);
+        let (socket, _lender) = lend(stream, Duration::from_secs(60));
         let served = http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades();
         tokio::task::spawn_local(served);
     }

@@ -1,0 +1,115 @@
+//! Reads the files that the operator names: keys, secrets and certificates.
+//!
+//! A leaf, and the one reader for all of them. A path may name a FIFO that never has a writer, a device without end, or a file
+//! system that does not answer: the reader takes regular files only, and is bounded in size and time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The maximum size of a file in bytes. The bundle of all public certificate authorities has a fifth of it.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The time in which a file must be read.
+pub const FILE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The permission bit that lets every user of the machine read a file.
+const OTHERS_READ: u32 = 0o004;
+
+/// An error that prevents the broker from using a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The path names a directory, FIFO, socket or device.
+    #[error("it is not a regular file")]
+    NotRegular,
+    /// The file is larger than [`FILE_BYTES_MAX`].
+    #[error("it has more than {FILE_BYTES_MAX} bytes, and no file of this kind needs as many")]
+    TooLarge,
+    /// The file system did not answer within [`FILE_TIMEOUT`].
+    #[error("it was not read within {} s: does the file system answer?", FILE_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads a whole file. Blocks for at most [`FILE_TIMEOUT`].
+///
+/// # Errors
+/// If the path names no regular file, a file that is too large, or one that cannot be read in time.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_within(path, FILE_TIMEOUT).map(|(bytes, _)| bytes)
+}
+
+/// Reads a file that holds a secret, as [`read`] does, and logs a warning if every user of the machine may read it. `key` is the
+/// setting that names the file.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_secret(key: &str, path: &Path) -> Result<Vec<u8>, FileError> {
+    let (bytes, mode) = read_within(path, FILE_TIMEOUT)?;
+    if mode & OTHERS_READ != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            "{key}: every user of this machine can read the file, which holds a secret: chmod 640 or 600 it"
+        );
+    }
+    Ok(bytes)
+}
+
+/// Reads on a thread of its own, which is left behind if the file system does not answer.
+fn read_within(path: &Path, timeout: Duration) -> Result<(Vec<u8>, u32), FileError> {
+    let (send, receive) = mpsc::sync_channel(1);
+    let path = path.to_owned();
+    thread::Builder::new().name("fanwire-file".to_owned()).spawn(move || {
+        // The reader may have given up.
+        let _late = send.send(read_regular(&path));
+    })?;
+    receive.recv_timeout(timeout).unwrap_or(Err(FileError::TimedOut))
+}
+
+fn read_regular(path: &Path) -> Result<(Vec<u8>, u32), FileError> {
+    // Before it is opened: opening a FIFO waits for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(FileError::NotRegular);
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(FileError::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(FileError::TooLarge);
+    }
+    Ok((bytes, metadata.permissions().mode()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_moderate_size_are_read() {
+        let directory = std::env::temp_dir().join(format!("fanwire-files-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (fifo, large, small) = (directory.join("fifo"), directory.join("large"), directory.join("small"));
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        std::fs::write(&large, vec![b'x'; FILE_BYTES_MAX as usize + 1]).unwrap();
+        std::fs::write(&small, "secret").unwrap();
+        assert!(matches!(read(&fifo), Err(FileError::NotRegular)));
+        assert!(matches!(read(Path::new("/dev/zero")), Err(FileError::NotRegular)));
+        assert!(matches!(read(&directory), Err(FileError::NotRegular)));
+        assert!(matches!(read(&large), Err(FileError::TooLarge)));
+        assert!(matches!(read(&directory.join("none")), Err(FileError::Io(_))));
+        assert_eq!(read(&small).unwrap(), b"secret");
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
