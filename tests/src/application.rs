@@ -1,4 +1,4 @@
-//! The application behind a broker's hooks: an HTTP server that answers what a test tells it to, or does not.
+//! The application that a broker calls: an HTTP server that answers as the test says, or not at all.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -89,12 +89,12 @@ impl Application {
         Self { address, seen }
     }
 
-    /// The configuration of a broker that asks this application, with more keys of `[hooks]`.
+    /// Returns the configuration of a broker that calls this application, with further keys of `[hooks]`.
     pub fn config(&self, keys: &str) -> String {
         Self::config_of(self.address, keys)
     }
 
-    /// The configuration of a broker that asks an application at `address`.
+    /// Returns the configuration of a broker that calls an application at `address`.
     pub fn config_of(address: SocketAddr, keys: &str) -> String {
         format!("[hooks]\nurl = 'http://{address}/hook'\nsecret = '{HOOKS_SECRET}'\n{keys}\n")
     }
@@ -104,7 +104,7 @@ impl Application {
         self.lock().clone()
     }
 
-    /// Everything it was told so far, in order, each event once.
+    /// Returns all webhook events so far, in order, each once.
     pub fn events(&self) -> Vec<Value> {
         let mut events: Vec<Value> = Vec::new();
         for call in self.calls() {
@@ -118,9 +118,9 @@ impl Application {
         events
     }
 
-    /// Waits until it has been told so many events, and returns them.
+    /// Waits for this number of webhook events, and returns them.
     pub fn await_events(&self, count: usize) -> Vec<Value> {
-        eventually(&format!("{count} events told to the application"), || {
+        eventually(&format!("{count} webhook events"), || {
             let events = self.events();
             (events.len() >= count).then_some(events)
         })

@@ -1,4 +1,4 @@
-//! What the application is asked, and what its answer changes, on every way in.
+//! Callouts, and the effect of their answers, on every transport.
 
 use fanwire_tests::{
     AUTH, Application, Broker, Events, HOOKS_SECRET, HookAnswer, HookCall, WebSocket, get, post, token_for,
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::allow;
 
-/// Allows what has nothing to do with 'secret', and says so.
+/// Allows every callout that does not contain 'secret'.
 fn refuse_secrets(call: &HookCall) -> HookAnswer {
     if call.body.contains("secret") {
         return HookAnswer::Json(json!({"allow": false, "message": "not for you"}));
@@ -16,7 +16,7 @@ fn refuse_secrets(call: &HookCall) -> HookAnswer {
 }
 
 #[test]
-fn a_call_says_who_wants_what_and_is_signed() {
+fn callout_contains_the_client_and_the_action_and_is_signed() {
     let application = Application::start(allow);
     let config = format!("{AUTH}{}", application.config("callouts = ['publish', 'subscribe']"));
     let broker = Broker::with_file(&config, &[]);
@@ -135,11 +135,15 @@ fn publications_of_one_session_stay_in_order() {
         let expected = if message["topic"] == "free" { free.next() } else { asked.next() };
         assert_eq!(message["data"], json!(expected), "{message}");
     }
-    assert_eq!(application.calls().len(), 133, "only the topics in hooks.callout_topics are asked about");
+    assert_eq!(
+        application.calls().len(),
+        133,
+        "callouts are made only for the topics in hooks.callout_topics"
+    );
 }
 
 #[test]
-fn clients_ask_the_application_and_go_on_meanwhile() {
+fn session_continues_while_a_request_is_pending() {
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
     let application = Application::start(move |call| {

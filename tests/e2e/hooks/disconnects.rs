@@ -1,4 +1,4 @@
-//! What the application is told of connections that are over, whatever they were and however they ended.
+//! The webhook event `disconnect`, for every transport and every end.
 
 use std::net::{Shutdown, SocketAddr};
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::allow;
 
-const TELL: &str = "[webhooks]\nevents = ['disconnect']\ndelay = '10ms'";
+const WEBHOOKS: &str = "[webhooks]\nevents = ['disconnect']\ndelay = '10ms'";
 
-/// The disconnect that comes after `begun` and ends.
-fn check_told(application: &Application, before: usize, expected: &Value) -> Value {
+/// Returns the disconnect event after the first `begun` events.
+fn check_reported(application: &Application, before: usize, expected: &Value) -> Value {
     let event = application.await_events(before + 1).swap_remove(before);
     for (key, value) in expected.as_object().expect("fields") {
         assert_eq!(&event[key], value, "{key} in {event}");
@@ -24,7 +24,7 @@ fn check_told(application: &Application, before: usize, expected: &Value) -> Val
 #[test]
 fn a_call_brings_events_and_is_signed() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&format!("{AUTH}{}", application.config(TELL)), &[]);
+    let broker = Broker::with_file(&format!("{AUTH}{}", application.config(WEBHOOKS)), &[]);
     let token = token_for("ann", &[], &[]);
     let mut socket = WebSocket::open(broker.address(), &format!("/ws?token={token}"));
     let connection = socket.ask(&json!({"type": "connect", "id": 1}))["connection"].clone();
@@ -51,13 +51,13 @@ fn a_call_brings_events_and_is_signed() {
     assert_eq!(body, expected);
 }
 
-/// Opens something that stays.
+/// Opens a connection that stays open.
 type Opening = fn(SocketAddr) -> WebSocket;
 
 #[test]
-fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
+fn every_end_of_a_websocket_is_reported_once_with_its_code() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &["--workers", "2"]);
     let openings: [(&str, Opening); 2] = [
         ("ws", |address| WebSocket::open(address, "/ws")),
         ("bare", |address| WebSocket::open(address, "/topics/a")),
@@ -75,7 +75,7 @@ fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
             assert_eq!(socket.read_to_close().0, Some(1007));
         }),
     ];
-    let mut told = 0;
+    let mut reported = 0;
     for (transport, open) in openings {
         for (code, reason, end) in ends {
             let mut socket = open(broker.address());
@@ -83,16 +83,16 @@ fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
             drop(socket);
             let expected =
                 json!({"hook": "disconnect", "transport": transport, "code": code, "reason": reason});
-            let event = check_told(&application, told, &expected);
+            let event = check_reported(&application, reported, &expected);
             assert_eq!(event.get("user"), None, "{event}");
-            told += 1;
+            reported += 1;
         }
     }
     let mut kicked = WebSocket::open(broker.address(), "/ws");
     kicked.send_text("this is no frame");
     assert_eq!(kicked.read_to_close().0, Some(4400));
     drop(kicked);
-    check_told(&application, told, &json!({"code": 4400}));
+    check_reported(&application, reported, &json!({"code": 4400}));
     broker.await_metric("fanwire_webhook_events_delivered_total", 11.0);
     broker.await_metric("fanwire_webhook_events_waiting", 0.0);
     broker.await_metric("fanwire_webhook_events_waiting_bytes", 0.0);
@@ -102,15 +102,15 @@ fn the_end_of_every_websocket_is_told_once_and_how_it_came() {
 #[test]
 fn streams_and_polls_end_too() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config(TELL), &[]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &[]);
     drop(Events::open(broker.address(), "/topics/a", ""));
     let stream = json!({"transport": "sse", "code": 1006});
-    check_told(&application, 0, &stream);
+    check_reported(&application, 0, &stream);
     post(broker.address(), "/topics/a", "text/plain", b"x");
     for path in ["/topics/a", "/topics/a?wait=60", "/stream?topic=b&wait=1"] {
         let before = application.events().len();
         assert_eq!(get(broker.address(), path).status, 200);
-        check_told(
+        check_reported(
             &application,
             before,
             &json!({"transport": "poll", "code": 1000, "reason": "the poll is over"}),
@@ -121,7 +121,7 @@ fn streams_and_polls_end_too() {
     http.send(b"GET /topics/b?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n");
     broker.await_metric("fanwire_connections{transport=\"poll\"}", 1.0);
     drop(http);
-    check_told(&application, before, &json!({"transport": "poll"}));
+    check_reported(&application, before, &json!({"transport": "poll"}));
     assert_eq!(post(broker.address(), "/topics/a", "text/plain", b"x").status, 200);
     assert_eq!(application.events().len(), before + 1, "publishing over HTTP is no connection");
 }
@@ -136,7 +136,7 @@ fn only_admitted_sessions_are_reported_as_disconnected() {
             _ => json!({"allow": true}),
         })
     });
-    let config = format!("{AUTH}{}", application.config(&format!("callouts = ['connect']\n{TELL}")));
+    let config = format!("{AUTH}{}", application.config(&format!("callouts = ['connect']\n{WEBHOOKS}")));
     let broker = Broker::with_file(&config, &[]);
     let with = |user: &str| token_for(user, &[], &["a"]);
     let mut unknown = WebSocket::open(broker.address(), "/ws");
@@ -163,12 +163,12 @@ fn only_admitted_sessions_are_reported_as_disconnected() {
         let connection = socket.ask(&connect)["connection"].clone();
         drop(socket);
         let expected = json!({"user": "Ann A.", "info": {"name": "Ann"}, "connection": connection});
-        check_told(&application, usize::from(!in_frame), &expected);
+        check_reported(&application, usize::from(!in_frame), &expected);
     }
-    // What was allowed to connect but not to listen has been there all the same.
+    // A connection that was allowed without its subscription is reported as well.
     let mut elsewhere = WebSocket::open(broker.address(), &format!("/topics/b?token={}", with("bob")));
     assert_eq!(elsewhere.read_to_close().0, Some(4403));
-    check_told(&application, 2, &json!({"user": "bob", "transport": "bare", "code": 4403}));
+    check_reported(&application, 2, &json!({"user": "bob", "transport": "bare", "code": 4403}));
     let asked: Vec<Value> = application
         .calls()
         .iter()
@@ -182,7 +182,7 @@ fn only_admitted_sessions_are_reported_as_disconnected() {
 }
 
 #[test]
-fn nothing_is_told_that_was_not_asked_for() {
+fn only_configured_events_are_reported() {
     let application = Application::start(allow);
     let broker =
         Broker::with_file(&application.config("[webhooks]\nevents = ['occupied']\ndelay = '10ms'"), &[]);
@@ -195,8 +195,9 @@ fn nothing_is_told_that_was_not_asked_for() {
     });
     let mut last = WebSocket::open(broker.address(), "/ws");
     last.ask(&json!({"type": "subscribe", "id": 1, "topic": "last"}));
-    let told: Vec<Value> = application.await_events(2).iter().map(|event| event["topic"].clone()).collect();
-    assert_eq!(told, ["a", "last"]);
+    let reported: Vec<Value> =
+        application.await_events(2).iter().map(|event| event["topic"].clone()).collect();
+    assert_eq!(reported, ["a", "last"]);
 }
 
 /// An admin key, and its hash as the configuration has it.
@@ -207,9 +208,10 @@ const ADMIN_HASH: &str = "sha256:lJZqVN6QLtsOvKUiIkiQgTeP6TtzzDEK3FpW1SUsShM";
 fn a_disconnected_session_is_reported_with_the_code_and_reason_of_the_request() {
     let application = Application::start(allow);
     let key = format!("[[key]]\nname = 'operator'\nhash = '{ADMIN_HASH}'\nsubscribe = ['>']\nadmin = true\n");
-    let broker = Broker::with_file(&format!("{AUTH}{key}{}", application.config(TELL)), &["--workers", "2"]);
+    let broker =
+        Broker::with_file(&format!("{AUTH}{key}{}", application.config(WEBHOOKS)), &["--workers", "2"]);
     let address = broker.address();
-    // What the application does with its own key is no news to it.
+    // Connections with the key of the application itself are not reported.
     drop(Events::open(address, "/topics/a", &format!("Authorization: Bearer {ADMIN}\r\n")));
     let token = token_for("ann", &[">"], &[">"]);
     let mut socket = WebSocket::open(address, &format!("/ws?token={token}"));
@@ -233,11 +235,11 @@ fn a_disconnected_session_is_reported_with_the_code_and_reason_of_the_request() 
     while events.next_event().is_some() {}
     poll.read();
     drop((socket, bare, events, poll));
-    let told = application.await_events(4);
-    let mut transports: Vec<&str> = told.iter().filter_map(|event| event["transport"].as_str()).collect();
+    let reported = application.await_events(4);
+    let mut transports: Vec<&str> = reported.iter().filter_map(|event| event["transport"].as_str()).collect();
     transports.sort_unstable();
-    assert_eq!(transports, ["bare", "poll", "sse", "ws"], "{told:?}");
-    for event in &told {
+    assert_eq!(transports, ["bare", "poll", "sse", "ws"], "{reported:?}");
+    for event in &reported {
         assert_eq!((&event["code"], &event["reason"]), (&json!(4242), &json!("see you")), "{event}");
         assert_eq!(event["user"], "ann", "{event}");
     }

@@ -1,4 +1,4 @@
-//! What the application is told when the broker stops.
+//! Webhook events when the broker stops.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ fn count(events: &[Value], hook: &str) -> usize {
 #[test]
 fn a_stopping_broker_reports_every_session_that_ends() {
     let application = Application::start(allow);
-    // Nothing that waits for its time would be told otherwise: neither the batch nor the end of a grace.
+    // The delays are long, so only the drain can deliver the batch and end the grace.
     let keys = "[webhooks]\nevents = ['disconnect', 'occupied', 'vacated', 'join', 'leave']\ndelay = '1h'\nvacated_after = '1h'";
     let text = format!(
         "[limits]\npresence_grace = '1h'\n{}[[topic]]\nmatch = 'room'\npresence = true\n",
@@ -39,16 +39,16 @@ fn a_stopping_broker_reports_every_session_that_ends() {
     while events.next_event().is_some() {}
     drop((sockets, bare, events));
     assert_eq!(broker.wait().code(), Some(0));
-    let told = application.events();
-    let counts = ["join", "leave", "occupied", "vacated", "disconnect"].map(|hook| count(&told, hook));
-    assert_eq!(counts, [11, 11, 2, 2, 12], "{told:?}");
-    for event in told.iter().filter(|event| event["hook"] == "disconnect") {
+    let reported = application.events();
+    let counts = ["join", "leave", "occupied", "vacated", "disconnect"].map(|hook| count(&reported, hook));
+    assert_eq!(counts, [11, 11, 2, 2, 12], "{reported:?}");
+    for event in reported.iter().filter(|event| event["hook"] == "disconnect") {
         assert_eq!(event["code"], 1001, "{event}");
     }
 }
 
 #[test]
-fn even_sessions_that_do_not_go_are_told_of() {
+fn sessions_that_do_not_end_are_reported_too() {
     let application = Application::start(allow);
     let text = format!(
         "[limits]\ndrain_timeout = '2s'\nclose_timeout = '1h'\n{}",

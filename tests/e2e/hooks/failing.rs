@@ -1,4 +1,4 @@
-//! Applications that are dead, slow or talk rubbish: what needs them is refused, and nothing else is harmed.
+//! Applications that are dead, slow or answer nonsense: clients that need them are refused, and others are not delayed.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::allow;
 
-/// Checks that a publish that `answer` is given about is refused, and that the log says `reason`.
+/// Checks that a publish is refused whose callout is answered by `answer`, and that the log contains `reason`.
 fn check_refused(answer: HookAnswer, keys: &str, reason: &str) {
     let application = Application::start(move |_| answer.clone());
     let broker = Broker::with_file(&application.config(&format!("callouts = ['publish']\n{keys}")), &[]);
@@ -19,9 +19,9 @@ fn check_unavailable(broker: &Broker, reason: &str) {
     let mut socket = WebSocket::open(broker.address(), "/ws");
     let reply = socket.ask(&json!({"type": "publish", "id": 1, "topic": "a", "data": 1}));
     assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");
-    let told = reply["message"].as_str().expect("an error has a message");
+    let reported = reply["message"].as_str().expect("an error has a message");
     for internal in ["127.0.0.1", "http:", "500", "rubbish", HOOKS_SECRET] {
-        assert!(!told.contains(internal), "clients need not know: {told}");
+        assert!(!reported.contains(internal), "clients do not learn this: {reported}");
     }
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
     assert_eq!(broker.metric("fanwire_publications_total"), 0.0);
@@ -103,7 +103,7 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
         broker.await_metric("fanwire_callouts_waiting", waiting);
     };
     check_stuck(16.0);
-    // Others go on meanwhile: who needs no answer, and who waits for one only to a request.
+    // Meanwhile other sessions continue: those without a callout, and those that wait only for a response.
     let mut free = WebSocket::open(broker.address(), "/ws");
     free.send_json(&json!({"type": "request", "id": 1, "method": "m", "data": 0}));
     assert_eq!(free.ask(&json!({"type": "subscribe", "id": 2, "topic": "free"}))["type"], "subscribed");
@@ -111,10 +111,10 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
         free.send_json(&json!({"type": "publish", "topic": "free", "data": number}));
         assert_eq!(free.read_json()["data"], number);
     }
-    // That all of them are still stuck says that none of this waited for any of them.
+    // All callouts are still pending, so none of this has waited for them.
     check_stuck(17.0);
     assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
-    // A waiting callout is refused when its time is up; the wait for a turn is part of it.
+    // A waiting callout fails after the time-out; the wait for a permit is part of it.
     for socket in stuck.iter_mut().chain([&mut free]) {
         let reply = socket.read_json();
         assert_eq!((&reply["type"], &reply["code"]), (&json!("error"), &json!("unavailable")), "{reply}");
@@ -127,11 +127,11 @@ fn a_silent_application_holds_up_only_those_who_need_it() {
 }
 
 #[test]
-fn a_session_asks_many_things_at_once_but_not_any_number() {
+fn session_has_a_bounded_number_of_pending_requests() {
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
     let application = Application::start(move |call| {
-        // A gate that is gone is open.
+        // A receiver without a sender lets the call continue.
         let _open = gate.lock().expect("no call panics").recv();
         HookAnswer::Json(json!({"allow": true, "data": call.json()["data"]}))
     });
@@ -142,7 +142,7 @@ fn a_session_asks_many_things_at_once_but_not_any_number() {
         socket.send_json(&json!({"type": "request", "id": number, "method": "m", "data": number}));
     }
     application.await_calls(64);
-    // Others are not held to what this one has.
+    // Other sessions have bounds of their own.
     let mut other = WebSocket::open(broker.address(), "/ws");
     other.send_json(&json!({"type": "request", "id": 1, "method": "m", "data": "other"}));
     application.await_calls(65);
@@ -162,7 +162,7 @@ fn a_session_asks_many_things_at_once_but_not_any_number() {
 #[test]
 fn there_are_no_more_questions_at_once_than_configured() {
     let application = Application::start(|call| {
-        // Long enough for others to overlap, if they were let.
+        // Long enough for further calls to overlap, if they were made.
         std::thread::sleep(Duration::from_millis(20));
         allow(call)
     });

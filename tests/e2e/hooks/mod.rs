@@ -12,7 +12,7 @@ mod webhook_delivery;
 use fanwire_tests::{HookAnswer, HookCall};
 use serde_json::json;
 
-/// Says yes to everything, and takes everything it is told.
+/// Allows everything, and accepts all webhook events.
 fn allow(_call: &HookCall) -> HookAnswer {
     HookAnswer::Json(json!({"allow": true}))
 }

@@ -1,4 +1,4 @@
-//! What the application is told of presence.
+//! The webhook events `join` and `leave`.
 
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ fn leave(mut socket: WebSocket) {
     socket.read_to_close();
 }
 
-fn told(events: &[Value]) -> Vec<String> {
+fn reported(events: &[Value]) -> Vec<String> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let line = |event: &Value| {
         format!("{} {} {}", text(&event["hook"]), text(&event["user"]), text(&event["topic"]))
@@ -47,12 +47,12 @@ fn users_come_and_go_once_over_all_their_connections() {
     leave(ann);
     leave(bob);
     let mut expected = vec!["join ann room.1", "join bob room.1", "leave bob room.1"];
-    assert_eq!(told(&application.await_events(3)), expected);
-    // A connection that breaks is given its grace before the user is gone.
+    assert_eq!(reported(&application.await_events(3)), expected);
+    // The grace of a broken connection passes before the user leaves.
     drop(second);
     expected.push("leave ann room.1");
     let events = application.await_events(4);
-    assert_eq!(told(&events), expected);
+    assert_eq!(reported(&events), expected);
     assert_eq!(events[0]["info"], json!({"name": "ann"}));
     assert_eq!(
         events[0]["connection"], events[3]["connection"],
@@ -61,10 +61,10 @@ fn users_come_and_go_once_over_all_their_connections() {
 }
 
 #[test]
-fn only_topics_that_it_wants_to_know_about_are_told() {
+fn only_configured_topics_are_reported() {
     let application = Application::start(allow);
     let broker = broker(&application, "topics = ['room.2']");
     let _one = enter(broker.address(), "ann", "room.1");
     let _two = enter(broker.address(), "ann", "room.2");
-    assert_eq!(told(&application.await_events(1)), ["join ann room.2"]);
+    assert_eq!(reported(&application.await_events(1)), ["join ann room.2"]);
 }

@@ -1,4 +1,4 @@
-//! What the application is told of topics that are listened to, and of those that are not any more.
+//! The webhook events `occupied` and `vacated`.
 
 use std::net::{Shutdown, SocketAddr};
 
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use super::allow;
 
-/// Tells at once of what is occupied, and soon of what is vacated.
-const TELL: &str = "[webhooks]\nevents = ['occupied', 'vacated']\ndelay = '1ms'\nvacated_after = '100ms'";
+/// Reports occupied topics at once, and vacated topics soon.
+const WEBHOOKS: &str = "[webhooks]\nevents = ['occupied', 'vacated']\ndelay = '1ms'\nvacated_after = '100ms'";
 
-/// What was told, as in `occupied a`.
-fn told(events: &[Value]) -> Vec<String> {
+/// Returns the events, each as in `occupied a`.
+fn reported(events: &[Value]) -> Vec<String> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     events.iter().map(|event| format!("{} {}", text(&event["hook"]), text(&event["topic"]))).collect()
 }
 
-fn check_told(application: &Application, expected: &[&str]) {
-    assert_eq!(told(&application.await_events(expected.len())), expected);
+fn check_reported(application: &Application, expected: &[&str]) {
+    assert_eq!(reported(&application.await_events(expected.len())), expected);
 }
 
 fn subscriber(address: SocketAddr, topic: &str) -> WebSocket {
@@ -33,59 +33,59 @@ fn leave(mut socket: WebSocket) {
 }
 
 #[test]
-fn only_the_first_subscriber_and_the_last_are_told_of() {
+fn only_the_first_subscriber_and_the_last_are_reported() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config(TELL), &["--workers", "3"]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &["--workers", "3"]);
     let sockets: Vec<WebSocket> = (0..7).map(|_| subscriber(broker.address(), "a")).collect();
-    // Seven subscribers are spread over three workers; the first to go are told of no more than the others to come.
-    check_told(&application, &["occupied a"]);
+    // Seven subscribers are spread over three workers; only the first to join and the last to leave are reported.
+    check_reported(&application, &["occupied a"]);
     for socket in sockets {
         assert_eq!(application.events().len(), 1);
         leave(socket);
     }
-    check_told(&application, &["occupied a", "vacated a"]);
+    check_reported(&application, &["occupied a", "vacated a"]);
     let again = subscriber(broker.address(), "a");
-    check_told(&application, &["occupied a", "vacated a", "occupied a"]);
+    check_reported(&application, &["occupied a", "vacated a", "occupied a"]);
     again.stream().shutdown(Shutdown::Both).expect("it is open");
-    check_told(&application, &["occupied a", "vacated a", "occupied a", "vacated a"]);
+    check_reported(&application, &["occupied a", "vacated a", "occupied a", "vacated a"]);
 }
 
 #[test]
 fn unsubscribing_is_leaving() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config(TELL), &[]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &[]);
     let mut socket = subscriber(broker.address(), "a");
     socket.ask(&json!({"type": "subscribe", "id": 2, "topic": "a"}));
     socket.ask(&json!({"type": "unsubscribe", "id": 3, "topic": "a"}));
-    check_told(&application, &["occupied a", "vacated a"]);
+    check_reported(&application, &["occupied a", "vacated a"]);
 }
 
 #[test]
 fn a_session_that_returns_at_once_causes_no_vacated_event() {
     let application = Application::start(allow);
-    let keys = TELL.replace("'100ms'", "'1h'");
+    let keys = WEBHOOKS.replace("'100ms'", "'1h'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
     for _ in 0..10 {
         leave(subscriber(broker.address(), "a"));
         leave(subscriber(broker.address(), "a.>"));
     }
     let _last = subscriber(broker.address(), "last");
-    check_told(&application, &["occupied a", "occupied a.>", "occupied last"]);
+    check_reported(&application, &["occupied a", "occupied a.>", "occupied last"]);
 }
 
 #[test]
 fn every_transport_occupies() {
     let application = Application::start(allow);
-    let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &["--workers", "2"]);
     let address = broker.address();
     let mut expected = Vec::new();
     let mut check = |topic: &str, begin: &dyn Fn(&str) -> Box<dyn FnOnce()>| {
         let end = begin(topic);
         expected.push(format!("occupied {topic}"));
-        assert_eq!(told(&application.await_events(expected.len())), expected);
+        assert_eq!(reported(&application.await_events(expected.len())), expected);
         end();
         expected.push(format!("vacated {topic}"));
-        assert_eq!(told(&application.await_events(expected.len())), expected);
+        assert_eq!(reported(&application.await_events(expected.len())), expected);
     };
     check("json", &|topic| {
         let socket = subscriber(address, topic);
@@ -124,12 +124,12 @@ fn every_transport_occupies() {
 fn polls_that_come_again_and_again_are_one_subscriber() {
     let application = Application::start(allow);
     // A whole second is between the end of the last poll and the vacated event.
-    let keys = TELL.replace("'100ms'", "'1s'");
+    let keys = WEBHOOKS.replace("'100ms'", "'1s'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
     let address = broker.address();
     let mut cursor = get(address, "/topics/a").json()["cursor"].as_str().expect("a cursor").to_owned();
     for number in 0..30 {
-        // Every other poll finds something and need not wait; the others wait until something comes.
+        // Every other poll finds a message and does not wait; the others wait for one.
         let mut http = Http::connect(address);
         let publish = || post(address, "/topics/a", "text/plain", number.to_string().as_bytes());
         if number % 2 == 0 {
@@ -147,26 +147,26 @@ fn polls_that_come_again_and_again_are_one_subscriber() {
         assert_eq!(answer["messages"][0]["data"], number.to_string(), "{answer}");
         answer["cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
     }
-    check_told(&application, &["occupied a", "vacated a"]);
-    // One that never waits, because there is always something, is there as well; one that only reads is not.
+    check_reported(&application, &["occupied a", "vacated a"]);
+    // A poll that never waits, because there is always a message, is a subscriber; a read of history is not.
     get(address, "/topics/a");
     post(address, "/topics/b", "text/plain", b"x");
     get(address, "/topics/b?wait=60");
-    check_told(&application, &["occupied a", "vacated a", "occupied b", "vacated b"]);
+    check_reported(&application, &["occupied a", "vacated a", "occupied b", "vacated b"]);
 }
 
 #[test]
-fn only_topics_that_it_wants_to_know_about_are_told() {
+fn only_configured_topics_are_reported() {
     let application = Application::start(allow);
-    let keys = format!("{TELL}\ntopics = ['chat.*', 'room']");
+    let keys = format!("{WEBHOOKS}\ntopics = ['chat.*', 'room']");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let topics = ["other", "chat", "chat.a.b", "chat.a", "room", "elsewhere.>", "chat.>"];
     let sockets: Vec<WebSocket> = topics.iter().map(|topic| subscriber(broker.address(), topic)).collect();
     let occupied = ["occupied chat.a", "occupied room", "occupied chat.>"];
-    check_told(&application, &occupied);
+    check_reported(&application, &occupied);
     sockets.into_iter().for_each(leave);
     // Sessions on different workers end in any order.
-    let mut vacated = told(&application.await_events(6)).split_off(3);
+    let mut vacated = reported(&application.await_events(6)).split_off(3);
     vacated.sort();
     assert_eq!(vacated, ["vacated chat.>", "vacated chat.a", "vacated room"]);
 }
@@ -174,7 +174,7 @@ fn only_topics_that_it_wants_to_know_about_are_told() {
 #[test]
 fn events_of_a_topic_stay_in_order_while_sessions_come_and_go() {
     let application = Application::start(allow);
-    let keys = TELL.replace("'100ms'", "'1ms'");
+    let keys = WEBHOOKS.replace("'100ms'", "'1ms'");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "4"]);
     let address = broker.address();
     std::thread::scope(|scope| {

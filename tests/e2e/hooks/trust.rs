@@ -10,7 +10,7 @@ use super::allow;
 
 const OTHER_SECRET: &str = "another secret of hooks in these tests";
 
-/// A file that goes with the test.
+/// A file that is removed at the end of the test.
 struct File(PathBuf);
 
 impl File {
@@ -31,12 +31,12 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        // A file that is left behind does no harm.
+        // An error leaves a temporary file behind, which is harmless.
         let _left_behind = std::fs::remove_file(&self.0);
     }
 }
 
-/// Has something asked and something told.
+/// Causes a callout and a webhook event.
 fn happen(broker: &Broker, topic: &str) {
     let mut socket = WebSocket::open(broker.address(), "/ws");
     assert_eq!(socket.ask(&json!({"type": "subscribe", "id": 1, "topic": topic}))["type"], "subscribed");
@@ -77,7 +77,7 @@ fn the_secret_is_read_from_a_file_and_again_on_reload() {
         assert!(call.is_signed_with(OTHER_SECRET), "{call:?}");
         assert!(!call.is_signed_with(HOOKS_SECRET), "{call:?}");
     }
-    // Hooks that the configuration has no more go on until the restart, as what they were.
+    // Hooks that are removed from the configuration stay in force until the restart.
     file.write("");
     broker.reload();
     fanwire_tests::eventually("the reload is done", || {
@@ -110,10 +110,10 @@ fn the_log_does_not_show_what_may_be_a_secret_of_the_application() {
 #[test]
 fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_says_so() {
     let certificate = Certificate::new();
-    // Any broker takes what is posted to it, and shows it: here it is the application.
+    // A broker stores what is posted to it: here a second broker is the application.
     let [shown, key] = certificate.settings();
     let application = Broker::with(&[&shown, &key]);
-    let url = format!("https://localhost:{}/topics/told", application.address().port());
+    let url = format!("https://localhost:{}/topics/reported", application.address().port());
     let config = |more: &str| {
         format!(
             "[hooks]\nurl = '{url}'\nsecret = '{HOOKS_SECRET}'\n{more}\n[webhooks]\nevents = ['occupied']\ndelay = '1ms'\n"
@@ -123,9 +123,9 @@ fn an_application_behind_a_private_authority_is_trusted_if_the_configuration_say
     happen(&trusting, "a");
     trusting.await_metric("fanwire_webhook_events_delivered_total", 1.0);
     let mut http = certificate.connect(application.address());
-    http.send(b"GET /topics/told HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let told: Value = http.read().json();
-    assert_eq!(told["messages"][0]["data"]["events"][0]["topic"], "a", "{told}");
+    http.send(b"GET /topics/reported HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let reported: Value = http.read().json();
+    assert_eq!(reported["messages"][0]["data"]["events"][0]["topic"], "a", "{reported}");
     let wary = Broker::with_file(&config(""), &[]);
     happen(&wary, "a");
     fanwire_tests::eventually("the certificate is complained about", || {

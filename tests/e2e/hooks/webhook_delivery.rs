@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::{allow, status};
 
-const TELL: &str = "[webhooks]\nevents = ['disconnect', 'occupied']\ndelay = '1ms'\nbackoff_max = '50ms'";
+const WEBHOOKS: &str = "[webhooks]\nevents = ['disconnect', 'occupied']\ndelay = '1ms'\nbackoff_max = '50ms'";
 
-/// Answers its first calls by `answers`, and takes all that come later.
+/// Answers the first calls by `answers`, and accepts all further ones.
 fn at_first(answers: Vec<HookAnswer>) -> impl Fn(&HookCall) -> HookAnswer + Send + Sync + 'static {
     let calls = AtomicUsize::new(0);
     move |call| answers.get(calls.fetch_add(1, Ordering::SeqCst)).cloned().unwrap_or_else(|| allow(call))
@@ -31,10 +31,10 @@ fn topics(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["topic"].as_str()).collect()
 }
 
-/// Checks that what is answered by `answer` at first is told again, the same event, and that the log says so once.
-fn check_told_again(answer: HookAnswer, keys: &str, reason: &str) {
+/// Checks that an event that is first answered by `answer` is delivered again, and that the log reports this once.
+fn check_delivered_again(answer: HookAnswer, keys: &str, reason: &str) {
     let application = Application::start(at_first(vec![answer.clone(), answer]));
-    let broker = Broker::with_file(&application.config(&format!("{keys}\n{TELL}")), &[]);
+    let broker = Broker::with_file(&application.config(&format!("{keys}\n{WEBHOOKS}")), &[]);
     let _socket = happen(&broker, "a");
     let calls: Vec<Value> = application.await_calls(3).iter().map(HookCall::json).collect();
     for (index, call) in calls.iter().enumerate() {
@@ -54,24 +54,24 @@ fn check_told_again(answer: HookAnswer, keys: &str, reason: &str) {
 }
 
 #[test]
-fn what_the_application_cannot_take_now_is_told_again() {
-    check_told_again(status("500 Internal Server Error", ""), "", "it answered 500");
-    check_told_again(status("503 Service Unavailable", ""), "", "it answered 503");
-    check_told_again(status("408 Request Timeout", ""), "", "it answered 408");
-    check_told_again(status("429 Too Many Requests", ""), "", "it answered 429");
+fn what_the_application_cannot_take_now_is_delivered_again() {
+    check_delivered_again(status("500 Internal Server Error", ""), "", "it answered 500");
+    check_delivered_again(status("503 Service Unavailable", ""), "", "it answered 503");
+    check_delivered_again(status("408 Request Timeout", ""), "", "it answered 408");
+    check_delivered_again(status("429 Too Many Requests", ""), "", "it answered 429");
 }
 
 #[test]
-fn what_breaks_off_or_never_ends_is_told_again() {
-    check_told_again(HookAnswer::Raw(String::new()), "", "it cannot be reached");
-    check_told_again(HookAnswer::Raw("rubbish\r\n\r\n".to_owned()), "", "it cannot be reached");
-    check_told_again(HookAnswer::Silence, "timeout = '100ms'", "no whole answer came within 0.1 s");
+fn what_breaks_off_or_never_ends_is_delivered_again() {
+    check_delivered_again(HookAnswer::Raw(String::new()), "", "it cannot be reached");
+    check_delivered_again(HookAnswer::Raw("rubbish\r\n\r\n".to_owned()), "", "it cannot be reached");
+    check_delivered_again(HookAnswer::Silence, "timeout = '100ms'", "no whole answer came within 0.1 s");
 }
 
 #[test]
-fn an_application_that_was_down_is_told_in_order_what_happened_meanwhile() {
+fn events_are_delivered_in_order_once_the_application_is_up() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let broker = Broker::with_file(&Application::config_of(free, TELL), &[]);
+    let broker = Broker::with_file(&Application::config_of(free, WEBHOOKS), &[]);
     let names: Vec<String> = (0..50).map(|number| format!("topic.{number}")).collect();
     let _sockets: Vec<WebSocket> = names.iter().map(|name| happen(&broker, name)).collect();
     eventually("several attempts", || (broker.metric("fanwire_webhook_retries_total") >= 3.0).then_some(()));
@@ -84,7 +84,7 @@ fn an_application_that_was_down_is_told_in_order_what_happened_meanwhile() {
 }
 
 #[test]
-fn an_application_that_asks_to_be_left_alone_is() {
+fn retry_after_is_respected() {
     let answer = status("429 Too Many Requests", "\r\nRetry-After: 2");
     let times = Arc::new(Mutex::new(Vec::new()));
     let (seen, answer) = (times.clone(), at_first(vec![answer]));
@@ -92,7 +92,7 @@ fn an_application_that_asks_to_be_left_alone_is() {
         seen.lock().unwrap().push(Instant::now());
         answer(call)
     });
-    let broker = Broker::with_file(&application.config(TELL), &[]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &[]);
     let _socket = happen(&broker, "a");
     application.await_calls(2);
     let times = times.lock().unwrap();
@@ -113,7 +113,7 @@ fn what_the_application_refuses_is_dropped_and_counted() {
     ] {
         let answer = status(line, &headers);
         let application = Application::start(at_first(vec![answer.clone(), answer]));
-        let broker = Broker::with_file(&application.config(TELL), &[]);
+        let broker = Broker::with_file(&application.config(WEBHOOKS), &[]);
         let mut sockets = Vec::new();
         for (count, topic) in ["a", "b"].into_iter().enumerate() {
             sockets.push(happen(&broker, topic));
@@ -132,7 +132,7 @@ fn what_the_application_refuses_is_dropped_and_counted() {
 }
 
 #[test]
-fn batches_are_bounded_and_nothing_is_told_twice() {
+fn batches_are_bounded_and_no_event_is_delivered_twice() {
     let application = Application::start(allow);
     let keys = "[webhooks]\nevents = ['disconnect']\ndelay = '50ms'\nbatch_events_max = 7";
     let broker = Broker::with_file(&application.config(keys), &["--workers", "2"]);
@@ -146,7 +146,7 @@ fn batches_are_bounded_and_nothing_is_told_twice() {
         let events = call["events"].as_array().unwrap();
         assert!((1..=7).contains(&events.len()), "{call}");
         for event in events {
-            assert!(ids.insert(event["id"].to_string()), "told twice: {event}");
+            assert!(ids.insert(event["id"].to_string()), "reported twice: {event}");
         }
     }
     assert!(calls.len() < 50, "many go together: {}", calls.len());
@@ -170,12 +170,12 @@ fn batches_are_bounded_in_bytes() {
     }
 }
 
-/// An application that takes nothing before it is told to.
+/// An application that accepts nothing before the test permits it.
 fn stuck() -> (mpsc::Sender<()>, Application) {
     let (open, gate) = mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     let application = Application::start(move |call| {
-        // A gate that is gone is open.
+        // A receiver without a sender lets the call continue.
         let _open = gate.lock().expect("no call panics").recv();
         allow(call)
     });
@@ -185,12 +185,12 @@ fn stuck() -> (mpsc::Sender<()>, Application) {
 #[test]
 fn a_full_queue_drops_the_oldest_and_says_how_many() {
     let (open, application) = stuck();
-    let keys = format!("timeout = '20s'\n{TELL}\nqueue_events_max = 10");
+    let keys = format!("timeout = '20s'\n{WEBHOOKS}\nqueue_events_max = 10");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let first = happen(&broker, "first");
     application.await_calls(1);
     let _more: Vec<WebSocket> = (0..30).map(|number| happen(&broker, &format!("topic.{number}"))).collect();
-    // One is on its way and stays; nine of the others have room.
+    // One event is in the call in progress and stays; nine others fit.
     broker.await_metric("fanwire_webhook_events_dropped_total{reason=\"full\"}", 21.0);
     assert_eq!(broker.metric("fanwire_webhook_events_waiting"), 10.0);
     drop(open);
@@ -210,7 +210,7 @@ fn a_full_queue_drops_the_oldest_and_says_how_many() {
 #[test]
 fn a_queue_is_bounded_in_bytes_too() {
     let (_stuck, application) = stuck();
-    let keys = format!("timeout = '20s'\n{TELL}\nqueue_bytes_max = 2000");
+    let keys = format!("timeout = '20s'\n{WEBHOOKS}\nqueue_bytes_max = 2000");
     let broker = Broker::with_file(&application.config(&keys), &[]);
     let long = "x".repeat(200);
     let mut socket = WebSocket::open(broker.address(), "/ws");
@@ -225,9 +225,10 @@ fn a_queue_is_bounded_in_bytes_too() {
 }
 
 #[test]
-fn what_is_too_old_is_not_told_any_more() {
+fn old_events_are_dropped() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let broker = Broker::with_file(&Application::config_of(free, &format!("{TELL}\nage_max = '300ms'")), &[]);
+    let broker =
+        Broker::with_file(&Application::config_of(free, &format!("{WEBHOOKS}\nage_max = '300ms'")), &[]);
     let _old = happen(&broker, "old");
     broker.await_metric("fanwire_webhook_events_dropped_total{reason=\"expired\"}", 1.0);
     let application = Application::start_at(free, allow);
@@ -237,7 +238,7 @@ fn what_is_too_old_is_not_told_any_more() {
     assert_eq!(call["lost"], 1);
 }
 
-/// Checks that a broker whose application is stuck publishes, delivers, and lets sessions come and go as if it were not.
+/// Checks that a broker whose application does not answer publishes, delivers, opens and ends sessions without delay.
 fn check_unharmed(broker: &Broker) {
     let begun = Instant::now();
     for round in 0..20 {
@@ -256,7 +257,7 @@ fn check_unharmed(broker: &Broker) {
 #[test]
 fn a_stuck_application_costs_other_work_nothing() {
     let (_stuck, application) = stuck();
-    let keys = format!("timeout = '20s'\n{TELL}\nqueue_events_max = 100");
+    let keys = format!("timeout = '20s'\n{WEBHOOKS}\nqueue_events_max = 100");
     let broker = Broker::with_file(&application.config(&keys), &["--workers", "2"]);
     let _socket = happen(&broker, "a");
     application.await_calls(1);
@@ -270,7 +271,7 @@ fn a_stuck_application_costs_other_work_nothing() {
 #[test]
 fn an_application_that_dies_during_a_call_costs_other_work_nothing() {
     let application = Application::start(|_| HookAnswer::Raw("HTTP/1.1 200 OK\r\nContent-Le".to_owned()));
-    let broker = Broker::with_file(&application.config(TELL), &["--workers", "2"]);
+    let broker = Broker::with_file(&application.config(WEBHOOKS), &["--workers", "2"]);
     let _socket = happen(&broker, "a");
     application.await_calls(3);
     check_unharmed(&broker);
