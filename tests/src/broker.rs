@@ -79,6 +79,23 @@ impl Broker {
         broker
     }
 
+    /// Starts a broker as [`Broker::with_file`] does, in a mount namespace of its own in which `directory` is a disk of
+    /// `size`, such as `6m`. User namespaces must be allowed on the machine.
+    pub fn on_small_disk(text: &str, directory: &std::path::Path, size: &str) -> Self {
+        std::fs::create_dir_all(directory).expect("a directory can be made");
+        let file = temporary("toml");
+        std::fs::write(&file, text).expect("a file can be written");
+        let script = format!("mount -t tmpfs -o size={size},mode=700 tmpfs \"$0\" && exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["-r", "-m", "sh", "-c", &script]).arg(directory).arg(binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--config"]).arg(&file);
+        command.arg("--data-dir").arg(directory);
+        let broker = Self::spawn(command);
+        // It has been read by now; that a file is left behind would harm nobody.
+        let _left_behind = std::fs::remove_file(&file);
+        broker
+    }
+
     fn spawn(mut command: Command) -> Self {
         for (name, _) in std::env::vars_os() {
             let is_planned = command.get_envs().any(|(planned, _)| planned == name);

@@ -77,7 +77,7 @@ pub(super) fn refusal(error: &StoreError) -> Refusal {
             "more is published than the broker's disk takes: publish again in a moment".to_owned()
         }
         StoreError::TooManyTopics => error.to_string(),
-        StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Closed => {
+        StoreError::Unavailable(_) | StoreError::NoSpace(_) | StoreError::Damaged(_) | StoreError::Closed => {
             "the broker cannot use its disk now, so nothing can be kept or read: try again later".to_owned()
         }
     };

@@ -115,6 +115,9 @@ pub(crate) enum StoreError {
     /// Reading or writing failed. It may go better later.
     #[error("the store cannot be used: {0}")]
     Unavailable(Arc<str>),
+    /// There is no room on the disk, or `file_bytes_max` is reached. It succeeds again when something was deleted.
+    #[error("the store cannot be used: {0}")]
+    NoSpace(Arc<str>),
     /// The database contradicts itself. It will not get better by itself, so nothing is written any more.
     #[error("the database is damaged: {0}")]
     Damaged(Arc<str>),
@@ -135,7 +138,11 @@ impl StoreError {
 
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
-        Self::Unavailable(error.to_string().into())
+        let cause = error.to_string().into();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace(cause),
+            _ => Self::Unavailable(cause),
+        }
     }
 }
 
@@ -152,6 +159,11 @@ impl From<rusqlite::Error> for StoreError {
             ),
         };
         let cause = error.to_string().into();
-        if is_damage { Self::Damaged(cause) } else { Self::Unavailable(cause) }
+        let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        match (is_damage, is_full) {
+            (true, _) => Self::Damaged(cause),
+            (false, true) => Self::NoSpace(cause),
+            (false, false) => Self::Unavailable(cause),
+        }
     }
 }

@@ -52,14 +52,16 @@ impl LogFile {
         Some(checkpoint(connection, if is_stuck { CheckpointMode::RESTART } else { CheckpointMode::PASSIVE }))
     }
 
-    /// Moves what is in the log, if anything.
-    pub(super) fn move_if_used(&self, connection: &Connection) -> Option<Result<(), StoreError>> {
-        (self.pages.load(Ordering::Relaxed) > 0).then(|| checkpoint(connection, CheckpointMode::RESTART))
-    }
-
     /// Moves the log and makes its file empty.
     pub(super) fn empty(&self, connection: &Connection) -> Result<(), StoreError> {
         checkpoint(connection, CheckpointMode::TRUNCATE)
+    }
+
+    /// Returns all free pages to the file system and empties the log, so that both files become as small as they can.
+    pub(super) fn compact(&self, connection: &Connection) -> Result<(), StoreError> {
+        // Free pages first: what the database no longer has need not be moved out of the log.
+        connection.pragma(None, "incremental_vacuum", 0, |_| Ok(()))?;
+        self.empty(connection)
     }
 
     /// Returns free pages to the file system, one step at a time; returns whether nothing is left to do.

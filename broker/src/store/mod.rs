@@ -36,6 +36,7 @@ mod publication;
 mod queue;
 mod readers;
 mod record;
+mod reserve;
 mod retention;
 mod row;
 mod schema;

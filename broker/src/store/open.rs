@@ -87,6 +87,11 @@ impl DataDirectory {
         }
     }
 
+    /// The path of the directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.directory
+    }
+
     /// The path of the database.
     pub(super) fn database(&self) -> &Path {
         &self.database

@@ -21,6 +21,7 @@ use super::mark::Mark;
 use super::open::{DataDirectory, OpenedDatabase};
 use super::publication::{Append, Committed, KEY_TTL_MS};
 use super::queue::{Job, Queue, Wakeup};
+use super::reserve::Reserve;
 use super::retention::{self, Retention};
 use super::row::{self, OFFSET_MAX, payload_columns};
 use super::schema;
@@ -56,6 +57,7 @@ pub(super) struct Writer {
     log_file: LogFile,
     heads: Heads,
     retention: Retention,
+    reserve: Reserve,
     /// Whether something was written since the files were last tidied up.
     is_untidy: bool,
     /// Whether more pages can be returned to the file system right away, as long as no job comes.
@@ -82,7 +84,7 @@ impl Writer {
             Ok(())
         }))?;
         let log_file = LogFile::new(&connection, pages, config.log_bytes_max)?;
-        Ok(Self {
+        let mut writer = Self {
             connection,
             mark,
             key_clock: KeyClock::new(state.newest_ts),
@@ -93,10 +95,13 @@ impl Writer {
             log_file,
             heads: Heads::default(),
             retention: Retention::new(),
+            reserve: Reserve::new(directory.path()),
             is_untidy: true,
             is_shrinking: false,
             directory,
-        })
+        };
+        writer.take_reserve();
+        Ok(writer)
     }
 
     /// Writes until the queue is closed and empty.
@@ -133,7 +138,9 @@ impl Writer {
     fn rest(&mut self) {
         if self.health.reason().is_some() {
             self.make_room();
-            self.probe();
+            if self.reserve.is_held() {
+                self.probe();
+            }
         } else if !self.retention.is_done() {
             self.commit(&mut Vec::new());
         } else if let Err(error) = self.directory.check_in_place() {
@@ -142,7 +149,7 @@ impl Writer {
             let tidied = self.log_file.shrink(&self.connection);
             self.is_untidy = false;
             self.is_shrinking = matches!(tidied, Ok(false));
-            self.health.note(Operation::Checkpoint, tidied.err().as_ref());
+            self.note_checkpoint(tidied.err().as_ref());
             // A mark that is not synced is only older after a crash of the machine.
             let _is_synced = self.mark.sync();
         }
@@ -155,7 +162,7 @@ impl Writer {
         for job in &*group {
             match job {
                 Job::Trim(topic, keep) => self.retention.trim(topic, *keep),
-                Job::ForgetKeys(now) => self.retention.forget_keys(self.key_clock.now(*now)),
+                Job::ForgetKeys(now) => self.retention.forget_keys(self.key_clock.latest().max(*now)),
                 Job::Append(..) | Job::Forget(..) | Job::Clear(..) => {}
             }
         }
@@ -164,6 +171,7 @@ impl Writer {
         }
         let result = match self.health.damage() {
             Some(reason) => Err(StoreError::Damaged(reason)),
+            None if !self.reserve.is_held() => Err(self.delete_only(group)),
             None => self.transaction(|writer| writer.write(group)),
         };
         // Before the callbacks: a publisher that is called back finds room in the queue.
@@ -180,7 +188,7 @@ impl Writer {
             Err(error) => refuse(group, &error),
         }
         if let Some(moved) = self.log_file.move_if_long(&self.connection) {
-            self.health.note(Operation::Checkpoint, moved.err().as_ref());
+            self.note_checkpoint(moved.err().as_ref());
         }
     }
 
@@ -212,11 +220,50 @@ impl Writer {
                 let _ = self.connection.execute_batch("ROLLBACK");
             }
         }
-        // A transaction that had nothing to write proves nothing.
-        if result.is_err() || self.connection.total_changes() > changes {
+        if matches!(result, Err(StoreError::NoSpace(_))) {
+            self.reserve.release();
+        }
+        // A transaction that had nothing to write proves nothing, and neither does one that used up the reserve.
+        let proves = self.connection.total_changes() > changes && self.reserve.is_held();
+        if result.is_err() || proves {
             self.health.note(Operation::Commit, result.as_ref().err());
         }
         result
+    }
+
+    fn note_checkpoint(&mut self, error: Option<&StoreError>) {
+        if matches!(error, Some(StoreError::NoSpace(_))) {
+            self.reserve.release();
+        }
+        self.health.note(Operation::Checkpoint, error);
+    }
+
+    /// Reserves room on the disk again. Until that succeeds the store has failed.
+    fn take_reserve(&mut self) {
+        if let Err(error) = self.reserve.take() {
+            let reason =
+                format!("no room can be reserved on the disk ({error}): free some space, or clear history");
+            self.health.note(Operation::Commit, Some(&StoreError::NoSpace(reason.into())));
+        }
+    }
+
+    /// Carries out the jobs of the group that delete, in the room that was reserved for them, and leaves the others, which
+    /// are to be refused with the error that is returned.
+    fn delete_only(&mut self, group: &mut Vec<Job>) -> StoreError {
+        let is_deletion = |job: &Job| matches!(job, Job::Forget(..) | Job::Clear(..));
+        let mut deletions: Vec<Job> = Vec::new();
+        for job in std::mem::take(group) {
+            if is_deletion(&job) { deletions.push(job) } else { group.push(job) }
+        }
+        if !deletions.is_empty() {
+            match self.transaction(|writer| writer.write(&deletions)) {
+                Ok(committed) => confirm(&mut deletions, committed),
+                Err(error) => refuse(&mut deletions, &error),
+            }
+            self.make_room();
+        }
+        let reason = self.health.reason().unwrap_or_else(|| "the disk is full".into());
+        StoreError::NoSpace(reason)
     }
 
     fn count_commit(&self) -> Result<u64, StoreError> {
@@ -247,18 +294,25 @@ impl Writer {
         self.retention.work(&self.connection, &mut self.heads, rows_max)
     }
 
-    /// Makes room where it may be lacking: in the log, which can start over once it is in the database, and in the
-    /// database, by deletions in a transaction that adds nothing.
+    /// Makes room where it may be lacking: by deletions in a transaction that adds nothing, by returning free pages to the
+    /// file system, and by emptying the log. Then the reserve is taken again.
     fn make_room(&mut self) {
         if self.health.damage().is_some() {
             return;
         }
-        if let Some(moved) = self.log_file.move_if_used(&self.connection) {
-            self.health.note(Operation::Checkpoint, moved.err().as_ref());
-        }
-        if !self.retention.is_done() {
+        // The log is emptied first where that succeeds: then the deletions have its room.
+        let emptied = self.log_file.empty(&self.connection);
+        self.note_checkpoint(emptied.err().as_ref());
+        while !self.retention.is_done() {
             // A failure is noted, and the next trim asks for the deletion again.
-            let _ = self.transaction(|writer| writer.delete(DELETED_ROWS_MIN));
+            if self.transaction(|writer| writer.delete(DELETED_ROWS_MIN)).is_err() {
+                break;
+            }
+        }
+        if !self.reserve.is_held() {
+            let compacted = self.log_file.compact(&self.connection);
+            self.note_checkpoint(compacted.err().as_ref());
+            self.take_reserve();
         }
     }
 

@@ -4,6 +4,7 @@ use fanwire_tests::{Broker, DataDirectory, Http, WebSocket, eventually, get, pos
 use serde_json::{Value, json};
 
 use super::DURABLE;
+use crate::fixtures::server_api::call_as;
 
 fn small(directory: &DataDirectory, bytes: &str) -> Broker {
     let file_bytes_max = format!("store.file_bytes_max={bytes}");
@@ -113,4 +114,28 @@ fn a_publish_that_waits_for_the_disk_is_answered_before_the_broker_stops() {
     http.send(b"GET /topics/last?since=earliest&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n");
     let held = http.read().json()["messages"].as_array().map_or(0, Vec::len);
     assert_eq!(held, receipts, "what was written was acknowledged, and the other way round");
+}
+
+#[test]
+fn clearing_history_frees_a_disk_that_the_log_has_filled() {
+    let directory = DataDirectory::new();
+    let broker = Broker::on_small_disk(DURABLE, directory.path(), "6m");
+    let (count, _) = fill(&broker);
+    assert!(count > 50, "{count} were taken");
+    assert_eq!(get(broker.address(), "/readyz").status, 503);
+    let cleared = call_as(None, broker.address(), "DELETE", "/topics/full/history", "");
+    assert_eq!(cleared.status, 200, "{}", cleared.text());
+    eventually("the disk has room again", || (get(broker.address(), "/readyz").status == 200).then_some(()));
+    // All of it can be used again, several times.
+    for _ in 0..3 {
+        let (again, _) = fill(&broker);
+        assert!(again > count / 2, "{again} after {count}");
+        let cleared = call_as(None, broker.address(), "DELETE", "/topics/full/history", "");
+        assert_eq!(cleared.status, 200, "{}", cleared.text());
+        eventually("the disk has room again", || {
+            (get(broker.address(), "/readyz").status == 200).then_some(())
+        });
+    }
+    let receipt = post(broker.address(), "/topics/full", "text/plain", b"more");
+    assert_eq!(receipt.status, 200, "{}", receipt.text());
 }

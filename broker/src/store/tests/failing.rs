@@ -23,7 +23,7 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
         }
         accepted += 1;
     };
-    assert!(matches!(&error, StoreError::Unavailable(reason) if reason.contains("full")), "{error:?}");
+    assert!(matches!(&error, StoreError::NoSpace(reason) if reason.contains("full")), "{error:?}");
     assert!(accepted > 20, "{accepted}");
     assert!(store.health().unwrap_err().contains("full"));
     // Everything of a group that fails is refused, and none of it is seen.
@@ -33,7 +33,7 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
     let repeated = ask(&store, keyed("a", &format!("0 {payload}"), NOW));
     drop(release);
     for receipt in large.iter().chain([&small, &repeated]) {
-        assert!(matches!(receipt.recv_timeout(PATIENCE).unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(receipt.recv_timeout(PATIENCE).unwrap(), Err(StoreError::NoSpace(_))));
     }
     assert_eq!(store.load(&topic("b.0"), &Keep::ALL), Ok(None));
     assert_eq!(texts(&store, "a", 7).len() as u64, accepted);
