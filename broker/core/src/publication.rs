@@ -4,45 +4,46 @@ use std::sync::Arc;
 
 use fanwire_protocol::{Message, Payload, Topic};
 
+use crate::keys::IdempotencyKey;
 use crate::subscribers::SessionKey;
 
-/// What a publication costs in memory beside its payload: the counted pointer, the message around the payload, and
-/// its place in the log. Rounded up, so that the cap on history errs on the safe side.
+/// The memory of a publication beside its payload: the counted pointer, the message around the payload, and
+/// its entry in the log. Rounded up, so that the cap on memory is kept.
 const OVERHEAD_BYTES: usize = 192;
 
-/// A publication that is asked for: checked, but not accepted yet.
+/// A request to publish: checked, but not accepted yet.
 #[derive(Debug, Clone)]
 pub struct Publish {
-    /// Where to.
+    /// The topic.
     pub topic: Topic,
-    /// What.
+    /// The payload, opaque.
     pub payload: Payload,
-    /// Who publishes, when known.
+    /// The user who publishes, when known.
     pub from: Option<Arc<str>>,
-    /// Idempotency key: a second publish with the same key is given the receipt of the first.
-    pub key: Option<String>,
-    /// The worker and session that must not receive it: the sender's own, when it asked for no echo.
+    /// The idempotency key: a second publish with the same key receives the receipt of the first.
+    pub key: Option<IdempotencyKey>,
+    /// The worker and session that must not receive it: the publisher's own, if it asked for no echo.
     pub except: Option<(usize, SessionKey)>,
 }
 
-/// A publication the broker accepted: it has its place and time and never changes again.
+/// A publication that the broker accepted. It has its position and time, and never changes again.
 #[derive(Debug)]
 pub struct Publication {
-    /// What subscribers and readers of history see.
+    /// The message that subscribers and readers of history receive.
     pub message: Message,
-    /// Its offset within the topic's epoch; kept here too because topics without history do not show theirs.
+    /// Its offset within the topic's epoch; here too because messages of topics without history have no position.
     pub offset: u64,
     /// When it was accepted, in microseconds of the broker's monotonic clock.
     pub accepted_us: u64,
 }
 
 impl Publication {
-    /// The memory the publication is accounted for, in bytes.
+    /// Returns the memory accounted for the publication, in bytes.
     pub fn cost(&self) -> usize {
         Self::cost_of(&self.message.payload)
     }
 
-    /// The memory a publication of `payload` is accounted for, in bytes.
+    /// Returns the memory accounted for a publication of `payload`, in bytes.
     pub fn cost_of(payload: &Payload) -> usize {
         payload.len() + OVERHEAD_BYTES
     }

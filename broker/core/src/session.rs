@@ -14,6 +14,7 @@ use foldhash::fast::RandomState;
 
 use crate::access::{Action, Refusal, decide};
 use crate::identity::{Holder, Identity};
+use crate::keys::IdempotencyKey;
 use crate::presence::MemberSession;
 use crate::publication::Publish;
 use crate::subscribers::{SessionKey, SubscriptionKey};
@@ -480,7 +481,13 @@ impl PublishRequest {
     /// Returns the request of the session that has the key `session` on the worker with the number `worker`.
     pub fn into_publish(self, worker: usize, session: SessionKey) -> Publish {
         let except = (!self.echo).then_some((worker, session));
-        Publish { topic: self.topic, payload: self.payload, key: self.key, from: None, except }
+        Publish {
+            topic: self.topic,
+            payload: self.payload,
+            key: self.key.map(IdempotencyKey::from),
+            from: None,
+            except,
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Limits {
     /// The size of a worker's inbox at which publishers are slowed down. The default is at least four of the largest
     /// messages.
     pub inbox_bytes_max: usize,
+    /// The maximum number of topics that exist at a time. Existing ones can be used beyond it.
+    pub topics_max: usize,
     /// The maximum number of subscriptions of one session.
     pub subscriptions_per_session_max: usize,
     /// The maximum number of topics in one request to `/stream`.
@@ -80,6 +82,7 @@ impl Default for Limits {
             publish_rate_per_session: None,
             outbox_bytes_max: 4 * MIB,
             inbox_bytes_max: 4 * MIB,
+            topics_max: 1_000_000,
             subscriptions_per_session_max: 1_000,
             stream_topics_max: 64,
             streams_per_connection_max: 100,

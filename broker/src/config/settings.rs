@@ -96,6 +96,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(limits.publish_rate_per_session, rate::read),
     setting!(limits.outbox_bytes_max, bytes),
     setting!(limits.inbox_bytes_max, bytes),
+    setting!(limits.topics_max, count),
     setting!(limits.subscriptions_per_session_max, count),
     setting!(limits.stream_topics_max, count),
     setting!(limits.streams_per_connection_max, count),

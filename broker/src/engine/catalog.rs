@@ -1,9 +1,9 @@
-//! The catalog: all topics as operators are shown them, a page at a time.
+//! The catalog: all topics as operators see them, a page at a time.
 //!
-//! A catalog of a hundred thousand topics is made on a thread of its own, never on a worker's: the index is held shard by shard
-//! just long enough to note who is in it, and each topic's lock for a few reads. One catalog serves whoever asks within
+//! A catalog of a hundred thousand topics is made on a thread of its own, never on a worker's: the index is locked shard by shard
+//! just long enough to list its topics, and each topic's lock is held for a few reads. One catalog serves all requests within
 //! [`FRESH_US`], and one request is worked on at a time; the others wait for their turn. What a page costs does not depend
-//! on how far into the catalog it lies.
+//! on how far into the catalog it is.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,21 +13,22 @@ use fanwire_core::access::Refusal;
 use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::Semaphore;
 
-use super::Engine;
+use super::memory::CatalogShare;
 use super::topic::TopicState;
+use super::topics::Topics;
 use crate::clock;
 use crate::owned_task;
 
-/// How long a catalog is shown before a new one is made, in microseconds.
+/// How long a catalog is shown before another is made, in microseconds.
 const FRESH_US: u64 = 1_000_000;
 
-/// How long a catalog that nobody asks for is kept, in microseconds.
+/// How long a catalog without requests is kept, in microseconds.
 const KEPT_US: u64 = 15_000_000;
 
 /// How long a request waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The last catalog, and whose turn it is.
+/// The last catalog, and the queue of requests.
 #[derive(Debug)]
 pub(super) struct Catalog {
     last: Mutex<Option<Arc<Snapshot>>>,
@@ -39,6 +40,8 @@ pub(super) struct Catalog {
 struct Snapshot {
     rows: Vec<TopicRow>,
     made_us: u64,
+    /// Counts the memory of the rows.
+    _share: CatalogShare,
 }
 
 /// One topic in a list.
@@ -46,21 +49,21 @@ struct Snapshot {
 pub(crate) struct TopicRow {
     /// Its name.
     pub(crate) name: Topic,
-    /// How many subscriptions there are to it, by patterns too.
+    /// The number of subscriptions to it, by patterns too.
     pub(crate) subscribers: u64,
-    /// How many publications are held in memory.
+    /// The number of publications held in memory.
     pub(crate) messages: u64,
     /// The memory accounted for them.
     pub(crate) bytes: u64,
     /// When the newest publication was accepted, in milliseconds since 1970.
     pub(crate) newest_ts: Option<u64>,
-    /// How many members are present.
+    /// The number of members.
     pub(crate) members: u64,
-    /// Whether it is kept on disk.
+    /// Whether its rule says that it is durable.
     pub(crate) durable: bool,
 }
 
-/// By what a list of topics is sorted. Topics that are equal in it follow in the order of their names.
+/// What a list of topics is sorted by. Topics that are equal in it are in the order of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TopicOrder {
     Name,
@@ -70,30 +73,30 @@ pub(crate) enum TopicOrder {
     Newest,
 }
 
-/// Which topics are asked for.
+/// A request for a page of topics.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicQuery {
-    /// Those whose name has this in it, whatever the case of its ASCII letters; empty for all.
+    /// Only topics whose name contains this, whatever the case of its ASCII letters; empty for all.
     pub(crate) search: String,
-    /// Those whose name begins with this; empty for all.
+    /// Only topics whose name begins with this; empty for all.
     pub(crate) prefix: String,
     pub(crate) order: TopicOrder,
-    /// Largest first, and names from the end of the alphabet on.
+    /// Largest first, and names in reverse order.
     pub(crate) is_descending: bool,
-    /// Those that come after this value of the order, and this name.
+    /// Only topics that come after this value of the order, and this name.
     pub(crate) after: Option<(u64, String)>,
     pub(crate) limit: usize,
 }
 
-/// Some of the topics that were asked for.
+/// A page of topics.
 #[derive(Debug)]
 pub(crate) struct TopicPage {
     pub(crate) rows: Vec<TopicRow>,
-    /// How many topics there are.
+    /// The number of topics that exist.
     pub(crate) total: usize,
-    /// How many of them have the name that was searched for.
+    /// The number of those whose name matches the request.
     pub(crate) matching: usize,
-    /// Whether there are more after these.
+    /// Whether more follow.
     pub(crate) more: bool,
 }
 
@@ -108,7 +111,7 @@ impl Catalog {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Gives the memory back of a catalog that nobody has asked for in a while.
+    /// Drops a catalog without recent requests.
     pub(super) fn forget_stale(&self, now_us: u64) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.take_if(|snapshot| snapshot.made_us + KEPT_US <= now_us);
@@ -116,7 +119,7 @@ impl Catalog {
 }
 
 impl TopicOrder {
-    /// What a topic has of it; nothing where only the name counts.
+    /// Returns the value of a topic; 0 where only the name counts.
     pub(crate) fn value_of(self, row: &TopicRow) -> u64 {
         match self {
             TopicOrder::Name => 0,
@@ -129,7 +132,7 @@ impl TopicOrder {
 }
 
 impl TopicQuery {
-    /// How a topic stands to a place in the list.
+    /// Compares a topic with a position in the list.
     fn compare(&self, row: &TopicRow, value: u64, name: &str) -> Ordering {
         let by_name = row.name.as_str().cmp(name);
         match (self.order, self.is_descending) {
@@ -170,63 +173,68 @@ fn contains(name: &str, search: &str) -> bool {
     search.is_empty() || name.as_bytes().windows(search.len()).any(|part| part.eq_ignore_ascii_case(search))
 }
 
-impl Engine {
-    /// A page of the topics that are in memory: those that have subscribers or history, or were used in the last minutes.
-    ///
-    /// # Errors
-    /// If too many ask at once.
-    pub(crate) async fn list_topics(self: &Arc<Self>, query: TopicQuery) -> Result<TopicPage, Refusal> {
-        let refusal = || Refusal {
-            code: ErrorCode::Unavailable,
-            message: "too many ask for the list of topics at once: ask again in a moment".to_owned(),
+/// Returns a page of the topics that exist: those with subscribers or history, or used in the last minutes.
+///
+/// # Errors
+/// If too many ask at once.
+pub(super) async fn list(
+    catalog: &Arc<Catalog>,
+    topics: &Arc<Topics>,
+    query: TopicQuery,
+) -> Result<TopicPage, Refusal> {
+    let refusal = || Refusal {
+        code: ErrorCode::Unavailable,
+        message: "too many ask for the list of topics at once: ask again in a moment".to_owned(),
+    };
+    let (catalog, topics, turns) = (catalog.clone(), topics.clone(), catalog.turns.clone());
+    let page = owned_task::run(async move {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
+        let page = move || {
+            let _turn = turn;
+            query.page(&catalog.snapshot(&topics).rows)
         };
-        let (engine, turns) = (self.clone(), self.catalog.turns.clone());
-        let page = owned_task::run(async move {
-            let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
-            let page = move || {
-                let _turn = turn;
-                query.page(&engine.snapshot().rows)
-            };
-            Some(tokio::task::spawn_blocking(page).await)
-        });
-        let Some(page) = page.await.transpose() else { return Err(refusal()) };
-        page.and_then(|page| page).map_err(|error| {
-            tracing::error!(%error, "listing topics ended early");
-            refusal()
-        })
-    }
+        Some(tokio::task::spawn_blocking(page).await)
+    });
+    let Some(page) = page.await.transpose() else { return Err(refusal()) };
+    page.and_then(|page| page).map_err(|error| {
+        tracing::error!(%error, "listing topics ended early");
+        refusal()
+    })
+}
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+impl Catalog {
+    fn snapshot(&self, topics: &Topics) -> Arc<Snapshot> {
         let made_us = clock::monotonic_us();
-        if let Some(last) = self.catalog.last().filter(|last| last.made_us + FRESH_US > made_us) {
+        if let Some(last) = self.last().filter(|last| last.made_us + FRESH_US > made_us) {
             return last;
         }
         let mut states: Vec<Arc<TopicState>> = Vec::new();
-        self.topics.for_each(|state| states.push(state.clone()));
-        let rows = states.iter().filter_map(|state| self.row_of(state)).collect();
-        let snapshot = Arc::new(Snapshot { rows, made_us });
-        *self.catalog.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+        topics.for_each(|state| states.push(state.clone()));
+        let rows: Vec<TopicRow> = states.iter().filter_map(|state| row_of(state, topics)).collect();
+        let share = topics.memory().share_of_catalog(rows.capacity() * size_of::<TopicRow>());
+        let snapshot = Arc::new(Snapshot { rows, made_us, _share: share });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
         snapshot
     }
+}
 
-    /// The topic as it is now; `None` if it has just been retired.
-    fn row_of(&self, state: &TopicState) -> Option<TopicRow> {
-        let mut topic = state.lock();
-        if topic.is_retired() {
-            return None;
-        }
-        topic.refresh_patterns(state.name(), &self.patterns);
-        let (bytes, messages) = topic.held();
-        Some(TopicRow {
-            name: state.name().clone(),
-            subscribers: topic.subscribers(),
-            messages: messages as u64,
-            bytes: bytes as u64,
-            newest_ts: topic.log().newest_ts(),
-            members: topic.member_count() as u64,
-            durable: topic.policy().durable,
-        })
+/// Returns the topic as it is now; `None` if it has just been retired.
+fn row_of(state: &TopicState, topics: &Topics) -> Option<TopicRow> {
+    let mut locked = state.lock();
+    if locked.is_retired() {
+        return None;
     }
+    locked.refresh_patterns(state.name(), topics.patterns());
+    let held = locked.held();
+    Some(TopicRow {
+        name: state.name().clone(),
+        subscribers: locked.subscribers(),
+        messages: held.publications as u64,
+        bytes: held.bytes as u64,
+        newest_ts: locked.log().newest_ts(),
+        members: locked.member_count() as u64,
+        durable: locked.policy().durable,
+    })
 }
 
 #[cfg(test)]
@@ -288,7 +296,7 @@ mod tests {
         assert_eq!(named("CHAT.", ""), ["Chat.b", "chat.a", "chat.c", "chat.d"]);
         assert_eq!(named("", "chat."), ["chat.a", "chat.c", "chat.d"]);
         assert_eq!(named("d", "chat."), ["chat.d"]);
-        assert!(named("nobody", "").is_empty());
+        assert!(named("xyz", "").is_empty());
         let counts =
             TopicQuery { prefix: "chat.".to_owned(), ..query(TopicOrder::Name, false) }.page(&rows());
         assert_eq!((counts.total, counts.matching, counts.more), (5, 3, true));

@@ -1,6 +1,6 @@
 //! The index of all topics: found by name, by any thread, each under the lock of its shard only.
 //!
-//! A topic's name stands in the topic itself and not a second time in the index. Does not know what a topic is for.
+//! A topic's name is in the topic itself and not a second time in the index. This file does not know what a topic is for.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -13,10 +13,10 @@ use foldhash::fast::RandomState;
 
 use super::topic::TopicState;
 
-/// Shards of the index. Many, so that walking over one to tidy it up is short.
+/// The number of shards. Many, so that walking over one holds its lock briefly.
 const SHARDS: usize = 256;
 
-/// Places of a shard that are kept even if all are empty.
+/// The free entries of a shard that are kept even if all are empty.
 const SPARE_PLACES: usize = 32;
 
 /// All topics of the broker.
@@ -31,21 +31,28 @@ impl TopicIndex {
         Self(DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS))
     }
 
-    /// The topic of this name.
+    /// Returns the topic of this name.
     pub(super) fn find(&self, name: &Topic) -> Option<Arc<TopicState>> {
         self.0.get(name).map(|indexed| indexed.key().0.clone())
     }
 
-    /// The topic that is there under the name of `new`, or `new` itself, for which `admit` is called under the lock of the
-    /// shard before anybody can find it.
-    pub(super) fn find_or_add(&self, new: TopicState, admit: impl FnOnce(&TopicState)) -> Arc<TopicState> {
+    /// Returns the topic that has the name of `new`, or `new` itself. Then `begin` is called first, under the lock of the shard:
+    /// what it reads cannot be older than the removal of an earlier topic of the name.
+    ///
+    /// # Errors
+    /// What `begin` returns; then `new` is not added.
+    pub(super) fn find_or_add<E>(
+        &self,
+        new: TopicState,
+        begin: impl FnOnce(&TopicState) -> Result<(), E>,
+    ) -> Result<Arc<TopicState>, E> {
         match self.0.entry(Indexed(Arc::new(new))) {
-            Entry::Occupied(there) => there.key().0.clone(),
-            Entry::Vacant(place) => {
-                let added = place.key().0.clone();
-                admit(&added);
-                place.insert(());
-                added
+            Entry::Occupied(found) => Ok(found.key().0.clone()),
+            Entry::Vacant(entry) => {
+                let added = entry.key().0.clone();
+                begin(&added)?;
+                entry.insert(());
+                Ok(added)
             }
         }
     }
@@ -57,28 +64,28 @@ impl TopicIndex {
         }
     }
 
-    /// Gives back the room of topics that are gone, once most of it is empty. Locks one shard after the other.
+    /// Returns the memory of removed topics to the allocator once most entries are free. Locks one shard after the other.
     pub(super) fn shrink(&self) {
         if self.0.capacity() / 4 > self.0.len() + SHARDS * SPARE_PLACES {
             self.0.shrink_to_fit();
         }
     }
 
-    /// How many topics there is room for.
+    /// Returns the number of topics there is room for.
     #[cfg(test)]
     fn room(&self) -> usize {
         self.0.capacity()
     }
 
-    /// Forgets every topic, as if the broker had just begun.
+    /// Removes every topic, as if the broker had just started.
     #[cfg(test)]
     pub(super) fn clear(&self) {
         self.0.clear();
     }
 
-    /// Removes the topic of this name if `is_over` says so, under the lock of the shard. Returns whether it did.
-    pub(super) fn remove_if(&self, name: &Topic, mut is_over: impl FnMut(&TopicState) -> bool) -> bool {
-        self.0.remove_if(name, |indexed, ()| is_over(&indexed.0)).is_some()
+    /// Removes the topic of this name if `retires` returns `true`, under the lock of the shard. Returns whether it was removed.
+    pub(super) fn remove_if(&self, name: &Topic, mut retires: impl FnMut(&TopicState) -> bool) -> bool {
+        self.0.remove_if(name, |indexed, ()| retires(&indexed.0)).is_some()
     }
 }
 
@@ -105,13 +112,15 @@ impl Eq for Indexed {}
 #[cfg(test)]
 mod tests {
     use fanwire_core::rules::TopicPolicy;
-    use fanwire_protocol::Epoch;
 
     use super::*;
 
-    fn topic(name: &str, epoch: u64) -> TopicState {
-        let policy = Arc::new(TopicPolicy::DEFAULT);
-        TopicState::new(name.parse().unwrap(), Epoch::from_random(epoch), policy)
+    fn topic(name: &str) -> TopicState {
+        TopicState::new(name.parse().unwrap(), Arc::new(TopicPolicy::DEFAULT))
+    }
+
+    fn add(index: &TopicIndex, name: &str) -> Arc<TopicState> {
+        index.find_or_add(topic(name), |_| Ok::<(), ()>(())).unwrap()
     }
 
     #[test]
@@ -119,12 +128,12 @@ mod tests {
         let index = TopicIndex::new();
         let name: Topic = "a.b".parse().unwrap();
         assert!(index.find(&name).is_none());
-        let mut admitted = 0;
-        let first = index.find_or_add(topic("a.b", 1), |_| admitted += 1);
-        let again = index.find_or_add(topic("a.b", 2), |_| admitted += 1);
+        assert_eq!(index.find_or_add(topic("a.b"), |_| Err(())).err(), Some(()));
+        assert!(index.find(&name).is_none(), "what is refused is not added");
+        let first = add(&index, "a.b");
+        let again = index.find_or_add(topic("a.b"), |_| Err(())).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         assert!(Arc::ptr_eq(&first, &index.find(&name).unwrap()));
-        assert_eq!(admitted, 1);
         let mut seen = Vec::new();
         index.for_each(|topic| seen.push(topic.name().to_string()));
         assert_eq!(seen, ["a.b"]);
@@ -134,11 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn the_room_of_many_topics_that_are_gone_is_given_back() {
+    fn the_memory_of_many_removed_topics_is_returned() {
         let index = TopicIndex::new();
         let names: Vec<Topic> = (0..50_000).map(|number| format!("t.{number}").parse().unwrap()).collect();
         for name in &names {
-            index.find_or_add(topic(name.as_str(), 1), |_| ());
+            add(&index, name.as_str());
         }
         let full = index.room();
         index.shrink();

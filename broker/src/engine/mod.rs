@@ -1,226 +1,251 @@
 //! Order and history: where a publish becomes a publication.
 //!
-//! The engine owns all topics. Under a topic's lock it gives the position, appends to the log and puts the publication
-//! into the inbox of every worker that listens; that lock is the topic's order. It knows nothing of sessions.
+//! Under a topic's lock the engine gives the position, appends to the log, and puts the publication into the inbox of every worker
+//! with a subscriber; that lock is the topic's order. The engine does not know sessions, and knows archives and observers only by
+//! the traits it defines.
 //!
-//! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what is to be told. No lock is held across an await.
+//! | file | owns |
+//! | --- | --- |
+//! | `topics` | all topics that exist; `index`, `epochs`, `new_topics`, `interest` are parts of it |
+//! | `topic` | one topic under its lock |
+//! | `memory` | the accounting of what clients can make the engine hold |
+//! | `archived` | topics in an archive, whose contract is in `archive` |
+//! | `history` | reading |
+//! | `presence` | members |
+//! | `catalog`, `details` | topics as operators see them |
+//! | `receipt`, `observer` | where receipts and events go |
+//!
+//! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what an observer locks. No lock is held
+//! across an await.
 
+mod archive;
+mod archived;
 mod catalog;
-mod clearing;
-mod describing;
+mod details;
+mod epochs;
+mod history;
 mod index;
 mod interest;
-mod occupied;
-mod present;
+mod memory;
+mod new_topics;
+mod observer;
+mod presence;
 mod receipt;
-mod stored;
 mod topic;
+mod topics;
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use fanwire_core::access::Refusal;
 use fanwire_core::limits::HistoryLimits;
-use fanwire_core::log::{Missed, Page};
+use fanwire_core::log::Missed;
 use fanwire_core::presence::{Departure, MemberSession};
 use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::rate::Rate;
-use fanwire_core::rules::{Rules, TopicPolicy};
+use fanwire_core::rules::Rules;
 use fanwire_core::session::Start;
-use fanwire_protocol::{Epoch, Position, Since, StartPoint, Topic};
-use tokio::sync::{Notify, Semaphore};
+use fanwire_protocol::{Epoch, Member, Pattern, Position, StartPoint, Topic};
 
 use crate::clock;
-use crate::hooks::Webhooks;
 use crate::hub::{Inbox, Pressure};
-use crate::log_limit::LogLimit;
-use crate::store::Store;
 use crate::telemetry::Shared;
+use archived::Archived;
 use catalog::Catalog;
-use index::TopicIndex;
-use interest::PatternInterest;
-use present::Expected;
-use topic::{Appended, TopicState};
+use memory::Memory;
+use presence::Members;
+use topic::Locked;
+use topics::Topics;
 
-pub(crate) use catalog::{TopicOrder, TopicQuery, TopicRow};
-pub(crate) use describing::TopicDetails;
+pub(crate) use archive::{
+    Append, Archive, ArchiveError, Arrival, Arrivals, Bounds, Committed, Done, Interest, Keep, Origin,
+    Pending, Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
+};
+pub(crate) use archived::{Piece, Resumed};
+pub(crate) use catalog::{TopicOrder, TopicPage, TopicQuery, TopicRow};
+pub(crate) use details::TopicDetails;
+pub(crate) use history::{History, Reading};
+pub(crate) use observer::Observer;
 pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo};
-pub(crate) use stored::Resumed;
-
-/// Limits the log lines about topics whose history was dropped: any publisher can cause them.
-static EVICTED: LogLimit = LogLimit::new("history dropped");
 
 /// All topics of the broker, shared by all workers.
 pub(crate) struct Engine {
-    topics: TopicIndex,
-    patterns: PatternInterest,
-    inboxes: Vec<Arc<Inbox>>,
+    topics: Arc<Topics>,
+    /// The topics in the archive; `None` without one.
+    archived: Option<Archived>,
+    members: Members,
+    observer: Option<Arc<dyn Observer>>,
     pressure: Arc<Pressure>,
-    rules: ArcSwap<Rules>,
-    history_bytes_max: u64,
-    counters: Arc<Shared>,
-    /// Rung when history has outgrown its memory.
-    over_memory: Notify,
-    /// What keeps durable topics; without it there are none.
-    store: Option<Store>,
-    /// Where somebody may come back whose connection broke.
-    expected: Expected,
-    /// Who is told what happens to topics, if anybody is.
-    webhooks: Option<Arc<Webhooks>>,
-    /// Turns for those who read the disk.
-    readings: Arc<Semaphore>,
-    /// Up to which topic the store has been tidied up in this round.
-    tidied_until: Mutex<Option<Topic>>,
-    /// All topics as they were shown to operators last.
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
 }
 
-/// How far a publish has come under its topic's lock.
-enum Begun {
-    /// It is accepted.
-    Appended(Appended),
-    /// It has to go to the disk first, under this epoch if the topic is new there, and within these limits.
-    Durable(Publish, Epoch, HistoryLimits),
+/// What an engine is made of.
+pub(crate) struct EngineParts {
+    /// The inboxes it delivers to, by worker number.
+    pub(crate) inboxes: Vec<Arc<Inbox>>,
+    /// Slows publishers down.
+    pub(crate) pressure: Arc<Pressure>,
+    pub(crate) rules: Rules,
+    /// The maximum number of topics that exist at a time.
+    pub(crate) topics_max: u64,
+    /// The maximum memory of what clients can make it hold, in bytes.
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) counters: Arc<Shared>,
+    /// Keeps topics beyond memory.
+    pub(crate) archive: Option<Arc<dyn Archive>>,
+    /// Learns what happens to topics.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// How long a user whose connection broke stays a member.
+    pub(crate) presence_grace: Duration,
 }
 
-/// What somebody is given who begins to listen to a topic.
+/// What a session receives that subscribes to a topic.
 #[derive(Debug)]
 pub(crate) struct Joined {
-    /// The newest position; everything after it will be delivered live.
+    /// The newest position; everything after it is delivered live.
     pub(crate) head: Position,
     /// What was missed, oldest first.
     pub(crate) missed: Vec<Arc<Publication>>,
     /// `false` when something that was missed is no longer held.
     pub(crate) recovered: bool,
-    /// Whether presence is kept here, so that [`Engine::enter`] has to be told who has come.
+    /// Whether the topic keeps presence, so that [`Engine::enter`] must follow.
     pub(crate) has_presence: bool,
 }
 
-/// How history is read.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    /// Oldest first, after a position.
-    Forward {
-        /// Where to begin; `None` is the oldest held.
-        since: Option<Since>,
-        /// At most so many.
-        limit: usize,
-    },
-    /// Newest first, before a position.
-    Backward {
-        /// Where to begin; `None` is the newest held.
-        until: Option<Since>,
-        /// At most so many.
-        limit: usize,
-    },
-}
-
-/// A stretch of history, and the newest position at the moment of reading.
-#[derive(Debug)]
-pub(crate) struct History {
-    pub(crate) head: Position,
-    pub(crate) page: Page,
+/// How far a publish has come under its topic's lock.
+enum Step {
+    /// It is accepted.
+    Accepted(Accepted),
+    /// It must go to the archive, under this epoch if the topic is new there, and within these limits.
+    Commit(Publish, Epoch, HistoryLimits),
 }
 
 impl Engine {
-    /// An engine without topics that delivers to `inboxes`, by worker number.
-    pub(crate) fn new(
-        inboxes: Vec<Arc<Inbox>>,
-        pressure: Arc<Pressure>,
-        rules: Rules,
-        history_bytes_max: u64,
-        counters: Arc<Shared>,
-        store: Option<Store>,
-        presence_grace: Duration,
-    ) -> Self {
-        Self {
-            topics: TopicIndex::new(),
-            patterns: PatternInterest::new(inboxes.len()),
-            inboxes,
-            pressure,
-            rules: ArcSwap::from_pointee(rules),
-            history_bytes_max,
-            counters,
-            over_memory: Notify::new(),
-            store,
-            expected: Expected::new(presence_grace.as_millis() as u64),
-            webhooks: None,
-            readings: Arc::new(Semaphore::new(stored::READINGS_MAX)),
-            tidied_until: Mutex::default(),
-            catalog: Catalog::default(),
-        }
+    /// An engine without topics.
+    pub(crate) fn new(parts: EngineParts) -> Self {
+        let scope = parts.archive.as_ref().map(|archive| archive.status().scope);
+        let memory = Memory::new(parts.memory_bytes_max, parts.counters.clone());
+        let topics = Topics::new(parts.rules, parts.inboxes, parts.topics_max, memory, parts.counters, scope);
+        let topics = Arc::new(topics);
+        let archived = parts.archive.map(|archive| Archived::new(topics.clone(), archive));
+        let grace_ms = parts.presence_grace.as_millis() as u64;
+        let members = Members::new(grace_ms, parts.observer.clone());
+        let (observer, pressure) = (parts.observer, parts.pressure);
+        Self { topics, archived, members, observer, pressure, catalog: Arc::default() }
     }
 
-    /// Accepts a publication and hands it to every worker with a subscriber. Returns `None` if the topic is durable: the receipt is
-    /// sent to `receipt_to` when the publication is on disk.
+    /// Accepts a publication and hands it to every worker with a subscriber. Returns `None` if the topic is in the archive: the
+    /// receipt is sent to `receipt_to` when the archive has accepted the publication.
     ///
     /// # Errors
-    /// If the topic is durable and the disk cannot take the publication; then no receipt is sent.
+    /// If there is no room for the topic or the idempotency key, or the archive cannot take the publication; then no receipt is
+    /// sent.
     pub(crate) fn publish(
-        self: &Arc<Self>,
+        &self,
         publish: Publish,
         receipt_to: ReceiptTo,
     ) -> Result<Option<Accepted>, Refusal> {
         let name = publish.topic.clone();
-        let begun = self.with_topic(&name, |topic, state| {
-            if topic.policy().durable {
-                topic.expect_commit();
-                return Begun::Durable(publish, topic.log().head().epoch, topic.policy().history);
+        let step = self.topics.with(&name, |locked, state| {
+            if locked.is_archived() {
+                locked.begin_commit();
+                return Ok(Step::Commit(publish, locked.log().head().epoch, locked.policy().history));
             }
-            Begun::Appended(topic.append(state, publish, &self.patterns, &self.inboxes))
-        });
-        match begun {
-            Begun::Appended(appended) => {
-                self.account(&appended);
-                self.relieve_memory(&name);
-                Ok(Some(appended.accepted))
+            let (outlets, memory) = (self.topics.outlets(), self.topics.memory());
+            locked.accept(state.name(), publish, outlets, memory).map(Step::Accepted)
+        })?;
+        match step? {
+            Step::Accepted(accepted) => {
+                self.topics.relieve_memory(&name);
+                Ok(Some(accepted))
             }
-            Begun::Durable(publish, epoch, history) => {
-                self.commit(publish, epoch, &history, receipt_to.reserve())?;
+            Step::Commit(publish, epoch, history) => {
+                let Some(archived) = &self.archived else {
+                    self.topics.with_existing(&name, |locked, _| locked.end_commit());
+                    return Err(archived::no_archive());
+                };
+                archived.commit(publish, epoch, &history, receipt_to.reserve())?;
                 Ok(None)
             }
         }
     }
 
-    /// Sees to it that history fits into its memory, after something was published to `name`.
-    fn relieve_memory(&self, name: &Topic) {
-        if self.history_bytes() > self.history_bytes_max {
-            self.over_memory.notify_one();
-            // If tidying cannot keep up with those who publish, they do it themselves.
-            if self.history_bytes() > self.history_bytes_max + self.history_bytes_max / 8 {
-                self.clear(name);
-            }
-        }
-    }
-
-    /// Takes one publication of the rate that the topic's rule sets, if it sets one.
+    /// Takes one publication of the rate of a topic, if its rule sets one.
     ///
     /// # Errors
     /// If the rate does not allow it yet: the rate, and after how many microseconds it will.
-    pub(crate) fn admit(&self, topic: &Topic) -> Result<(), (Rate, u64)> {
-        if !self.rules.load().has_rates() || self.policy_of(topic).rate.is_none() {
-            return Ok(());
-        }
-        self.with_topic(topic, |topic, _| topic.take_of_rate(clock::monotonic_us()))
+    pub(crate) fn take_of_rate(&self, topic: &Topic) -> Result<(), (Rate, u64)> {
+        self.topics.take_of_rate(topic)
     }
 
-    /// Begins to listen to one topic for `worker`. Nothing is lost or doubled in between: what was missed and the
-    /// head are taken, and the interest is noted, under one hold of the topic's lock. `None` if what is asked for is on
-    /// disk: see [`Engine::resume`].
+    /// Subscribes `worker` to one topic. Nothing is lost or doubled in between: what was missed and the head are read, and the
+    /// subscription is added, under one hold of the topic's lock. Returns `None` if what is asked for is in the archive, or there is
+    /// no room for another topic or member: see [`Engine::resume`].
     pub(crate) fn join(&self, topic: &Topic, worker: usize, start: &Start) -> Option<Joined> {
-        self.read_topic(topic, |topic, state| {
-            let Missed { publications, recovered } = match start {
-                _ if topic.policy().durable => self.join_tail(topic, state.name(), start)?,
-                Start::Now => Missed { publications: Vec::new(), recovered: true },
-                Start::Last(count) => Missed { publications: topic.log().last(*count), recovered: true },
-                Start::Since(since) => topic.log().since(since.place_in(state.name())),
-            };
-            self.begin_listening(topic, state.name(), worker);
-            let has_presence = topic.policy().presence;
-            Some(Joined { head: topic.log().head(), missed: publications, recovered, has_presence })
-        })
+        let joined = self.topics.with(topic, |locked, state| {
+            locked.trim(clock::monotonic_us());
+            let Missed { publications, recovered } = missed(locked, state.name(), start)?;
+            let has_presence = locked.policy().presence;
+            if has_presence && self.topics.memory().check_presence().is_err() {
+                return None;
+            }
+            self.subscribe(locked, state.name(), worker);
+            Some(Joined { head: locked.log().head(), missed: publications, recovered, has_presence })
+        });
+        joined.ok().flatten()
+    }
+
+    /// Reads where a subscription begins that [`Engine::join`] does not answer, and the first piece of what was missed.
+    ///
+    /// # Errors
+    /// If the archive cannot be read, or there is no room for the topic or the member.
+    pub(crate) async fn resume(&self, topic: &Topic, start: &Start) -> Result<Resumed, Refusal> {
+        let in_memory = self.topics.with(topic, |locked, state| {
+            if locked.policy().presence {
+                self.topics.memory().check_presence()?;
+            }
+            let missed = missed(locked, state.name(), start).filter(|_| !locked.is_archived());
+            let head = locked.log().head();
+            Ok::<_, Refusal>(missed.map(|missed| {
+                let publications = missed.publications;
+                let piece = Piece { publications, at: head, has_gap: false, is_damaged: false };
+                Resumed { head, recovered: missed.recovered, piece }
+            }))
+        })??;
+        match in_memory {
+            Some(resumed) => Ok(resumed),
+            None => self.archived()?.resume(topic, start).await,
+        }
+    }
+
+    /// Reads the piece after `at` of what a session missed.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub(crate) async fn read_on(&self, topic: &Topic, at: Position) -> Result<Piece, Refusal> {
+        self.archived()?.read_on(topic, at).await
+    }
+
+    /// Subscribes `worker` after `at`, which [`Engine::resume`] or [`Engine::read_on`] returned; `None` if there is more to read
+    /// before.
+    pub(crate) fn join_after(&self, topic: &Topic, worker: usize, at: Position) -> Option<Joined> {
+        let joined = self.topics.with_existing(topic, |locked, state| {
+            locked.trim(clock::monotonic_us());
+            let log = locked.log();
+            let head = log.head();
+            // The archive may be ahead of what has arrived: then all that arrives up to there is known already.
+            let is_ahead = head.epoch == at.epoch && at.offset > head.offset;
+            if !locked.is_loaded() || !(is_ahead || log.holds_all_from(StartPoint::After(at))) {
+                return None;
+            }
+            let missed = if is_ahead { Vec::new() } else { log.since(StartPoint::After(at)).publications };
+            let head = Position { offset: head.offset.max(at.offset), ..head };
+            self.subscribe(locked, state.name(), worker);
+            let has_presence = locked.policy().presence;
+            Some(Joined { head, missed, recovered: true, has_presence })
+        });
+        joined.flatten()
     }
 
     /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Engine::enter`] began.
@@ -231,205 +256,227 @@ impl Engine {
         present: Option<&MemberSession>,
         departure: Departure,
     ) {
-        if let Some(state) = self.find(topic) {
-            let mut locked = state.lock();
-            self.end_listening(&mut locked, state.name(), worker);
+        self.topics.with_existing(topic, |locked, state| {
+            self.unsubscribe(locked, state.name(), worker);
             if let Some(member_session) = present {
-                self.exit(&mut locked, state.name(), member_session, departure);
+                self.members.exit(&self.topics, locked, state.name(), member_session, departure);
             }
+        });
+    }
+
+    fn subscribe(&self, locked: &mut Locked<'_>, name: &Topic, worker: usize) {
+        if locked.subscribe(worker, self.topics.inboxes().len()) {
+            self.interest_changed(name, locked.is_archived(), Interest::Begins);
         }
     }
 
-    /// The newest position of a topic; `None` while it is known to the disk only.
+    fn unsubscribe(&self, locked: &mut Locked<'_>, name: &Topic, worker: usize) {
+        if locked.unsubscribe(worker) {
+            self.interest_changed(name, locked.is_archived(), Interest::Ends);
+        }
+    }
+
+    fn interest_changed(&self, name: &Topic, is_archived: bool, change: Interest) {
+        let archived = self.archived.as_ref().filter(|_| is_archived);
+        if self.observer.is_some() || archived.is_some() {
+            self.report_interest(&name.clone().into(), archived, change);
+        }
+    }
+
+    fn report_interest(&self, pattern: &Pattern, archived: Option<&Archived>, change: Interest) {
+        if let Some(archived) = archived {
+            archived.archive().interest(pattern, change);
+        }
+        match (&self.observer, change) {
+            (Some(observer), Interest::Begins) => observer.occupied(pattern),
+            (Some(observer), Interest::Ends) => observer.vacated(pattern),
+            (None, _) => {}
+        }
+    }
+
+    /// Subscribes `worker` to all topics that match a pattern with wildcards.
+    pub(crate) fn join_pattern(&self, pattern: &Pattern, worker: usize) {
+        let first = || self.report_interest(pattern, self.archived.as_ref(), Interest::Begins);
+        self.topics.patterns().subscribe(pattern, worker, first);
+    }
+
+    /// Ends what [`Engine::join_pattern`] began.
+    pub(crate) fn leave_pattern(&self, pattern: &Pattern, worker: usize) {
+        let last = || self.report_interest(pattern, self.archived.as_ref(), Interest::Ends);
+        self.topics.patterns().unsubscribe(pattern, worker, last);
+    }
+
+    /// Reports that a client polls a topic or pattern, and was answered without a subscription.
+    pub(crate) fn look_in(&self, pattern: &Pattern) {
+        if let Some(observer) = &self.observer {
+            observer.interest(pattern);
+        }
+    }
+
+    /// Adds a session, which is at `place`, to the members of a topic, if its rule keeps presence.
+    pub(crate) fn enter(&self, topic: &Topic, member_session: &MemberSession, place: Origin) {
+        self.members.enter(&self.topics, topic, member_session, place);
+    }
+
+    /// Returns at most `limit` members of a topic, and whether there are more; `None` if its rule keeps no presence.
+    pub(crate) fn members(&self, topic: &Topic, limit: usize) -> Option<(Vec<Member>, bool)> {
+        presence::members(&self.topics, topic, limit)
+    }
+
+    /// Removes the members whose grace has elapsed at `now_ms`.
+    pub(crate) fn expire_presence(&self, now_ms: u64) {
+        self.members.expire(&self.topics, now_ms);
+    }
+
+    /// Returns the newest position of a topic; `None` if only the archive knows it, or the topic does not exist.
     pub(crate) fn head(&self, topic: &Topic) -> Option<Position> {
-        self.read_topic(topic, |topic, _| topic.is_loaded().then(|| topic.log().head()))
+        let head =
+            self.topics.with_existing(topic, |locked, _| locked.is_loaded().then(|| locked.log().head()));
+        head.flatten()
     }
 
-    /// Whether publications of the topic are kept at all.
+    /// Returns whether publications of the topic are kept at all.
     pub(crate) fn keeps_history(&self, topic: &Topic) -> bool {
-        self.policy_of(topic).history.keeps()
+        self.topics.policy_of(topic).history.keeps()
     }
 
-    /// Reads a stretch of history of about `bytes_max` bytes at most; `None` if it is on disk: see
+    /// Reads a page of history of about `bytes_max` bytes at most; `None` if it is in the archive: see
     /// [`Engine::read_history`].
     pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> Option<History> {
-        self.read_topic(topic, |topic, state| {
-            let log = topic.log();
-            let place = match reading {
-                Reading::Forward { since: place, .. } | Reading::Backward { until: place, .. } => {
-                    place.as_ref().map_or(StartPoint::Earliest, |place| place.place_in(state.name()))
-                }
-            };
-            let page = match reading {
-                Reading::Forward { limit, .. } => {
-                    if topic.policy().durable && !(topic.is_loaded() && log.holds_all_from(place)) {
-                        return None;
-                    }
-                    log.page_forward(place, *limit)
-                }
-                Reading::Backward { .. } if topic.policy().durable => return None,
-                Reading::Backward { limit, .. } => log.page_backward(place, *limit),
-            };
-            Some(History { head: log.head(), page: page.within(bytes_max) })
-        })
+        history::read_memory(&self.topics, topic, reading, bytes_max)
     }
 
-    /// Whether publishers have to wait until the workers have caught up.
+    /// Reads a page of history of about `bytes_max` bytes at most, from the archive if memory does not hold it.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub(crate) async fn read_history(
+        &self,
+        topic: &Topic,
+        reading: Reading,
+        bytes_max: usize,
+    ) -> Result<History, Refusal> {
+        match self.history(topic, &reading, bytes_max) {
+            Some(history) => Ok(history),
+            None => self.archived()?.read_history(topic, &reading, bytes_max).await,
+        }
+    }
+
+    /// Removes everything that a topic holds, in memory and in the archive, and returns the position up to which that was.
+    ///
+    /// # Errors
+    /// If the archive cannot be written; then nothing is removed.
+    pub(crate) async fn clear_history(&self, topic: &Topic) -> Result<Position, Refusal> {
+        let cleared = self.topics.with_existing(topic, |locked, _| {
+            (!locked.is_archived()).then(|| {
+                locked.clear_history();
+                locked.log().head()
+            })
+        });
+        match cleared {
+            Some(Some(head)) => Ok(head),
+            None if !self.topics.is_archived(&self.topics.policy_of(topic)) => {
+                Ok(Position { epoch: self.topics.beginning_of(topic).0, offset: 0 })
+            }
+            _ => self.archived()?.clear(topic).await,
+        }
+    }
+
+    /// Returns a page of the topics that exist.
+    ///
+    /// # Errors
+    /// If too many ask at once.
+    pub(crate) async fn list_topics(&self, query: TopicQuery) -> Result<TopicPage, Refusal> {
+        catalog::list(&self.catalog, &self.topics, query).await
+    }
+
+    /// Describes a topic, whether it exists or not.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub(crate) async fn describe(&self, topic: &Topic) -> Result<TopicDetails, Refusal> {
+        details::describe(&self.topics, self.archived.as_ref(), topic).await
+    }
+
+    /// Returns whether publishers must wait until the workers have delivered more.
     pub(crate) fn is_under_pressure(&self) -> bool {
         self.pressure.is_high()
     }
 
-    /// Waits until publishers may go on.
+    /// Waits until publishers may continue.
     pub(crate) fn relieved(&self) -> impl Future<Output = ()> + Send + use<> {
         self.pressure.clone().relieved()
     }
 
-    /// Waits until history has outgrown its memory.
-    pub(crate) async fn outgrown(&self) {
-        self.over_memory.notified().await;
-    }
-
-    /// Drops history whose time is up, and topics that nobody listens to and that hold nothing.
-    pub(crate) fn tidy(&self) {
-        let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
-        self.catalog.forget_stale(now_us);
-        let mut idle = Vec::new();
-        self.topics.for_each(|state| {
-            let mut topic = state.lock();
-            let before = topic.held();
-            topic.trim(now_us);
-            self.released(before, topic.held());
-            if topic.is_idle(now_ms) {
-                idle.push(state.name().clone());
-            }
-        });
-        for name in idle {
-            let is_gone = self.topics.remove_if(&name, |state| {
-                let mut topic = state.lock();
-                let before = topic.held();
-                let retires = topic.retire(now_ms);
-                self.released(before, topic.held());
-                retires
-            });
-            if is_gone {
-                self.counters.topics.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-        self.topics.shrink();
-    }
-
-    /// Drops the history of the topics longest unused until it fits into its memory with an eighth to spare.
-    pub(crate) fn evict(&self) {
-        let goal = self.history_bytes_max - self.history_bytes_max / 8;
-        if self.history_bytes() <= self.history_bytes_max {
-            return;
-        }
-        let mut by_age: Vec<(u64, Topic)> = Vec::new();
-        self.topics.for_each(|state| {
-            let topic = state.lock();
-            if !topic.log().is_empty() {
-                by_age.push((topic.used_us(), state.name().clone()));
-            }
-        });
-        by_age.sort_unstable_by_key(|(used_us, _)| *used_us);
-        for (_, name) in by_age {
-            if self.history_bytes() <= goal {
-                break;
-            }
-            self.clear(&name);
-        }
-    }
-
-    /// Drops the history of one topic for want of memory; whoever misses it will be told.
-    fn clear(&self, name: &Topic) {
-        let Some(state) = self.find(name) else { return };
-        let mut topic = state.lock();
-        let before = topic.held();
-        self.clear_memory(&mut topic);
-        if topic.policy().durable {
-            return;
-        }
-        drop(topic);
-        self.counters.history_evictions.fetch_add(1, Ordering::Relaxed);
-        if let Some(left_out) = EVICTED.allow() {
-            let bytes = before.0;
-            tracing::warn!(topic = %name, bytes, left_out, "history dropped: history.bytes_max is reached");
-        }
-    }
-
-    fn history_bytes(&self) -> u64 {
-        self.counters.history_bytes.load(Ordering::Relaxed)
-    }
-
-    fn account(&self, appended: &Appended) {
-        // Growth and shrinkage go through one wrapping addition, so that the sum is right whatever the order.
-        self.counters.history_bytes.fetch_add(appended.bytes_grown as u64, Ordering::Relaxed);
-        self.counters.history_publications.fetch_add(appended.publications_grown as u64, Ordering::Relaxed);
-    }
-
-    fn released(&self, before: (usize, usize), after: (usize, usize)) {
-        self.counters.history_bytes.fetch_sub((before.0 - after.0) as u64, Ordering::Relaxed);
-        self.counters.history_publications.fetch_sub((before.1 - after.1) as u64, Ordering::Relaxed);
-    }
-
-    fn find(&self, name: &Topic) -> Option<Arc<TopicState>> {
-        self.topics.find(name)
-    }
-
-    /// Like [`Engine::with_topic`], but lets go of what is too old first, so that nobody is shown it.
-    fn read_topic<T>(&self, name: &Topic, work: impl FnOnce(&mut topic::Locked<'_>, &TopicState) -> T) -> T {
-        self.with_topic(name, |topic, state| {
-            let before = topic.held();
-            topic.trim(clock::monotonic_us());
-            self.released(before, topic.held());
-            work(topic, state)
-        })
-    }
-
-    /// Runs `work` under the topic's lock, making the topic if there is none.
-    fn with_topic<T>(&self, name: &Topic, work: impl FnOnce(&mut topic::Locked<'_>, &TopicState) -> T) -> T {
-        loop {
-            let state = self.find(name).unwrap_or_else(|| self.create(name));
-            let mut locked = state.lock();
-            // Between finding and locking, the topic may have been retired; then there is a new one to find.
-            if !locked.is_retired() {
-                return work(&mut locked, &state);
-            }
-        }
-    }
-
-    fn create(&self, name: &Topic) -> Arc<TopicState> {
-        let epoch = Epoch::from_random(fastrand::u64(..) >> 16);
-        let new = TopicState::new(name.clone(), epoch, self.shared_policy_of(name));
-        self.topics.find_or_add(new, |new| {
-            self.counters.topics.fetch_add(1, Ordering::Relaxed);
-            // Asked again under the lock of the shard, so that no topic is made by rules that have just been changed: whoever
-            // changes them walks over every shard afterwards.
-            new.lock().settle_policy(self.shared_policy_of(name));
-        })
-    }
-
-    /// The rules as they stand now.
+    /// Returns the rules as they are now.
     pub(crate) fn rules(&self) -> Guard<Arc<Rules>> {
-        self.rules.load()
+        self.topics.rules()
     }
 
-    fn policy_of(&self, name: &Topic) -> TopicPolicy {
-        self.rules.load().policy_of(name)
-    }
-
-    fn shared_policy_of(&self, name: &Topic) -> Arc<TopicPolicy> {
-        self.rules.load().shared_policy_of(name).clone()
-    }
-
-    /// Lets other rules hold from now on, for the topics that are there already too.
+    /// Applies other rules from now on, to existing topics too.
     pub(crate) fn change_rules(&self, rules: Rules) {
-        self.rules.store(Arc::new(rules));
-        self.topics.for_each(|state| state.lock().change_policy(self.shared_policy_of(state.name())));
-        // What the new rules no longer keep goes now.
-        self.tidy();
+        self.topics.change_rules(rules);
+    }
+
+    /// Waits until memory is over its cap.
+    pub(crate) async fn outgrown(&self) {
+        self.topics.memory().outgrown().await;
+    }
+
+    /// Drops the history of the topics longest unused until memory has room again.
+    pub(crate) fn evict(&self) {
+        self.topics.evict();
+    }
+
+    /// Drops what is too old, and topics that are not needed.
+    pub(crate) fn tidy(&self) {
+        self.catalog.forget_stale(clock::monotonic_us());
+        self.topics.tidy();
+    }
+
+    /// Deletes what archived topics need not keep any longer. Waits for the disk.
+    pub(crate) fn tidy_archive(&self) {
+        if let Some(archived) = &self.archived {
+            archived.tidy();
+        }
+    }
+
+    /// Counts what waits to be written by the archive.
+    pub(crate) fn measure_archive(&self) {
+        if let Some(archived) = &self.archived {
+            archived.measure();
+        }
+    }
+
+    /// Returns whether there is an archive.
+    pub(crate) fn has_archive(&self) -> bool {
+        self.archived.is_some()
+    }
+
+    fn archived(&self) -> Result<&Archived, Refusal> {
+        self.archived.as_ref().ok_or_else(archived::no_archive)
     }
 }
 
+/// Returns what a session missed that asks for `start`; `None` if the archive must be read for it.
+fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
+    let (log, is_archived) = (locked.log(), locked.is_archived());
+    let all = |publications| Some(Missed { publications, recovered: true });
+    match start {
+        _ if !locked.is_loaded() => None,
+        Start::Now => all(Vec::new()),
+        Start::Last(count) if is_archived && *count > log.len() => None,
+        Start::Last(count) => all(log.last(*count)),
+        Start::Since(since) => {
+            let place = since.place_in(name);
+            (!is_archived || log.holds_all_from(place)).then(|| log.since(place))
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+pub(crate) mod stepped;
 #[cfg(test)]
 mod tests;

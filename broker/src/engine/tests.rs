@@ -1,13 +1,18 @@
 //! Tests of the engine on one thread and on several.
 
-use fanwire_protocol::{Pattern, Payload};
+use std::sync::atomic::Ordering;
+
+use fanwire_core::keys::IdempotencyKey;
+use fanwire_core::rules::{Access, Rule, TopicPolicy};
+use fanwire_protocol::{Payload, Since};
 
 use super::*;
 use crate::hub::Batch;
 
 const MIB: u64 = 1024 * 1024;
 
-mod durable;
+mod arrivals;
+mod limits;
 
 struct Bench {
     engine: Arc<Engine>,
@@ -15,21 +20,32 @@ struct Bench {
     counters: Arc<Shared>,
 }
 
-fn bench(history_bytes_max: u64) -> Bench {
+fn bench(memory_bytes_max: u64) -> Bench {
+    bench_with(Rules::default(), memory_bytes_max, 1_000_000)
+}
+
+fn bench_with(rules: Rules, memory_bytes_max: u64, topics_max: u64) -> Bench {
     let counters: Arc<Shared> = Arc::default();
     let pressure = Arc::new(Pressure::new(usize::MAX / 2, counters.clone()));
     let inboxes: Vec<_> = (0..2).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
-    let rules = Rules::default();
-    let engine = Engine::new(
-        inboxes.clone(),
+    let engine = Engine::new(EngineParts {
+        inboxes: inboxes.clone(),
         pressure,
         rules,
-        history_bytes_max,
-        counters.clone(),
-        None,
-        Duration::ZERO,
-    );
+        topics_max,
+        memory_bytes_max,
+        counters: counters.clone(),
+        archive: None,
+        observer: None,
+        presence_grace: Duration::ZERO,
+    });
     Bench { engine: Arc::new(engine), inboxes, counters }
+}
+
+/// Rules of one rule for all topics.
+fn rules(policy: TopicPolicy) -> Rules {
+    let rule = Rule { pattern: ">".parse().unwrap(), policy, publish: None, subscribe: None };
+    Rules::new(vec![rule], Access::Anyone)
 }
 
 fn topic(name: &str) -> Topic {
@@ -37,12 +53,16 @@ fn topic(name: &str) -> Topic {
 }
 
 impl Bench {
-    fn publish(&self, name: &str, key: Option<&str>) -> Accepted {
+    fn try_publish(&self, name: &str, key: Option<IdempotencyKey>) -> Result<Accepted, Refusal> {
         let payload = Payload::text("x".repeat(1000));
-        let key = key.map(str::to_owned);
         let publish = Publish { topic: topic(name), payload, key, from: None, except: None };
-        let accepted = self.engine.publish(publish, ReceiptTo::waiter().0);
-        accepted.unwrap().unwrap()
+        self.engine
+            .publish(publish, ReceiptTo::waiter().0)
+            .map(|accepted| accepted.expect("memory answers at once"))
+    }
+
+    fn publish(&self, name: &str, key: Option<&str>) -> Accepted {
+        self.try_publish(name, key.map(|key| IdempotencyKey::from(key.to_owned()))).unwrap()
     }
 
     fn waiting(&self, worker: usize) -> Vec<u64> {
@@ -50,10 +70,14 @@ impl Bench {
         self.inboxes[worker].take(&mut batch, usize::MAX);
         batch.broadcasts.iter().map(|broadcast| broadcast.publication.offset).collect()
     }
+
+    fn history_bytes(&self) -> u64 {
+        self.counters.history_bytes.load(Ordering::Relaxed)
+    }
 }
 
 #[test]
-fn a_publication_goes_to_the_workers_that_listen_and_to_no_other() {
+fn a_publication_goes_to_the_workers_with_subscribers_and_to_no_other() {
     let bench = bench(MIB);
     bench.engine.join(&topic("a"), 1, &Start::Now);
     assert_eq!(bench.publish("a", None).subscribers, 1);
@@ -78,7 +102,7 @@ fn patterns_are_found_however_late_they_come() {
 }
 
 #[test]
-fn a_repeated_key_is_given_the_first_receipt_and_delivered_once() {
+fn a_repeated_key_receives_the_first_receipt_and_is_delivered_once() {
     let bench = bench(MIB);
     bench.engine.join(&topic("a"), 0, &Start::Now);
     let first = bench.publish("a", Some("k"));
@@ -94,7 +118,7 @@ fn a_repeated_key_is_given_the_first_receipt_and_delivered_once() {
 }
 
 #[test]
-fn who_comes_back_is_given_what_was_missed() {
+fn a_session_that_returns_receives_what_it_missed() {
     let bench = bench(MIB);
     let first = bench.publish("a", None).position;
     bench.publish("a", None);
@@ -108,23 +132,23 @@ fn history_stays_within_its_memory_and_the_longest_unused_goes_first() {
     let bench = bench(100_000);
     bench.publish("old", None);
     let first = bench.publish("new", None).position;
-    while bench.engine.history_bytes() <= 100_000 {
+    while bench.history_bytes() <= 100_000 {
         bench.publish(&format!("filler.{}", fastrand::u32(..)), None);
     }
     bench.engine.evict();
-    assert!(bench.engine.history_bytes() <= 100_000 * 7 / 8);
+    assert!(bench.history_bytes() <= 100_000 * 7 / 8);
     assert!(bench.counters.history_evictions.load(Ordering::Relaxed) > 0);
     let joined =
         bench.engine.join(&topic("new"), 0, &Start::Since(Since::Position(Position { offset: 0, ..first })));
-    assert!(!joined.unwrap().recovered, "what was dropped is not pretended to be there");
+    assert!(!joined.unwrap().recovered, "what was dropped is reported as lost");
 }
 
 #[test]
-fn publishers_hold_the_line_if_nobody_tidies() {
+fn publishers_drop_history_themselves_if_eviction_does_not_keep_up() {
     let bench = bench(100_000);
     for number in 0..1_000 {
         bench.publish(&format!("t.{number}"), None);
-        assert!(bench.engine.history_bytes() <= 100_000 + 100_000 / 8 + 2_000);
+        assert!(bench.history_bytes() <= 100_000 + 100_000 / 8 + 2_000);
     }
 }
 
@@ -135,13 +159,13 @@ fn history_is_accounted_for_to_the_byte() {
         bench.publish("a", None);
     }
     assert_eq!(bench.counters.history_publications.load(Ordering::Relaxed), 100);
-    bench.engine.clear(&topic("a"));
-    assert_eq!(bench.engine.history_bytes(), 0);
+    bench.engine.topics.evict_one(&topic("a"));
+    assert_eq!(bench.history_bytes(), 0);
     assert_eq!(bench.counters.history_publications.load(Ordering::Relaxed), 0);
 }
 
 #[test]
-fn every_listener_sees_concurrent_publications_in_one_order() {
+fn every_subscriber_sees_concurrent_publications_in_one_order() {
     const PUBLISHERS: u64 = 4;
     const EACH: u64 = 500;
     let bench = bench(64 * MIB);

@@ -1,99 +1,115 @@
-//! One topic: its log, and which workers listen to it.
+//! One topic: its log, its subscribers by worker, and the state that only few topics have.
+//!
+//! Everything here happens under the topic's lock, which is the topic's order. This file does not know which topics there are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fanwire_core::access::Refusal;
 use fanwire_core::broadcast::Broadcast;
-use fanwire_core::keys::IdempotencyKeys;
+use fanwire_core::keys::{IdempotencyKeys, KeyDigest};
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::{Placed, TopicLog};
 use fanwire_core::presence::Presence;
 use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::rate::{Meter, Rate};
 use fanwire_core::rules::TopicPolicy;
-use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{Epoch, Position, Topic};
 
+use super::archive::{Arrival, Origin, TopicRecord};
 use super::interest::PatternInterest;
+use super::memory::{Held, Memory};
 use super::receipt::Accepted;
 use crate::clock;
 use crate::hub::Inbox;
-use crate::store::Committed;
 
-/// How long a topic without history and subscribers stays, in milliseconds, so that somebody who comes right back
-/// finds the position he left at.
+/// How long a topic without history and subscribers stays, in milliseconds, so that a client that reconnects soon finds the
+/// position it left at.
 const LINGER_MS: u64 = 120_000;
 
-/// How many of a durable topic's newest publications are held in memory too, for those who were away only briefly.
+/// The number of an archived topic's newest publications that are held in memory too, for clients that were away briefly.
 const TAIL_MESSAGES: usize = 1000;
 
-/// How many bytes these may take up.
+/// The number of bytes these may take up.
 const TAIL_BYTES: usize = 1 << 20;
 
-/// One topic, shared by all who use it.
+/// One topic, shared by all threads that use it.
 pub(super) struct TopicState {
     name: Topic,
     inner: Mutex<Inner>,
 }
 
-/// What every topic has. There may be millions, so what most of them do not need stands behind one pointer each.
+/// The state that every topic has. There may be millions of topics, so what most of them do not need is behind one pointer each.
 struct Inner {
     log: TopicLog,
     /// Shared by all topics of a rule.
     policy: Arc<TopicPolicy>,
-    /// Who listens; nothing while nobody does.
+    /// The subscribers; `None` while there are none.
     subscribers: Option<Box<TopicSubscribers>>,
     patterns_as_of: u64,
     rare: Option<Box<Rare>>,
     used_us: u64,
     is_retired: bool,
-    /// Of a durable topic, whether the log's numbering is that of the store. Until it is, nobody may be told of it.
+    /// Whether an archive keeps the topic and gives its positions. Fixed while the topic exists.
+    is_archived: bool,
+    /// Whether the log of an archived topic has the archive's numbering. Until then its positions must not be used.
     is_loaded: bool,
 }
 
-/// Who listens to a topic, by worker.
+/// The subscribers of a topic, by worker.
 #[derive(Default)]
 struct TopicSubscribers {
-    /// How many subscriptions each worker has to exactly this topic; empty until there is one.
+    /// The number of subscriptions each worker has to exactly this topic; empty until there is one.
     exactly: Vec<u32>,
-    /// How many pattern subscriptions of each worker match, as of `patterns_as_of`; empty if none does.
+    /// The number of matching pattern subscriptions of each worker, as of `patterns_as_of`; empty if none matches.
     by_pattern: Vec<u32>,
 }
 
-/// What few topics have.
+/// The state that few topics have.
 #[derive(Default)]
 struct Rare {
     keys: Option<Box<IdempotencyKeys>>,
     /// What was taken of the policy's rate.
     meter: Meter,
-    /// How many publications are on their way to the disk.
+    /// The number of publications on their way to the archive.
     commits_pending: u32,
-    /// Who is there; nothing while nobody is.
+    /// The members; `None` while there are none.
     presence: Option<Box<Presence>>,
 }
 
 /// The topic while its lock is held.
 pub(super) struct Locked<'a>(MutexGuard<'a, Inner>);
 
-/// What an append did.
-pub(super) struct Appended {
-    pub(super) accepted: Accepted,
-    /// By how much the memory accounted for history has grown, in bytes; negative if old publications went.
-    pub(super) bytes_grown: isize,
-    /// By how many the publications held have grown.
-    pub(super) publications_grown: isize,
+/// Where deliveries go: the patterns, and the inboxes by worker.
+#[derive(Clone, Copy)]
+pub(super) struct Outlets<'a> {
+    pub(super) patterns: &'a PatternInterest,
+    pub(super) inboxes: &'a [Arc<Inbox>],
+}
+
+/// What a topic begins with.
+pub(super) struct Beginning {
+    pub(super) epoch: Epoch,
+    /// Since when nothing published can be missing, in milliseconds since 1970.
+    pub(super) began_ts: u64,
+    pub(super) policy: Arc<TopicPolicy>,
+    pub(super) is_archived: bool,
+    /// What was taken of its rate already.
+    pub(super) meter: Meter,
 }
 
 impl TopicState {
-    pub(super) fn new(name: Topic, epoch: Epoch, policy: Arc<TopicPolicy>) -> Self {
+    /// A topic that has not begun yet; see [`Locked::begin`].
+    pub(super) fn new(name: Topic, policy: Arc<TopicPolicy>) -> Self {
         let inner = Inner {
-            log: TopicLog::new(epoch, clock::unix_ms()),
+            log: TopicLog::new(Epoch::FOREIGN, 0),
             policy,
             subscribers: None,
             patterns_as_of: 0,
             rare: None,
             used_us: clock::monotonic_us(),
             is_retired: false,
-            is_loaded: false,
+            is_archived: false,
+            is_loaded: true,
         };
         Self { name, inner: Mutex::new(inner) }
     }
@@ -103,108 +119,107 @@ impl TopicState {
     }
 
     pub(super) fn lock(&self) -> Locked<'_> {
-        // Nothing that holds this lock can panic half-way, so a poisoned topic is still whole.
+        // Nothing that holds this lock can panic part-way, so a poisoned topic is still whole.
         Locked(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Locked<'_> {
+    /// Begins a topic that no other thread has found yet.
+    pub(super) fn begin(&mut self, beginning: Beginning) {
+        let Beginning { epoch, began_ts, policy, is_archived, meter } = beginning;
+        self.0.log = TopicLog::new(epoch, began_ts);
+        self.0.policy = policy;
+        (self.0.is_archived, self.0.is_loaded) = (is_archived, !is_archived);
+        if meter != Meter::default() {
+            self.rare().meter = meter;
+        }
+    }
+
     /// The log, to read from.
     pub(super) fn log(&self) -> &TopicLog {
         &self.0.log
     }
 
-    /// Gives the publication its position, holds it, and puts it into the inboxes of those who listen.
-    pub(super) fn append(
+    /// Accepts a publication to a topic in memory: gives it its position, holds it, and puts it into the inboxes of the workers with
+    /// subscribers.
+    ///
+    /// # Errors
+    /// If its idempotency key is new and there is no memory for the key.
+    pub(super) fn accept(
         &mut self,
-        state: &TopicState,
-        publish: Publish,
-        patterns: &PatternInterest,
-        inboxes: &[Arc<Inbox>],
-    ) -> Appended {
-        let (now_us, now_ms) = (clock::monotonic_us(), clock::monotonic_ms());
-        self.0.used_us = now_us;
-        self.refresh_patterns(&state.name, patterns);
+        name: &Topic,
+        mut publish: Publish,
+        outlets: Outlets<'_>,
+        memory: &Memory,
+    ) -> Result<Accepted, Refusal> {
+        self.refresh_patterns(name, outlets.patterns);
         let subscribers = self.subscribers();
-        if let Some(position) = self.repeated(publish.key.as_deref(), now_ms) {
-            let accepted = Accepted { position, is_duplicate: true, subscribers };
-            return Appended { accepted, bytes_grown: 0, publications_grown: 0 };
+        let mut digest = None;
+        if let Some(key) = publish.key.take() {
+            self.forget_old_keys(memory);
+            let of_key = memory.digest(&key);
+            if let Some(position) = self.repeated(of_key) {
+                return Ok(Accepted { position, is_duplicate: true, subscribers });
+            }
+            memory.reserve_key(&key, of_key)?;
+            digest = Some(of_key);
         }
-        let key = publish.key.clone();
+        let now_us = clock::monotonic_us();
+        self.0.used_us = now_us;
         let except = publish.except;
-        let before = self.held();
         let inner = &mut *self.0;
-        let publication =
-            inner.log.append(publish, &state.name, &inner.policy.history, clock::unix_ms(), now_us);
+        let publication = inner.log.append(publish, name, &inner.policy.history, clock::unix_ms(), now_us);
         let position = self.0.log.head();
-        if let Some(key) = key {
-            self.rare().keys.get_or_insert_default().remember(&key, position, now_ms);
+        if let Some(key) = digest {
+            self.rare().keys.get_or_insert_default().remember(key, position.offset, now_us / 1000);
         }
-        self.deliver(publication, except, inboxes);
-        self.appended(Accepted { position, is_duplicate: false, subscribers }, before)
+        self.deliver(publication, except, outlets);
+        Ok(Accepted { position, is_duplicate: false, subscribers })
     }
 
-    /// Takes a publication that the store has given its position, or that it knew already, holds it, and puts it into the
-    /// inboxes of those who listen.
-    pub(super) fn append_committed(
-        &mut self,
-        state: &TopicState,
-        publish: Publish,
-        committed: Committed,
-        patterns: &PatternInterest,
-        inboxes: &[Arc<Inbox>],
-    ) -> Appended {
-        let Committed { position, ts, is_duplicate } = committed;
-        self.rare().commits_pending -= 1;
-        self.0.used_us = clock::monotonic_us();
-        self.refresh_patterns(&state.name, patterns);
-        let accepted = Accepted { position, is_duplicate, subscribers: self.subscribers() };
-        let before = self.held();
-        if is_duplicate {
-            return self.appended(accepted, before);
-        }
-        let (except, tail, now_us) = (publish.except, self.tail(), self.0.used_us);
-        // The store numbers consecutively.
-        let placed = Placed { position, after: position.offset - 1, ts };
-        let publication = self.0.log.append_placed(publish, &state.name, placed, &tail, now_us);
+    /// Takes a publication that the archive has accepted, holds it, and puts it into the inboxes of the workers with
+    /// subscribers.
+    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, outlets: Outlets<'_>) {
+        let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
+        let now_us = clock::monotonic_us();
+        self.0.used_us = now_us;
+        self.refresh_patterns(name, outlets.patterns);
+        let publish = Publish { topic: name.clone(), payload, key: None, from, except: None };
+        let (placed, tail) = (Placed { position, after, ts }, self.tail());
+        let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us);
         self.0.is_loaded = true;
-        self.deliver(publication, except, inboxes);
-        self.appended(accepted, before)
+        self.deliver(publication, origin, outlets);
     }
 
-    fn deliver(
-        &self,
-        publication: Arc<Publication>,
-        except: Option<(usize, SessionKey)>,
-        inboxes: &[Arc<Inbox>],
-    ) {
+    fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, outlets: Outlets<'_>) {
         if self.subscribers() == 0 {
             return;
         }
         let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
-        for inbox in self.listening_inboxes(inboxes) {
+        for inbox in self.subscribed_inboxes(outlets.inboxes) {
             inbox.push(broadcast.clone());
         }
     }
 
-    /// The inboxes of the workers that listen.
-    pub(super) fn listening_inboxes<'i>(
+    /// Returns the inboxes of the workers with subscribers.
+    pub(super) fn subscribed_inboxes<'i>(
         &self,
         inboxes: &'i [Arc<Inbox>],
     ) -> impl Iterator<Item = &'i Arc<Inbox>> {
         let subscribers = self.0.subscribers.as_deref();
-        let listens = move |(worker, _): &(usize, &'i Arc<Inbox>)| {
+        let is_subscribed = move |(worker, _): &(usize, &'i Arc<Inbox>)| {
             subscribers.is_some_and(|subscribers| subscribers.of(*worker) > 0)
         };
-        inboxes.iter().enumerate().filter(listens).map(|(_, inbox)| inbox)
+        inboxes.iter().enumerate().filter(is_subscribed).map(|(_, inbox)| inbox)
     }
 
-    /// How many members are there.
+    /// Returns the number of members.
     pub(super) fn member_count(&self) -> usize {
         self.0.rare.as_ref().and_then(|rare| rare.presence.as_ref()).map_or(0, |presence| presence.len())
     }
 
-    /// Who is there.
+    /// The members; `None` while there are none.
     pub(super) fn presence(&mut self) -> &mut Option<Box<Presence>> {
         &mut self.rare().presence
     }
@@ -213,18 +228,14 @@ impl Locked<'_> {
         self.0.rare.get_or_insert_default()
     }
 
-    /// The memory held, in bytes and publications.
-    pub(super) fn held(&self) -> (usize, usize) {
-        (self.0.log.bytes(), self.0.log.len())
-    }
-
-    fn appended(&self, accepted: Accepted, before: (usize, usize)) -> Appended {
-        let after = self.held();
-        Appended {
-            accepted,
-            bytes_grown: after.0 as isize - before.0 as isize,
-            publications_grown: after.1 as isize - before.1 as isize,
+    /// Returns the memory that the topic holds.
+    pub(super) fn held(&self) -> Held {
+        let mut held = Held { bytes: self.0.log.bytes(), publications: self.0.log.len(), ..Held::default() };
+        if let Some(rare) = &self.0.rare {
+            held.key_bytes = rare.keys.as_ref().map_or(0, |keys| keys.bytes());
+            held.presence_bytes = rare.presence.as_ref().map_or(0, |presence| presence.bytes());
         }
+        held
     }
 
     /// Takes one publication of the rate that holds for the topic.
@@ -236,34 +247,48 @@ impl Locked<'_> {
         self.rare().meter.take(rate, now_us).map_err(|wait_us| (rate, wait_us))
     }
 
-    fn repeated(&mut self, key: Option<&str>, now_ms: u64) -> Option<fanwire_protocol::Position> {
-        self.0.rare.as_mut()?.keys.as_mut()?.position_of(key?, now_ms)
+    /// Returns the position that the first publish with this key was given, if the key is remembered.
+    fn repeated(&self, key: KeyDigest) -> Option<Position> {
+        let offset = self.0.rare.as_ref()?.keys.as_ref()?.offset_of(key)?;
+        Some(Position { offset, ..self.0.log.head() })
     }
 
-    /// Brings up to date who listens by a pattern to this topic, whose name is `name`.
+    /// Forgets the keys whose time is over, and gives their memory back.
+    pub(super) fn forget_old_keys(&mut self, memory: &Memory) {
+        let Some(keys) = self.0.rare.as_mut().and_then(|rare| rare.keys.as_mut()) else { return };
+        let now_ms = clock::monotonic_ms();
+        while let Some(key) = keys.forget_old(now_ms) {
+            memory.release_key(key);
+        }
+        if keys.is_empty() {
+            self.rare().keys = None;
+        }
+    }
+
+    /// Counts again the pattern subscriptions that match this topic, whose name is `name`, if any pattern subscription changed.
     pub(super) fn refresh_patterns(&mut self, name: &Topic, patterns: &PatternInterest) {
         let inner = &mut *self.0;
         let Some(by_pattern) = patterns.counts(name, &mut inner.patterns_as_of) else { return };
         if !by_pattern.is_empty() || inner.subscribers.is_some() {
             inner.subscribers.get_or_insert_default().by_pattern = by_pattern;
-            inner.subscribers.take_if(|subscribers| subscribers.is_over());
+            inner.subscribers.take_if(|subscribers| subscribers.is_empty());
         }
     }
 
-    /// How many subscriptions there are, as of the last [`Locked::refresh_patterns`].
+    /// Returns the number of subscriptions, as of the last [`Locked::refresh_patterns`].
     pub(super) fn subscribers(&self) -> u64 {
         let Some(subscribers) = &self.0.subscribers else { return 0 };
         subscribers.exactly.iter().chain(&subscribers.by_pattern).map(|count| u64::from(*count)).sum()
     }
 
-    /// How many of these are to patterns.
+    /// Returns how many of these are to patterns.
     pub(super) fn pattern_subscribers(&self) -> u64 {
         let Some(subscribers) = &self.0.subscribers else { return 0 };
         subscribers.by_pattern.iter().map(|count| u64::from(*count)).sum()
     }
 
-    /// Notes that `worker`, one of `workers`, has one more subscription. Returns whether nobody had one before.
-    pub(super) fn listen(&mut self, worker: usize, workers: usize) -> bool {
+    /// Adds a subscription of `worker`, which is one of `workers`. Returns whether it is the first to exactly this topic.
+    pub(super) fn subscribe(&mut self, worker: usize, workers: usize) -> bool {
         let exactly = &mut self.0.subscribers.get_or_insert_default().exactly;
         let was_vacant = exactly.is_empty();
         if was_vacant {
@@ -274,8 +299,8 @@ impl Locked<'_> {
         was_vacant
     }
 
-    /// Notes that `worker` has one subscription less. Returns whether nobody has one any more.
-    pub(super) fn stop_listening(&mut self, worker: usize) -> bool {
+    /// Removes a subscription of `worker`. Returns whether it was the last to exactly this topic.
+    pub(super) fn unsubscribe(&mut self, worker: usize) -> bool {
         let mut is_last = false;
         if let Some(subscribers) = &mut self.0.subscribers {
             if let Some(count) = subscribers.exactly.get_mut(worker) {
@@ -286,65 +311,65 @@ impl Locked<'_> {
                 subscribers.exactly = Vec::new();
             }
         }
-        self.0.subscribers.take_if(|subscribers| subscribers.is_over());
+        self.0.subscribers.take_if(|subscribers| subscribers.is_empty());
         self.0.used_us = clock::monotonic_us();
         is_last
     }
 
-    /// When the topic was last published to, joined or left, in microseconds of the monotonic clock.
+    /// Returns when the topic was last published to, joined or left, in microseconds of the monotonic clock.
     pub(super) fn used_us(&self) -> u64 {
         self.0.used_us
     }
 
-    /// Lets another policy hold from now on. A topic that is in use stays as durable as it was: its positions could not
-    /// stay what they are otherwise.
+    /// Applies another policy from now on. A topic that exists stays as durable as it was: its positions could not stay what they
+    /// are otherwise.
     pub(super) fn change_policy(&mut self, policy: Arc<TopicPolicy>) {
         let durable = self.0.policy.durable;
         let is_as_durable = policy.durable == durable;
         self.0.policy = if is_as_durable { policy } else { Arc::new(TopicPolicy { durable, ..*policy }) };
     }
 
-    /// Decides what holds for a topic that nobody has found yet.
-    pub(super) fn settle_policy(&mut self, policy: Arc<TopicPolicy>) {
-        self.0.policy = policy;
-    }
-
-    /// What holds for the topic.
+    /// Returns the policy that applies to the topic.
     pub(super) fn policy(&self) -> TopicPolicy {
         *self.0.policy
     }
 
-    /// Whether the log's positions may be told to anybody.
-    pub(super) fn is_loaded(&self) -> bool {
-        self.0.is_loaded || !self.0.policy.durable
+    /// Returns whether an archive keeps the topic.
+    pub(super) fn is_archived(&self) -> bool {
+        self.0.is_archived
     }
 
-    /// Takes over where the store says that a durable topic stands and when its newest publication was accepted, `None` if
-    /// the store does not know the topic. Nothing happens if that is known already.
-    pub(super) fn load(&mut self, head: Option<(Position, u64)>) {
+    /// Returns whether the log's positions may be used.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.0.is_loaded
+    }
+
+    /// Takes over the head of an archived topic; `None` if the archive does not know the topic. Nothing happens if the topic
+    /// has a head of the archive already.
+    pub(super) fn load(&mut self, record: Option<TopicRecord>) {
         if !self.is_loaded() {
-            if let Some((head, ts)) = head {
-                self.0.log.begin_after(head, ts);
+            if let Some(TopicRecord { head, newest_ts }) = record {
+                self.0.log.begin_after(head, newest_ts);
             }
             self.0.is_loaded = true;
         }
     }
 
-    /// Notes that a publication is on its way to the disk; the topic stays until [`Locked::append_committed`] or
-    /// [`Locked::commit_failed`].
-    pub(super) fn expect_commit(&mut self) {
+    /// Counts a publication on its way to the archive; the topic stays until [`Locked::end_commit`].
+    pub(super) fn begin_commit(&mut self) {
         self.rare().commits_pending += 1;
     }
 
-    /// Notes that a publication did not reach the disk.
-    pub(super) fn commit_failed(&mut self) {
-        self.rare().commits_pending -= 1;
+    /// Counts a publication whose receipt has come.
+    pub(super) fn end_commit(&mut self) {
+        let rare = self.rare();
+        rare.commits_pending = rare.commits_pending.saturating_sub(1);
     }
 
-    /// What is held in memory: all of the history, or of a durable topic's the newest part.
+    /// Returns what is held in memory: all of the history, or the newest part of an archived topic's.
     fn tail(&self) -> HistoryLimits {
         let history = self.0.policy.history;
-        if !self.0.policy.durable {
+        if !self.0.is_archived {
             return history;
         }
         HistoryLimits {
@@ -354,27 +379,27 @@ impl Locked<'_> {
         }
     }
 
-    /// Lets go of what is too old.
+    /// Drops what is too old.
     pub(super) fn trim(&mut self, now_us: u64) {
         let tail = self.tail();
         self.0.log.trim(&tail, now_us);
     }
 
-    /// Lets go of all history.
+    /// Drops all history.
     pub(super) fn clear_history(&mut self) {
         self.0.log.clear();
     }
 
-    /// Whether nobody needs the topic: no subscriber, nothing held that is not on
-    /// disk too or on its way there, no key remembered, and unused for a while.
-    pub(super) fn is_idle(&mut self, now_ms: u64) -> bool {
+    /// Returns whether the topic is not needed: no subscriber, nothing held that the archive does not hold too or will soon, no
+    /// key remembered, and unused for a while.
+    pub(super) fn is_idle(&self, now_ms: u64) -> bool {
         self.0.subscribers.as_ref().is_none_or(|subscribers| subscribers.exactly.is_empty())
-            && (self.0.log.is_empty() || self.0.policy.durable)
+            && (self.0.log.is_empty() || self.0.is_archived)
             && self.0.used_us / 1000 + LINGER_MS <= now_ms
-            && self.0.rare.as_mut().is_none_or(|rare| rare.is_over(now_ms))
+            && self.0.rare.as_ref().is_none_or(|rare| rare.is_idle())
     }
 
-    /// Marks an idle topic as gone, so that whoever has found it already looks for a new one. What it holds is on disk, too.
+    /// Retires the topic if it is idle: a thread that has found it already looks for another. What it holds is in the archive too.
     pub(super) fn retire(&mut self, now_ms: u64) -> bool {
         self.0.is_retired = self.is_idle(now_ms);
         if self.0.is_retired {
@@ -383,31 +408,34 @@ impl Locked<'_> {
         self.0.is_retired
     }
 
-    /// Whether the topic is gone.
+    /// Returns whether a client may know a position of the topic at which something was published.
+    pub(super) fn has_positions(&self) -> bool {
+        self.0.log.head().offset > 0 || self.0.is_archived
+    }
+
+    /// Returns whether the topic is retired.
     pub(super) fn is_retired(&self) -> bool {
         self.0.is_retired
     }
 }
 
 impl TopicSubscribers {
-    /// How many subscriptions of `worker` there are.
+    /// Returns the number of subscriptions of `worker`.
     fn of(&self, worker: usize) -> u32 {
         let of = |counts: &[u32]| counts.get(worker).copied().unwrap_or(0);
         of(&self.exactly) + of(&self.by_pattern)
     }
 
-    /// Whether nobody listens.
-    fn is_over(&self) -> bool {
+    /// Returns whether there is no subscription.
+    fn is_empty(&self) -> bool {
         self.exactly.is_empty() && self.by_pattern.is_empty()
     }
 }
 
 impl Rare {
-    /// Whether the topic can do without.
-    fn is_over(&mut self, now_ms: u64) -> bool {
-        self.commits_pending == 0
-            && self.presence.is_none()
-            && self.keys.as_mut().is_none_or(|keys| keys.is_empty(now_ms))
+    /// Returns whether the topic can do without.
+    fn is_idle(&self) -> bool {
+        self.commits_pending == 0 && self.presence.is_none() && self.keys.is_none()
     }
 }
 
@@ -416,7 +444,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_that_nobody_listens_to_is_small() {
+    fn a_topic_without_subscribers_is_small() {
         // With the counters of an `Arc` and the allocator's word, 160 bytes.
         assert!(size_of::<TopicState>() <= 136, "{}", size_of::<TopicState>());
     }

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use fanwire_core::identity::Identity;
-use fanwire_core::presence::PresenceEvent;
 use fanwire_core::webhook_queue::WebhookBatch;
-use fanwire_protocol::{Pattern, Payload, Topic};
+use fanwire_protocol::{Member, Pattern, Payload, Topic};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -20,8 +19,10 @@ pub(super) enum Happening<'a> {
     Occupied(&'a Pattern),
     /// It has none any more.
     Vacated(&'a Pattern),
-    /// A user has come to a topic or left it.
-    Moved(&'a Topic, &'a PresenceEvent),
+    /// A user has become a member of a topic.
+    Joined(&'a Topic, &'a Member),
+    /// A user is no member of a topic any more.
+    Left(&'a Topic, &'a Member),
 }
 
 /// A connection that is over.
@@ -44,8 +45,8 @@ impl Happening<'_> {
             Happening::Disconnect(_) => WebhookEvent::Disconnect,
             Happening::Occupied(_) => WebhookEvent::Occupied,
             Happening::Vacated(_) => WebhookEvent::Vacated,
-            Happening::Moved(_, PresenceEvent::Join(_)) => WebhookEvent::Join,
-            Happening::Moved(_, PresenceEvent::Leave(_)) => WebhookEvent::Leave,
+            Happening::Joined(..) => WebhookEvent::Join,
+            Happening::Left(..) => WebhookEvent::Leave,
         }
     }
 }
@@ -88,7 +89,7 @@ pub(super) fn event_of(id: String, ts: u64, happening: Happening<'_>) -> Bytes {
             event.info = info_of(departed.identity.info());
         }
         Happening::Occupied(pattern) | Happening::Vacated(pattern) => event.topic = Some(pattern.as_str()),
-        Happening::Moved(topic, PresenceEvent::Join(member) | PresenceEvent::Leave(member)) => {
+        Happening::Joined(topic, member) | Happening::Left(topic, member) => {
             event.topic = Some(topic.as_str());
             event.user = Some(&*member.user).filter(|user| !user.is_empty());
             event.connection = Some(member.connection.clone());
@@ -120,7 +121,6 @@ mod tests {
     use std::sync::Arc;
 
     use fanwire_core::identity::Holder;
-    use fanwire_protocol::Member;
 
     use super::*;
 
@@ -153,12 +153,12 @@ mod tests {
         check(Happening::Vacated(&pattern), r#"{"hook":"vacated","id":"1","ts":17,"topic":"chat.>"}"#);
         let topic = Topic::new("a").unwrap();
         let member = |user: &str| Member { user: user.to_owned(), connection: "2a".to_owned(), info: None };
-        let join = PresenceEvent::Join(member("bob"));
+        let bob = member("bob");
         let text = r#"{"hook":"join","id":"1","ts":17,"topic":"a","user":"bob","connection":"2a"}"#;
-        check(Happening::Moved(&topic, &join), text);
-        let leave = PresenceEvent::Leave(member(""));
+        check(Happening::Joined(&topic, &bob), text);
+        let unnamed = member("");
         check(
-            Happening::Moved(&topic, &leave),
+            Happening::Left(&topic, &unnamed),
             r#"{"hook":"leave","id":"1","ts":17,"topic":"a","connection":"2a"}"#,
         );
     }

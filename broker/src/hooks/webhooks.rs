@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fanwire_core::occupancy::Occupancy;
-use fanwire_core::presence::PresenceEvent;
 use fanwire_core::webhook_queue::{WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep};
-use fanwire_protocol::{Pattern, Topic};
+use fanwire_protocol::{Member, Pattern, Topic};
 use tokio::sync::Notify;
 
 use super::event::{Happening, event_of};
 use crate::clock;
 use crate::config::{WebhookEvent, WebhooksConfig};
+use crate::engine::Observer;
 use crate::telemetry::Shared;
 
 /// What the application is to be told. Its locks are held for a few lines and taken last of all; what is put in is never waited for.
@@ -92,29 +92,6 @@ impl Webhooks {
         self.changed.notify_one();
     }
 
-    /// Tells that a user has come to a topic with presence, or left it. The topic's lock is held, so the order is the topic's.
-    pub(crate) fn moved(&self, topic: &Topic, movement: &PresenceEvent) {
-        if self.topics.iter().any(|topics| topics.matches(topic)) {
-            self.tell(Happening::Moved(topic, movement));
-        }
-    }
-
-    /// Notes that a topic or pattern has got its first subscriber. Whoever calls this holds a lock that keeps such calls in order.
-    pub(crate) fn occupied(&self, pattern: &Pattern) {
-        if self.watches(pattern) {
-            self.occupy(pattern, Occupancy::occupy);
-        }
-    }
-
-    /// Notes that somebody who asks again and again has asked.
-    pub(crate) fn looked_in(&self, pattern: &Pattern) {
-        if self.watches(pattern) {
-            let until_ms = clock::monotonic_ms() + self.vacated_after_ms;
-            self.occupy(pattern, |occupancy, pattern| occupancy.look_in(pattern, until_ms));
-            self.changed.notify_one();
-        }
-    }
-
     fn occupy(&self, pattern: &Pattern, occupy: impl FnOnce(&mut Occupancy, &Pattern) -> bool) {
         let mut occupancy = self.lock_occupancy();
         if occupy(&mut occupancy, pattern) {
@@ -123,12 +100,9 @@ impl Webhooks {
         }
     }
 
-    /// Notes that a topic or pattern has lost its last subscriber, likewise.
-    pub(crate) fn vacated(&self, pattern: &Pattern) {
-        if self.watches(pattern) {
-            self.lock_occupancy().vacate(pattern, clock::monotonic_ms() + self.vacated_after_ms);
-            self.changed.notify_one();
-        }
+    /// Returns whether the application receives events of members of `topic`.
+    fn reports(&self, topic: &Topic) -> bool {
+        self.topics.iter().any(|topics| topics.matches(topic))
     }
 
     /// Whether the application wants to know about subscribers of `pattern`.
@@ -216,5 +190,40 @@ impl Webhooks {
 
     fn lock_occupancy(&self) -> MutexGuard<'_, Occupancy> {
         self.occupancy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Webhooks {
+    fn occupied(&self, pattern: &Pattern) {
+        if self.watches(pattern) {
+            self.occupy(pattern, Occupancy::occupy);
+        }
+    }
+
+    fn vacated(&self, pattern: &Pattern) {
+        if self.watches(pattern) {
+            self.lock_occupancy().vacate(pattern, clock::monotonic_ms() + self.vacated_after_ms);
+            self.changed.notify_one();
+        }
+    }
+
+    fn member_joined(&self, topic: &Topic, member: &Member) {
+        if self.reports(topic) {
+            self.tell(Happening::Joined(topic, member));
+        }
+    }
+
+    fn member_left(&self, topic: &Topic, member: &Member) {
+        if self.reports(topic) {
+            self.tell(Happening::Left(topic, member));
+        }
+    }
+
+    fn interest(&self, pattern: &Pattern) {
+        if self.watches(pattern) {
+            let until_ms = clock::monotonic_ms() + self.vacated_after_ms;
+            self.occupy(pattern, |occupancy, pattern| occupancy.look_in(pattern, until_ms));
+            self.changed.notify_one();
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Publishing over HTTP: one publication a request, or many.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use fanwire_core::access::{Action, Refusal, decide};
+use fanwire_core::keys::IdempotencyKey;
 use fanwire_core::publication::Publish;
 use fanwire_protocol::{DecodeError, ErrorCode, Pattern, Payload, PayloadView, Topic, json};
 use http::{Extensions, HeaderMap, Request};
@@ -18,7 +20,7 @@ use super::parameters::refuse_parameters;
 use crate::auth::Admission;
 use crate::engine::Accepted;
 use crate::problem::Problem;
-use crate::sessions::{PublishClient, PublishMeter};
+use crate::sessions::{ClientAddress, PublishClient, PublishMeter};
 use crate::topic_path;
 
 /// The header that names a publish, so that repeating it is harmless.
@@ -52,9 +54,10 @@ pub(super) async fn publish_one(
     }
     let payload = kind.payload(&body)?;
     let form = form_of(&payload);
+    let key = key.map(IdempotencyKey::from);
     let publish = Publish { topic: topic.clone(), payload, key, from: None, except: None };
-    let meter = meter_of(&parts.extensions);
-    let client = PublishClient { identity: &identity, meter: &meter, connection: None };
+    let (meter, address) = (meter_of(&parts.extensions), address_of(&parts.extensions));
+    let client = PublishClient { identity: &identity, meter: &meter, address, connection: None };
     let accepted = state.publishing.publish_and_wait(publish, client).await?;
     state.publishing.relieved().await;
     Ok(json_response(&receipt(&topic, &accepted, form)))
@@ -70,7 +73,7 @@ pub(super) async fn publish_many(
     let (parts, body) = request.into_parts();
     refuse_parameters(&parts.uri, &[])?;
     BodyKind::of(&parts.headers)?.check_json()?;
-    let meter = meter_of(&parts.extensions);
+    let (meter, address) = (meter_of(&parts.extensions), address_of(&parts.extensions));
     let body = read_body(body, state.limits.batch_bytes_max, state.limits.body_timeout).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("the body is not UTF-8"))?;
     let entries = json::decode_batch(text, state.limits.batch_messages_max)?;
@@ -80,13 +83,14 @@ pub(super) async fn publish_many(
         topics.push(named.map(|entry| (entry.topic.clone(), form_of(&entry.payload))));
         publishes.push(match entry {
             Ok(json::BatchEntry { topic, payload, key }) => {
+                let key = key.map(IdempotencyKey::from);
                 Ok(Publish { topic, payload, key, from: None, except: None })
             }
             Err(DecodeError::Rejected { code, message, .. }) => Err(Refusal { code, message }),
             Err(DecodeError::Unreadable(message)) => Err(Refusal { code: ErrorCode::BadFrame, message }),
         });
     }
-    let client = PublishClient { identity: &identity, meter: &meter, connection: None };
+    let client = PublishClient { identity: &identity, meter: &meter, address, connection: None };
     let receipts = state.publishing.publish_all(publishes, client).await;
     let mut results = Vec::with_capacity(receipts.len());
     for (topic, accepted) in topics.into_iter().zip(receipts) {
@@ -134,6 +138,11 @@ struct Results {
 /// Returns the meter of the connection, which the dispatch puts into each request.
 fn meter_of(extensions: &Extensions) -> Arc<PublishMeter> {
     extensions.get().cloned().unwrap_or_default()
+}
+
+/// Returns the address of the client, which the dispatch adds to each request.
+fn address_of(extensions: &Extensions) -> IpAddr {
+    extensions.get().map_or(IpAddr::from([0, 0, 0, 0]), |ClientAddress(address)| *address)
 }
 
 fn failure(state: &HttpState, Refusal { code, message }: Refusal) -> Outcome {

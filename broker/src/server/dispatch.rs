@@ -18,7 +18,7 @@ use crate::config::Limits;
 use crate::http::{HttpState, Readiness, is_shared_file, router};
 use crate::log_limit::LogLimit;
 use crate::problem::{Problem, ProblemCode, quoted};
-use crate::sessions::{ConnectionGuard, ConnectionInfo, Worker};
+use crate::sessions::{ClientAddress, ConnectionGuard, ConnectionInfo, Worker};
 use crate::telemetry::WorkerCounters;
 use crate::transports::{ResponseBody, TransportRequest, Transports};
 
@@ -214,6 +214,8 @@ impl Dispatch {
         guard: &ConnectionGuard,
         may_use_cookies: bool,
     ) -> Response<ResponseBody> {
+        let client = self.preamble.proxies.client_of(request.headers(), guard.peer());
+        request.extensions_mut().insert(ClientAddress(client));
         request.extensions_mut().insert(guard.publish_meter());
         let admission = self.admit(&request, may_use_cookies).await;
         request.extensions_mut().insert(admission);

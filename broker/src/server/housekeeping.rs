@@ -40,12 +40,12 @@ pub(super) async fn keep_tidy(engine: &Arc<Engine>, overview: &Overview) {
             }
             _ = store_ticks.tick() => {
                 let engine = engine.clone();
-                if let Err(error) = tokio::task::spawn_blocking(move || engine.tidy_store()).await {
+                if let Err(error) = tokio::task::spawn_blocking(move || engine.tidy_archive()).await {
                     tracing::error!(%error, "tidying the store failed");
                 }
             }
             _ = measuring.tick() => {
-                engine.measure_store();
+                engine.measure_archive();
                 overview.measure_pace(clock::monotonic_us());
                 engine.expire_presence(clock::monotonic_ms());
             }

@@ -40,6 +40,8 @@ pub use error::ServeError;
 
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::{Config, ProxyProtocol};
+use crate::engine::Engine;
+use crate::hooks::Webhooks;
 use crate::http::Readiness;
 use crate::hub::Pressure;
 use crate::proxy::Proxies;
@@ -178,6 +180,7 @@ impl Server {
             preamble: &preamble,
         };
         let Running { engine, overview, workers } = workers::start(&parts, count, rules, store)?;
+        let webhooks = hooks.webhooks().cloned();
         let mut reloader = Reloader::new(
             self.config.clone(),
             engine.clone(),
@@ -213,7 +216,7 @@ impl Server {
         let deadline = Instant::now() + drain_timeout;
         self.drain(workers, &listener, &preamble, deadline - webhook_thread.share_of(drain_timeout)).await;
         drop((listener, self.listener));
-        engine.conclude();
+        conclude(&engine, webhooks.as_deref());
         webhook_thread.finish(deadline);
         Ok(())
     }
@@ -231,6 +234,14 @@ impl Server {
             () = workers::drain(workers, deadline) => {}
             () = draining::answer_all(listener, preamble) => {}
         }
+    }
+}
+
+/// Reports that all sessions have ended: no user stays a member, and no topic is occupied.
+fn conclude(engine: &Engine, webhooks: Option<&Webhooks>) {
+    engine.expire_presence(u64::MAX);
+    if let Some(webhooks) = webhooks {
+        webhooks.conclude();
     }
 }
 

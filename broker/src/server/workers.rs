@@ -12,7 +12,7 @@ use super::preamble::Preamble;
 use super::worker::{self, WorkerHandle, WorkerParts};
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Archive, Engine, EngineParts, Observer};
 use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
@@ -54,23 +54,24 @@ pub(super) fn start(
     let inboxes: Vec<_> = (0..count).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
     let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
     let history_bytes_max = config.history.bytes_max;
-    let engine = Engine::new(
-        inboxes.clone(),
-        pressure.clone(),
+    let engine = Arc::new(Engine::new(EngineParts {
+        inboxes: inboxes.clone(),
+        pressure: pressure.clone(),
         rules,
-        history_bytes_max,
-        shared.clone(),
-        store,
-        limits.presence_grace,
-    );
-    let engine = Arc::new(engine.with_webhooks(parts.hooks.webhooks().cloned()));
+        topics_max: limits.topics_max as u64,
+        memory_bytes_max: history_bytes_max,
+        counters: shared.clone(),
+        archive: store.map(|store| -> Arc<dyn Archive> { Arc::new(store) }),
+        observer: parts.hooks.webhooks().cloned().map(|webhooks| -> Arc<dyn Observer> { webhooks }),
+        presence_grace: limits.presence_grace,
+    }));
     let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
     let metrics = Metrics::new(counters.clone(), shared.clone()).map_err(|error| start(&error))?;
     let facts = Facts {
         history_bytes_max,
         outbox_bytes_max: limits.outbox_bytes_max as u64,
         has_hooks: config.hooks.url.is_some(),
-        has_store: engine.has_store(),
+        has_store: engine.has_archive(),
     };
     let overview = Arc::new(Overview::new(counters.clone(), shared.clone(), facts));
     let (mailboxes, incoming) = WorkerMailboxes::new(count);

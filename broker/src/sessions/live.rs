@@ -249,6 +249,7 @@ impl LiveSession {
         let client = PublishClient {
             identity: self.session.identity(),
             meter: &self.meter,
+            address: self.handle.client(),
             connection: Some(self.session.connection_number()),
         };
         match self.worker.publishing.publish(publish, client, receipt_to)? {

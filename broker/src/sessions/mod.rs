@@ -40,7 +40,7 @@ pub(crate) use network::Network;
 pub(crate) use new_session::{NewSession, Opened};
 pub(crate) use pending_callout::Ending;
 pub(crate) use publish_meter::PublishMeter;
-pub(crate) use publishing::{PublishClient, PublishPipeline};
+pub(crate) use publishing::{ClientAddress, PublishClient, PublishPipeline};
 
 use network::ConnectionRateMeters;
 use registry::SessionRegistry;

@@ -4,11 +4,13 @@
 //! HTTP requests call it. It does not know how a receipt is written; the caller names its destination as a [`ReceiptTo`].
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use fanwire_core::access::Refusal;
 use fanwire_core::identity::Identity;
+use fanwire_core::keys::KeyOwner;
 use fanwire_core::limits::SessionLimits;
 use fanwire_core::publication::Publish;
 use fanwire_core::rate::Rate;
@@ -41,9 +43,15 @@ pub(crate) struct PublishClient<'a> {
     pub(crate) identity: &'a Identity,
     /// The rate at which it publishes.
     pub(crate) meter: &'a PublishMeter,
+    /// Its address.
+    pub(crate) address: IpAddr,
     /// The broker's number for the connection, if the client has a session.
     pub(crate) connection: Option<u64>,
 }
+
+/// The address of a client, as the dispatch adds it to each HTTP request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// How far a publish has come when [`PublishPipeline::publish`] returns.
 pub(crate) enum Publishing {
@@ -166,7 +174,7 @@ impl PublishPipeline {
 
     /// The first three steps: access, rate, authorization callout.
     fn authorize(&self, mut publish: Publish, client: PublishClient<'_>) -> Result<Authorized, Refusal> {
-        let PublishClient { identity, meter, connection } = client;
+        let PublishClient { identity, meter, address, connection } = client;
         {
             let rules = self.engine.rules();
             let terms = Terms { limits: &self.limits, rules: &rules, asks_for_credentials: false };
@@ -174,6 +182,7 @@ impl PublishPipeline {
         }
         self.take_of_rates(&publish.topic, meter)?;
         publish.from = identity.user().cloned();
+        publish.key = publish.key.map(|key| key.owned_by(KeyOwner::of(identity, address)));
         let has_callout = self.hooks.asks(Callout::Publish)
             && self.hooks.asks_about(Callout::Publish, identity, &publish.topic.clone().into());
         if !has_callout {
@@ -189,7 +198,7 @@ impl PublishPipeline {
         let by_session = self.session_rate.map_or(Ok(()), |rate| meter.take(rate, clock::monotonic_us()));
         let refused = match by_session {
             Err(refusal) => Some((refusal, RateReason::Session)),
-            Ok(()) => self.engine.admit(topic).err().map(|(rate, wait_us)| {
+            Ok(()) => self.engine.take_of_rate(topic).err().map(|(rate, wait_us)| {
                 let what = format!("'{topic}' takes, by its [[topic]] rule,");
                 (publish_meter::refusal(&what, rate, wait_us), RateReason::Topic)
             }),

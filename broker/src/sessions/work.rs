@@ -89,13 +89,13 @@ async fn catch_up(worker: &Worker, writer: &SessionWriter, topic: &Topic, mut at
         // The session's task comes by whenever it has written something.
         std::future::poll_fn(|_| if writer.is_over() { Poll::Pending } else { Poll::Ready(()) }).await;
         let close = match worker.engine.read_on(topic, at).await {
-            Ok(piece) if piece.lost == 0 && piece.damaged == 0 => {
+            Ok(piece) if !piece.has_gap && !piece.is_damaged => {
                 at = piece.at;
                 writer.push_replay(piece.publications, &worker.counters);
                 continue;
             }
             // The client reconnects and receives what is left after them, with the sign that something is missing.
-            Ok(piece) if piece.damaged > 0 => {
+            Ok(piece) if piece.is_damaged => {
                 let reason =
                     format!("publications of '{topic}' are damaged on the broker's disk: connect again");
                 Close::new(CloseCode::GoingAway, reason)

@@ -1,8 +1,8 @@
 //! The embedded store of durable topics: one SQLite database in the data directory.
 //!
 //! Owns what is on disk: publications, the numbering of each topic, and idempotency keys. It assigns the offsets of durable
-//! topics and confirms a publication only when it is on disk. It is a leaf: it knows the types of the protocol and nothing
-//! of engine, sessions, tasks or wall clocks; wall-clock times are arguments.
+//! topics and confirms a publication only when it is on disk. It implements the engine's `Archive` in
+//! `archive`, the one file that knows tasks, and knows nothing of sessions or wall clocks; wall-clock times are arguments.
 //!
 //! **Writing.** [`Store::append`] puts a publication into a bounded queue. One writer thread takes what has gathered,
 //! commits it as one transaction with one sync of the disk, and then calls the callbacks in the order of the queue. Two
@@ -20,6 +20,7 @@
 //!
 //! **Retention.** Readers apply [`Keep`] exactly. The rows are deleted later, some with each commit.
 
+mod archive;
 mod backup;
 mod config;
 mod directory_sync;
@@ -43,29 +44,40 @@ mod schema;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use fanwire_protocol::{Epoch, Topic};
+#[cfg(test)]
+use fanwire_protocol::Epoch;
+use fanwire_protocol::Topic;
+use tokio::sync::Semaphore;
 
 pub use backup::{CopyError, backup, restore};
 pub(crate) use config::StoreConfig;
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use event::{Event, Observer};
-pub(crate) use publication::{Append, Committed, Keep, StoredPublication};
-pub(crate) use queue::Done;
-pub(crate) use record::{Bounds, Stretch, TopicRecord};
 
+use crate::engine::Arrivals;
 use health::Health;
 use open::DataDirectory;
-use queue::{Job, Queue};
+use publication::{Append, Committed, Keep};
+use queue::{Done, Job, Queue};
 use readers::Readers;
+use record::TopicRecord;
+#[cfg(test)]
+use record::{Bounds, Stretch};
 use writer::Writer;
 
 /// The store. Dropping it writes what waits and closes the database.
 pub(crate) struct Store {
     queue: Arc<Queue>,
-    readers: Readers,
+    readers: Arc<Readers>,
+    /// Permits to read, for the reads of the engine.
+    read_permits: Arc<Semaphore>,
+    /// Where publications arrive, once the engine has said so.
+    arrivals: Arc<OnceLock<Arrivals>>,
+    /// The last topic that was tidied in this round.
+    tidied_until: Mutex<Option<Topic>>,
     #[cfg(test)]
     health: Arc<Health>,
     writer: Option<JoinHandle<()>>,
@@ -91,7 +103,10 @@ impl Store {
         let thread = thread.map_err(|error| OpenError::from_io(directory.into(), &error))?;
         Ok(Self {
             queue,
-            readers: Readers::new(claimed, health.clone(), observer),
+            readers: Arc::new(Readers::new(claimed, health.clone(), observer)),
+            read_permits: Arc::new(Semaphore::new(archive::READS_MAX)),
+            arrivals: Arc::default(),
+            tidied_until: Mutex::default(),
             #[cfg(test)]
             health,
             writer: Some(thread),
@@ -145,6 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
+    #[cfg(test)]
     pub(crate) fn load(&self, topic: &Topic, keep: &Keep) -> Result<Option<TopicRecord>, StoreError> {
         self.readers.load(topic, keep)
     }
@@ -167,6 +183,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read, or rows are missing.
+    #[cfg(test)]
     pub(crate) fn read_after(
         &self,
         topic: &Topic,
@@ -182,6 +199,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read, or rows are missing.
+    #[cfg(test)]
     pub(crate) fn read_before(
         &self,
         topic: &Topic,
@@ -197,6 +215,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read, or rows are missing.
+    #[cfg(test)]
     pub(crate) fn offset_before(
         &self,
         topic: &Topic,

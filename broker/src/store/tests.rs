@@ -1,5 +1,6 @@
 //! What every test of the store is made of, and the tests of what it promises while all goes well.
 
+mod archive;
 mod backup;
 mod clock;
 mod crash;
@@ -88,6 +89,7 @@ fn text(name: &str, payload: &str) -> Append {
         ts: NOW,
         cost: 10,
         keep: Keep::ALL,
+        origin: None,
     }
 }
 

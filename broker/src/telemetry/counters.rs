@@ -267,6 +267,14 @@ pub(crate) struct Shared {
     pub(crate) history_bytes: AtomicU64,
     pub(crate) history_publications: AtomicU64,
     pub(crate) history_evictions: AtomicU64,
+    /// Topics, idempotency keys and members that were refused for want of room.
+    pub(crate) topics_refused: AtomicU64,
+    pub(crate) keys_refused: AtomicU64,
+    pub(crate) presence_refused: AtomicU64,
+    /// The memory of idempotency keys, members, and the catalog of topics, which counts with that of history.
+    pub(crate) key_bytes: AtomicU64,
+    pub(crate) presence_bytes: AtomicU64,
+    pub(crate) catalog_bytes: AtomicU64,
     pub(crate) inbox_bytes: AtomicU64,
     /// Publications of durable topics, which are accepted on the store's thread, and their bytes.
     pub(crate) durable_publications: AtomicU64,

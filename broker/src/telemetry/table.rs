@@ -197,6 +197,36 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .json("history.evictions"),
     Metric::gauge(
+        "fanwire_idempotency_key_bytes",
+        "Memory accounted for idempotency keys. Half of history.bytes_max at most.",
+        Shared(|shared, _| load(&shared.key_bytes)),
+    ),
+    Metric::gauge(
+        "fanwire_presence_bytes",
+        "Memory accounted for the members of topics with presence. About a quarter of history.bytes_max at most.",
+        Shared(|shared, _| load(&shared.presence_bytes)),
+    ),
+    Metric::gauge(
+        "fanwire_catalog_bytes",
+        "Memory accounted for the list of topics that operators were shown last.",
+        Shared(|shared, _| load(&shared.catalog_bytes)),
+    ),
+    Metric::counter(
+        "fanwire_topics_refused_total",
+        "Publishes and subscriptions refused because limits.topics_max was reached.",
+        Shared(|shared, _| load(&shared.topics_refused)),
+    ),
+    Metric::counter(
+        "fanwire_idempotency_keys_refused_total",
+        "Publishes refused because there was no room for their idempotency key.",
+        Shared(|shared, _| load(&shared.keys_refused)),
+    ),
+    Metric::counter(
+        "fanwire_presence_refused_total",
+        "Subscriptions refused because there was no room for another member.",
+        Shared(|shared, _| load(&shared.presence_refused)),
+    ),
+    Metric::gauge(
         "fanwire_store_queue_bytes",
         "Bytes of durable publications that wait for the disk, measured once a second.",
         Shared(|shared, _| load(&shared.store_queue_bytes)),

@@ -23,7 +23,7 @@ use tungstenite::http::HeaderValue;
 
 use crate::auth::{Admission, SharedAuthenticator};
 use crate::config::Limits;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineParts};
 use crate::hooks::Hooks;
 use crate::hub::{Hub, Inbox, Pressure};
 use crate::sessions::{ConnectionGuard, ConnectionInfo, ConnectionLimiter, ConnectionLimits, Permit, Worker};
@@ -116,15 +116,17 @@ fn worker() -> (Rc<Worker>, Arc<Shared>) {
     let shared: Arc<Shared> = Arc::default();
     let pressure = Arc::new(Pressure::new(1 << 20, shared.clone()));
     let inbox = Arc::new(Inbox::new(pressure.clone()));
-    let engine = Engine::new(
-        vec![inbox.clone()],
+    let engine = Engine::new(EngineParts {
+        inboxes: vec![inbox.clone()],
         pressure,
-        Rules::default(),
-        1 << 20,
-        shared.clone(),
-        None,
-        Duration::ZERO,
-    );
+        rules: Rules::default(),
+        topics_max: 100,
+        memory_bytes_max: 1 << 20,
+        counters: shared.clone(),
+        archive: None,
+        observer: None,
+        presence_grace: Duration::ZERO,
+    });
     let counters: Arc<WorkerCounters> = Arc::default();
     let hub = Rc::new(Hub::new(0, inbox, counters.clone()));
     let authenticator: Arc<SharedAuthenticator> = Arc::default();
