@@ -17,8 +17,8 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// The time in which a file must be read.
 pub const FILE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The permission bit that lets every user of the machine read a file.
-const OTHERS_READ: u32 = 0o004;
+/// The permission bits that let every user of the machine read or change a file.
+const OTHERS: u32 = 0o006;
 
 /// An error that prevents the broker from using a file.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +52,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// As [`read`].
 pub fn read_secret(key: &str, path: &Path) -> Result<Vec<u8>, FileError> {
     let (bytes, mode) = read_within(path, FILE_TIMEOUT)?;
-    if mode & OTHERS_READ != 0 {
+    if mode & OTHERS != 0 {
         tracing::warn!(
             path = %path.display(),
-            "{key}: every user of this machine can read the file, which holds a secret: chmod 640 or 600 it"
+            "{key}: every user of this machine can read or change the file, which holds a secret: chmod 640 or 600 it"
         );
     }
     Ok(bytes)

@@ -3,7 +3,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +15,11 @@ use crate::hub::Pressure;
 use crate::log_limit::LogLimit;
 use crate::store::{Event, Observer, OpenError, Store, StoreConfig};
 use crate::telemetry::Shared;
+
+/// The permission bits of users that are neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_WRITE: u32 = 0o002;
 
 static DAMAGED: LogLimit = LogLimit::new("a durable publication is damaged");
 
@@ -41,6 +46,7 @@ pub(super) fn open(
     let store = Store::open(directory, limits, observer)
         .map_err(|error: OpenError| ServeError::Store(error.to_string()))?;
     tracing::info!(directory = %directory.display(), "durable topics are kept on disk");
+    warn_of_exposed_files(directory);
     Ok(Some(store))
 }
 
@@ -52,6 +58,37 @@ fn create(directory: &Path) -> io::Result<()> {
         }
         created => created,
     }
+}
+
+/// Logs a warning for each file of the data directory, and for the directory itself, that every user of the machine can
+/// read or change.
+fn warn_of_exposed_files(directory: &Path) {
+    let mode_of = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.permissions().mode());
+    // Inside a directory that other users cannot enter, the modes of files do not matter.
+    let Ok(mode) = mode_of(directory) else { return };
+    if mode & OTHERS == 0 {
+        return;
+    }
+    warn_if_exposed(directory, mode, "700");
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_own = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("fanwire."));
+        if let (true, Ok(mode)) = (is_own, mode_of(&path)) {
+            warn_if_exposed(&path, mode, "600");
+        }
+    }
+}
+
+fn warn_if_exposed(path: &Path, mode: u32, remedy: &str) {
+    let what = match (mode & OTHERS_READ != 0, mode & OTHERS_WRITE != 0) {
+        (_, true) => "change",
+        (true, false) => "read",
+        (false, false) => return,
+    };
+    let path = path.display();
+    tracing::warn!(
+        "every user of this machine can {what} the data of durable topics in {path}: chmod {remedy} {path}"
+    );
 }
 
 fn observe(pressure: Arc<Pressure>, readiness: Arc<Readiness>, counters: Arc<Shared>) -> Observer {

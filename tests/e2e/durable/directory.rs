@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use fanwire_tests::{DataDirectory, binary, get, temporary};
+use fanwire_tests::{DataDirectory, binary, get, post, temporary};
 
 use super::DURABLE;
 
@@ -125,4 +125,63 @@ fn a_database_of_a_newer_version_is_left_as_it_is() {
     fs::write(&database, &bytes).expect("it can be written");
     check(&directory, &["newer broker", "99"]);
     assert_eq!(fs::read(&database).expect("it is there"), bytes);
+}
+
+#[test]
+fn a_new_directory_and_its_files_are_for_their_owner_alone() {
+    let directory = DataDirectory::new();
+    let broker = directory.serve(DURABLE);
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(directory.path()), 0o700);
+    for entry in fs::read_dir(directory.path()).expect("the directory") {
+        let path = entry.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    assert!(!broker.log().contains("every user"), "{}", broker.log());
+}
+
+#[test]
+fn a_directory_or_file_that_every_user_can_read_or_change_is_a_warning_with_the_remedy() {
+    let directory = DataDirectory::new();
+    directory.serve(DURABLE).kill();
+    let database = directory.path().join("fanwire.db");
+    let with = |path: &std::path::Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    with(directory.path(), 0o757);
+    with(&database, 0o644);
+    let log = directory.serve(DURABLE).log();
+    for words in [
+        format!("can change the data of durable topics in {0}: chmod 700 {0}", directory.text()),
+        format!("can read the data of durable topics in {0}: chmod 600 {0}", database.display()),
+    ] {
+        assert!(log.contains(&words), "'{words}' is not in: {log}");
+    }
+    with(directory.path(), 0o700);
+    let log = directory.serve(DURABLE).log();
+    assert!(!log.contains("every user"), "no other user can enter the directory: {log}");
+}
+
+#[test]
+fn a_directory_that_is_removed_or_replaced_under_the_broker_refuses_publishes_and_says_so() {
+    for is_replaced in [false, true] {
+        let directory = DataDirectory::new();
+        let broker = directory.serve(DURABLE);
+        let publish = || post(broker.address(), "/topics/a", "text/plain", b"x");
+        assert_eq!(publish().status, 200);
+        fs::remove_dir_all(directory.path()).expect("it is there");
+        let _other = is_replaced.then(|| directory.serve(DURABLE));
+        let refused = publish();
+        assert_eq!(
+            (refused.status, &refused.json()["code"]),
+            (503, &"unavailable".into()),
+            "{}",
+            refused.text()
+        );
+        let ready = get(broker.address(), "/readyz");
+        assert_eq!(ready.status, 503, "{}", ready.text());
+        let log = broker.log();
+        let what = if is_replaced { "was replaced" } else { "was removed" };
+        assert!(log.contains(what) && log.contains("restart the broker"), "{log}");
+    }
 }
