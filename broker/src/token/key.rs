@@ -70,9 +70,9 @@ impl VerifyingKey {
             let der = der.map_err(|_| KeyError::NoKey)?;
             let (kind, key) = spki::parse(&der).ok_or(KeyError::OtherKind)?;
             keys.push(match kind {
-                Kind::Rsa => Self::public(&RSA_PKCS1_2048_8192_SHA256, Algorithm::Rs256, key.to_vec()),
-                Kind::P256 => Self::p256(key.to_vec()),
-                Kind::Ed25519 => Self::ed25519(key.to_vec()),
+                Kind::Rsa => Self::public(&RSA_PKCS1_2048_8192_SHA256, Algorithm::Rs256, key),
+                Kind::P256 => Self::p256(key),
+                Kind::Ed25519 => Self::ed25519(key),
             });
         }
         if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(keys) }
