@@ -1,8 +1,7 @@
-//! The HTTP client for what the broker asks of others: key sets, and the application behind hooks.
+//! The HTTP client of the broker: for key sets, and for the application behind hooks.
 //!
-//! It follows no redirects, sends no cookies, and bounds what it reads in time and bytes: whom it asks is what the operator
-//! wrote, and nobody else. Its connections live on the runtime of
-//! whoever asked first.
+//! It follows no redirects, sends no cookies, and bounds its answers in time and bytes, so that it calls exactly the URLs that the
+//! operator configured. Its connections live on the runtime of the first caller.
 
 use std::io;
 use std::time::Duration;
@@ -18,36 +17,36 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-/// How much of an answer is read that says nothing beyond its status, in bytes.
+/// The maximum number of bytes that are read of an answer of which only the status counts.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Asks others over HTTP.
+/// An HTTP client.
 pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
-/// Why there is no answer.
+/// An error that says why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// The other side cannot be reached, or does not prove who it is.
+    /// The server cannot be reached, or its certificate is not trusted.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    /// Nothing, or not all of it, came in time.
+    /// The answer did not arrive completely in time.
     #[error("no whole answer came within {} s", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// Another status than 200; redirects are not followed.
+    /// A status other than 200. Redirects are not followed.
     #[error("it answered {0} instead of 200 (redirects are not followed)")]
     Status(StatusCode),
-    /// More than would be read.
+    /// The answer is larger than the bound.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
 }
 
 impl HttpClient {
-    /// A client that trusts the authorities that browsers do, and those whose certificates stand in `authorities` (PEM).
+    /// Creates a client that trusts the authorities that browsers trust, and those in `authorities` (PEM).
     ///
     /// # Errors
-    /// If what is there is no certificate.
+    /// If `authorities` holds something other than certificates.
     pub(crate) fn new(authorities: Option<&[u8]>) -> io::Result<Self> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let wrong =
@@ -67,10 +66,10 @@ impl HttpClient {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
-    /// Fetches what is at `uri`, within `timeout` and `bytes_max`.
+    /// Fetches `uri` within `timeout` and `bytes_max`.
     ///
     /// # Errors
-    /// If it does not come whole.
+    /// If the answer does not arrive completely.
     pub(crate) async fn get(
         &self,
         uri: &Uri,
@@ -90,10 +89,10 @@ impl HttpClient {
         self.ask(request, bytes_max).await
     }
 
-    /// Sends `body` to `uri` and reads the answer, of at most `bytes_max`. How long that may take is up to the caller.
+    /// Sends `body` to `uri` and reads the answer of at most `bytes_max`. The caller bounds the time.
     ///
     /// # Errors
-    /// If the answer does not come whole.
+    /// If the answer does not arrive completely.
     pub(crate) async fn post<const N: usize>(
         &self,
         uri: &Uri,
@@ -104,11 +103,11 @@ impl HttpClient {
         self.ask(post_request(uri, headers, body)?, bytes_max).await
     }
 
-    /// Sends `body` to `uri` and returns how that is answered: the status and `Retry-After`. What else the answer says is read, so
-    /// that the connection can be used again, up to a bound, and thrown away. How long that may take is up to the caller.
+    /// Sends `body` to `uri` and returns the status and `Retry-After` of the answer. The rest of the answer is read, up to a bound, and
+    /// thrown away, so that the connection can be used again. The caller bounds the time.
     ///
     /// # Errors
-    /// If no answer comes.
+    /// If no answer arrives.
     pub(crate) async fn post_for_status<const N: usize>(
         &self,
         uri: &Uri,
@@ -118,7 +117,7 @@ impl HttpClient {
         let request = post_request(uri, headers, body)?;
         let response = self.client.request(request).await.map_err(|error| unreachable(&error))?;
         let (status, retry_after) = (response.status(), response.headers().get(header::RETRY_AFTER).cloned());
-        // The status has said it all; an answer that breaks off costs no more than the connection.
+        // Only the status counts. An answer that breaks off costs only the connection.
         let _unread = Limited::new(response.into_body(), UNREAD_BYTES_MAX).collect().await;
         Ok((status, retry_after))
     }
@@ -150,7 +149,7 @@ fn post_request<const N: usize>(
     Ok(request)
 }
 
-/// The whole chain of causes: the outermost says only that something went wrong.
+/// Returns the whole chain of causes, because the outermost error names no reason.
 fn unreachable(error: &dyn std::error::Error) -> FetchError {
     let mut causes = vec![error.to_string()];
     let mut source = error.source();

@@ -1,6 +1,6 @@
-//! The hashes of API keys, which are credentials of back ends: only the hash is kept, never the key.
+//! The hashes of API keys, the credentials of back ends. The configuration holds the hash, never the key.
 //!
-//! A key is 32 random bytes, so nobody can guess it from its hash and no slow password hash is needed.
+//! A key is 32 random bytes. It cannot be guessed from its hash, so no slow password hash is needed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,30 +13,30 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::secret::{Secret, number_for};
 
-/// What every key begins with, so that a key is told from a token, and found by those who search for leaked secrets.
+/// The prefix of every key. It distinguishes keys from tokens, and lets secret scanners find leaked keys.
 pub const KEY_PREFIX: &str = "fwk_";
 
-/// What a written hash begins with.
+/// The prefix of a written hash.
 const HASH_PREFIX: &str = "sha256:";
 
-/// The hash of an API key, as the configuration holds it.
+/// The hash of an API key, as it stands in the configuration.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyHash([u8; 32]);
 
-/// The text is no hash of a key.
+/// An error for a text that is not the hash of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the hash of a key: make a key and its hash with 'fanwire token key NAME'")]
 pub struct KeyHashError;
 
 impl KeyHash {
-    /// The hash of `key`.
+    /// Returns the hash of `key`.
     pub fn of(key: &str) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
         Self(hash)
     }
 
-    /// Makes a new key, and its hash; `None` if the system gives no randomness.
+    /// Generates a key and its hash. Returns `None` if the operating system provides no randomness.
     pub fn generate() -> Option<(Secret, Self)> {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).ok()?;
@@ -45,13 +45,13 @@ impl KeyHash {
         Some((Secret::new(key), hash))
     }
 
-    /// What vouches for whoever shows the key, as long as it gives these grants.
+    /// Returns the mark of an identity that this key gives with these grants. Re-authorization compares it.
     pub(crate) fn voucher(&self, grants: &Grants, is_admin: bool) -> GrantHolder {
         let terms = number_for(format!("{grants:?} {is_admin}").as_bytes());
         GrantHolder { key: number_for(&self.0), terms }
     }
 
-    /// Whether both are the same, found out in a time that does not depend on where they differ.
+    /// Returns whether both are equal. The time does not depend on where they differ.
     pub(crate) fn equals(&self, other: &Self) -> bool {
         let difference = self.0.iter().zip(&other.0).fold(0, |sum, (left, right)| sum | (left ^ right));
         std::hint::black_box(difference) == 0

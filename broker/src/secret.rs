@@ -1,20 +1,20 @@
-//! Texts that must not be seen: secrets, tokens and keys.
+//! Texts that must not be shown: secrets, tokens and keys.
 
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
 
-/// A text that no log, error or debug output shows. There is no `Display`; whoever needs the text must ask for it.
+/// A text that no log, error or debug output shows. It has no `Display`: code that needs the text calls [`Secret::reveal`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that needs it.
+    /// Returns the text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A number for `text`, from which nobody can tell it.
+/// Returns a number for `text` from which the text cannot be derived.
 pub(crate) fn number_for(text: &[u8]) -> u64 {
     let hash = digest(&SHA256, text);
     hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -1,33 +1,33 @@
-//! Topics in URLs: the one reading of `/topics/{topic}` for every transport and for publishing.
+//! Reads topics from URLs: the one reader of `/topics/{topic}` for all transports and for publishing.
 
 use fanwire_protocol::{Pattern, Topic};
 
 use crate::problem::Problem;
 
-/// What stands before the topic in its URL.
+/// The path before the topic in its URL.
 pub(crate) const PREFIX: &str = "/topics/";
 
-/// What stands after the topic in the URL of its presence. A topic that ends so has its slash percent-encoded.
+/// The path after the topic in the URL of its presence. A topic that itself ends so has its slash percent-encoded.
 const PRESENCE: &str = "/presence";
 
-/// The topic, still encoded, whose presence this path is.
+/// Returns the topic, still encoded, if the path is that of a topic's presence.
 pub(crate) fn of_presence(path: &str) -> Option<&str> {
     path.strip_prefix(PREFIX)?.strip_suffix(PRESENCE).filter(|topic| !topic.is_empty())
 }
 
-/// Reads a topic or pattern from the rest of the path, percent-encoding undone (RFC 3986 §2.1). A `+` stays a `+`.
+/// Percent-decodes a topic or pattern from the rest of the path (RFC 3986 §2.1). A `+` stays a `+`.
 ///
 /// # Errors
-/// If it is not UTF-8 once decoded, or breaks a rule of names.
+/// If the text is not UTF-8 once decoded, or is not a valid topic or pattern.
 pub(crate) fn parse_pattern(encoded: &str) -> Result<Pattern, Problem> {
     let name = decoded(encoded)?;
     Pattern::new(&name).map_err(|error| Problem::bad_topic(&name, error))
 }
 
-/// Like [`parse_pattern`], for a place where only a plain topic can be meant.
+/// Does the same where only a topic without wildcards is valid.
 ///
 /// # Errors
-/// If it is not UTF-8 once decoded, or breaks a rule of names.
+/// As [`parse_pattern`].
 pub(crate) fn parse_topic(encoded: &str) -> Result<Topic, Problem> {
     let name = decoded(encoded)?;
     Topic::new(&name).map_err(|error| Problem::bad_topic(&name, error))

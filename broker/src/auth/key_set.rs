@@ -1,6 +1,6 @@
-//! The keys of an identity provider as they are known now, and who waits for newer ones.
+//! The keys of an identity provider that the broker knows, and the requests that wait for newer keys.
 //!
-//! This file owns when keys are good, and when newer ones are asked for. Fetching them is done elsewhere, by whoever is rung.
+//! This file decides how long keys are valid, and when newer keys are needed. `server::key_keeper` fetches them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +12,22 @@ use tokio::time::Instant;
 
 use crate::token::{Unverified, VerifyingKey};
 
-/// How long one fetch may take.
+/// The maximum duration of one fetch.
 pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The least time between two fetches, whoever asks: tokens with made-up `kid`s must not make the broker flood its identity
-/// provider.
+/// The minimum time between two fetches. Tokens with invented `kid`s must not make the broker flood its identity provider.
 pub(crate) const FETCH_INTERVAL_MIN: Duration = Duration::from_secs(5);
 
-/// How long keys that were fetched are used before they are fetched again.
+/// The interval at which keys are fetched again.
 pub(crate) const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// How long keys are used after they were last fetched, if fetching fails.
+/// The time for which keys stay valid after the last successful fetch.
 pub(crate) const KEYS_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// The largest key set that is read, in bytes.
+/// The maximum size of a key set in bytes.
 pub(crate) const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 
-/// The keys of one identity provider, shared by all who check tokens.
+/// The keys of one identity provider, shared by all workers.
 #[derive(Debug)]
 pub(crate) struct KeySet {
     state: watch::Sender<State>,
@@ -49,27 +48,27 @@ impl Default for KeySet {
 }
 
 impl KeySet {
-    /// Takes over keys that were just fetched.
+    /// Replaces the keys with keys that were just fetched.
     pub(crate) fn replace(&self, keys: Vec<VerifyingKey>) {
         let now = Instant::now();
         self.state.send_replace(State { keys: Arc::new(keys), fetched_at: Some(now), tried_at: Some(now) });
     }
 
-    /// Notes that fetching has failed. What is known stays good for a while.
+    /// Notes that a fetch failed. The known keys stay valid for [`KEYS_GOOD_FOR`].
     pub(crate) fn failed(&self) {
         self.state.send_modify(|state| state.tried_at = Some(Instant::now()));
     }
 
-    /// Waits until somebody shows a token for which newer keys are wanted.
+    /// Waits until a token needs newer keys.
     pub(crate) async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// The keys that a token may be signed with. If none of those known may be it, newer ones are fetched first, unless that
-    /// has just been done.
+    /// Returns the keys that a token may be signed with. If none of the known keys fits, newer keys are fetched first, unless a
+    /// fetch has just been made.
     ///
     /// # Errors
-    /// If no good keys can be had: then nobody is let in.
+    /// If there are no valid keys. Then no token is accepted.
     pub(crate) async fn keys_for(&self, token: &Unverified<'_>) -> Result<Arc<Vec<VerifyingKey>>, Refusal> {
         let mut states = self.state.subscribe();
         let state = states.borrow_and_update().clone();
@@ -78,7 +77,7 @@ impl KeySet {
         }
         if state.tried_at.is_none_or(|tried_at| tried_at.elapsed() >= FETCH_INTERVAL_MIN) {
             self.wanted.notify_one();
-            // Whatever has come by then is looked at.
+            // Whatever the keys are by then decides.
             let _came = tokio::time::timeout(FETCH_TIMEOUT + Duration::from_secs(1), states.changed()).await;
         }
         let state = states.borrow().clone();

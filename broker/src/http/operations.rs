@@ -1,4 +1,4 @@
-//! What operators and their tools ask: does it live, can it work, what has it counted.
+//! URLs for operators and their tools: liveness, readiness and metrics.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use super::HttpState;
 use crate::auth::Admission;
 use crate::problem::Problem;
 
-/// Whether the broker can accept and deliver.
+/// The readiness of the broker to accept and deliver.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     is_draining: AtomicBool,
-    /// Why durable topics cannot be used, while they cannot.
+    /// The reason why durable topics cannot be used, while they cannot.
     store_failure: Mutex<Option<Arc<str>>>,
 }
 
@@ -26,22 +26,22 @@ impl Readiness {
         self.is_draining.store(true, Ordering::Release);
     }
 
-    /// Notes why durable topics cannot be used, or that they can again.
+    /// Notes the reason why durable topics cannot be used, or `None` once they can be used again.
     pub(crate) fn store_failed(&self, reason: Option<Arc<str>>) {
         *self.store_failure.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    /// Whether the broker is about to stop, so that no session should be opened any more.
+    /// Returns whether the broker drains. Then no session opens any more.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
     }
 
-    /// Why durable topics cannot be used, while they cannot.
+    /// Returns the reason why durable topics cannot be used, while they cannot.
     pub(crate) fn store_failure(&self) -> Option<Arc<str>> {
         self.store_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What stands in the way of accepting and delivering everything.
+    /// Returns the reason why the broker is not ready, if there is one.
     fn obstacle(&self) -> Option<Problem> {
         if self.is_draining() {
             return Some(Self::draining());
@@ -54,15 +54,16 @@ impl Readiness {
         )
     }
 
-    /// What to answer to whoever needs a broker that is not about to stop.
+    /// Returns the answer to a request that a draining broker does not serve.
     pub(crate) fn draining() -> Problem {
-        let detail = "the broker is shutting down: use another one, or come back when it has restarted";
+        let detail =
+            "the broker is shutting down: use another broker, or try again when this one has restarted";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
             .with_header(header::RETRY_AFTER, "5")
     }
 }
 
-/// `/healthz`: the process lives and answers.
+/// `/healthz`: the process is alive and answers.
 pub(super) async fn health() -> Response {
     ([(header::CACHE_CONTROL, "no-store")], "alive\n").into_response()
 }
@@ -75,7 +76,7 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Result<Response, Pr
     }
 }
 
-/// `/metrics`: everything counted, in the text format of Prometheus. For the administrator, unless the broker is open.
+/// `/metrics`: all metrics in the text format of Prometheus. For administrators, unless the broker is open.
 pub(super) async fn metrics(
     State(state): State<HttpState>,
     Extension(admission): Extension<Admission>,

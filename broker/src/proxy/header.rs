@@ -1,37 +1,37 @@
 //! The header of the PROXY protocol, versions 1 and 2, as HAProxy specifies it (doc/proxy-protocol.txt).
 //!
-//! It is read piece by piece, so that not one byte of what follows it is taken.
+//! The header is read piece by piece, so that no byte after it is consumed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest header that is read: version 2 may carry more, but nobody needs it here.
+/// The maximum length of a header in bytes. Version 2 allows more, which the broker does not need.
 const HEADER_BYTES_MAX: usize = 4096;
 
-/// How version 2 begins.
+/// The first bytes of version 2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Version 2 up to its length.
+/// The number of bytes of version 2 up to and including its length.
 const PREAMBLE_BYTES: usize = 16;
 
-/// The shortest header there is, `PROXY UNKNOWN` and the end of its line.
+/// The length of the shortest header, `PROXY UNKNOWN` and the end of its line.
 const SHORTEST_BYTES: usize = 15;
 
-/// The longest header of version 1.
+/// The maximum length of a header of version 1.
 const LINE_BYTES_MAX: usize = 107;
 
-/// How far the reading has come.
+/// The progress of reading a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// At least so many bytes more belong to the header.
+    /// The header has at least this many bytes more.
     Needs(usize),
-    /// The header is whole: the client's address, if the proxy speaks for anybody but itself.
+    /// The header is complete. The address is that of the client, or `None` if the proxy connects on its own behalf.
     Whole(Option<IpAddr>),
 }
 
-/// Reads the header as far as it has come.
+/// Reads the bytes of a header that have arrived.
 ///
 /// # Errors
-/// If this is no header.
+/// If they are not a header.
 pub(crate) fn read(bytes: &[u8]) -> Result<Progress, &'static str> {
     let is_second = bytes.iter().zip(SIGNATURE).all(|(byte, expected)| byte == expected);
     let is_first = bytes.iter().zip(b"PROXY ").all(|(byte, expected)| byte == expected);
@@ -74,7 +74,7 @@ fn read_binary(bytes: &[u8]) -> Result<Progress, &'static str> {
         return Ok(Progress::Needs(length - body.len()));
     }
     match (preamble[12], preamble[13]) {
-        // The proxy itself asks, for its own health checks.
+        // The proxy connects on its own behalf, for health checks.
         (0x20, _) => Ok(Progress::Whole(None)),
         (0x21, 0x11) if length >= 12 => {
             let source: Option<&[u8; 4]> = body.first_chunk();

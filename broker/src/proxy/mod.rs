@@ -1,6 +1,6 @@
-//! Proxies in front of the broker: which of them are believed, and whom they say they speak for.
+//! Trusted proxies in front of the broker, and the client for which a proxy sends a request.
 //!
-//! A leaf: it reads addresses out of headers. It does not know what an address is used for, nor where the headers came from.
+//! A leaf: it reads addresses and schemes out of headers. It does not know what they are used for.
 
 mod header;
 
@@ -11,33 +11,33 @@ use ipnet::IpNet;
 
 pub(crate) use header::{Progress, read};
 
-/// The header in which proxies write whom they speak for, each adding an address at the end.
+/// The header in which proxies name the client. Each proxy adds an address at the end.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The header in which a proxy names the scheme of the client's request.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The proxies that are believed.
+/// The trusted proxies.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,
-    /// Whether they begin every connection with a header of the PROXY protocol.
+    /// Whether trusted proxies begin every connection with a header of the PROXY protocol.
     has_header: bool,
 }
 
 impl Proxies {
-    /// Believes proxies in these networks, which `has_header` says to begin connections with a PROXY header.
+    /// Trusts proxies in these networks. `has_header` says whether they begin connections with a PROXY header.
     pub(crate) fn new(trusted: Vec<IpNet>, has_header: bool) -> Self {
         Self { trusted, has_header }
     }
 
-    /// Whether what comes from this address may speak for others.
+    /// Returns whether this address is a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether a connection from this address must begin with a PROXY header.
+    /// Returns whether a connection from this address must begin with a PROXY header.
     pub(crate) fn sends_header(&self, address: IpAddr) -> bool {
         self.has_header && self.trusts(address)
     }
@@ -49,8 +49,8 @@ impl Proxies {
         nearest.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https")) && self.trusts(peer)
     }
 
-    /// Whom a request with these headers is from, that came from `peer`: the address nearest to the broker that is not a
-    /// trusted proxy's. What stands before that was written by somebody nobody knows.
+    /// Returns the client of a request with these headers that came from `peer`: the address nearest to the broker that is not a
+    /// trusted proxy. Addresses before that one were written by a peer that is not trusted.
     pub(crate) fn client_of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer.to_canonical();
         let values: Vec<&[u8]> =
@@ -67,7 +67,7 @@ impl Proxies {
     }
 }
 
-/// Reads one hop, an address with or without port.
+/// Reads one address, with or without a port.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -105,10 +105,10 @@ mod tests {
 
     #[test]
     fn what_a_client_writes_itself_is_not_believed() {
-        // Nobody trusts this peer.
+        // This peer is not trusted.
         check(&["10.0.0.1"], "203.0.113.7", "203.0.113.7");
         check(&["192.0.2.1, 10.0.0.2"], "203.0.113.7", "203.0.113.7");
-        // A client behind a proxy that claims to be somebody else.
+        // A client behind a proxy that claims another address.
         check(&["192.0.2.1, 203.0.113.7"], "10.0.0.1", "203.0.113.7");
         check(&["192.0.2.1", "203.0.113.7"], "10.0.0.1", "203.0.113.7");
         check(&["192.0.2.1, rubbish, 10.0.0.2"], "10.0.0.1", "10.0.0.2");

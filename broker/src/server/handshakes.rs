@@ -1,8 +1,8 @@
-//! Connections of one worker that have not sent their first request yet.
+//! The connections of one worker that have not sent their first request yet.
 //!
-//! They cost memory before anything is known of who they are, so there is a bound. When it is reached, the one that has
-//! waited longest makes room: an honest client needs milliseconds, whoever holds connections open on purpose does not
-//! keep it out. During a mass reconnect nobody has waited long, so newcomers wait for their turn instead.
+//! They use memory before the broker knows their clients, so their number is bounded. At the bound, the connection that has waited longest
+//! is closed: an honest client needs milliseconds, and connections that are held open on purpose do not keep it out. During a
+//! mass reconnect no connection has waited long, so new connections wait instead.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,36 +12,36 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a connection may take for its first request, whatever the crowd.
+/// The time that every connection has for its first request, however many others wait.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Finished entries that may stay in the queue before it is cleared of them.
+/// The maximum number of finished entries in the queue before they are removed.
 const FINISHED_MAX: usize = 64;
 
-/// The unfinished hand-shakes of one worker, oldest first.
+/// The unfinished handshakes of one worker, oldest first.
 pub(super) struct Handshakes {
     max: usize,
     grace: Duration,
     queue: RefCell<VecDeque<Rc<Entry>>>,
     unfinished: Cell<usize>,
-    /// Rung when one has finished.
+    /// Notified when a handshake has finished.
     finished: Notify,
 }
 
 struct Entry {
     began: Instant,
-    is_over: Cell<bool>,
+    is_finished: Cell<bool>,
     abort: Rc<Notify>,
 }
 
-/// One connection's place among the unfinished. Dropping it says that it has sent a request, or has gone.
+/// The entry of one connection. Dropping it notes that the connection has sent a request, or has ended.
 pub(super) struct Handshake {
     handshakes: Rc<Handshakes>,
     entry: Rc<Entry>,
 }
 
 impl Handshakes {
-    /// None yet, and at most `max` at once.
+    /// Creates an empty queue for at most `max` handshakes.
     pub(super) fn new(max: usize) -> Self {
         Self::with_grace(max, GRACE)
     }
@@ -50,24 +50,24 @@ impl Handshakes {
         Self { max, grace, queue: RefCell::default(), unfinished: Cell::new(0), finished: Notify::new() }
     }
 
-    /// Counts one more, which `abort` ends.
+    /// Adds a connection, which `abort` ends.
     pub(super) fn begin(self: &Rc<Self>, abort: Rc<Notify>) -> Handshake {
-        let entry = Rc::new(Entry { began: Instant::now(), is_over: Cell::new(false), abort });
+        let entry = Rc::new(Entry { began: Instant::now(), is_finished: Cell::new(false), abort });
         let mut queue = self.queue.borrow_mut();
         if queue.len() > 2 * self.unfinished.get() + FINISHED_MAX {
-            queue.retain(|entry| !entry.is_over.get());
+            queue.retain(|entry| !entry.is_finished.get());
         }
         queue.push_back(entry.clone());
         self.unfinished.set(self.unfinished.get() + 1);
         Handshake { handshakes: self.clone(), entry }
     }
 
-    /// How many are unfinished.
+    /// Returns the number of unfinished handshakes.
     pub(super) fn len(&self) -> usize {
         self.unfinished.get()
     }
 
-    /// Whether there is room for one more. `crowded_out` is called if somebody had to go for it.
+    /// Returns whether there is room for one more. Calls `crowded_out` if a connection was closed for it.
     pub(super) fn make_room(&self, crowded_out: impl FnOnce()) -> bool {
         if self.unfinished.get() < self.max {
             return true;
@@ -81,7 +81,7 @@ impl Handshakes {
         true
     }
 
-    /// Waits until there may be room: one has finished, or the oldest has had its time.
+    /// Waits until there may be room: a handshake has finished, or the oldest has had its time.
     pub(super) async fn room(&self) {
         let Some(oldest) = self.oldest() else { return };
         tokio::select! {
@@ -92,14 +92,14 @@ impl Handshakes {
 
     fn oldest(&self) -> Option<Rc<Entry>> {
         let mut queue = self.queue.borrow_mut();
-        while queue.front().is_some_and(|entry| entry.is_over.get()) {
+        while queue.front().is_some_and(|entry| entry.is_finished.get()) {
             queue.pop_front();
         }
         queue.front().cloned()
     }
 
     fn end(&self, entry: &Entry) {
-        if !entry.is_over.replace(true) {
+        if !entry.is_finished.replace(true) {
             self.unfinished.set(self.unfinished.get() - 1);
             self.finished.notify_one();
         }
@@ -123,7 +123,7 @@ mod tests {
         let bells: Vec<Rc<Notify>> = (0..3).map(|_| Rc::default()).collect();
         let first = handshakes.begin(bells[0].clone());
         let _second = handshakes.begin(bells[1].clone());
-        assert!(!handshakes.make_room(|| panic!("nobody had their time yet")));
+        assert!(!handshakes.make_room(|| panic!("no connection had its time yet")));
         handshakes.room().await;
         let mut gone = 0;
         assert!(handshakes.make_room(|| gone += 1));

@@ -1,27 +1,27 @@
-//! How many connections a worker serves.
+//! Counts the open connections of a worker.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// How many connections a worker serves, and a bell that rings when the last one goes.
+/// The number of open connections, and a notification when the last one ends.
 #[derive(Default)]
 pub(super) struct OpenConnections {
     count: Cell<usize>,
     empty: Notify,
 }
 
-/// One connection's part in the population.
+/// One open connection. Dropping it ends its count.
 pub(super) struct OpenConnection(Rc<OpenConnections>);
 
 impl OpenConnections {
-    /// Whether no connection is served.
+    /// Returns whether no connection is open.
     pub(super) fn is_empty(&self) -> bool {
         self.count.get() == 0
     }
 
-    /// Waits until the last connection goes.
+    /// Waits until the last connection ends.
     pub(super) async fn emptied(&self) {
         self.empty.notified().await;
     }

@@ -1,5 +1,5 @@
-//! How a connection begins, before HTTP: what a proxy says of it, the TLS hand-shake where there is a certificate, and an understandable answer to
-//! those who speak the other of the two.
+//! The preamble of a connection, before HTTP: the header of a proxy, the TLS handshake if there is a certificate, and a readable answer
+//! to a client that speaks TLS to a plain port or plain HTTP to a TLS port.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,30 +18,30 @@ use crate::tls::Certificates;
 /// The first byte of every TLS connection: a record of type handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// A fatal alert, `handshake_failure` (RFC 8446 §6), which clients of TLS report in words of their own.
+/// A fatal alert, `handshake_failure` (RFC 8446 §6), which TLS clients report as an error.
 const TLS_ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
-/// How much of what came is thrown away before hanging up, so that the answer is not lost to a reset.
+/// The maximum number of received bytes that are thrown away before the connection closes, so that a reset does not destroy the answer.
 const DISCARDED_BYTES_MAX: usize = 16 * 1024;
 
 /// The answer to plain HTTP where TLS is spoken.
 const PLAIN_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
     content-length: 69\r\n\r\nthis port speaks TLS: write https:// or wss:// in place of http or ws";
 
-/// What must be known to begin a connection.
+/// The settings of the preamble.
 #[derive(Clone)]
 pub(super) struct Preamble {
-    /// The certificate to show, if TLS is spoken.
+    /// The certificate, if the port speaks TLS.
     pub(super) certificates: Option<Arc<Certificates>>,
-    /// Who may speak for others.
+    /// The trusted proxies.
     pub(super) proxies: Arc<Proxies>,
 }
 
-/// Reads the header of the PROXY protocol. Returns whom the proxy speaks for, if for anybody but itself. How long it may
-/// take is the caller's business.
+/// Reads the header of the PROXY protocol. Returns the address of the client, or `None` if the proxy connects on its own behalf. The caller
+/// bounds the time.
 ///
 /// # Errors
-/// If there is none.
+/// If there is no header.
 pub(super) async fn begin_proxied(stream: &mut TcpStream) -> Result<Option<IpAddr>, HandshakeFailure> {
     let mut header = Vec::new();
     loop {
@@ -49,10 +49,10 @@ pub(super) async fn begin_proxied(stream: &mut TcpStream) -> Result<Option<IpAdd
             Ok(Progress::Whole(client)) => return Ok(client),
             Ok(Progress::Needs(needed)) => needed,
             Err(reason) => {
-                tracing::debug!(reason, "a trusted proxy did not begin as it should");
+                tracing::debug!(reason, "a trusted proxy sent no valid PROXY header");
                 warn_once(
                     &WARNED_OF_PROXY,
-                    "a connection from a trusted proxy had no PROXY header: let the proxy send one, or set \
+                    "a connection from a trusted proxy had no PROXY header: configure the proxy to send one, or set \
                      proxy.protocol = \"off\"",
                 );
                 return Err(HandshakeFailure::Proxy);
@@ -66,10 +66,10 @@ pub(super) async fn begin_proxied(stream: &mut TcpStream) -> Result<Option<IpAdd
     }
 }
 
-/// Makes the TLS hand-shake. How long it may take is the caller's business.
+/// Performs the TLS handshake. The caller bounds the time.
 ///
 /// # Errors
-/// Why there is no TLS connection; the client has been told.
+/// If there is no TLS connection. The client has received an answer.
 pub(super) async fn begin_tls(
     stream: TcpStream,
     certificates: &Certificates,
@@ -77,22 +77,22 @@ pub(super) async fn begin_tls(
     if first_byte(&stream).await? != TLS_HANDSHAKE {
         warn_once(
             &WARNED_OF_PLAIN,
-            "plain HTTP came to a port that speaks TLS: clients must use https:// or wss://",
+            "a client sent plain HTTP to a port that speaks TLS: clients must use https:// or wss://",
         );
         hang_up(&stream, PLAIN_ON_TLS);
         return Err(HandshakeFailure::PlainOnTls);
     }
     TlsAcceptor::from(certificates.current()).accept(stream).await.map_err(|error| {
-        tracing::debug!(%error, "TLS hand-shake failed");
+        tracing::debug!(%error, "TLS handshake failed");
         HandshakeFailure::Tls
     })
 }
 
-/// Sees that a connection does not begin with a TLS hand-shake, which plain HTTP would answer with something no client of
-/// TLS understands.
+/// Checks that a connection does not begin with a TLS handshake, which plain HTTP would answer with bytes that no TLS client
+/// understands.
 ///
 /// # Errors
-/// If it does; the client has been told.
+/// If it does. The client has received an alert.
 pub(super) async fn begin_plain(stream: &TcpStream) -> Result<(), HandshakeFailure> {
     if first_byte(stream).await? == TLS_HANDSHAKE {
         warn_once(
@@ -105,7 +105,7 @@ pub(super) async fn begin_plain(stream: &TcpStream) -> Result<(), HandshakeFailu
     Ok(())
 }
 
-/// The first byte, left where it is.
+/// Returns the first byte without consuming it.
 async fn first_byte(stream: &TcpStream) -> Result<u8, HandshakeFailure> {
     let mut first = [0];
     match stream.peek(&mut first).await {
@@ -114,19 +114,19 @@ async fn first_byte(stream: &TcpStream) -> Result<u8, HandshakeFailure> {
     }
 }
 
-/// Sends a last word and nothing more.
+/// Sends a last answer.
 fn hang_up(stream: &TcpStream, word: &[u8]) {
     let mut discarded = vec![0; DISCARDED_BYTES_MAX];
-    let _left_already: io::Result<usize> = stream.try_read(&mut discarded);
-    // One small write to an empty socket; if it does not go, it does not matter.
-    let _not_told = stream.try_write(word);
+    let _client_is_gone: io::Result<usize> = stream.try_read(&mut discarded);
+    // One small write to an empty socket. If it fails, the client is gone.
+    let _client_is_gone = stream.try_write(word);
 }
 
 static WARNED_OF_PLAIN: AtomicBool = AtomicBool::new(false);
 static WARNED_OF_PROXY: AtomicBool = AtomicBool::new(false);
 static WARNED_OF_TLS: AtomicBool = AtomicBool::new(false);
 
-/// Says once what an operator should know, and from then on only to those who debug: strangers must not fill the log.
+/// Logs a warning once, and then at debug level only: clients must not fill the log.
 fn warn_once(warned: &AtomicBool, sentence: &str) {
     if warned.swap(true, Ordering::Relaxed) {
         tracing::debug!("{sentence}");

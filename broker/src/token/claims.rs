@@ -163,11 +163,11 @@ impl Claims {
             return Err(TokenError::Expired);
         }
         if expires_ms.is_none() && !rules.allow_endless {
-            return Err(claim("the token has no 'exp': this broker wants to know when it ends"));
+            return Err(claim("the token has no 'exp': this broker requires one"));
         }
         let begins_ms = time("nbf", self.nbf)?;
         if begins_ms.is_some_and(|begins_ms| begins_ms > now_ms + AHEAD_MS_MAX) {
-            return Err(claim("the token is not valid yet ('nbf'): is the clock of whoever made it right?"));
+            return Err(claim("the token is not valid yet ('nbf'): is the clock of its issuer right?"));
         }
         Ok(expires_ms)
     }
@@ -178,8 +178,8 @@ impl Claims {
         }
         let audiences = self.aud.as_ref().map_or(&[][..], Audiences::names);
         let is_for_us = audiences.iter().any(|name| rules.audiences.contains(name));
-        let names_nobody = self.aud.is_none() && rules.audiences.is_empty();
-        if is_for_us || names_nobody {
+        let needs_no_audience = self.aud.is_none() && rules.audiences.is_empty();
+        if is_for_us || needs_no_audience {
             return Ok(());
         }
         Err(claim("the token was made for another audience ('aud') than this broker"))

@@ -105,7 +105,7 @@ fn coordinate(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// The keys of RFC 7517 appendix A.1 and RFC 8037 appendix A.2, and some that nobody can use.
+    /// The keys of RFC 7517 appendix A.1 and RFC 8037 appendix A.2, and some that cannot be used.
     const SET: &str = r#"{"keys":[
         {"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
          "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"enc","kid":"1"},

@@ -101,7 +101,7 @@ fn every_algorithm_signs_and_is_checked_with_its_own_key_only() {
 
 #[test]
 fn a_public_key_is_never_taken_for_a_secret() {
-    // Whoever has the public key, which is no secret, signs with it as if it were one.
+    // An attacker who has the public key, which is not secret, signs with it as if it were a secret.
     for public in [RSA_PUBLIC, P256_PUBLIC, ED25519_PUBLIC] {
         let forger = SigningKey::secret(Algorithm::Hs256, public).unwrap();
         let claims = Claims { exp: Some(Seconds::new(NOW + 1)), ..Claims::default() };
@@ -112,7 +112,7 @@ fn a_public_key_is_never_taken_for_a_secret() {
 }
 
 #[test]
-fn what_is_signed_by_nobody_or_somebody_else_is_refused() {
+fn what_is_not_signed_or_signed_with_another_key_is_refused() {
     let claims = json!({"sub": "ann", "exp": NOW + 60}).to_string();
     for header in [
         r#"{"alg":"none"}"#,

@@ -1,24 +1,23 @@
-//! `/api/v1/…`: what administrators and the application's back end see of the broker and do to its sessions.
+//! `/api/v1/…`, the server API: what administrators and the application's back end see of the broker and do to its sessions.
 //!
-//! Everything here is for an admin key, or for everybody while the broker is open; [`admin_only`] sees to that for the whole
-//! router, so that no call can forget it. Errors are problems, as everywhere over HTTP.
+//! Every URL here is for an admin key, or for every client while the broker is open. [`admin_only`] checks that for the whole router,
+//! so that no handler can forget it. Errors are problems, as everywhere over HTTP.
 //!
-//! # How to add a call
+//! # How to add a request
 //!
-//! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add it to the table in
-//!    `tests/e2e/server_api/guard.rs`, which holds that nobody but an administrator gets through.
-//! 2. Take names out of the path with [`SessionName`] or [`UserName`], which undo percent-encoding and answer by themselves
-//!    what cannot be one; out of the query with [`Parameters`](query::Parameters). Read a body with [`Fields::read`], which bounds it and names the field that is wrong.
-//! 3. Reach sessions through `state.mailboxes`. A session lives on its worker's thread and nothing of it can be sent away, so what
-//!    is sent is a closure, which is given the [`Worker`](crate::sessions::Worker) there and returns what can be sent back:
-//!    - [`WorkerMailboxes::run_on_owner`](crate::sessions::Calls::ask_owner) asks the one worker that a connection belongs to.
-//!    - [`WorkerMailboxes::run_on_all`](crate::sessions::Calls::ask_all) asks every worker and gathers the answers: the shape for
-//!      everything about a user, and for lists. For a page of sessions let each worker give the first `limit` after the
-//!      last one seen (`worker.registry.page(after, limit)`), then merge, sort by connection, and keep `limit`.
+//! 1. Write a handler in a file of its own, named after what it does, and give it a route in [`router`]. Add its path to
+//!    [`PATHS`] and to the table in `tests/e2e/server_api/guard.rs`, which checks that only an administrator gets through.
+//! 2. Read names in the path with [`SessionName`], [`UserName`] or [`TopicName`], which decode them and answer an invalid one. Read the
+//!    query with [`Parameters`](query::Parameters), and a body with [`Fields::read`], which bounds it and names the wrong field.
+//! 3. Reach sessions through `state.mailboxes`. A session lives on the thread of its worker and cannot be sent away. So a handler sends a
+//!    closure, which receives the [`Worker`](crate::sessions::Worker) there and returns what can be sent back:
+//!    - `run_on_owner` runs it on the worker that owns a connection.
+//!    - `run_on_all` runs it on every worker and collects the results: for requests about a user, and for lists. For a page, let each worker
+//!      return the first `limit` entries, then merge, sort, and keep `limit`.
 //!
-//!    Both give up after five seconds, which is answered by 503. A closure must be quick
-//!    and never wait: it holds up its worker. What has no session in it, such as counters or topics, needs no call.
-//! 4. Answer with [`json_response`](super::body::json_response).
+//!    Both give up after five seconds, which is answered with 503. A closure must be quick and must not wait, because it holds up its
+//!    worker. Counters and topics need no worker.
+//! 4. Answer with [`json_response`](super::body::json_response). Bound every list by [`fitting`](super::body::fitting).
 
 mod disconnect;
 mod fields;
@@ -50,7 +49,7 @@ use crate::auth::Admission;
 use crate::problem::Problem;
 use crate::telemetry::{ApiOperation, WorkerCounters};
 
-/// Everything under `/api/v1`.
+/// Returns the router of everything under `/api/v1`.
 pub(super) fn router(counters: Arc<WorkerCounters>) -> Router<HttpState> {
     Router::new()
         .route("/stats", get(stats::stats))
@@ -119,7 +118,7 @@ async fn admin_only(
     Ok(next.run(request).await)
 }
 
-/// Counts every call, whatever becomes of it.
+/// Counts every request by its result.
 async fn counted(State(counters): State<Arc<WorkerCounters>>, request: Request, next: Next) -> Response {
     let call = ApiOperation::of(request.method(), request.uri().path());
     let response = next.run(request).await;
@@ -127,7 +126,7 @@ async fn counted(State(counters): State<Arc<WorkerCounters>>, request: Request, 
     response
 }
 
-/// How many sessions a call has had its effect on.
+/// The number of sessions that a request affected.
 #[derive(Serialize)]
 struct Affected {
     sessions: usize,
