@@ -24,12 +24,10 @@ export function parseAddress(text: string, page?: string): Address {
     throw bad('this is not a URL');
   }
   if (url.username || url.password || url.search || url.hash || text.startsWith('[object')) {
-    throw bad('it has a user name, query or fragment, or is an object; a token belongs into the option `token`');
+    throw bad('it has a user name, query or fragment, or is an object; a token is an option');
   }
-  if (!['http:', 'https:', 'ws:', 'wss:'].includes(url.protocol)) {
-    throw bad(url.protocol === 'file:' ? 'a page from a file has no host; pass the full address' : `${url.protocol} is neither http nor ws`);
-  }
-  const isSecure = url.protocol === 'https:' || url.protocol === 'wss:';
+  if (!/^(http|ws)s?:$/.test(url.protocol)) throw bad(`${url.protocol} is neither http nor ws; pass the full address`);
+  const isSecure = /^(https|wss):/.test(url.protocol);
   const base = url.host + url.pathname.replace(/\/+$/, '').replace(/\/ws$/, '');
   const exact = url.protocol.startsWith('ws') && url.pathname.length > 1;
   return {

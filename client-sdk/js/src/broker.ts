@@ -12,8 +12,8 @@ import { Exchange, type RequestOptions } from './exchange.ts';
 import { type ClientFrame, type MemberFrame, type MessageFrame, type Payload, type Place, type Position, positionIn, type ReplyFrame, type ServerFrame } from './frames.ts';
 import type { Link } from './link.ts';
 import { type Options, PAYLOAD_BYTES_MAX, TIMEOUT_MS } from './options.ts';
-import { checkOptions } from './names.ts';
-import { type Message, messageOf, snapshot, wellFormed } from './payload.ts';
+import { checkOptions, checkValues } from './names.ts';
+import { type Message, messageOf, snapshot } from './payload.ts';
 import type { Status } from './status.ts';
 import { type Member, type SubscribeOptions, Subscription } from './subscription.ts';
 import { makeOpener } from './opener.ts';
@@ -82,6 +82,7 @@ export class Broker extends Emitter<BrokerEvents> {
     super('status error', (thrown, during) => this.report(thrown, `the '${during}' listener`));
     checkOptions('connect', options);
     checkOptions('reconnect', options.reconnect ?? {});
+    checkValues(options.name, options.transports);
     const address = parseAddress(String(url), globalThis.location?.href);
     const clock = options.clock ?? systemClock;
     this.log = options.log ?? console;
@@ -175,8 +176,8 @@ export class Broker extends Emitter<BrokerEvents> {
   /** Sends a request to the application behind the broker, and returns its answer. */
   request<T = unknown>(method: string, payload: Payload = null, options: RequestOptions = {}): Promise<T> {
     return this.send('request', options, false, () => {
-      if (typeof method !== 'string') throw new FanwireError('bad_option', 'request: the method must be text');
-      return { method: wellFormed(method), data: this.checked(payload, method) };
+      if (typeof method !== 'string') throw new FanwireError('bad_option', 'request: `method` must be text');
+      return { method, data: this.checked(payload, method) };
     }, (reply) => reply['data'] as T);
   }
 

@@ -21,6 +21,9 @@ const SHORT_MAX = 3;
 /** The number of refused tokens in a row after which the client closes. */
 const REFUSALS_MAX = 2;
 
+/** A connection that held for this time, in milliseconds, shows that its token was accepted. */
+const ACCEPTED_MS = 1000;
+
 /** How long to wait for the device's network before an attempt without it, in milliseconds. */
 const OFFLINE_MS = 20_000;
 
@@ -137,15 +140,17 @@ export class Connection {
     else this.attach(opened);
     const started = this.clock.now();
     const end = await ended;
-    const isShort = this.clock.now() - started < HELD_MS;
+    const heldMs = this.clock.now() - started;
+    const isShort = heldMs < HELD_MS;
     if (!isShort) {
       this.backoff.reset();
-      this.shorts = this.refusals = 0;
+      this.shorts = 0;
     }
+    if (heldMs >= ACCEPTED_MS) this.refusals = 0;
     this.drop();
     const outcome = this.judge(end, opened.transport);
     // Something in between may cut what it does not know. A broker that ends a connection gives a reason.
-    if (isShort && end.code === undefined && !end.closing && !end.error && !this.isSuspended && ++this.shorts >= SHORT_MAX) outcome.unfit = opened.transport;
+    if (isShort && outcome.again && !end.closing && !end.error && !this.isSuspended && ++this.shorts >= SHORT_MAX) outcome.unfit = opened.transport;
     this.client.detached(outcome.error);
     return outcome;
   }
@@ -157,7 +162,7 @@ export class Connection {
     if (interval > 0) {
       const dead = () => {
         link.close();
-        this.end?.({ reason: 'the broker does not answer any more' });
+        this.end?.({ reason: 'the broker does not answer' });
       };
       this.life = new Life(this.clock, interval, () => link.send({ type: 'ping', id: 0 }), dead);
     }

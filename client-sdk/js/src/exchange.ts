@@ -47,7 +47,7 @@ export class Exchange {
     if (this.end) return requester.reject(this.end);
     if (signal?.aborted) return requester.reject(signal.reason);
     if (this.pending.size >= PENDING_MAX) {
-      return requester.reject(new FanwireError('limit_exceeded', `${PENDING_MAX} requests wait for answers: wait for some of them before sending more`));
+      return requester.reject(new FanwireError('limit_exceeded', `${PENDING_MAX} requests wait for answers: await some of them first`));
     }
     const id = this.nextId();
     const finish = () => {

@@ -99,14 +99,20 @@ export const json: Codec = {
 /** A text that no payload contains, to mark whole numbers. */
 const MARK = `bigint ${Math.random()} `;
 
-/** Writes JSON. A `bigint` is written as a whole number. */
+/**
+ * Returns a value as JSON. A `bigint` is written as a whole number, and half of a surrogate pair as U+FFFD, because the broker would refuse it and, outside
+ * of a payload, end the connection.
+ */
 export function toJson(value: unknown): string {
+  let text: string;
   try {
-    return JSON.stringify(value);
+    text = JSON.stringify(value);
   } catch {
-    const marked = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? MARK + one : one));
-    return marked.replace(new RegExp(`"${MARK}(-?\\d+)"`, 'g'), '$1');
+    text = JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? MARK + one : one))
+      .replace(new RegExp(`"${MARK}(-?\\d+)"`, 'g'), '$1');
   }
+  // JSON escapes these halves alone as `\ud…`. An escaped backslash before the same letters is something else.
+  return text?.includes('\\ud') ? text.replace(/\\(ud...|.)/g, (all, one: string) => (one.length > 1 ? '\ufffd' : all)) : text;
 }
 
 /** Moves a binary payload to `data_base64`, as JSON requires. */

@@ -1,6 +1,8 @@
 //! The names of options and events, and what to say about a name that does not exist.
 
 import { FanwireError } from './errors.ts';
+import type { TransportName } from './link.ts';
+import { TRANSPORTS } from './options.ts';
 
 const REQUEST = 'timeoutMs signal';
 
@@ -23,6 +25,14 @@ export function checkOptions(call: keyof typeof OPTIONS, options: unknown): void
     if (names.split(' ').includes(name)) continue;
     const other = Object.entries(OPTIONS).find(([, others]) => others.split(' ').includes(name));
     throw new FanwireError('bad_option', `${call}: there is no option '${name}'${other ? `: it belongs to ${other[0]}` : hint(name, names)}`);
+  }
+}
+
+/** Throws a `FanwireError` with code `bad_option` for values of `connect` that no connection can have. */
+export function checkValues(name: unknown, transports: unknown = []): void {
+  if (name !== undefined && typeof name !== 'string') throw new FanwireError('bad_option', 'connect: `name` must be text');
+  if (!Array.isArray(transports) || !transports.every((one) => TRANSPORTS.includes(one as TransportName))) {
+    throw new FanwireError('bad_option', `connect: \`transports\` must be a list of ${TRANSPORTS.join()}`);
   }
 }
 

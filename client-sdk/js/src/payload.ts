@@ -45,15 +45,10 @@ export function snapshot(payload: unknown, bytesMax: number, topic: string): unk
     throw asError(thrown, 'bad_frame', `the payload for '${topic}' cannot be published`);
   }
   if (size > bytesMax) {
-    throw new FanwireError('too_large', `the payload for '${topic}' has ${size} bytes, the maximum is ${bytesMax}: send less, or raise payloadBytesMax `
+    throw new FanwireError('too_large', `the payload for '${topic}' has ${size} bytes, at most ${bytesMax}: send less, or raise payloadBytesMax `
       + 'and the broker\'s message_bytes_max');
   }
   return data;
-}
-
-/** Returns `text` with every half of a surrogate pair replaced, as UTF-8 requires. */
-export function wellFormed(text: string): string {
-  return text.replace(/\p{Cs}/gu, '\ufffd');
 }
 
 /** Bytes inside a JSON value: base64 in JSON, which is what the broker makes of MessagePack's bin. */
@@ -76,9 +71,8 @@ function plain(given: unknown, name: string, path: object[]): unknown {
   const { toJSON } = Object(given ?? 0) as { toJSON?: unknown };
   const value = typeof toJSON === 'function' && typeof given !== 'string' && !isBytes(given) ? toJSON.call(given, name) as unknown : given;
   switch (typeof value) {
-    case 'string': return wellFormed(value);
+    case 'string': case 'boolean': return value;
     case 'number': return Number.isFinite(value) ? value + 0 : null;
-    case 'boolean': return value;
     case 'bigint': {
       if (BigInt.asIntN(64, value) === value || BigInt.asUintN(64, value) === value) return value;
       throw new TypeError('a whole number beyond 64 bits');
@@ -98,5 +92,5 @@ function plainObject(value: object, name: string, path: object[]): unknown {
   const entries = Object.entries(value);
   const kind = Object.prototype.toString.call(value).slice(8, -1);
   if (typeof (value as { then?: unknown }).then === 'function' || (kind !== 'Object' && entries.length === 0)) throw new TypeError(`a ${kind} has no JSON form`);
-  return Object.fromEntries(entries.map(([key, field]) => [wellFormed(key), plain(field, key, inner)]).filter(([, field]) => field !== undefined));
+  return Object.fromEntries(entries.map(([key, field]) => [key, plain(field, key, inner)]).filter(([, field]) => field !== undefined));
 }

@@ -68,7 +68,6 @@ export class Subscription extends Emitter<SubscriptionEvents> {
   private readonly streams = new Set<Stream<Message>>();
   /** Messages that arrived before the first handler or loop; undefined once there is one. */
   private early: Message[] | undefined = [];
-  private earlyDropped = 0;
   /** Losses that occurred before there was a listener for them. */
   private readonly unheard: Lost[] = [];
   private lastJoined: Joined | undefined;
@@ -131,8 +130,7 @@ export class Subscription extends Emitter<SubscriptionEvents> {
     if (this.early) {
       if (this.early.push(message) <= KEPT_MAX) return;
       this.early.shift();
-      this.earlyDropped += 1;
-      return;
+      return this.lost(1);
     }
     this.emit('message', message);
     for (const stream of [...this.streams]) stream.push(message);
@@ -163,7 +161,6 @@ export class Subscription extends Emitter<SubscriptionEvents> {
     if (name === 'message' && this.early) {
       missed = this.early;
       this.early = undefined;
-      if (this.earlyDropped > 0) this.lost(this.earlyDropped);
     }
     if (name === 'lost') missed = this.unheard.splice(0);
     if (name === 'joined' && this.isJoined) missed = [this.lastJoined];
@@ -176,7 +173,10 @@ export class Subscription extends Emitter<SubscriptionEvents> {
     this.isJoined = false;
     this.forgetSignal();
     this.settle.reject(error ?? new DOMException('unsubscribed before the subscription was active', 'AbortError'));
-    for (const stream of [...this.streams]) stream.finish(error);
+    for (const stream of [...this.streams]) {
+      if (error) stream.finish(error);
+      else void stream.return();
+    }
     this.streams.clear();
   }
 }

@@ -66,3 +66,7 @@ test('options that are no object, handlers that are no function, and arguments i
   client.subscribe('t', undefined, { last: 1 }).unsubscribe();
   client.subscribe('t', null, { last: 1 }).unsubscribe();
 });
+
+test('values that no connection can have are errors at once', async () => {
+  for (const options of [{ name: 5 }, { transports: 'sse' }, { transports: ['sockets'] }, { token: 5 }, { token: {} }]) await errorOf(() => connect('http://x', options));
+});

@@ -130,3 +130,9 @@ for (const transport of ['websocket', 'sse', 'polling']) {
     client.close();
   });
 }
+
+test('an escaped backslash before the letters of an escape stays what it is', () => {
+  for (const text of ['\\ud800', '\\\\ud800 \ud800', '"\\ud83d\ude00"', '🙂\\u0001\u0001', '\\\ud800']) {
+    assert.equal(JSON.parse(json.encode({ type: 'x', data: text })).data, text.replace(/\p{Cs}/gu, '\ufffd'));
+  }
+});

@@ -74,7 +74,10 @@ export interface Codec {
 }
 /** Frames as JSON objects in text messages. */
 export declare const json: Codec;
-/** Writes JSON. A `bigint` is written as a whole number. */
+/**
+ * Returns a value as JSON. A `bigint` is written as a whole number, and half of a surrogate pair as U+FFFD, because the broker would refuse it and, outside
+ * of a payload, end the connection.
+ */
 export declare function toJson(value: unknown): string;
 /** Moves a binary payload to `data_base64`, as JSON requires. */
 export declare function toWire(frame: {

@@ -10,6 +10,8 @@ declare const OPTIONS: {
 };
 /** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone. */
 export declare function checkOptions(call: keyof typeof OPTIONS, options: unknown): void;
+/** Throws a `FanwireError` with code `bad_option` for values of `connect` that no connection can have. */
+export declare function checkValues(name: unknown, transports?: unknown): void;
 /** Returns a proposal for a misspelt name, or the list of names if none is near. */
 export declare function hint(name: string, names: string): string;
 export {};

@@ -19,5 +19,3 @@ export declare function messageOf(frame: Omit<MessageFrame, 'type'>): Message;
  * not change the copy. Throws a `FanwireError` if the payload cannot be published or is larger than `bytesMax`.
  */
 export declare function snapshot(payload: unknown, bytesMax: number, topic: string): unknown;
-/** Returns `text` with every half of a surrogate pair replaced, as UTF-8 requires. */
-export declare function wellFormed(text: string): string;

@@ -58,7 +58,6 @@ export declare class Subscription extends Emitter<SubscriptionEvents> {
     private readonly streams;
     /** Messages that arrived before the first handler or loop; undefined once there is one. */
     private early;
-    private earlyDropped;
     /** Losses that occurred before there was a listener for them. */
     private readonly unheard;
     private lastJoined;

@@ -78,7 +78,7 @@ function unreachable(address: Address, cause: unknown): Diagnosis {
 /** A page with https may not speak to a host without, except for the machine itself. */
 function blockedByPage({ http }: Address): Diagnosis | undefined {
   if (globalThis.location?.protocol !== 'https:' || !/^http:\/\/(?!localhost\b|127\.|\[::1\])/.test(http)) return undefined;
-  const message = `a page with https cannot connect to ${http}: use an https address, and set up TLS for the broker (docs/operations.md)`;
+  const message = `a page with https cannot connect to ${http}: use an https address, and TLS on the broker`;
   return { error: new FanwireError('bad_url', message), isFinal: true };
 }
 

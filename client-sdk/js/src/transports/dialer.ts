@@ -49,7 +49,7 @@ export class Dialer implements Opener {
     let webSocketTries = 0;
     for (;;) {
       const transport = this.choice.best(this.clock.now());
-      if (!transport) throw failure(new FanwireError('unavailable', 'there is no WebSocket here, and the option `transports` allows nothing else'), true);
+      if (!transport) throw failure(new FanwireError('unavailable', 'there is no WebSocket here, and `transports` allows nothing else'), true);
       try {
         return await this.dial(transport, listener, hello);
       } catch (thrown) {
