@@ -1,5 +1,5 @@
-// An HTTP proxy that breaks what badly set-up proxies break: WebSockets, event streams, long answers. It passes on everything
-// else, and knows nothing of what is said.
+// An HTTP proxy that breaks what badly configured proxies break: WebSockets, event streams, long answers. It passes everything
+// else.
 import http from 'node:http';
 import net from 'node:net';
 
@@ -24,7 +24,7 @@ class BreakingProxy {
     this.websocketMs = undefined;
     /** `pass`; `gather`: hold an event stream back; `refuse`: answer with 502. */
     this.stream = 'pass';
-    /** The paths that were asked for, upgrades as `ws PATH`. */
+    /** The paths that were requested, upgrades as `ws PATH`. */
     this.asked = [];
     this.sockets = new Set();
     this.server = http.createServer((request, response) => this.pass(request, response));

@@ -1,6 +1,6 @@
 // Thirty seconds of chaos for the JavaScript client, over each transport: connections are cut at any moment, also in the middle of a
-// message, refused for a while, and the broker is restarted. Every position is seen once and in order; where the broker has
-// forgotten, that is said. On a durable topic the broker forgets nothing, even if it is killed.
+// message, refused for a while, and the broker is restarted. Every position arrives once and in order. Where the broker has
+// lost its history, the client reports `lost`. On a durable topic the broker loses nothing, even when it is killed.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,7 +40,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
     let broker = await startBroker();
     const proxy = await startProxy(broker.port);
     const topic = 'chaos.all';
-    const published = [];  // One list for each life of the broker.
+    const published = [];  // One list for each run of the broker.
     try {
       const page = await openClient(browser, proxy.url, { transports: [transport], reconnect: { capMs: 500 } });
       await page.evaluate((topic) => watch(topic, { since: 'earliest' }).ready, topic);
@@ -65,7 +65,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
           await pause(10 * draw());
         }
         proxy.refusing = false;
-        // What a broker without a disk takes with it can be had no more, so the page is up to date before each end.
+        // A broker without a disk loses its history, so the page is up to date before each end.
         await caughtUp(0);
         if (life === RESTARTS) break;
         proxy.refusing = true;
@@ -81,8 +81,8 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       assert.ok(all.length > 200, `only ${all.length} were published`);
       assert.deepEqual(positions, all, 'every position once, in order');
       const losses = seen.flatMap((entry, index) => (entry === 'lost' ? [index] : []));
-      assert.ok(losses.length >= RESTARTS, `a new epoch is never silent: ${losses.length} of ${RESTARTS} said`);
-      // Where a loss is said, a life ends: never between two messages of one life.
+      assert.ok(losses.length >= RESTARTS, `every new epoch is reported: ${losses.length} of ${RESTARTS}`);
+      // A loss is reported where a run of the broker ends, never between two messages of one run.
       for (const at of losses) {
         const before = seen.slice(0, at).findLast((entry) => entry !== 'lost');
         const next = seen.slice(at).find((entry) => entry !== 'lost');
@@ -129,7 +129,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       await page.waitForFunction((count) => positions.length >= count, published.length, { timeout: PATIENCE_MS, polling: 20 }).catch(() => { /* compared below */ });
       const { positions, seen } = await page.evaluate(() => ({ positions, seen }));
       assert.ok(kills > 0 && published.length > 100, `${kills} kills, ${published.length} published`);
-      assert.deepEqual(seen, published.map((_, number) => number), 'everything once, in order, and nothing said to be lost');
+      assert.deepEqual(seen, published.map((_, number) => number), 'everything once, in order, and without lost');
       assert.deepEqual(positions, published);
       await page.close();
     } finally {

@@ -1,5 +1,5 @@
-// What goes wrong around the JavaScript client in a real browser: one clear error each, in the page's console and in the promise, and
-// never a silent loop.
+// Faults around the JavaScript client in a real browser: each gives one clear error, in the console and in the promise, and
+// no silent loop.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import http from 'node:http';
@@ -12,9 +12,9 @@ import { openClient, prepare, seenAtLeast, transportOf } from './sdk.js';
 const SECRET = 'a secret of the tests, long enough for HS256';
 
 let broker;
-let guarded;  // A broker that wants a token.
+let guarded;  // A broker that requires a token.
 let browser;
-let elsewhere;  // Another web site on this machine; Chromium is told that evil.example lives here too.
+let elsewhere;  // Another web site on this machine; for Chromium, evil.example is on it, too.
 before(async () => {
   broker = await startBroker();
   guarded = await startBroker({ FANWIRE_AUTH_SECRET: SECRET });
@@ -33,7 +33,7 @@ after(async () => {
   await broker?.stop();
 });
 
-/** A token of `user`, ending in so many seconds. */
+/** Returns a token of `user` that ends in `seconds`. */
 function token(user, seconds, grants = ['>']) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const exp = Math.floor(Date.now() / 1000) + seconds;
@@ -41,7 +41,7 @@ function token(user, seconds, grants = ['>']) {
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
-/** Opens a page of `site` with the client loaded, connected to nothing yet. */
+/** Opens a page of `site` with the client loaded, without a connection. */
 async function openPage(site = `${broker.url}/`) {
   const page = await openTab(browser, site);
   const script = await (await fetch(`${broker.url}/fanwire.js`)).text();
@@ -49,7 +49,7 @@ async function openPage(site = `${broker.url}/`) {
   return page;
 }
 
-/** Connects, and says what became of it: {code, message, state, subscribed}. */
+/** Connects, and returns the result: {code, message, state, subscribed}. */
 function attempt(page, url, options = {}) {
   return page.evaluate(async ([url, options]) => {
     const codeOf = (error) => error.code;
@@ -61,10 +61,10 @@ function attempt(page, url, options = {}) {
   }, [url, options]);
 }
 
-/** What the client itself printed. */
+/** Returns what the client printed. */
 const printed = (page) => page.complaints.filter((text) => text.startsWith('fanwire:'));
 
-test('a wrong URL: nobody there', async () => {
+test('a wrong URL: no server answers', async () => {
   const proxy = await startProxy(broker.port);
   const { url } = proxy;
   await proxy.stop();
@@ -72,13 +72,13 @@ test('a wrong URL: nobody there', async () => {
   const { code, message, state } = await attempt(page, url);
   assert.equal(code, 'unreachable');
   assert.ok(message.includes(url), message);
-  assert.equal(state, 'reconnecting', 'somebody may come, and the state says that it is waited for');
+  assert.equal(state, 'reconnecting', 'the client tries again');
   await page.waitForFunction(() => broker.status.attempt >= 3);
   assert.equal(printed(page).length, 1, printed(page).join('\n'));
   await page.close();
 });
 
-test('a wrong URL: somebody else there', async () => {
+test('a wrong URL: another server answers', async () => {
   for (const url of [`http://localhost:${elsewhere.address().port}/broker`, '/no/such/path']) {
     const page = await openPage(`http://localhost:${elsewhere.address().port}/`);
     const { code, message, state, subscribed } = await attempt(page, url);
@@ -135,18 +135,18 @@ for (const transport of ['websocket', 'sse', 'polling']) {
     await prepare(page, `${guarded.url}/fanwire.js`);
     await page.exposeFunction('newToken', () => token('ann', 3));
     await page.evaluate(async ([url, transport]) => {
-      window.asked = [];
+      window.reasons = [];
       window.broker = fanwire.connect(url, {
         transports: [transport],
         token: (reason) => {
-          asked.push(reason);
+          reasons.push(reason);
           return newToken();
         },
       });
       await watch('mine.tokens', { since: 'earliest' }).ready;
     }, [guarded.url, transport]);
     for (let number = 0; number < 3; number++) {
-      await page.waitForFunction((times) => asked.length >= times, 2 + number);
+      await page.waitForFunction((times) => reasons.length >= times, 2 + number);
       await page.evaluate((number) => broker.publish('mine.tokens', number, { key: String(number) }), number);
     }
     assert.deepEqual(await seenAtLeast(page, 3), [0, 1, 2]);
@@ -155,7 +155,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
   });
 }
 
-test('offline: the state says so, requests say why, and being online again ends the wait', async () => {
+test('offline: the state and the errors of requests tell, and being online again ends the wait', async () => {
   const proxy = await startProxy(broker.port);
   try {
     const page = await openClient(browser, proxy.url);
@@ -175,7 +175,7 @@ test('offline: the state says so, requests say why, and being online again ends 
   }
 });
 
-test('a payload that is too large, for this side or for the broker', async () => {
+test('a payload that is too large for the client or for the broker', async () => {
   const page = await openClient(browser, broker.url, { payloadBytesMax: 16 * 1024 * 1024 });
   for (const size of [1024 * 1024 + 1, 3 * 1024 * 1024]) {
     const { code, message } = await page.evaluate((size) => broker.publish('sdk.large', 'x'.repeat(size)).catch(({ code, message }) => ({ code, message })), size);
@@ -183,11 +183,11 @@ test('a payload that is too large, for this side or for the broker', async () =>
   }
   assert.equal(printed(page).filter((text) => text.includes('too_large')).length, 2, printed(page).join('\n'));
   const { position } = await page.evaluate(() => broker.publish('sdk.large', 'fits'));
-  assert.equal(position.offset, 1, 'the client goes on');
+  assert.equal(position.offset, 1, 'the client continues');
   await page.close();
 });
 
-test('a handler that throws is printed, and others and later messages come all the same', async () => {
+test('a handler that throws is printed, and other handlers and later messages are not affected', async () => {
   const page = await openClient(browser, broker.url);
   await page.evaluate(async () => {
     window.errors = [];
@@ -203,7 +203,7 @@ test('a handler that throws is printed, and others and later messages come all t
   await page.close();
 });
 
-test('a page that is put aside lets go of its connection, and goes on from its place when it is back', async () => {
+test('a page that the browser suspends closes its connection, and continues from its position when it is back', async () => {
   const page = await openClient(browser, broker.url);
   await page.evaluate(() => watch('sdk.aside').ready);
   await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
@@ -215,7 +215,7 @@ test('a page that is put aside lets go of its connection, and goes on from its p
 });
 
 for (const transport of ['websocket', 'sse', 'polling']) {
-  test(`a page that was asleep while its connection was cut goes on from its place, over ${transport}`, async () => {
+  test(`a page that slept while its connection was cut continues from its position, over ${transport}`, async () => {
     const proxy = await startProxy(broker.port);
     try {
       const page = await openClient(browser, proxy.url, { transports: [transport] });

@@ -123,7 +123,7 @@ test('six tabs with event streams, which take all connections of the browser, ca
   await context.close();
 });
 
-test('a page with https and a broker without: the error says so, once', async () => {
+test('a page with https and a broker without: the error names the cause', async () => {
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=shop.example', '-days', '2', '-keyout', join(folder, 'key'), '-out', join(folder, 'cert')], { stdio: 'pipe' });
   const server = https.createServer({ key: readFileSync(join(folder, 'key')), cert: readFileSync(join(folder, 'cert')) }, blank);
   const page = await openElsewhere(`https://shop.example:${await listen(server)}/`);
@@ -140,7 +140,7 @@ test('a page with https and a broker without: the error says so, once', async ()
   server.close();
 });
 
-test('a page that was opened as a file is told to be served', async () => {
+test('a page that was opened as a file: the error says to serve it over http', async () => {
   const file = join(folder, 'page.html');
   writeFileSync(file, '<!doctype html><title>file</title>');
   const page = await openElsewhere(pathToFileURL(file).href);

@@ -175,7 +175,7 @@ test('one request that fails harms no other', async () => {
   });
 });
 
-test('a payload that no frame can hold is refused, and the connection goes on', async () => {
+test('a payload that no frame can hold is refused, and the connection continues', async () => {
   await everywhere(async (run, name) => {
     const [code, state, other] = await run(async (client, topic) => {
       const small = client.publish(topic, 'small');

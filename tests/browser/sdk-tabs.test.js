@@ -1,5 +1,5 @@
-// One connection for several tabs of a real browser: shared, handed on when the leading tab goes away or falls asleep, with every
-// position seen once in every tab.
+// One connection for several tabs of a real browser: shared, passed on when the leading tab closes or sleeps, with every
+// position once in every tab.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { startBroker } from './broker.js';
@@ -38,7 +38,7 @@ async function openPage() {
   return page;
 }
 
-/** Connects a tab by the connection that it shares with the others of the test. */
+/** Connects a tab over the connection that the tabs of the test share. */
 async function share(page) {
   await page.evaluate(() => {
     window.seen = [];
@@ -47,14 +47,14 @@ async function share(page) {
   });
 }
 
-/** Opens a tab that shares its connection with the others of the test. */
+/** Opens a tab and connects it. */
 async function openShared() {
   const page = await openPage();
   await share(page);
   return page;
 }
 
-/** How many WebSocket sessions the broker has. */
+/** Returns the number of WebSocket sessions of the broker. */
 async function sessions() {
   const metrics = await (await fetch(`${broker.url}/metrics`)).text();
   return Number(/^fanwire_connections\{transport="ws"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
@@ -66,7 +66,7 @@ async function setAsleep(page, asleep) {
   await session.send('Page.setWebLifecycleState', { state: asleep ? 'frozen' : 'active' });
 }
 
-test('several tabs share one connection, and each gets what it asked for', async () => {
+test('several tabs share one connection, and each receives its own subscriptions', async () => {
   const topic = 'tabs.shared';
   await broker.publish(topic, 'before');
   const one = await openShared();
@@ -86,7 +86,7 @@ test('several tabs share one connection, and each gets what it asked for', async
   const list = async (page, count) => (await seenAtLeast(page, count)).map((value) => (typeof value === 'string' ? value : 'bytes'));
   assert.deepEqual(await list(one, 3), ['bytes', 'quiet', 'last']);
   assert.deepEqual(await list(two, 4), ['before', 'bytes', 'quiet', 'last']);
-  assert.deepEqual(await list(three, 3), ['before', 'bytes', 'last'], 'who wants no echo gets none, and the other tabs do');
+  assert.deepEqual(await list(three, 3), ['before', 'bytes', 'last'], 'the publisher without echo receives none, and the other tabs do');
 
   const asked = await two.evaluate(async (topic) => {
     const { messages, more } = await broker.history(topic, { limit: 1, reverse: true });
@@ -110,7 +110,7 @@ test('when the leading tab is closed another one leads, and nothing is lost or d
   assert.equal(await sessions(), 1);
 });
 
-test('when the leading tab falls asleep another one leads, and the sleeper goes on from its place when it wakes', async () => {
+test('when the leading tab sleeps another one leads, and the first continues from its position when it wakes', async () => {
   const topic = 'tabs.asleep';
   const leader = await openShared();
   await leader.evaluate(() => broker.ready);
@@ -127,13 +127,13 @@ test('when the leading tab falls asleep another one leads, and the sleeper goes 
   for (const page of [leader, other]) assert.deepEqual(await seenAtLeast(page, 4), ['awake', 'one', 'two', 'three']);
 });
 
-test('a leading tab that does not answer is missed by the tab that is looked at, which leads then', async () => {
+test('when a leading tab does not answer, the visible tab leads', async () => {
   const topic = 'tabs.silent';
   const leader = await openShared();
   await leader.evaluate(() => broker.ready);
   const other = await openShared();
   for (const page of [leader, other]) await page.evaluate((topic) => watch(topic).ready, topic);
-  // As if the browser had put it to sleep without telling: it holds the lock, and neither says nor asks for anything any more.
+  // As if the browser had put it to sleep without an event: it holds the lock, and sends nothing.
   await leader.evaluate(() => {
     window.awake = { post: BroadcastChannel.prototype.postMessage, request: LockManager.prototype.request };
     BroadcastChannel.prototype.postMessage = () => {};
@@ -152,7 +152,7 @@ test('a leading tab that does not answer is missed by the tab that is looked at,
   assert.equal(await sessions(), 1);
 });
 
-test('when a tab that follows falls asleep the others go on, and it catches up when it wakes', async () => {
+test('when a following tab sleeps the others continue, and it catches up when it wakes', async () => {
   const topic = 'tabs.follower';
   const leader = await openShared();
   await leader.evaluate(() => broker.ready);
@@ -165,7 +165,7 @@ test('when a tab that follows falls asleep the others go on, and it catches up w
   assert.deepEqual(await seenAtLeast(follower, 2), ['one', 'two']);
 });
 
-test('a shared connection that is cut comes back for every tab', async () => {
+test('a shared connection that is cut is made again for every tab', async () => {
   const topic = 'tabs.cut';
   const pages = [await openShared(), await openShared()];
   for (const page of pages) await page.evaluate((topic) => watch(topic).ready, topic);
@@ -178,11 +178,11 @@ test('a shared connection that is cut comes back for every tab', async () => {
   assert.equal(await sessions(), 1);
 });
 
-test('a tab that says hello twice before there is a connection is let in when there is one', async () => {
+test('a tab that sends hello twice before there is a connection is connected when there is one', async () => {
   const [leader, other] = [await openPage(), await openPage()];
   proxy.latencyMs = 1000;
   await share(leader);
-  // Its hello crosses the news that a tab leads, so it says hello again before it has the first answer.
+  // Its hello crosses the message that a tab leads, so it sends hello again before the first answer.
   await other.evaluate(() => {
     const { postMessage } = BroadcastChannel.prototype;
     BroadcastChannel.prototype.postMessage = function (message) {

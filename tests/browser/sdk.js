@@ -1,10 +1,9 @@
-// Opens pages that use the JavaScript client as a page would: by a script tag, from the broker itself. It owns the page's
-// side of a test; what is tested it does not know.
+// Opens pages that load the JavaScript client with a script tag from the broker. It owns the page's side of a test.
 import { openTab } from './browser.js';
 
 /**
  * Opens a tab on the broker (or a proxy before it) at `base` with the client loaded. In the page, `watch(topic, options)` subscribes
- * and keeps what comes in `seen` (messages as their data, losses as 'lost'), and `until(ready)` waits.
+ * and keeps what arrives in `seen` (messages as their data, losses as 'lost').
  */
 export async function openClient(browser, base, options = {}) {
   const page = await openTab(browser, `${base}/`);
@@ -30,13 +29,13 @@ export async function prepare(page, script) {
   });
 }
 
-/** Waits until the page has seen `count` messages or losses; all it has seen. */
+/** Waits until the page has seen `count` messages or losses, and returns all. */
 export async function seenAtLeast(page, count) {
   await page.waitForFunction((count) => seen.length >= count, count, { polling: 20 }).catch(() => { /* The caller compares. */ });
   return page.evaluate(() => seen);
 }
 
-/** Waits until the client is connected; over what. */
+/** Waits until the client is connected, and returns the transport. */
 export async function transportOf(page) {
   await page.waitForFunction(() => broker.status.state === 'connected', undefined, { polling: 20 });
   return page.evaluate(() => broker.status.transport);

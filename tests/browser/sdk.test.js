@@ -1,5 +1,5 @@
-// The JavaScript client in a real browser against the real broker: every method over every transport, and each way of falling
-// back when something in between breaks the transport above.
+// The JavaScript client in a real browser against the real broker: every method over every transport, and each fallback
+// where a proxy breaks a transport.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -131,7 +131,7 @@ test('presence and requests to the application work over every transport', async
   await rm(directory, { recursive: true });
 });
 
-test('MessagePack brings what JSON brings, and numbers that JSON cannot', async () => {
+test('MessagePack delivers what JSON delivers, and numbers that JSON cannot', async () => {
   const page = await openTab(browser, `${broker.url}/`);
   for (const url of ['/fanwire.js', '/fanwire-msgpack.js']) await page.addScriptTag({ url });
   const seen = await page.evaluate(async () => {
@@ -199,7 +199,7 @@ for (const [how, expected] of [['refuse', 'sse'], ['strip', 'sse'], ['swallow', 
       await broker.publish(topic, 'one');
       await page.evaluate((topic) => broker.publish(topic, 'two'), topic);
       assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two']);
-      assert.equal(page.complaints.filter((text) => /websocket does not get through/.test(text)).length, 1, 'it is said once');
+      assert.equal(page.complaints.filter((text) => /websocket does not get through/.test(text)).length, 1, 'one line is printed');
 
       // The next page of this browser does not try again.
       proxy.asked.length = 0;
@@ -228,7 +228,7 @@ for (const how of ['gather', 'refuse']) {
       assert.deepEqual(await seenAtLeast(page, 1), ['one']);
       assert.equal(await transportOf(page), 'polling');
       await page.evaluate((topic) => broker.publish(topic, 'two'), topic);
-      assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two'], 'nothing is lost or doubled on the way down');
+      assert.deepEqual(await seenAtLeast(page, 2), ['one', 'two'], 'nothing is lost or doubled by the fallback');
       await page.close();
     } finally {
       await proxy.stop();
@@ -253,7 +253,7 @@ test('in Node, where there may be no WebSocket, the same client works over what 
       client.close();
     }
   }
-  // Nobody at that port: the promise says so, and the timers of the attempts end with close().
+  // No server listens on that port: the promise rejects, and close() ends the timers of the attempts.
   const client = connect('http://127.0.0.1:9', { log: false });
   await assert.rejects(client.ready, { code: 'unreachable' });
   client.close();

@@ -1,4 +1,4 @@
-//! What the package `fanwire` exports.
+//! The exports of the package `fanwire`.
 
 export { Broker, type BrokerEvents, connect, type History, type HistoryOptions, type PublishOptions, type Receipt } from './broker.ts';
 export type { Reconnect } from './backoff.ts';

@@ -1,4 +1,4 @@
-//! The names of options and events, and what to say about a name that does not exist.
+//! The names of options and events, and the error for a name that does not exist.
 
 import { FanwireError } from './errors.ts';
 import type { TransportName } from './link.ts';

@@ -1,4 +1,4 @@
-// The client over a broker in memory and a clock that stands still: what is said when, what is done when something breaks.
+// The client over a broker in memory and a clock that the test controls: what is sent when, and what follows from a fault.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { FakeClock, settle } from './clock.js';
@@ -25,7 +25,7 @@ function start(options = {}) {
   return client;
 }
 
-/** How a promise stands: 'pending', its value, or its error. */
+/** Returns the state of a promise: 'pending', its value, or its error. */
 async function outcome(promise) {
   let stands = 'pending';
   promise.then((value) => { stands = { value }; }, (error) => { stands = { error }; });
@@ -35,7 +35,7 @@ async function outcome(promise) {
 
 const message = (offset, more = {}) => ({ type: 'message', topic: 't', epoch: '1', offset, ts: 5, data: `m${offset}`, ...more });
 
-test('connecting says who this is, and what was asked meanwhile follows, subscriptions first', async () => {
+test('requests that waited for the connection follow the connect frame, subscriptions first', async () => {
   const broker = start({ token: 'secret', name: 'test/1' });
   assert.equal(broker.status.state, 'connecting');
   const publishing = broker.publish('t', 'hello');
@@ -59,12 +59,12 @@ test('messages reach handlers, listeners and loops, each once', async () => {
   await fake.welcome();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 2, recovered: true });
   assert.deepEqual(await subscription.ready, { topic: 't', position: { epoch: '1', offset: 2 }, recovered: true });
-  // The second one wants the past: the topic is left and joined again from there.
+  // The second one begins in the past: the client leaves the topic and joins it again from there.
   assert.deepEqual(fake.socket.heard.map(({ type, since }) => [type, since]), [['unsubscribe', undefined], ['subscribe', 'earliest']]);
   fake.socket.heard.shift();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 2, recovered: true });
   for (const offset of [1, 2, 3]) fake.socket.say(message(offset));
-  assert.deepEqual(seen, ['m3'], 'the past is not for who was there already');
+  assert.deepEqual(seen, ['m3'], 'the first one does not receive the past');
   const loop = other[Symbol.asyncIterator]();
   fake.socket.say(message(4));
   fake.socket.say(message(4));
@@ -73,11 +73,11 @@ test('messages reach handlers, listeners and loops, each once', async () => {
   assert.deepEqual((await loop.next()).value, { topic: 't', data: 'm5', position: { epoch: '1', offset: 5 }, time: 5, from: undefined });
   await loop.return();
   subscription.unsubscribe();
-  assert.deepEqual(fake.socket.heard.map(({ type }) => type), ['unsubscribe'], 'only when nobody listens any more');
+  assert.deepEqual(fake.socket.heard.map(({ type }) => type), ['unsubscribe'], 'only after the last subscription');
   assert.deepEqual(seen, ['m3', 'm4', 'm5']);
 });
 
-test('a second subscription that wants the newest few reads them without disturbing the first', async () => {
+test('a second subscription that begins with the newest few does not disturb the first', async () => {
   const broker = start();
   const seen = [];
   broker.subscribe('t', (one) => seen.push(['first', one.data]));
@@ -93,7 +93,7 @@ test('a second subscription that wants the newest few reads them without disturb
   assert.deepEqual(seen, [['first', 'm4'], ['second', 'm3'], ['second', 'm4'], ['first', 'm5'], ['second', 'm5']]);
 });
 
-test('those who were live are told when a join further back may have left them a hole', async () => {
+test('active subscriptions receive lost when a join further back may have left a gap', async () => {
   const broker = start();
   const lost = [];
   broker.subscribe('t', { onLost: () => lost.push('first') });
@@ -116,7 +116,7 @@ test('those who were live are told when a join further back may have left them a
   assert.deepEqual(lost, ['second', 'first', 'second']);
 });
 
-test('a publish that does not want its echo does not get it, not even from the past', async () => {
+test('a publish without echo is not delivered to its client, not even from the past', async () => {
   const broker = start();
   const seen = [];
   broker.subscribe('t', (one) => seen.push(one.data));
@@ -135,7 +135,7 @@ test('a publish that does not want its echo does not get it, not even from the p
   assert.deepEqual(seen, ['m2']);
 });
 
-test('after a cut everything goes on from its place, and repeatable requests are asked again', async () => {
+test('after a lost connection, subscriptions continue from their positions, and repeatable requests are sent again', async () => {
   const broker = start();
   const states = [];
   broker.on('status', ({ state, attempt, waitMs }) => states.push([state, attempt, waitMs]));
@@ -162,10 +162,10 @@ test('after a cut everything goes on from its place, and repeatable requests are
   fake.socket.reply('history', { topic: 't', epoch: '2', offset: 2, messages: [], more: false });
   assert.equal((await safe).duplicate, true);
   assert.deepEqual((await reading).messages, []);
-  assert.deepEqual(lost, [{ topic: 't', missed: undefined }], 'a loss is never silent');
+  assert.deepEqual(lost, [{ topic: 't', missed: undefined }], 'a loss is always reported');
 });
 
-test('the broker says when to come back, and whether', async () => {
+test('the closing frame decides whether and when the client reconnects', async () => {
   const broker = start();
   await fake.welcome();
   fake.socket.end(1001, 'shutting down', { reconnect: true, after_ms: 1500 });
@@ -180,12 +180,12 @@ test('the broker says when to come back, and whether', async () => {
   assert.deepEqual([error.code, error.status, broker.status.state], ['disconnected', 4440, 'closed']);
   assert.match(error.message, /operator/);
   await clock.advance(100_000);
-  assert.equal(fake.sockets.length, 2, 'it does not come back');
+  assert.equal(fake.sockets.length, 2, 'it does not reconnect');
   await assert.rejects(broker.publish('t', 1), { code: 'disconnected' });
   await assert.rejects(broker.subscribe('t').ready, { code: 'disconnected' });
 });
 
-test('waits grow while nobody is there; it is said once, and the promise knows', async () => {
+test('waits grow while no server answers; one line is printed, and the promise rejects', async () => {
   fake.isThere = false;
   const broker = start();
   const publishing = assert.rejects(broker.publish('t', 1), (error) => error.code === 'timeout' && /cannot reach/.test(error.message));
@@ -199,7 +199,7 @@ test('waits grow while nobody is there; it is said once, and the promise knows',
   await publishing;
 });
 
-test('a broker that does not answer is left and looked for again', async () => {
+test('a broker that does not answer a ping is connected to again', async () => {
   const broker = start();
   await fake.welcome();
   await clock.advance(25_000);
@@ -212,7 +212,7 @@ test('a broker that does not answer is left and looked for again', async () => {
   assert.equal(fake.sockets[0].closedWith, 1000);
 });
 
-test('a token function is asked for each connection, before the end of a token, and once more when it is refused', async () => {
+test('a token function is called for each connection, before the end of a token, and once after a refusal', async () => {
   clock.time = 1_000_000_000;
   const jwt = (seconds) => `e30.${Buffer.from(JSON.stringify({ exp: clock.time / 1000 + seconds })).toString('base64url')}.x`;
   const reasons = [];
@@ -258,10 +258,10 @@ test('a refused token is one clear error', async () => {
     await assert.rejects(promise, (error) => error.code === 'unauthorized' && /not accepted/.test(error.message));
   }
   await clock.advance(100_000);
-  assert.equal(fake.sockets.length, 1, 'and no silent loop');
+  assert.equal(fake.sockets.length, 1, 'without further attempts');
 });
 
-test('a handler that throws harms nobody, and is printed', async () => {
+test('a handler that throws does not affect others, and its error is printed', async () => {
   const broker = start();
   const seen = [];
   const errors = [];
@@ -281,7 +281,7 @@ test('a handler that throws harms nobody, and is printed', async () => {
   assert.equal(broker.status.state, 'connected');
 });
 
-test('a message too large for the broker fails that publish and nothing else', async () => {
+test('a message too large for the broker rejects that publish alone', async () => {
   const broker = start({ payloadBytesMax: 1e9 });
   const large = broker.publish('t', 'x'.repeat(2000));
   await fake.welcome();
@@ -292,11 +292,11 @@ test('a message too large for the broker fails that publish and nothing else', a
   assert.equal(broker.status.state, 'connected');
 });
 
-test('presence, members, requests and what the broker does on its own', async () => {
+test('presence, presence events, requests, and frames that the broker sends unrequested', async () => {
   const broker = start();
-  const told = [];
+  const events = [];
   const subscription = broker.subscribe('t');
-  for (const name of ['join', 'leave', 'lost', 'ended']) subscription.on(name, (event) => told.push([name, event]));
+  for (const name of ['join', 'leave', 'lost', 'ended']) subscription.on(name, (event) => events.push([name, event]));
   await fake.welcome();
   fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 0, recovered: true });
 
@@ -320,15 +320,15 @@ test('presence, members, requests and what the broker does on its own', async ()
   fake.socket.say({ type: 'lagged' });
   fake.socket.say({ type: 'tomorrow', topic: 't' });
   fake.socket.say({ type: 'unsubscribed', topic: 't', code: 'forbidden', reason: 'the grant was taken back' });
-  assert.deepEqual(told.slice(0, 4), [
+  assert.deepEqual(events.slice(0, 4), [
     ['join', { topic: 't', user: 'bob', connection: 'c3', info: 'x' }], ['leave', { topic: 't', user: 'bob', connection: 'c3', info: undefined }],
     ['lost', { topic: 't', missed: 12 }], ['lost', { topic: 't', missed: undefined }],
   ]);
-  assert.deepEqual([told[4][0], told[4][1].code], ['ended', 'forbidden']);
+  assert.deepEqual([events[4][0], events[4][1].code], ['ended', 'forbidden']);
   assert.ok(printed.some((line) => line.includes('the grant was taken back')));
 });
 
-test('patterns are joined live, resume with a loss that is said, and do not hear the past of a topic beside them', async () => {
+test('patterns are joined live, resume with lost, and do not receive the past of a matching topic', async () => {
   const broker = start();
   const seen = [];
   const lost = [];
@@ -378,7 +378,7 @@ test('a refused subscription ends with one error, and its loop throws it', async
   assert.deepEqual(printed, ["error fanwire: bad_topic: subscribing to 'two words': no white space"]);
 });
 
-test('close ends everything without a complaint', async () => {
+test('close ends everything without printing an error', async () => {
   const broker = start();
   const subscription = broker.subscribe('t');
   const ended = [];

@@ -1,11 +1,11 @@
-// A clock that stands still until it is told how far to go, for tests of waits and time-outs.
+// A clock that the test moves, for tests of waits and time-outs.
 
-/** Lets everything that waits for nothing but promises happen. */
+/** Runs everything that waits for promises alone. */
 export async function settle() {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => { setImmediate(resolve); });
 }
 
-/** A clock under the test's hand; `random` is what it draws. */
+/** A clock that the test moves. It draws `random`. */
 export class FakeClock {
   constructor(random = 1) {
     this.time = 0;
@@ -32,7 +32,7 @@ export class FakeClock {
     return [...this.timers].map((timer) => timer.at - this.time).sort((one, other) => one - other);
   }
 
-  /** Goes on by `ms`, and runs what is due in its order. */
+  /** Moves by `ms`, and runs the due timers in their order. */
   async advance(ms) {
     const end = this.time + ms;
     for (;;) {

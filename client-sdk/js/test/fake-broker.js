@@ -1,15 +1,15 @@
-// A broker inside the test: WebSockets whose other end the test holds, and an HTTP side that answers as it is told. It knows the
-// frames of the protocol as JSON, and nothing of what they mean.
+// A broker inside the test: WebSockets whose other end the test holds, and HTTP answers that the test defines. It knows
+// frames as JSON, and not what they mean.
 import { settle } from './clock.js';
 
 /** A broker in memory. Give its `WebSocket` and `fetch` to `connect`. */
 export class FakeBroker {
   constructor() {
-    /** The connections that were asked for, newest last. */
+    /** The connections, newest last. */
     this.sockets = [];
-    /** While false, connections fail as if nobody were there. */
+    /** While false, connections fail as if no server listened. */
     this.isThere = true;
-    /** Answers an HTTP request, or undefined for the usual answer. */
+    /** Returns the answer to an HTTP request, or undefined for the default. */
     this.answer = () => undefined;
     /** Whether WebSockets get through. */
     this.takesWebSockets = true;
@@ -32,7 +32,7 @@ export class FakeBroker {
     return this.sockets.at(-1);
   }
 
-  /** Waits for the newest connection's `connect` frame and welcomes it; the frame. */
+  /** Waits for the newest connection's `connect` frame, answers it, and returns it. */
   async welcome(fields = {}) {
     await settle();
     const hello = this.socket.heard.shift();
@@ -63,19 +63,19 @@ class FakeSocket {
     queueMicrotask(() => this.onclose?.({ code: code ?? 1005, reason: '' }));
   }
 
-  /** Says a frame to the client. */
+  /** Sends a frame to the client. */
   say(frame) {
     this.onmessage?.({ data: JSON.stringify(frame) });
   }
 
-  /** Answers the oldest request that was heard; the request. */
+  /** Answers the oldest request, and returns it. */
   reply(type, fields = {}) {
     const request = this.heard.shift();
     this.say({ type, id: request.id, ...fields });
     return request;
   }
 
-  /** Says why and closes. */
+  /** Sends `closing` and closes. */
   end(code, reason, fields = {}) {
     this.say({ type: 'closing', code, reason, reconnect: false, ...fields });
     this.readyState = 3;

@@ -1,4 +1,4 @@
-// The client where only HTTP gets through, over a broker in memory: what it makes of gaps, and of answers that come too soon.
+// The client where only HTTP gets through, over a broker in memory: gaps, and answers that arrive too soon.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeClock, settle } from './clock.js';
@@ -9,7 +9,7 @@ const { connect } = source;
 const entry = (epoch, offset) => ({ topic: 't', epoch, offset, ts: 1, data: `${epoch}:${offset}` });
 const answer = (body) => Response.json(body);
 
-/** A client over `transport`; `answers` are tried in turn for every path that begins like its first word. */
+/** A client over `transport`; The first of `answers` that begins like the path is used, once. */
 function start(transport, answers) {
   const fake = new FakeBroker();
   const clock = new FakeClock();
@@ -31,7 +31,7 @@ function start(transport, answers) {
   return { client, clock, asked, sent, seen };
 }
 
-test('a poll that says gap and brings messages tells the loss first, once', async () => {
+test('a poll with a gap and messages reports the loss first, once', async () => {
   const { client, asked, seen } = start('polling', [
     ['/topics/t?limit=1', () => answer({ messages: [entry('1', 5)], cursor: '1:5', gap: false, more: false })],
     ['/stream', () => answer({ messages: [entry('2', 1)], cursor: '2:1', gap: true, more: false })],
@@ -46,7 +46,7 @@ test('a poll that says gap and brings messages tells the loss first, once', asyn
   client.close();
 });
 
-test('empty answers that come at once are not asked for again at once', async () => {
+test('empty answers that arrive at once are not requested again at once', async () => {
   const empty = () => answer({ messages: [], cursor: '1:5', gap: false, more: false });
   const { client, clock, asked } = start('polling', [['/topics/t', empty], ['/stream', empty], ['/stream', empty]]);
   await settle();
@@ -59,7 +59,7 @@ test('empty answers that come at once are not asked for again at once', async ()
   client.close();
 });
 
-test('an event stream that says gap tells the loss where it stands, once, and goes on from the new place', async () => {
+test('an event stream with a gap reports the loss in its order, once, and continues from the new position', async () => {
   const stream = (text) => new Response(new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(text)) }));
   const frame = (one) => `data: ${JSON.stringify({ type: 'message', ...one })}\n\n`;
   const { client, asked, seen } = start('sse', [

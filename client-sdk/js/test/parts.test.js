@@ -1,4 +1,4 @@
-// The parts of the SDK that decide without a connection: back-off, close codes, progress, patterns, addresses, payloads, streams.
+// The parts of the client that need no connection: back-off, close codes, progress, patterns, addresses, payloads, streams.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { source } from './source.js';
@@ -14,12 +14,12 @@ test('waits double up to the cap, and jitter is full', () => {
   assert.equal(backoff.next(0.5), 100);
 });
 
-test('attempts are given up after the most allowed', () => {
+test('the client gives up after the maximum of attempts', () => {
   const backoff = new Backoff({ attemptsMax: 2 });
   assert.deepEqual([backoff.next(0), backoff.next(0), backoff.next(0)], [50, 50, undefined]);
 });
 
-test('close codes say whether to come back, and the closing frame outranks them', () => {
+test('close codes decide whether to reconnect, and the closing frame has precedence', () => {
   const again = [undefined, 1001, 1011, 1012, 3500, 4408, 4413, 4429, 4500];
   const final = [1000, 1002, 1003, 1007, 1008, 1009, 1010, 4000, 4400, 4401, 4403, 4440, 4477];
   for (const code of again) assert.equal(verdictOf(undefined, code).again, true, String(code));
@@ -45,7 +45,7 @@ test('a live subscription resumes from where it joined and then from its last me
   assert.equal(progress.take('a', at('2', 1)), true, 'small offsets of a new epoch are news');
 });
 
-test('a subscription to the newest few says when it may have missed some before it saw any', () => {
+test('a subscription to the newest few reports what it may have missed before its first message', () => {
   const progress = new Progress('a', { last: 2 });
   assert.equal(progress.joined(at('1', 5), true), false);
   assert.deepEqual(progress.wanted().last, 2);
@@ -67,7 +67,7 @@ test('a pattern cannot resume, and knows each of its topics', () => {
   assert.equal(progress.joined(undefined, true), true);
 });
 
-test('cursors of one topic are positions, and others are for the broker', () => {
+test('cursors of one topic are positions, and only the broker reads others', () => {
   assert.deepEqual(new Progress('a', { since: '5f3a:17' }).wanted(), { since: at('5f3a', 17) });
   assert.deepEqual(new Progress('a', { since: 'm.abc' }).wanted().since, 'm.abc');
   assert.deepEqual(new Progress('a', { since: 'earliest' }).wanted().since, 'earliest');
@@ -94,13 +94,13 @@ test('every way of writing an address means the same broker', () => {
   check('/live', 'https://example.org/live', 'wss://example.org/live/ws', 'https://example.org/page?x=1');
 });
 
-test('what cannot be an address is refused, and no secret is repeated', () => {
+test('a wrong address is refused, and the error repeats no secret', () => {
   for (const text of ['', 'nonsense', 'ftp://x', 'http://x/?token=secret', 'http://ann:secret@x', 'http://x#secret', 'http://']) {
     assert.throws(() => parseAddress(text), (error) => error.code === 'bad_url' && !error.message.includes('secret'), text);
   }
 });
 
-test('payloads that cannot be sent say why', () => {
+test('the error of a payload that cannot be published names the reason', () => {
   const circle = {};
   circle.self = circle;
   for (const payload of [undefined, () => 1, circle, Symbol('x'), 2n ** 64n, [-(2n ** 63n) - 1n]]) {
@@ -115,7 +115,7 @@ test('payloads that cannot be sent say why', () => {
   assert.equal(snapshot(null, 100, 't'), null);
 });
 
-test('an event stream reads the same however it is cut into pieces', () => {
+test('an event stream reads the same in pieces of any size', () => {
   const text = 'retry: 1000\n\n: comment\n\ndata: one\n\nevent: gap\r\ndata: {"a":\r\ndata: 1}\r\n\r\ndata:two\rdata\r\rid: 7\n\n';
   const expected = [{ type: 'message', data: 'one' }, { type: 'gap', data: '{"a":\n1}' }, { type: 'message', data: 'two\n' }];
   for (let size = 1; size <= text.length; size++) {
@@ -126,13 +126,13 @@ test('an event stream reads the same however it is cut into pieces', () => {
   }
 });
 
-test('a token says when it ends, and anything else does not', () => {
+test('only a JWT has a known end', () => {
   const jwt = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`;
   assert.equal(expiryMs(jwt({ exp: 1767229200, name: 'Jürgen ÿþ' })), 1767229200_000);
   for (const token of [undefined, '', 'a.b.c', 'abc', jwt({}), jwt({ exp: '1' })]) assert.equal(expiryMs(token), undefined, token);
 });
 
-test('a transport that does not get through is left alone for a while, over page loads too', () => {
+test('a transport that does not get through is left out for a while, also on the next page', () => {
   const kept = new Map();
   const memory = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
   const make = () => new TransportChoice(['websocket', 'sse', 'polling'], 'http://b', memory);

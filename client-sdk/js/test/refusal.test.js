@@ -204,7 +204,7 @@ for (const transport of ['sse', 'polling']) {
 }
 
 for (const transport of ['websocket', 'sse', 'polling']) {
-  test(`what is no topic is refused alone over ${transport}, without asking the broker`, async () => {
+  test(`a wrong topic is refused alone over ${transport}, without a request to the broker`, async () => {
     const { fake, client } = start(transport);
     fake.answer = (url, { signal }) => {
       if (url.endsWith('/publish')) return Response.json({ results: [] });

@@ -1,4 +1,4 @@
-// The sources as one module, so that tests can reach what the package does not export. It knows no test.
+// The sources as one module, so that tests can use what the package does not export.
 import { build } from 'esbuild';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// The golden vectors of protocol/vectors: what a client says is written letter by letter, what the broker says is read.
+// The golden vectors of protocol/vectors: the client writes its frames letter by letter, and reads the broker's.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { source } from './source.js';
 
 const { json, msgpack, cursorOfMany, placeInFrame, placeInUrl } = source;
 const read = (name) => JSON.parse(readFileSync(new URL(`../../../protocol/vectors/${name}.json`, import.meta.url), 'utf8'));
-// What JavaScript cannot hold in a number (vectors/README.md).
+// Without the numbers that JavaScript cannot hold (vectors/README.md).
 const isHeld = ({ name }) => !/largest|smallest|lagged_anywhere|whole_float/.test(name);
 const said = read('client').filter(isHeld);
 const heard = read('server').filter(isHeld);
@@ -64,10 +64,10 @@ for (const { name, json: text, msgpack: hex, same_as: twin } of heard) {
 }
 
 for (const { name, msgpack: hex } of read('invalid').filter(({ direction, encoding, error }) => direction === 'server' && encoding === 'msgpack' && error === 'unreadable')) {
-  test(`what is no frame is refused, in MessagePack: ${name}`, () => assert.throws(() => msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex')))));
+  test(`a message that is not a frame is refused, in MessagePack: ${name}`, () => assert.throws(() => msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex')))));
 }
 
-test('what MessagePack announces and does not hold costs nothing and is refused', () => {
+test('lengths that MessagePack announces and does not hold allocate nothing and are refused', () => {
   const hostile = ['dbffffffff', 'c6ffffffff00', 'ddffffffff', 'dfffffffff', '91'.repeat(10_000), 'c1', 'd40001', 'a2c328', '', '81a474797065a3786178c0'];
   for (const hex of hostile) assert.throws(() => msgpack.decode(new Uint8Array(Buffer.from(hex, 'hex'))), hex.slice(0, 20));
   const named = msgpack.decode(new Uint8Array(Buffer.from('82a474797065a178a95f5f70726f746f5f5f80', 'hex')));
@@ -85,7 +85,7 @@ test('whole numbers of 64 bits survive MessagePack both ways', () => {
 });
 
 for (const { name, json: text } of read('invalid').filter(({ direction, encoding, error }) => direction === 'server' && encoding === 'json' && error === 'unreadable')) {
-  test(`what is no frame is refused: ${name}`, () => assert.throws(() => json.decode(text)));
+  test(`a message that is not a frame is refused: ${name}`, () => assert.throws(() => json.decode(text)));
 }
 
 test('the cursor of many topics is the broker\'s own', () => {

@@ -65,7 +65,7 @@ export interface LaggedFrame {
 export type ServerFrame = MessageFrame | ClosingFrame | ReplyFrame | ErrorFrame | MemberFrame | LaggedFrame;
 /** An encoding of frames as messages of a WebSocket. */
 export interface Codec {
-    /** The subprotocol that asks for this encoding. */
+    /** The subprotocol of this encoding. */
     readonly subprotocol: string;
     /** Throws a `FanwireError` when a payload cannot be written. */
     encode(frame: ClientFrame): string | Uint8Array;

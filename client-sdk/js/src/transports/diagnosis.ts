@@ -1,4 +1,4 @@
-//! Finds out why there is no connection. Browsers do not say why a WebSocket failed, so this asks over HTTP.
+//! Finds out why there is no connection. Browsers do not say why a WebSocket failed, so this sends a request over HTTP.
 
 import type { Address } from '../address.ts';
 import { type ErrorCode, FanwireError } from '../errors.ts';
@@ -20,15 +20,15 @@ export interface Diagnosis {
 /** Returns why there is no way to the broker over HTTP; undefined if there is one. */
 export async function diagnose(address: Address, fetch: Fetch): Promise<Diagnosis | undefined> {
   const url = `${address.http}/healthz`;
-  const ask = () => fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
+  const request = () => fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
   let response: Response;
   try {
-    response = await ask();
+    response = await request();
   } catch (cause) {
     const blocked = blockedByPage(address);
     if (blocked) return blocked;
     // An answer that the page may not read is the broker's if its icon loads. Then a second answer tells whether the broker has just started.
-    const again = await hasIcon(address) && ask();
+    const again = await hasIcon(address) && request();
     if (!again) return unreachable(address, cause);
     const answer = await again.catch(() => undefined);
     if (!answer) return originRefused(address);

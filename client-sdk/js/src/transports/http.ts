@@ -121,10 +121,10 @@ export class HttpLink implements Link {
     this.listener.alive();
   }
 
-  /** Reads a topic from its place, because publications in between may be lost, and continues from there. `isTold`: the loss is reported. */
-  rejoin(topic: string, isTold = false): void {
+  /** Reads a topic from its place, because publications in between may be lost, and continues from there. `isReported`: the loss was reported. */
+  rejoin(topic: string, isReported = false): void {
     const since = this.places.get(topic);
-    if (since) this.catchUp(topic, since, isTold).catch((error: unknown) => this.fail(error));
+    if (since) this.catchUp(topic, since, isReported).catch((error: unknown) => this.fail(error));
   }
 
   /** Reports that publications were or may have been missed. */
@@ -226,12 +226,12 @@ export class HttpLink implements Link {
     if (!livesOnly && last !== 0) for (const entry of page!.messages) this.message(entry as never);
   }
 
-  private async catchUp(topic: string, since: Position, isTold: boolean): Promise<void> {
+  private async catchUp(topic: string, since: Position, isReported: boolean): Promise<void> {
     this.joins += 1;
     try {
       const page = await this.readAll(topic, since, PAGE);
       if (this.places.has(topic)) this.places.set(topic, placeOf(page.cursor));
-      if (page.gap && !isTold) this.lost(topic);
+      if (page.gap && !isReported) this.lost(topic);
       for (const entry of page.messages) this.message(entry as never);
     } finally {
       void this.joined();
@@ -277,7 +277,7 @@ export class HttpLink implements Link {
     return this.read(`/topics/${encodeURIComponent(topic)}?limit=${limit}${placeInUrl(since)}`);
   }
 
-  /** Asks whether the broker lets this client receive a topic or pattern. */
+  /** Rejects if the broker does not let this client receive a topic or pattern. */
   private probe(topic: string): Promise<Page> {
     return this.read(`/stream?wait=0&${topicsOf([topic])}`);
   }

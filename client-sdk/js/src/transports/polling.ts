@@ -19,12 +19,12 @@ const PAUSE_MS = 1000;
 export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receiver {
   return (link) => {
     let aborts = new AbortController();
-    let asked = clock.now();
+    let started = clock.now();
     link.aborts.signal.addEventListener('abort', () => aborts.abort());
 
     const poll = async (names: string[], hasPlaces: boolean, signal: AbortSignal) => {
       while (!signal.aborted && names.length > 0) {
-        asked = clock.now();
+        started = clock.now();
         const places = names.map((name) => [name, link.places.get(name)] as [string, Position]);
         const since = hasPlaces ? `&since=${cursorOfMany(places)}` : '';
         let page: Page;
@@ -40,7 +40,7 @@ export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receive
         if (page.gap && hasPlaces) return names.forEach((name) => link.rejoin(name));
         for (const entry of page.messages) link.message(entry as never);
         for (const entry of page.presence ?? []) link.member(entry);
-        const isHasty = page.messages.length === 0 && clock.now() - asked < PAUSE_MS;
+        const isHasty = page.messages.length === 0 && clock.now() - started < PAUSE_MS;
         if (isHasty) await new Promise<void>((resolve) => { clock.after(PAUSE_MS, resolve); });
       }
     };
@@ -59,7 +59,7 @@ export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receive
         aborts.abort();
       },
       check() {
-        if (link.places.size > 0 && clock.now() - asked > ANSWER_MS) link.fail('the long poll did not survive a sleep');
+        if (link.places.size > 0 && clock.now() - started > ANSWER_MS) link.fail('the long poll did not survive a sleep');
       },
     };
   };

@@ -55,8 +55,8 @@ export declare class HttpLink implements Link {
     member(entry: Record<string, unknown>): void;
     /** Something other than a publication arrived. */
     alive(): void;
-    /** Reads a topic from its place, because publications in between may be lost, and continues from there. `isTold`: the loss is reported. */
-    rejoin(topic: string, isTold?: boolean): void;
+    /** Reads a topic from its place, because publications in between may be lost, and continues from there. `isReported`: the loss was reported. */
+    rejoin(topic: string, isReported?: boolean): void;
     /** Reports that publications were or may have been missed. */
     lost(topic: string, missed?: number): void;
     /** Ends the link, unless it has ended. */
@@ -79,7 +79,7 @@ export declare class HttpLink implements Link {
     private presence;
     private request;
     private page;
-    /** Asks whether the broker lets this client receive a topic or pattern. */
+    /** Rejects if the broker does not let this client receive a topic or pattern. */
     private probe;
     private read;
     /** Publishes a batch in one call. If that is refused, each is published alone, so that only the cause is refused. */
