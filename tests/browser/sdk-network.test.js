@@ -156,8 +156,8 @@ test('a page that was opened as a file: the error says to serve it over http', a
     return [error.code, error.message, client.status.state, relative];
   }, broker.url);
   assert.deepEqual([code, state], ['forbidden', 'closed'], message);
-  assert.match(message, /over http/);
-  assert.doesNotMatch(message, /'null'|origins/);
+  assert.match(message, /over http/i);
+  assert.doesNotMatch(message, /add .*null|add it/);
   assert.match(relative, /^bad_url: .*full address/);
   await page.close();
 });
