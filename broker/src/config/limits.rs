@@ -47,6 +47,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// The time limit for the body of a request.
     pub body_timeout: Duration,
+    /// The time without progress after which a client that takes nothing of what waits for it is disconnected.
+    pub write_timeout: Duration,
     /// The idle time after which a WebSocket session is pinged.
     pub ping_interval: Duration,
     /// The time after a ping after which a silent session is closed.
@@ -89,6 +91,7 @@ impl Default for Limits {
             header_bytes_max: 16 * KIB,
             handshake_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             sse_comment_interval: Duration::from_secs(15),

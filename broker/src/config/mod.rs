@@ -34,6 +34,7 @@ pub(crate) use hooks::SECRET_BYTES_MIN;
 pub use hooks::{Callout, HooksConfig};
 pub use limits::Limits;
 pub use load::{Overrides, load, parse_time};
+pub(crate) use nearest::nearest;
 pub use proxy::{ProxyConfig, ProxyProtocol};
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};

@@ -9,7 +9,7 @@ const CHARACTERS_PER_EDIT: usize = 3;
 /// first is returned.
 ///
 /// A key in the wrong section is close, too: then only the last part is compared, and the section counts as one edit.
-pub(super) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let measured = candidates.filter_map(|candidate| Some((distance(given, candidate)?, candidate)));
     measured.min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
 }

@@ -103,6 +103,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(limits.header_bytes_max, header_bytes),
     setting!(limits.handshake_timeout, Raw::duration),
     setting!(limits.body_timeout, Raw::duration),
+    setting!(limits.write_timeout, Raw::duration),
     setting!(limits.ping_interval, Raw::duration),
     setting!(limits.ping_timeout, Raw::duration),
     setting!(limits.sse_comment_interval, Raw::duration),

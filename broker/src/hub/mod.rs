@@ -6,6 +6,7 @@
 mod expiry;
 mod inbox;
 mod link;
+mod pinned;
 mod session_writer;
 
 use std::cell::{Cell, RefCell};
@@ -21,6 +22,7 @@ use fanwire_protocol::Pattern;
 
 pub(crate) use inbox::{Batch, Inbox, Pressure};
 pub(crate) use link::Link;
+pub(crate) use pinned::PinnedBytes;
 pub(crate) use session_writer::{Keepalive, SessionWriter, Sink};
 
 use crate::clock;

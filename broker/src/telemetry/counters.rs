@@ -220,6 +220,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) outbox_bytes: Counter,
+    pub(crate) pinned_bytes: Counter,
     pub(crate) latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
     pub(crate) latency_sum_us: Counter,
 }

@@ -179,6 +179,12 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .json("outbox_bytes"),
     Metric::gauge(
+        "fanwire_pinned_bytes",
+        "Bytes of publications that replays and answers on their way keep in memory, whether history still holds them or not.",
+        Workers(|worker, _| worker.pinned_bytes.value()),
+    )
+    .json("pinned_bytes"),
+    Metric::gauge(
         "fanwire_history_publications",
         "Publications held as history.",
         Shared(|shared, _| load(&shared.history_publications)),

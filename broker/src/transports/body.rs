@@ -28,6 +28,11 @@ impl ResponseBody {
         Self::full(Bytes::new())
     }
 
+    /// Returns the length in bytes, if it is known.
+    pub(super) fn known_length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
     /// A body that is made piece by piece as the socket takes it.
     pub(super) fn streamed(body: impl Body<Data = Bytes, Error = axum::Error> + 'static) -> Self {
         Self::Streamed(Box::pin(body))

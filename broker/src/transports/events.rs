@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::Body;
 
 use super::body::ResponseBody;
-use super::query::{Query, parse_since};
+use super::query::{Query, resume_point};
 use super::request::KnownRequest;
 use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
@@ -42,7 +42,7 @@ pub(super) async fn stream(
     patterns: Vec<Pattern>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let resumed = last_event_id(asked.request.headers())?;
+    let resumed = last_event_id(asked.request.headers()).or(query.resumed.clone());
     let format = match (query.envelope, patterns.len()) {
         (true, _) => &SSE_ENVELOPES,
         (false, 1) => &SSE,
@@ -59,22 +59,26 @@ pub(super) async fn stream(
     let writer = Rc::new(SessionWriter::new(sink, format, limits.outbox_bytes_max, keepalive));
     let session = LiveSession::open(worker.clone(), writer, format, asked.session);
     let mut body = EventsBody { session, guard: asked.guard, positions: Vec::new(), is_over: false };
-    body.open(patterns, query.since.as_ref(), resumed).await?;
+    body.open(patterns, resumed, query).await?;
     body.guard.become_transport(Transport::Sse);
-    let mut response = Response::new(ResponseBody::streamed(body));
+    Ok(response(ResponseBody::streamed(body)))
+}
+
+/// Returns an answer that is an event stream.
+pub(super) fn response(body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // nginx would gather events otherwise.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Since>, Problem> {
-    let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
-    let text =
-        value.to_str().map_err(|_| Problem::bad_request("Last-Event-ID is no cursor of this broker"))?;
-    parse_since(text).map(Some)
+/// Returns where a client resumes that reconnects. A header that is not even text is no cursor of this broker, either.
+fn last_event_id(headers: &HeaderMap) -> Option<Since> {
+    let value = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty())?;
+    Some(resume_point(value.to_str().unwrap_or_default()))
 }
 
 /// An endless answer. Dropping it ends the session.
@@ -92,8 +96,8 @@ impl EventsBody {
     async fn open(
         &mut self,
         patterns: Vec<Pattern>,
-        since: Option<&Since>,
         resumed: Option<Since>,
+        query: &Query,
     ) -> Result<(), Problem> {
         let mut head = format!("retry: {RETRY_MS}\n\n").into_bytes();
         let mut missed = Vec::new();
@@ -102,8 +106,11 @@ impl EventsBody {
             has_pattern |= pattern.is_wild();
             // A browser that comes back to a pattern cannot resume, but must learn that it has missed something.
             let is_lost = pattern.is_wild() && resumed.is_some();
-            let wanted = resumed.as_ref().or(since).filter(|_| !is_lost);
-            let start = wanted.map_or(Start::Now, |since| Start::Since(since.clone()));
+            let start = match &resumed {
+                _ if is_lost => Start::Now,
+                Some(resumed) => Start::Since(resumed.clone()),
+                None => query.start(),
+            };
             let opened = self.session.subscribe(pattern.clone(), &start).await?;
             if is_lost || !opened.recovered {
                 sse::gap(&mut head, pattern.as_str(), None);

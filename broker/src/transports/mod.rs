@@ -3,19 +3,22 @@
 //! `websocket` serves `/ws` and the bare WebSocket of a topic's URL, `events` Server-Sent Events, `polling` history
 //! and long polling. What a client may do and is given is decided by the session behind each.
 
+mod answer;
 mod body;
 mod events;
+mod long_message;
+mod merged_history;
 mod polling;
 mod query;
 mod request;
 mod websocket;
+mod write_watch;
 
 use std::rc::Rc;
 
 use fanwire_core::identity::Identity;
-use fanwire_core::session::Start;
 use fanwire_protocol::{CloseCode, Pattern};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 
 pub(crate) use body::ResponseBody;
 pub(crate) use request::TransportRequest;
@@ -75,7 +78,7 @@ impl Transports {
     /// Whether a request is for a transport rather than for the rest of the HTTP interface.
     pub(crate) fn serves<B>(request: &Request<B>) -> bool {
         let path = request.uri().path();
-        let is_reading = request.method() == Method::GET;
+        let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_topic = path.starts_with(topic_path::PREFIX) && topic_path::of_presence(path).is_none();
         path == "/ws" || (is_reading && (path == "/stream" || is_topic))
     }
@@ -85,7 +88,7 @@ impl Transports {
     /// # Errors
     /// If it is refused, with the answer that says why.
     pub(crate) async fn serve(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
-        let query = Query::parse(asked.request.uri().query().unwrap_or(""))?;
+        let query = self.query(&asked.request)?;
         let wanted = self.wanted(&asked.request, &query)?;
         if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
@@ -93,11 +96,14 @@ impl Transports {
         let transport = wanted.transport();
         asked.admission =
             self.welcome(asked.admission, asked.connection_info.connection, transport.label()).await;
+        if asked.request.method() == Method::HEAD && !matches!(wanted, Wanted::Protocol) {
+            return self.serve_head(asked, wanted, &query).await;
+        }
         asked.disconnect_report = self.disconnect_report(&asked, transport);
         match wanted {
             Wanted::Protocol => self.upgrades.upgrade(asked, None).await,
             Wanted::Bare(pattern) => {
-                let start = query.since.map_or(Start::Now, Start::Since);
+                let start = query.start();
                 let bare = Bare { pattern, has_echo: query.echo, start };
                 self.upgrades.upgrade(asked, Some(Box::new(bare))).await
             }
@@ -108,6 +114,32 @@ impl Transports {
                 polling::poll(&self.worker, asked.known(transport)?, patterns, &query).await
             }
         }
+    }
+
+    /// Answers like GET without a body. Nothing is waited for, and there is no session.
+    async fn serve_head(
+        &self,
+        asked: TransportRequest,
+        wanted: Wanted,
+        query: &Query,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let (is_events, patterns) = match wanted {
+            Wanted::Events(patterns) => (true, patterns),
+            Wanted::Poll(patterns) => (false, patterns),
+            Wanted::Bare(pattern) => (false, vec![pattern]),
+            Wanted::Protocol => (false, Vec::new()),
+        };
+        let asked = asked.known(Transport::Http)?;
+        if is_events {
+            polling::check_access(&self.worker, &asked.session, &patterns).await?;
+            return Ok(events::response(ResponseBody::empty()));
+        }
+        let query = query.without_wait();
+        let (mut parts, body) = polling::poll(&self.worker, asked, patterns, &query).await?.into_parts();
+        if let Some(length) = body.known_length() {
+            parts.headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        Ok(Response::from_parts(parts, ResponseBody::empty()))
     }
 
     /// What the application is to be told when the connection is over. Who is refused has never been there.
@@ -146,6 +178,14 @@ impl Transports {
             Ok(identity) => Admission::Admitted(identity),
             Err(refusal) => Admission::Refused(refusal),
         }
+    }
+
+    /// Reads the query. At `/ws` it has credentials only, and others may put into it what they like.
+    fn query(&self, request: &Request<()>) -> Result<Query, Problem> {
+        if request.uri().path() == "/ws" {
+            return Ok(Query::default());
+        }
+        Query::parse(request.uri().query().unwrap_or(""), self.worker.limits.history_limit_max)
     }
 
     fn wanted(&self, request: &Request<()>, query: &Query) -> Result<Wanted, Problem> {
