@@ -91,7 +91,7 @@ impl Default for Limits {
             header_bytes_max: 16 * KIB,
             handshake_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(10),
             sse_comment_interval: Duration::from_secs(15),

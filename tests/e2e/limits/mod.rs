@@ -1,5 +1,6 @@
 //! Limits: rates, floods, pressure and slow peers.
 
+mod answers;
 mod floods;
 mod pressure;
 mod rates;
