@@ -193,8 +193,8 @@ impl Inspect {
             Some(path) => String::from_utf8_lossy(&read(path)?).into_owned(),
             None => read_stdin()?,
         };
-        let told = |error: fanwire_broker::token::TokenError| Failure::new(error.to_string());
-        let unverified = Unverified::parse(token.trim()).map_err(told)?;
+        let refused = |error: fanwire_broker::token::TokenError| Failure::new(error.to_string());
+        let unverified = Unverified::parse(token.trim()).map_err(refused)?;
         let mut keys = Vec::new();
         if let Some(path) = &self.secret_file {
             let secret = read(path)?;
@@ -205,7 +205,7 @@ impl Inspect {
             let read = VerifyingKey::from_pem(&read(path)?);
             keys.extend(read.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?);
         }
-        let claims = unverified.claims().map_err(told)?;
+        let claims = unverified.claims().map_err(refused)?;
         // Line ends between the fields stay; every other control character is in a string of the token.
         let json = serde_json::to_string_pretty(&claims).unwrap_or_default();
         json.lines().for_each(|line| println!("{}", escaped(line)));
@@ -218,7 +218,7 @@ impl Inspect {
             eprintln!("signature  not checked: name a --secret-file or --public-key-file");
             return Ok(());
         }
-        unverified.verify(&keys).map_err(told)?;
+        unverified.verify(&keys).map_err(refused)?;
         eprintln!("signature  good");
         Ok(())
     }

@@ -116,10 +116,10 @@ fn first_mistake_in_the_file_is_the_one_reported() {
 }
 
 #[test]
-fn variables_of_others_are_left_alone() {
+fn variables_of_other_programs_are_ignored() {
     let others = [
         ("PATH", "/bin"),
-        ("fanwire_listen", "lower case is somebody else's"),
+        ("fanwire_listen", "lower case is not a setting"),
         ("FANWIRE_CONFIG", "/etc/fanwire.toml"),
         ("FANWIRE_URL", "ws://localhost:7400"),
         ("FANWIRE_TOKEN", "secret"),
@@ -239,7 +239,7 @@ fn queues_must_hold_the_largest_message() {
         let error = load_from(&format!("limits.{key} = 1"), &[], &[]).unwrap_err().to_string();
         assert!(error.starts_with("fanwire.toml:1: ") && error.contains(word), "{error}");
     }
-    // An inbox that nobody has set grows with the longest message.
+    // An inbox whose size is not set grows with the largest message.
     let inbox = |text: &str| load_from(text, &[], &[]).unwrap().limits.inbox_bytes_max;
     assert_eq!(inbox(""), 4 << 20);
     assert_eq!(inbox("[limits]\nmessage_bytes_max = '3MiB'"), 12 << 20);

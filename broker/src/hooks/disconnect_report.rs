@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanwire_core::identity::Identity;
 
-use super::event::{Departed, Happening};
+use super::event::{EndedConnection, Event};
 use super::webhooks::Webhooks;
 use crate::clock;
 
@@ -66,7 +66,7 @@ impl Drop for DisconnectReport {
     fn drop(&mut self) {
         // Keys of the administrator are the application's own, for which no callouts are made either.
         let Some(identity) = self.identity.take().filter(|identity| !identity.is_admin()) else { return };
-        self.webhooks.tell(Happening::Disconnect(&Departed {
+        self.webhooks.report(Event::Disconnect(&EndedConnection {
             identity: &identity,
             connection: self.connection,
             transport: self.transport,

@@ -1,4 +1,4 @@
-//! What the application is told, as JSON: single events, and the call that brings many of them.
+//! Webhook events as JSON: single events, and the body of the call that contains a batch of them.
 
 use bytes::Bytes;
 use fanwire_core::identity::Identity;
@@ -10,49 +10,74 @@ use serde_json::value::RawValue;
 use super::callout_request::written;
 use crate::config::WebhookEvent;
 
-/// Something that happened.
+/// An event that is reported to the application.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Happening<'a> {
-    /// A connection is over.
-    Disconnect(&'a Departed<'a>),
+pub(super) enum Event<'a> {
+    /// A connection has ended.
+    Disconnect(&'a EndedConnection<'a>),
     /// A topic or pattern has its first subscriber.
     Occupied(&'a Pattern),
-    /// It has none any more.
+    /// A topic or pattern has no subscriber any more.
     Vacated(&'a Pattern),
-    /// A user has become a member of a topic.
+    /// A user has joined a topic with presence.
     Joined(&'a Topic, &'a Member),
-    /// A user is no member of a topic any more.
+    /// A user has left a topic with presence.
     Left(&'a Topic, &'a Member),
 }
 
-/// A connection that is over.
+/// A connection that has ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Departed<'a> {
+pub(super) struct EndedConnection<'a> {
     pub(super) identity: &'a Identity,
     pub(super) connection: u64,
     pub(super) transport: &'static str,
-    /// When it began, in milliseconds since 1970.
+    /// The time at which it began, in milliseconds since 1970.
     pub(super) connected_ts: u64,
     /// The close code.
     pub(super) code: u16,
     pub(super) reason: &'a str,
 }
 
-impl Happening<'_> {
-    /// The hook it is told by.
-    pub(super) fn tell(&self) -> WebhookEvent {
+impl Event<'_> {
+    /// Returns the kind of the event.
+    pub(super) fn kind(&self) -> WebhookEvent {
         match self {
-            Happening::Disconnect(_) => WebhookEvent::Disconnect,
-            Happening::Occupied(_) => WebhookEvent::Occupied,
-            Happening::Vacated(_) => WebhookEvent::Vacated,
-            Happening::Joined(..) => WebhookEvent::Join,
-            Happening::Left(..) => WebhookEvent::Leave,
+            Event::Disconnect(_) => WebhookEvent::Disconnect,
+            Event::Occupied(_) => WebhookEvent::Occupied,
+            Event::Vacated(_) => WebhookEvent::Vacated,
+            Event::Joined(..) => WebhookEvent::Join,
+            Event::Left(..) => WebhookEvent::Leave,
         }
+    }
+
+    /// Returns the event as JSON. `id` identifies it; it happened `ts` milliseconds after 1970 began.
+    pub(super) fn to_json(self, id: String, ts: u64) -> Bytes {
+        let info_of = |info: Option<&Payload>| info.and_then(|info| written(info).0);
+        let mut json = EventJson { hook: self.kind().name(), id, ts, ..EventJson::default() };
+        match self {
+            Event::Disconnect(ended) => {
+                json.user = ended.identity.user().map(|user| &**user);
+                json.connection = Some(format!("{:x}", ended.connection));
+                json.transport = Some(ended.transport);
+                json.connected_ts = Some(ended.connected_ts);
+                json.code = Some(ended.code);
+                json.reason = Some(ended.reason);
+                json.info = info_of(ended.identity.info());
+            }
+            Event::Occupied(pattern) | Event::Vacated(pattern) => json.topic = Some(pattern.as_str()),
+            Event::Joined(topic, member) | Event::Left(topic, member) => {
+                json.topic = Some(topic.as_str());
+                json.user = Some(&*member.user).filter(|user| !user.is_empty());
+                json.connection = Some(member.connection.clone());
+                json.info = info_of(member.info.as_ref());
+            }
+        }
+        serde_json::to_vec(&json).expect("text and valid JSON can always be serialized").into()
     }
 }
 
 #[derive(Serialize, Default)]
-struct Event<'a> {
+struct EventJson<'a> {
     hook: &'static str,
     id: String,
     ts: u64,
@@ -74,32 +99,7 @@ struct Event<'a> {
     info: Option<Box<RawValue>>,
 }
 
-/// Writes an event that happened `ts` milliseconds after 1970 began; `id` is its own.
-pub(super) fn event_of(id: String, ts: u64, happening: Happening<'_>) -> Bytes {
-    let info_of = |info: Option<&Payload>| info.and_then(|info| written(info).0);
-    let mut event = Event { hook: happening.tell().name(), id, ts, ..Event::default() };
-    match happening {
-        Happening::Disconnect(departed) => {
-            event.user = departed.identity.user().map(|user| &**user);
-            event.connection = Some(format!("{:x}", departed.connection));
-            event.transport = Some(departed.transport);
-            event.connected_ts = Some(departed.connected_ts);
-            event.code = Some(departed.code);
-            event.reason = Some(departed.reason);
-            event.info = info_of(departed.identity.info());
-        }
-        Happening::Occupied(pattern) | Happening::Vacated(pattern) => event.topic = Some(pattern.as_str()),
-        Happening::Joined(topic, member) | Happening::Left(topic, member) => {
-            event.topic = Some(topic.as_str());
-            event.user = Some(&*member.user).filter(|user| !user.is_empty());
-            event.connection = Some(member.connection.clone());
-            event.info = info_of(member.info.as_ref());
-        }
-    }
-    serde_json::to_vec(&event).expect("text, and JSON that was read before, can always be written").into()
-}
-
-/// Writes the body of the call `id` that brings `batch`, from the run of the broker that is called `run`.
+/// Returns the body of the call `id` with the events of `batch`. `run` names the run of the broker.
 pub(super) fn body_of(id: &str, run: &str, batch: &WebhookBatch) -> Vec<u8> {
     let (attempt, lost) = (batch.attempt, batch.lost);
     let head = format!(
@@ -124,19 +124,19 @@ mod tests {
 
     use super::*;
 
-    fn check(happening: Happening<'_>, expected: &str) {
-        let event = event_of("1".to_owned(), 17, happening);
-        assert_eq!(String::from_utf8(event.to_vec()).unwrap(), expected);
+    fn check(event: Event<'_>, expected: &str) {
+        let json = event.to_json("1".to_owned(), 17);
+        assert_eq!(String::from_utf8(json.to_vec()).unwrap(), expected);
     }
 
     #[test]
-    fn events_say_what_happened_and_when() {
+    fn events_contain_their_fields() {
         let identity = Identity::holder(Holder {
             user: Some(Arc::from("ann")),
             info: Some(Payload::from_json("{\"name\": \"Ann\"}").unwrap()),
             ..Holder::default()
         });
-        let departed = Departed {
+        let ended = EndedConnection {
             identity: &identity,
             connection: 0xbeef,
             transport: "ws",
@@ -147,24 +147,24 @@ mod tests {
         let text =
             r#"{"hook":"disconnect","id":"1","ts":17,"user":"ann","connection":"beef","transport":"ws","#;
         let rest = r#""connected_ts":3,"code":1001,"reason":"gone\n","info":{"name": "Ann"}}"#;
-        check(Happening::Disconnect(&departed), &format!("{text}{rest}"));
+        check(Event::Disconnect(&ended), &format!("{text}{rest}"));
         let pattern = Pattern::new("chat.>").unwrap();
-        check(Happening::Occupied(&pattern), r#"{"hook":"occupied","id":"1","ts":17,"topic":"chat.>"}"#);
-        check(Happening::Vacated(&pattern), r#"{"hook":"vacated","id":"1","ts":17,"topic":"chat.>"}"#);
+        check(Event::Occupied(&pattern), r#"{"hook":"occupied","id":"1","ts":17,"topic":"chat.>"}"#);
+        check(Event::Vacated(&pattern), r#"{"hook":"vacated","id":"1","ts":17,"topic":"chat.>"}"#);
         let topic = Topic::new("a").unwrap();
         let member = |user: &str| Member { user: user.to_owned(), connection: "2a".to_owned(), info: None };
         let bob = member("bob");
         let text = r#"{"hook":"join","id":"1","ts":17,"topic":"a","user":"bob","connection":"2a"}"#;
-        check(Happening::Joined(&topic, &bob), text);
+        check(Event::Joined(&topic, &bob), text);
         let unnamed = member("");
         check(
-            Happening::Left(&topic, &unnamed),
+            Event::Left(&topic, &unnamed),
             r#"{"hook":"leave","id":"1","ts":17,"topic":"a","connection":"2a"}"#,
         );
     }
 
     #[test]
-    fn a_call_brings_many_events() {
+    fn call_contains_many_events() {
         let batch =
             WebhookBatch { events: vec!["{\"a\":1}".into(), "{\"b\":2}".into()], lost: 3, attempt: 2 };
         let expected =

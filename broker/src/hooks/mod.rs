@@ -116,7 +116,8 @@ impl Hooks {
         connection: u64,
         transport: &'static str,
     ) -> Option<Box<DisconnectReport>> {
-        let webhooks = self.webhooks.as_ref().filter(|webhooks| webhooks.tells(WebhookEvent::Disconnect))?;
+        let webhooks =
+            self.webhooks.as_ref().filter(|webhooks| webhooks.reports(WebhookEvent::Disconnect))?;
         Some(Box::new(DisconnectReport::new(webhooks.clone(), identity, connection, transport)))
     }
 

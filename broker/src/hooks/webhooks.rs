@@ -1,4 +1,4 @@
-//! Telling: what happens is put into a queue that holds nobody up; a courier takes it from there.
+//! Webhooks: collects events in a bounded queue, from which the sender delivers them. Adding an event never waits.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,20 @@ use fanwire_core::webhook_queue::{WebhookLimits, WebhookOutcome, WebhookQueue, W
 use fanwire_protocol::{Member, Pattern, Topic};
 use tokio::sync::Notify;
 
-use super::event::{Happening, event_of};
+use super::event::Event;
 use crate::clock;
 use crate::config::{WebhookEvent, WebhooksConfig};
 use crate::engine::Observer;
 use crate::telemetry::Shared;
 
-/// What the application is to be told. Its locks are held for a few lines and taken last of all; what is put in is never waited for.
+/// The webhook events that wait to be delivered. Its locks are held for a few lines and are the last in the lock order.
 pub(crate) struct Webhooks {
-    tells: Vec<WebhookEvent>,
+    events: Vec<WebhookEvent>,
     topics: Vec<Pattern>,
     vacated_after_ms: u64,
     queue: Mutex<Queue>,
     occupancy: Mutex<Occupancy>,
-    /// Rung when there may be something to do.
+    /// Notified when the sender may have work.
     changed: Notify,
     counters: Arc<Shared>,
 }
@@ -30,12 +30,12 @@ pub(crate) struct Webhooks {
 struct Queue {
     queue: WebhookQueue,
     events_max: usize,
-    /// Whether it was said that the queue is full.
+    /// Whether the log already says that the queue is full.
     is_overflowing: bool,
 }
 
 impl Webhooks {
-    /// Tells what `config` says.
+    /// Reports the events that `config` names.
     pub(super) fn new(config: &WebhooksConfig, counters: Arc<Shared>) -> Self {
         let limits = WebhookLimits {
             queue_events_max: config.queue_events_max,
@@ -47,7 +47,7 @@ impl Webhooks {
             age_max_ms: config.age_max.as_millis() as u64,
         };
         Self {
-            tells: config.events.clone(),
+            events: config.events.clone(),
             topics: config.topics.clone(),
             vacated_after_ms: config.vacated_after.as_millis() as u64,
             queue: Mutex::new(Queue {
@@ -61,16 +61,15 @@ impl Webhooks {
         }
     }
 
-    /// Whether the application is told this.
-    pub(super) fn tells(&self, tell: WebhookEvent) -> bool {
-        self.tells.contains(&tell)
+    /// Returns whether events of this kind are reported.
+    pub(super) fn reports(&self, kind: WebhookEvent) -> bool {
+        self.events.contains(&kind)
     }
 
-    /// Puts an event into the queue, if the application is told of such.
-    pub(super) fn tell(&self, happening: Happening<'_>) {
-        if self.tells(happening.tell()) {
-            let event = event_of(format!("{:032x}", fastrand::u128(..)), clock::unix_ms(), happening);
-            self.push(event);
+    /// Adds an event to the queue, if events of its kind are reported.
+    pub(super) fn report(&self, event: Event<'_>) {
+        if self.reports(event.kind()) {
+            self.push(event.to_json(format!("{:032x}", fastrand::u128(..)), clock::unix_ms()));
         }
     }
 
@@ -85,8 +84,8 @@ impl Webhooks {
         drop(locked);
         if overflows {
             tracing::warn!(
-                "the application is told less fast than things happen: the oldest events are dropped \
-                 (webhooks.queue_events_max, webhooks.queue_bytes_max) and counted"
+                "webhook events happen faster than the application accepts them: the oldest are dropped and counted \
+                 (webhooks.queue_events_max, webhooks.queue_bytes_max)"
             );
         }
         self.changed.notify_one();
@@ -95,40 +94,40 @@ impl Webhooks {
     fn occupy(&self, pattern: &Pattern, occupy: impl FnOnce(&mut Occupancy, &Pattern) -> bool) {
         let mut occupancy = self.lock_occupancy();
         if occupy(&mut occupancy, pattern) {
-            // Told under the lock, so that no later event of the pattern can come before it.
-            self.tell(Happening::Occupied(pattern));
+            // The event is added under the lock, so that no later event of the pattern can precede it.
+            self.report(Event::Occupied(pattern));
         }
     }
 
-    /// Returns whether the application receives events of members of `topic`.
-    fn reports(&self, topic: &Topic) -> bool {
+    /// Returns whether events of members of `topic` are reported.
+    fn covers(&self, topic: &Topic) -> bool {
         self.topics.iter().any(|topics| topics.matches(topic))
     }
 
-    /// Whether the application wants to know about subscribers of `pattern`.
+    /// Returns whether events of subscribers of `pattern` are reported.
     fn watches(&self, pattern: &Pattern) -> bool {
-        (self.tells(WebhookEvent::Occupied) || self.tells(WebhookEvent::Vacated))
+        (self.reports(WebhookEvent::Occupied) || self.reports(WebhookEvent::Vacated))
             && self.topics.iter().any(|topics| topics.intersects(pattern))
     }
 
-    /// Tells of what has been without subscribers for long enough. Returns when the next will have been.
+    /// Reports the topics that have had no subscriber for long enough. Returns the time of the next such report.
     pub(super) fn expire(&self, now_ms: u64) -> Option<u64> {
         let mut occupancy = self.lock_occupancy();
         for pattern in occupancy.expire(now_ms) {
-            self.tell(Happening::Vacated(&pattern));
+            self.report(Event::Vacated(&pattern));
         }
         occupancy.next_due_ms()
     }
 
-    /// Tells that nothing has subscribers any more, because the broker stops.
+    /// Reports all occupied topics as vacated, because the broker stops.
     pub(crate) fn conclude(&self) {
         let mut occupancy = self.lock_occupancy();
         for pattern in occupancy.conclude() {
-            self.tell(Happening::Vacated(&pattern));
+            self.report(Event::Vacated(&pattern));
         }
     }
 
-    /// What is to be done now.
+    /// Returns the next step of the sender.
     pub(super) fn step(&self, now_ms: u64) -> WebhookStep {
         let mut locked = self.lock();
         let step = locked.queue.next(now_ms);
@@ -136,7 +135,7 @@ impl Webhooks {
         step
     }
 
-    /// Notes what came of a batch.
+    /// Records the outcome of a batch.
     pub(super) fn finish(&self, outcome: WebhookOutcome) {
         let mut locked = self.lock();
         locked.queue.finish(outcome, clock::monotonic_ms(), fastrand::u64(..));
@@ -146,14 +145,14 @@ impl Webhooks {
         self.measure(&locked.queue);
     }
 
-    /// Lets nothing wait any more, because the broker stops. Returns whether anything is left.
+    /// Ends all delays, because the broker stops. Returns whether events are left.
     pub(super) fn hurry(&self, now_ms: u64) -> bool {
         let mut locked = self.lock();
         locked.queue.hurry(now_ms);
         !locked.queue.is_empty()
     }
 
-    /// Drops what is left. Returns how many events that were.
+    /// Drops the rest, and returns the number of events dropped.
     pub(super) fn give_up(&self) -> usize {
         let mut locked = self.lock();
         let count = locked.queue.give_up();
@@ -161,7 +160,7 @@ impl Webhooks {
         count
     }
 
-    /// Waits until something has changed since the last time.
+    /// Waits until the queue or the occupancy has changed since the last call.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -184,7 +183,7 @@ impl Webhooks {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that holds these locks can panic half-way, so what a panic elsewhere left is still whole.
+        // No code under these locks leaves the data inconsistent, so a poisoned lock can be used.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -208,14 +207,14 @@ impl Observer for Webhooks {
     }
 
     fn member_joined(&self, topic: &Topic, member: &Member) {
-        if self.reports(topic) {
-            self.tell(Happening::Joined(topic, member));
+        if self.covers(topic) {
+            self.report(Event::Joined(topic, member));
         }
     }
 
     fn member_left(&self, topic: &Topic, member: &Member) {
-        if self.reports(topic) {
-            self.tell(Happening::Left(topic, member));
+        if self.covers(topic) {
+            self.report(Event::Left(topic, member));
         }
     }
 

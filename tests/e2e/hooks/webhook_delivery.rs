@@ -201,7 +201,7 @@ fn a_full_queue_drops_the_oldest_and_says_how_many() {
     let calls: Vec<Value> = application.calls().iter().map(HookCall::json).collect();
     let lost: Vec<&Value> = calls.iter().map(|call| &call["lost"]).collect();
     assert_eq!(lost, [&json!(0), &json!(21)], "what is lost is never lost silently");
-    assert_eq!(broker.log().matches("the oldest events are dropped").count(), 1, "{}", broker.log());
+    assert_eq!(broker.log().matches("the oldest are dropped and counted").count(), 1, "{}", broker.log());
     drop(first);
     assert_eq!(application.await_events(11)[10]["hook"], "disconnect");
     assert_eq!(application.calls().last().unwrap().json()["lost"], 0);
