@@ -95,6 +95,17 @@ impl Payload {
         }
     }
 
+    /// Returns an upper bound of the bytes that the payload takes in a JSON frame. It is exact for text.
+    pub fn json_len_max(&self) -> usize {
+        match self.view() {
+            PayloadView::Text(text) => 2 + text.bytes().map(escaped_len).sum::<usize>(),
+            PayloadView::Json(text) => text.len(),
+            PayloadView::Binary(bytes) => 2 + bytes.len().div_ceil(3) * 4,
+            // A control character in a str takes six bytes, and no other value grows by more.
+            PayloadView::MessagePack(bytes) => bytes.len().saturating_mul(6),
+        }
+    }
+
     /// Whether the payload is the empty text or empty binary.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -103,6 +114,15 @@ impl Payload {
     /// Whether the payload is binary, and so needs a binary WebSocket frame or base64 where only text can go.
     pub fn is_binary(&self) -> bool {
         matches!(self.0, Kind::Binary(_))
+    }
+}
+
+/// The bytes that a byte of text takes inside a JSON string (see `json/text.rs`).
+fn escaped_len(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
     }
 }
 
@@ -116,5 +136,42 @@ impl std::fmt::Debug for Payload {
             Kind::MessagePack(_) => "msgpack",
         };
         write!(formatter, "Payload({kind}, {} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_of_a_json_frame_is_exact_for_text_and_holds_for_all() {
+        let written = |payload: &Payload| {
+            let message = crate::Message {
+                topic: "t".parse().unwrap(),
+                payload: payload.clone(),
+                position: None,
+                ts: None,
+                from: None,
+            };
+            let mut out = Vec::new();
+            crate::json::encode_message_entry(&message, &mut out);
+            out.len()
+        };
+        let all: String = (0..0x180).filter_map(char::from_u32).collect();
+        let (empty, text) = (Payload::text(""), Payload::text(all));
+        assert_eq!(written(&text) - written(&empty), text.json_len_max() - empty.json_len_max());
+        let frame = written(&empty) - 2;
+        // Past the name of the member that binary payloads have.
+        let slack = 16;
+        let mut packed = vec![0x93, 0xa3, 1, 1, 1, 0xcb];
+        packed.extend_from_slice(&(-1.234_567_890_123_456_7e-300_f64).to_be_bytes());
+        packed.push(0xe0);
+        for payload in [
+            Payload::binary(vec![255; 100]),
+            Payload::from_json("{\"a\": [1, 2, 3]}").unwrap(),
+            Payload::from_msgpack(&packed).unwrap(),
+        ] {
+            assert!(written(&payload) <= frame + slack + payload.json_len_max(), "{payload:?}");
+        }
     }
 }

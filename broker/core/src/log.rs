@@ -75,7 +75,7 @@ impl Page {
     pub fn within(mut self, bytes_max: usize) -> Self {
         let mut bytes = 0;
         let fitting = self.publications.iter().position(|publication| {
-            bytes += publication.cost();
+            bytes += publication.encoded_bytes_max();
             bytes > bytes_max
         });
         if let Some(fitting) = fitting {

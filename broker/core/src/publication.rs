@@ -11,6 +11,9 @@ use crate::subscribers::SessionKey;
 /// its entry in the log. Rounded up, so that the cap on memory is kept.
 const OVERHEAD_BYTES: usize = 192;
 
+/// The bytes of an entry of a JSON answer beside topic and payload: the names of its members, its position, time and user.
+const ENTRY_BYTES: usize = 160;
+
 /// A request to publish: checked, but not accepted yet.
 #[derive(Debug, Clone)]
 pub struct Publish {
@@ -41,6 +44,11 @@ impl Publication {
     /// Returns the memory accounted for the publication, in bytes.
     pub fn cost(&self) -> usize {
         Self::cost_of(&self.message.payload)
+    }
+
+    /// Returns an upper bound of the bytes of the publication in an answer that is JSON.
+    pub fn encoded_bytes_max(&self) -> usize {
+        self.message.payload.json_len_max() + self.message.topic.as_str().len() + ENTRY_BYTES
     }
 
     /// Returns the memory accounted for a publication of `payload`, in bytes.

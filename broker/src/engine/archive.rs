@@ -182,7 +182,7 @@ pub(crate) enum Range {
 pub(crate) struct Bounds {
     /// The maximum number of publications.
     pub(crate) limit: usize,
-    /// The maximum number of bytes of payload; at least one publication is read.
+    /// The maximum number of bytes that the payloads take in JSON; at least one publication is read.
     pub(crate) bytes_max: usize,
     /// How much the topic keeps; anything beyond is not returned, whether it is deleted yet or not.
     pub(crate) keep: Keep,

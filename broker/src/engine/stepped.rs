@@ -217,7 +217,7 @@ impl KeptTopic {
         let (mut publications, mut bytes) = (Vec::new(), 0);
         let mut more = false;
         for stored in left {
-            bytes += stored.payload.len();
+            bytes += stored.payload.json_len_max();
             if publications.len() >= bounds.limit || (!publications.is_empty() && bytes > bounds.bytes_max) {
                 more = true;
                 break;

@@ -222,7 +222,7 @@ impl Readers {
             if offset != next {
                 return Err(StoreError::damaged("a publication is missing between two that are held"));
             }
-            bytes += publication.as_ref().map_or(0, |publication| publication.payload.len());
+            bytes += publication.as_ref().map_or(0, |publication| publication.payload.json_len_max());
             let is_full = stretch.publications.len() >= bounds.limit || stretch.damaged >= DAMAGED_MAX;
             if is_full || (read > 0 && bytes > bounds.bytes_max) {
                 stretch.more = true;

@@ -28,7 +28,8 @@ pub(crate) struct Bounds {
     pub(crate) through: u64,
     /// The maximum number of publications.
     pub(crate) limit: usize,
-    /// The maximum number of payload bytes; one publication is read in any case.
+    /// The maximum number of bytes that the payloads take in JSON, the largest encoding; one publication is read in any
+    /// case.
     pub(crate) bytes_max: usize,
     /// What the topic keeps; anything beyond is not shown, whether it is deleted yet or not.
     pub(crate) keep: Keep,

@@ -299,7 +299,7 @@ fn readings_keep_to_their_bounds() {
     check(store.read_after(a, own, 6, &Bounds { through: 8, ..all }), &[7, 8], false);
     check(store.read_after(a, own, 0, &Bounds { limit: 2, ..all }), &[1, 2], true);
     check(store.read_after(a, own, 7, &Bounds { limit: 2, ..all }), &[8, 9], false);
-    check(store.read_after(a, own, 0, &Bounds { bytes_max: 12, ..all }), &[1, 2, 3], true);
+    check(store.read_after(a, own, 0, &Bounds { bytes_max: 18, ..all }), &[1, 2, 3], true);
     check(store.read_after(a, own, 0, &Bounds { bytes_max: 0, ..all }), &[1], true);
     check(store.read_after(a, own, 9, &all), &[], false);
     check(store.read_after(a, own, u64::MAX, &all), &[], false);
@@ -334,4 +334,16 @@ fn topics_are_listed_page_by_page() {
         listed.extend(page.into_iter().map(|(topic, _)| topic));
     }
     assert_eq!(listed.iter().map(Topic::as_str).collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn readings_are_bounded_in_encoded_bytes() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.0);
+    // Each takes 6,000 bytes in JSON.
+    let receipts: Vec<_> = (0..50).map(|_| ask(&store, text("a", &"\u{1}".repeat(1_000)))).collect();
+    assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
+    let bounds = Bounds { bytes_max: 60_100, ..bounds() };
+    let stretch = store.read_after(&topic("a"), epoch(7), 0, &bounds).unwrap().unwrap();
+    assert_eq!((stretch.publications.len(), stretch.more), (10, true));
 }
