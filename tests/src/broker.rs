@@ -14,6 +14,9 @@ use crate::{eventually, get};
 /// The variable with the failpoints of a debug build.
 const FAILPOINTS: &str = "FANWIRE_FAILPOINTS";
 
+/// The variable that starts a debug build over an archive in memory whose offsets grow in steps of seven.
+const TEST_ARCHIVE: &str = "FANWIRE_TEST_ARCHIVE";
+
 /// A running broker. Dropping it kills the process; when a test fails, what the broker logged is shown.
 pub struct Broker {
     child: Child,
@@ -66,17 +69,27 @@ impl Broker {
     /// Starts a broker as [`Broker::with_file`] does, with a plan of failpoints such as `store.commit=sleep(200ms)`.
     /// The binary must be a debug build.
     pub fn with_failpoints(text: &str, arguments: &[&str], plan: &str) -> Self {
+        Self::with_variable(text, arguments, FAILPOINTS, plan)
+    }
+
+    fn with_variable(text: &str, arguments: &[&str], variable: &str, value: &str) -> Self {
         let file = temporary("toml");
         std::fs::write(&file, text).expect("a file can be written");
         let mut command = Command::new(binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
-        if !plan.is_empty() {
-            command.env(FAILPOINTS, plan);
+        if !value.is_empty() {
+            command.env(variable, value);
         }
         let broker = Self::spawn(command);
         // It has been read by now; a file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&file);
         broker
+    }
+
+    /// Starts a broker over an archive in memory whose offsets grow in steps of seven, and that answers late. The binary must be
+    /// a debug build.
+    pub fn over_stepped_archive(text: &str, arguments: &[&str]) -> Self {
+        Self::with_variable(text, arguments, TEST_ARCHIVE, "stepped")
     }
 
     /// Starts a broker as [`Broker::with_file`] does, in a mount namespace of its own in which `directory` is a disk of
@@ -99,7 +112,9 @@ impl Broker {
     fn spawn(mut command: Command) -> Self {
         for (name, _) in std::env::vars_os() {
             let is_planned = command.get_envs().any(|(planned, _)| planned == name);
-            if name.to_string_lossy().starts_with("FANWIRE_") && !is_planned {
+            // Set for the whole run of the tests, the archive is that of every broker.
+            let is_kept = is_planned || name == TEST_ARCHIVE;
+            if name.to_string_lossy().starts_with("FANWIRE_") && !is_kept {
                 command.env_remove(name);
             }
         }

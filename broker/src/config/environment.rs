@@ -33,7 +33,7 @@ pub(super) fn read(
             continue;
         }
         // Failpoints exist in debug builds only; a release build refuses the variable like any other it does not know.
-        if cfg!(debug_assertions) && name == "FANWIRE_FAILPOINTS" {
+        if cfg!(debug_assertions) && (name == "FANWIRE_FAILPOINTS" || name == "FANWIRE_TEST_ARCHIVE") {
             continue;
         }
         if name == PORT {

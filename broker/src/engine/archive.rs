@@ -242,7 +242,10 @@ pub(crate) enum Scope {
     /// Those whose rule says that they are durable.
     Durable,
     /// All topics.
-    #[cfg_attr(not(test), allow(dead_code, reason = "an archive that several brokers share keeps all"))]
+    #[cfg_attr(
+        not(debug_assertions),
+        allow(dead_code, reason = "an archive that several brokers share keeps all")
+    )]
     All,
 }
 

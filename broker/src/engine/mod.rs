@@ -476,7 +476,7 @@ fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
 
 #[cfg(test)]
 pub(crate) mod conformance;
-#[cfg(test)]
+#[cfg(any(test, debug_assertions))]
 pub(crate) mod stepped;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
-//! An archive in memory that does everything differently from the store: its topics share one numbering in steps of seven, receipts
-//! and arrivals come late and in any order of the two, on a thread of its own, and publications arrive from elsewhere.
+//! An archive in memory for tests, which does everything differently from the store: its topics share one numbering in steps of
+//! seven, receipts and arrivals come late and in any order of the two, on a thread of its own, and publications arrive from
+//! elsewhere. Debug builds only; see `server/storage.rs` for how a test starts a broker over it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
 use fanwire_core::keys::KEY_TTL_MS;
-use fanwire_protocol::{Epoch, Pattern, Payload, Position, StartPoint, Topic};
+#[cfg(test)]
+use fanwire_protocol::Payload;
+use fanwire_protocol::{Epoch, Pattern, Position, StartPoint, Topic};
 use fastrand::Rng;
 
 use super::archive::{
@@ -48,6 +51,11 @@ pub(crate) struct Stepped {
 
 type Call = Box<dyn FnOnce() + Send>;
 
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    // Nothing that holds this lock can panic part-way.
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Stepped {
     /// Opens what is `kept`. The order of receipts and arrivals follows from `seed`.
     pub(crate) fn open(kept: Arc<Mutex<Kept>>, scope: Scope, seed: u64) -> Self {
@@ -57,6 +65,7 @@ impl Stepped {
     }
 
     /// Accepts a publication of another broker.
+    #[cfg(test)]
     pub(crate) fn publish_elsewhere(&self, topic: &Topic, payload: Payload, ts: u64) -> Position {
         let append = Append {
             topic: topic.clone(),
@@ -75,17 +84,24 @@ impl Stepped {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap()
+        lock(&self.kept)
     }
 
     fn call(&self, call: Call) {
-        self.calls.as_ref().unwrap().send(call).unwrap();
+        if let Some(calls) = &self.calls {
+            // The thread ends only after this archive.
+            let _ended = calls.send(call);
+        }
     }
 
     fn deliver(&self, arrival: Option<Arrival>) {
         let arrivals = self.arrivals.clone();
         if let Some(arrival) = arrival {
-            self.call(Box::new(move || arrivals.get().expect("the engine has connected")(arrival)));
+            self.call(Box::new(move || {
+                if let Some(arrivals) = arrivals.get() {
+                    arrivals(arrival);
+                }
+            }));
         }
     }
 }
@@ -96,7 +112,8 @@ impl Drop for Stepped {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            thread.join().unwrap();
+            // A panic of the thread is reported by itself.
+            let _panicked = thread.join();
         }
     }
 }
@@ -231,7 +248,7 @@ impl KeptTopic {
 
 impl Archive for Stepped {
     fn deliver_to(&self, arrivals: Arrivals) {
-        assert!(self.arrivals.set(arrivals).is_ok(), "it is called once");
+        let _second = self.arrivals.set(arrivals);
     }
 
     fn append(&self, append: Append, done: Done<Committed>) -> Result<(), ArchiveError> {
@@ -252,7 +269,7 @@ impl Archive for Stepped {
         let (kept, topic) = (self.kept.clone(), topic.clone());
         Box::pin(async move {
             tokio::task::yield_now().await;
-            Ok(kept.lock().unwrap().topics.get(&topic).map(KeptTopic::record))
+            Ok(lock(&kept).topics.get(&topic).map(KeptTopic::record))
         })
     }
 
@@ -260,7 +277,7 @@ impl Archive for Stepped {
         let (kept, topic) = (self.kept.clone(), topic.clone());
         Box::pin(async move {
             tokio::task::yield_now().await;
-            let stretch = kept.lock().unwrap().topics.get(&topic).map(|kept| kept.read(range, &bounds));
+            let stretch = lock(&kept).topics.get(&topic).map(|kept| kept.read(range, &bounds));
             tokio::task::yield_now().await;
             Ok(stretch)
         })

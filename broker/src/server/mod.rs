@@ -40,12 +40,11 @@ pub use error::ServeError;
 
 use crate::auth::{SharedAuthenticator, SharedOrigins};
 use crate::config::{Config, ProxyProtocol};
-use crate::engine::Engine;
+use crate::engine::{Archive, Engine};
 use crate::hooks::Webhooks;
 use crate::http::Readiness;
 use crate::hub::Pressure;
 use crate::proxy::Proxies;
-use crate::store::Store;
 use crate::telemetry::Shared;
 use crate::tls::{CertificateFiles, Certificates};
 use accept::Acceptor;
@@ -78,7 +77,7 @@ pub struct Server {
     shared: Arc<Shared>,
     pressure: Arc<Pressure>,
     readiness: Arc<Readiness>,
-    store: Option<Store>,
+    archive: Option<Arc<dyn Archive>>,
 }
 
 impl Server {
@@ -113,8 +112,8 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
         let (shared, readiness): (Arc<Shared>, Arc<Readiness>) = Default::default();
         let pressure = Arc::new(Pressure::new(config.limits.inbox_bytes_max, shared.clone()));
-        let store = storage::open(&config, &pressure, &readiness, &shared)?;
-        Ok(Self { config, listener, certificates, address, shared, pressure, readiness, store })
+        let archive = storage::open(&config, &pressure, &readiness, &shared)?;
+        Ok(Self { config, listener, certificates, address, shared, pressure, readiness, archive })
     }
 
     /// Returns the address on which the broker listens, with the real port if the configuration says port 0.
@@ -168,7 +167,7 @@ impl Server {
         let webhook_thread = webhook_thread::start(webhook_sender).map_err(|error| start(&error))?;
         let preamble =
             Preamble { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
-        let (count, store) = (self.workers(), self.store.take());
+        let (count, archive) = (self.workers(), self.archive.take());
         let parts = SharedParts {
             config: &self.config,
             shared: &self.shared,
@@ -179,7 +178,7 @@ impl Server {
             hooks: &hooks,
             preamble: &preamble,
         };
-        let Running { engine, overview, workers } = workers::start(&parts, count, rules, store)?;
+        let Running { engine, overview, workers } = workers::start(&parts, count, rules, archive)?;
         let webhooks = hooks.webhooks().cloned();
         let mut reloader = Reloader::new(
             self.config.clone(),

@@ -10,11 +10,18 @@ use std::sync::atomic::Ordering;
 
 use super::ServeError;
 use crate::config::Config;
+use crate::engine::Archive;
+#[cfg(debug_assertions)]
+use crate::engine::{Scope, stepped};
 use crate::http::Readiness;
 use crate::hub::Pressure;
 use crate::log_limit::LogLimit;
 use crate::store::{Event, Observer, OpenError, Store, StoreConfig};
 use crate::telemetry::Shared;
+
+/// The variable by which a test starts a debug build over an archive in memory that numbers in steps of seven.
+#[cfg(debug_assertions)]
+const TEST_ARCHIVE: &str = "FANWIRE_TEST_ARCHIVE";
 
 /// The permission bits of users that are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
@@ -33,7 +40,11 @@ pub(super) fn open(
     pressure: &Arc<Pressure>,
     readiness: &Arc<Readiness>,
     counters: &Arc<Shared>,
-) -> Result<Option<Store>, ServeError> {
+) -> Result<Option<Arc<dyn Archive>>, ServeError> {
+    #[cfg(debug_assertions)]
+    if std::env::var_os(TEST_ARCHIVE).is_some() {
+        return Ok(Some(Arc::new(stepped::Stepped::open(Arc::default(), Scope::All, fastrand::u64(..)))));
+    }
     let Some(directory) = &config.data_dir else { return Ok(None) };
     create(directory).map_err(|source| ServeError::DataDirectory { directory: directory.clone(), source })?;
     let limits = StoreConfig {
@@ -47,7 +58,7 @@ pub(super) fn open(
         .map_err(|error: OpenError| ServeError::Store(error.to_string()))?;
     tracing::info!(directory = %directory.display(), "durable topics are kept on disk");
     warn_of_exposed_files(directory);
-    Ok(Some(store))
+    Ok(Some(Arc::new(store)))
 }
 
 fn create(directory: &Path) -> io::Result<()> {

@@ -17,7 +17,6 @@ use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, Pressure};
 use crate::sessions::WorkerMailboxes;
-use crate::store::Store;
 use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
 
 /// The parts that all workers share.
@@ -39,7 +38,7 @@ pub(super) struct Running {
     pub(super) workers: Vec<WorkerHandle>,
 }
 
-/// Starts `count` workers over one engine with these rules and this store.
+/// Starts `count` workers over one engine with these rules and this archive.
 ///
 /// # Errors
 /// If the operating system provides no thread or no runtime, or a metric is not valid.
@@ -47,7 +46,7 @@ pub(super) fn start(
     parts: &SharedParts<'_>,
     count: usize,
     rules: Rules,
-    store: Option<Store>,
+    archive: Option<Arc<dyn Archive>>,
 ) -> Result<Running, ServeError> {
     let SharedParts { config, shared, pressure, .. } = *parts;
     let limits = &config.limits;
@@ -61,7 +60,7 @@ pub(super) fn start(
         topics_max: limits.topics_max as u64,
         memory_bytes_max: history_bytes_max,
         counters: shared.clone(),
-        archive: store.map(|store| -> Arc<dyn Archive> { Arc::new(store) }),
+        archive,
         observer: parts.hooks.webhooks().cloned().map(|webhooks| -> Arc<dyn Observer> { webhooks }),
         presence_grace: limits.presence_grace,
     }));
