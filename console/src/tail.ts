@@ -1,4 +1,5 @@
-//! The live tail of a topic: its newest publications, then its event stream. Owns what is kept of them for display; draws nothing.
+//! The live tail of a topic: its newest publications, then its event stream, as an observer: it is no subscriber and no member. Owns what
+//! is kept of them for display; draws nothing.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, request, type Message, type MessagePage, parseJson, paths, queryOf } from './api.ts';
@@ -50,7 +51,7 @@ export function useTail(topic: string, isPaused: boolean): Tail & { clear(): voi
     const follow = async () => {
       const begin = async () => {
         const since = await readPast(topic, abort.signal, show);
-        return paths.messages(topic) + queryOf({ envelope: 'true', since });
+        return paths.messages(topic) + queryOf({ envelope: 'true', observe: 'true', since });
       };
       await readEvents(begin, abort.signal, {
         onOpen: () => setTail((before) => ({ ...before, state: 'connected', error: undefined })),
