@@ -19,10 +19,10 @@ use crate::presence::MemberSession;
 use crate::publication::Publish;
 use crate::subscribers::{SessionKey, SubscriptionKey};
 
-mod admission;
+mod credentials;
 mod terms;
 
-pub use admission::{Admitted, Purpose};
+pub use credentials::{AcceptedCredentials, Purpose};
 pub use terms::Terms;
 
 /// Why and how the broker closes a session.
@@ -117,7 +117,7 @@ pub enum Effect {
         purpose: Purpose,
     },
     /// Let the session go on as somebody it has shown to be: send what is to be sent and end what it may no longer have.
-    Admitted(Admitted),
+    Accept(AcceptedCredentials),
     /// Publish if the session may, which the publish pipeline decides, and send the receipt if there is an `id`.
     Publish {
         /// The request's `id`.
@@ -285,12 +285,17 @@ impl Session {
         self.subscriptions.contains_key(pattern)
     }
 
-    /// What the session is subscribed to.
-    pub fn subscriptions(&self) -> impl Iterator<Item = (&Pattern, SubscriptionKey)> {
+    /// Returns the subscriptions, in no order.
+    pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = (&Pattern, SubscriptionKey)> {
         self.subscriptions.iter().map(|(pattern, subscription)| (pattern, subscription.key))
     }
 
-    /// Notes that the session listens to `pattern` under `key`.
+    /// Returns the key of the subscription to exactly this.
+    pub fn key_of(&self, pattern: &Pattern) -> Option<SubscriptionKey> {
+        self.subscriptions.get(pattern).map(|subscription| subscription.key)
+    }
+
+    /// Notes that the session is subscribed to `pattern` under `key`.
     pub fn subscribed(&mut self, pattern: Pattern, key: SubscriptionKey) {
         self.subscriptions.insert(pattern, Subscription { key, permit: None });
     }

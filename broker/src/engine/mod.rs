@@ -248,6 +248,13 @@ impl Engine {
         joined.flatten()
     }
 
+    /// Returns whether [`Engine::join`] needs no archive for this start.
+    pub(crate) fn can_join(&self, topic: &Topic, start: &Start) -> bool {
+        let held =
+            self.topics.with_existing(topic, |locked, state| missed(locked, state.name(), start).is_some());
+        held.unwrap_or_else(|| !self.topics.is_archived(&self.topics.policy_of(topic)))
+    }
+
     /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Engine::enter`] began.
     pub(crate) fn leave(
         &self,

@@ -25,7 +25,7 @@ pub(crate) use pages::is_shared_file;
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::problem::{Problem, ProblemCode, QUOTED_CHARS_MAX, quoted};
-use crate::sessions::{Inquiry, PublishPipeline, WorkerMailboxes};
+use crate::sessions::{Lookups, PublishPipeline, WorkerMailboxes};
 use crate::telemetry::{Metrics, Overview, WorkerCounters};
 
 /// The paths that a misspelt path is compared with.
@@ -48,7 +48,7 @@ const PATHS: [&str; 12] = [
 #[derive(Clone)]
 pub(crate) struct HttpState {
     pub(crate) publishing: PublishPipeline,
-    pub(crate) inquiry: Inquiry,
+    pub(crate) lookups: Lookups,
     pub(crate) limits: Arc<Limits>,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,

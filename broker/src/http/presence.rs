@@ -26,7 +26,7 @@ pub(super) async fn members(
     let topic = topic_path::parse_topic(name)?;
     refuse_parameters(request.uri(), &[])?;
     let identity = admission.into_identity()?;
-    let Some((members, more)) = state.inquiry.members(&identity, &topic).await? else {
+    let Some((members, more)) = state.lookups.members(&identity, &topic).await? else {
         let refusal = no_presence(&topic);
         return Err(Problem::new(StatusCode::NOT_FOUND, refusal.code, refusal.message));
     };

@@ -31,7 +31,7 @@ pub(super) async fn call(
     } else {
         kind.payload(&body)?
     };
-    let answer = state.inquiry.request(&identity, &method, &data).await?.to_json_payload();
+    let answer = state.lookups.request(&identity, &method, &data).await?.to_json_payload();
     let content_type = match answer.view() {
         PayloadView::Text(_) => "text/plain; charset=utf-8",
         PayloadView::Binary(_) => "application/octet-stream",

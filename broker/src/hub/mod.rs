@@ -3,7 +3,6 @@
 //! The hub owns who listens on this worker and what waits for each session. It does not know what a topic holds, how
 //! a session came to be, or what the bytes it writes mean.
 
-mod expiry;
 mod inbox;
 mod link;
 mod pinned;

@@ -25,7 +25,7 @@ use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox};
 use crate::sessions::{
-    ConnectionGuard, Inquiry, Permit, PublishPipeline, Worker, WorkerMailbox, WorkerMailboxes,
+    ConnectionGuard, Lookups, Permit, PublishPipeline, Worker, WorkerMailbox, WorkerMailboxes,
 };
 use crate::telemetry::{HandshakeFailure, Metrics, Overview, WorkerCounters};
 
@@ -183,7 +183,7 @@ fn http_state(parts: &WorkerParts) -> HttpState {
             parts.hooks.clone(),
             parts.counters.clone(),
         ),
-        inquiry: Inquiry::new(parts.engine.clone(), parts.hooks.clone(), parts.limits.presence_members_max),
+        lookups: Lookups::new(parts.engine.clone(), parts.hooks.clone(), parts.limits.presence_members_max),
         limits: Arc::new(parts.limits.clone()),
         counters: parts.counters.clone(),
         metrics: parts.metrics.clone(),
@@ -198,7 +198,7 @@ fn http_state(parts: &WorkerParts) -> HttpState {
 fn close_all(hub: &Hub) {
     hub.for_each_writer(|writer| {
         let after_ms = Some(fastrand::u64(0..RETURN_SPREAD_MS));
-        writer.want_close(Close {
+        writer.request_close(Close {
             after_ms,
             ..Close::new(CloseCode::GoingAway, "the broker is shutting down")
         });
@@ -223,11 +223,10 @@ async fn look_after(
         let seen = authenticator.changes();
         let has_changed = std::mem::replace(&mut changes, seen) != seen;
         hub.for_each_writer(|writer| {
-            writer.look_for_end(unix_ms);
             if has_changed {
-                writer.question();
+                writer.request_review();
             }
-            writer.look_after(now_ms, &counters);
+            writer.sweep(now_ms, unix_ms, &counters);
             waiting_bytes += writer.waiting_bytes() as u64;
         });
         counters.outbox_bytes.set(waiting_bytes);

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::{Network, Permit, PublishMeter};
+use super::connection_limiter::Permit;
+use super::network::Network;
+use super::publish_meter::PublishMeter;
 use crate::clock;
 use crate::telemetry::{RefusalReason, Transport, WorkerCounters};
 

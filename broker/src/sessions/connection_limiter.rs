@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanwire_core::rate::{Meter, Rate};
 
-use super::{ConnectionRateMeters, Network};
+use super::network::{ConnectionRateMeters, Network};
 use crate::telemetry::{RefusalReason, Shared};
 
 /// The limits of a [`ConnectionLimiter`].

@@ -1,157 +1,204 @@
-//! What a worker knows of each of its sessions while their tasks own everything else.
+//! Session handles: a worker's view of each of its sessions, and the way to reach one.
 //!
-//! It is shared between the session and the worker's roster, on one thread. It decides nothing: it is what operators and the
-//! application are shown, and the way to reach the session.
+//! A handle is shared between the session's task and the worker's registry, on one thread. It holds the core's [`Session`], which is the
+//! only place where the user, the name and the subscriptions of a session are kept. It decides nothing and does not know how a session runs.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell, RefMut};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanwire_core::session::Close;
-use fanwire_protocol::{Pattern, Topic};
+use bytes::Bytes;
+use fanwire_core::access::{DIRECT, Refusal};
+use fanwire_core::fanout::Delivery;
+use fanwire_core::publication::Publication;
+use fanwire_core::session::{Close, Session};
+use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
+use tokio::sync::oneshot;
 
-use super::command::CommandQueue;
+use super::command::{CommandQueue, SessionCommand};
 use crate::clock;
 use crate::hub::SessionWriter;
-use crate::telemetry::Transport;
+use crate::telemetry::{Transport, WorkerCounters};
 
-/// A connection over which a session is to be opened.
+/// A connection over which a session is opened.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionInfo {
-    /// Its number, from [`Worker::next_connection`](super::Worker::next_connection).
+    /// The broker's number for it.
     pub(crate) connection: u64,
-    /// Whose it is: the address on its other side, or whom a trusted proxy speaks for.
+    /// The client's address: that of the socket, or the one that a trusted proxy has named.
     pub(crate) client: IpAddr,
 }
 
 /// One session as its worker sees it.
 pub(crate) struct SessionHandle {
-    connection: u64,
+    session: RefCell<Session>,
     client: IpAddr,
     transport: Transport,
     opened_ms: u64,
-    user: RefCell<Option<Arc<str>>>,
-    name: RefCell<Option<Box<str>>>,
-    subscriptions: RefCell<Vec<Pattern>>,
     commands: CommandQueue,
     writer: Rc<SessionWriter>,
 }
 
 impl SessionHandle {
-    /// A session that begins now, without subscriptions.
+    /// The handle of a session that begins now.
     pub(super) fn new(
-        ConnectionInfo { connection, client }: ConnectionInfo,
+        session: Session,
+        client: IpAddr,
         transport: Transport,
-        user: Option<Arc<str>>,
         writer: Rc<SessionWriter>,
     ) -> Self {
         Self {
-            connection,
+            session: RefCell::new(session),
             client,
             transport,
             opened_ms: clock::unix_ms(),
-            user: RefCell::new(user),
-            name: RefCell::default(),
-            subscriptions: RefCell::default(),
             commands: CommandQueue::default(),
             writer,
         }
     }
 
-    /// The broker's number for the connection.
-    pub(crate) fn connection(&self) -> u64 {
-        self.connection
+    /// Returns the core's session. It must not be held across a call that may change it.
+    pub(super) fn session(&self) -> Ref<'_, Session> {
+        self.session.borrow()
     }
 
-    /// Whose connection it is, by its address.
+    /// Returns the core's session, to change it. It must not be held across a call that may read it.
+    pub(super) fn session_mut(&self) -> RefMut<'_, Session> {
+        self.session.borrow_mut()
+    }
+
+    /// Returns the broker's number for the connection.
+    pub(crate) fn connection(&self) -> u64 {
+        self.session().connection_number()
+    }
+
+    /// Returns the client's address.
     pub(crate) fn client(&self) -> IpAddr {
         self.client
     }
 
-    /// What it is connected over.
+    /// Returns the transport.
     pub(crate) fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// When it began, in milliseconds since 1970.
+    /// Returns when the session began, in milliseconds since 1970.
     pub(crate) fn opened_ms(&self) -> u64 {
         self.opened_ms
     }
 
-    /// Whose it is, where that is known.
+    /// Returns the user, if known.
     pub(crate) fn user(&self) -> Option<Arc<str>> {
-        self.user.borrow().clone()
+        self.session().identity().user().cloned()
     }
 
-    /// The name the client gave itself.
+    /// Returns the name that the client gave itself.
     pub(crate) fn name(&self) -> Option<String> {
-        self.name.borrow().as_deref().map(str::to_owned)
+        self.session().name().map(str::to_owned)
     }
 
-    /// What it is subscribed to, in no order.
+    /// Returns the subscriptions, in no order.
     pub(crate) fn subscriptions(&self) -> Vec<Pattern> {
-        self.subscriptions.borrow().clone()
+        self.session().subscriptions().map(|(pattern, _)| pattern.clone()).collect()
     }
 
-    /// Whether it is subscribed to `topic` itself or by a pattern.
+    /// Returns whether the session is subscribed to `topic` itself or by a pattern.
     pub(crate) fn listens_to(&self, topic: &Topic) -> bool {
-        self.subscriptions.borrow().iter().any(|pattern| pattern.matches(topic))
+        self.session().subscriptions().any(|(pattern, _)| pattern.matches(topic))
     }
 
-    /// How many subscriptions it holds.
+    /// Returns the number of subscriptions.
     pub(crate) fn subscription_count(&self) -> usize {
-        self.subscriptions.borrow().len()
+        self.session().subscriptions().len()
     }
 
-    /// Where its deliveries go.
-    pub(crate) fn writer(&self) -> &SessionWriter {
+    /// Returns whether the session is subscribed to exactly this.
+    pub(crate) fn is_subscribed(&self, pattern: &Pattern) -> bool {
+        self.session().is_subscribed(pattern)
+    }
+
+    /// Returns the session's writer.
+    pub(crate) fn writer(&self) -> &Rc<SessionWriter> {
         &self.writer
     }
 
-    /// Whether it can be given subscriptions beside those it asks for: it has frames to be told of them.
+    /// Returns whether the application can subscribe the session, which needs frames to announce that.
     pub(crate) fn can_be_subscribed(&self) -> bool {
-        self.transport == Transport::WebSocket
+        self.writer.format().has_frames
     }
 
-    /// What the application has ordered and the session has not done yet.
-    pub(crate) fn commands(&self) -> &CommandQueue {
+    /// Returns the commands that wait.
+    pub(super) fn commands(&self) -> &CommandQueue {
         &self.commands
     }
 
-    /// Whether it is subscribed to exactly this.
-    pub(crate) fn is_subscribed(&self, pattern: &Pattern) -> bool {
-        self.subscriptions.borrow().contains(pattern)
-    }
-
-    /// Asks for the session to be closed. `false` if it is on its way out already.
+    /// Requests that the session is closed. Returns `false` if it is being closed already.
     pub(crate) fn disconnect(&self, close: &Close) -> bool {
         let is_open = !self.writer.is_closing();
-        self.writer.want_close(close.clone());
+        self.writer.request_close(close.clone());
         is_open
     }
 
-    pub(super) fn identify(&self, user: Option<Arc<str>>) {
-        *self.user.borrow_mut() = user;
+    /// Gives the session a command, and returns the channel for its outcome.
+    ///
+    /// The subscriptions of a session without frames are named by its URL. It cannot be given others, and the end of one that it has
+    /// ends the session.
+    pub(crate) fn command(&self, command: SessionCommand) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (reply, outcome) = oneshot::channel();
+        let answer = match command {
+            command if self.can_be_subscribed() => match self.commands.push(command, reply) {
+                Ok(()) => {
+                    self.writer.wake();
+                    return outcome;
+                }
+                // The channel went with the command.
+                Err(refusal) => Err(refusal),
+            },
+            SessionCommand::Subscribe { .. } => Err(Refusal {
+                code: ErrorCode::Unavailable,
+                message: format!(
+                    "this session is connected over {}, and its URL names its subscriptions: only sessions at /ws can be \
+                     subscribed to something else",
+                    self.transport.label()
+                ),
+            }),
+            SessionCommand::Unsubscribe { pattern, .. } if !self.is_subscribed(&pattern) => {
+                Err(not_subscribed(&pattern))
+            }
+            SessionCommand::Unsubscribe { reason, .. } => {
+                self.disconnect(&Close::new(CloseCode::Forbidden, reason));
+                Ok(())
+            }
+        };
+        let (reply, outcome) = oneshot::channel();
+        // The receiver is in this function.
+        let _received = reply.send(answer);
+        outcome
     }
 
-    pub(super) fn rename(&self, name: Option<&str>) {
-        *self.name.borrow_mut() = name.map(Box::from);
-    }
-
-    pub(super) fn subscribed(&self, pattern: Pattern) {
-        self.subscriptions.borrow_mut().push(pattern);
-    }
-
-    /// Forgets all subscriptions, at the end of the session.
-    pub(super) fn end(&self) {
-        self.subscriptions.take();
-    }
-
-    pub(super) fn unsubscribed(&self, pattern: &Pattern) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        if let Some(index) = subscriptions.iter().position(|known| known == pattern) {
-            subscriptions.swap_remove(index);
+    /// Sends `message` to this session alone, as a message of [`DIRECT`]. Returns `false` if the session's format has no frame for it,
+    /// or the session is being closed.
+    pub(crate) fn send_direct(&self, message: &Arc<Publication>, counters: &WorkerCounters) -> bool {
+        let frame = ServerFrame::Message(message.message.clone());
+        let mut bytes = Vec::new();
+        self.writer.format().encoder.frame(&frame, &mut bytes);
+        if bytes.is_empty() {
+            return false;
         }
+        self.writer.push_direct(Delivery::Chunk(Bytes::from(bytes), 1), counters)
     }
+}
+
+/// Returns the message for single sessions with this payload. It has no position, because no history holds it.
+pub(crate) fn direct_message(payload: Payload) -> Arc<Publication> {
+    let topic: Topic = DIRECT.parse().expect("it keeps the rules of names");
+    let message = Message { topic, payload, position: None, ts: None, from: None };
+    Arc::new(Publication { message, offset: 0, accepted_us: clock::monotonic_us() })
+}
+
+/// Returns the refusal to end a subscription that the session does not have.
+pub(super) fn not_subscribed(pattern: &Pattern) -> Refusal {
+    let message = format!("this session is not subscribed to '{pattern}'");
+    Refusal { code: ErrorCode::NotSubscribed, message }
 }

@@ -13,7 +13,7 @@ use fanwire_protocol::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::Worker;
+use super::worker::Worker;
 
 /// The maximum number of commands that wait for one worker. At the maximum, a caller waits for room.
 const MAILBOX_COMMANDS_MAX: usize = 256;

@@ -1,6 +1,6 @@
-//! The sessions of one worker, to be found by their connection or by their user.
+//! The session registry: the sessions of one worker by connection, and an index of them by user.
 //!
-//! It knows who is there and nothing of what they do.
+//! It does not know what the sessions do.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use super::handle::SessionHandle;
 
-/// Everybody who is connected to one worker.
+/// All sessions of one worker.
 #[derive(Default)]
 pub(crate) struct SessionRegistry {
-    /// By connection, so that whoever lists them can go on after the last one seen.
+    /// By connection, so that a list can continue after the last session seen.
     sessions: RefCell<BTreeMap<u64, Rc<SessionHandle>>>,
-    /// One set for all, because most users have one session and a set of their own would cost each more than this.
+    /// The index. One set for all, because most users have one session and a set of their own would cost more.
     users: RefCell<BTreeSet<(Arc<str>, u64)>>,
 }
 
 impl SessionRegistry {
+    /// Adds a session that begins.
     pub(super) fn enter(&self, handle: Rc<SessionHandle>) {
         if let Some(user) = handle.user() {
             self.users.borrow_mut().insert((user, handle.connection()));
@@ -27,33 +28,35 @@ impl SessionRegistry {
         self.sessions.borrow_mut().insert(handle.connection(), handle);
     }
 
-    /// Notes whose session this has turned out to be.
-    pub(super) fn identify(&self, handle: &SessionHandle, user: Option<&Arc<str>>) {
-        let known = handle.user();
-        if known.as_ref() == user {
+    /// Moves a session in the index whose user was `before`.
+    pub(super) fn reindex(&self, handle: &SessionHandle, before: Option<Arc<str>>) {
+        let user = handle.user();
+        if before == user {
             return;
         }
         let mut users = self.users.borrow_mut();
-        if let Some(known) = known {
-            users.remove(&(known, handle.connection()));
+        if let Some(before) = before {
+            users.remove(&(before, handle.connection()));
         }
         if let Some(user) = user {
-            users.insert((user.clone(), handle.connection()));
+            users.insert((user, handle.connection()));
         }
-        handle.identify(user.cloned());
     }
 
+    /// Removes a session that ends.
     pub(super) fn leave(&self, handle: &SessionHandle) {
-        self.identify(handle, None);
+        if let Some(user) = handle.user() {
+            self.users.borrow_mut().remove(&(user, handle.connection()));
+        }
         self.sessions.borrow_mut().remove(&handle.connection());
     }
 
-    /// The session of this connection.
+    /// Returns the session of this connection.
     pub(crate) fn session(&self, connection: u64) -> Option<Rc<SessionHandle>> {
         self.sessions.borrow().get(&connection).cloned()
     }
 
-    /// All sessions of one user here.
+    /// Returns all sessions of one user on this worker.
     pub(crate) fn sessions_of(&self, user: &str) -> Vec<Rc<SessionHandle>> {
         let user: Arc<str> = Arc::from(user);
         let all = (user.clone(), 0)..=(user, u64::MAX);
@@ -61,14 +64,14 @@ impl SessionRegistry {
         users.range(all).filter_map(|(_, connection)| self.session(*connection)).collect()
     }
 
-    /// At most `limit` sessions in the order of their connections, beginning after `after`.
+    /// Returns at most `limit` sessions in the order of their connections, beginning after `after`.
     pub(crate) fn page(&self, after: Option<u64>, limit: usize) -> Vec<Rc<SessionHandle>> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let sessions = self.sessions.borrow();
         sessions.range((start, Bound::Unbounded)).take(limit).map(|(_, handle)| handle.clone()).collect()
     }
 
-    /// How many there are.
+    /// Returns the number of sessions.
     pub(crate) fn len(&self) -> usize {
         self.sessions.borrow().len()
     }
@@ -76,28 +79,27 @@ impl SessionRegistry {
 
 #[cfg(test)]
 mod tests {
+    use fanwire_core::identity::Identity;
+    use fanwire_core::limits::SessionLimits;
+    use fanwire_core::rules::Rules;
+    use fanwire_core::session::{Purpose, Session, Terms};
     use fanwire_formats::JSON;
 
     use super::*;
     use crate::hub::{Keepalive, SessionWriter, Sink};
-    use crate::sessions::ConnectionInfo;
     use crate::telemetry::Transport;
 
     fn handle(connection: u64, user: Option<&str>) -> Rc<SessionHandle> {
         let keepalive =
             Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
         let writer = SessionWriter::new(Sink::Task(Rc::default()), &JSON, 1024, keepalive);
-        let connection_info = ConnectionInfo { connection, client: std::net::Ipv4Addr::LOCALHOST.into() };
-        Rc::new(SessionHandle::new(
-            connection_info,
-            Transport::WebSocket,
-            user.map(Arc::from),
-            Rc::new(writer),
-        ))
+        let session = Session::new(connection, user.map_or(Identity::Anonymous, Identity::user_named));
+        let client = std::net::Ipv4Addr::LOCALHOST.into();
+        Rc::new(SessionHandle::new(session, client, Transport::WebSocket, Rc::new(writer)))
     }
 
-    fn connections(profiles: &[Rc<SessionHandle>]) -> Vec<u64> {
-        profiles.iter().map(|handle| handle.connection()).collect()
+    fn connections(handles: &[Rc<SessionHandle>]) -> Vec<u64> {
+        handles.iter().map(|handle| handle.connection()).collect()
     }
 
     #[test]
@@ -111,7 +113,16 @@ mod tests {
         registry.enter(unknown.clone());
         assert_eq!(connections(&registry.sessions_of("ada")), [4, 9]);
         assert!(registry.sessions_of("ad").is_empty());
-        registry.identify(&unknown, Some(&Arc::from("ada")));
+        let limits = SessionLimits {
+            message_bytes_max: 1,
+            subscriptions_max: 1,
+            history_limit_max: 1,
+            ping_interval_s: 1,
+        };
+        let (rules, ada_again) = (Rules::default(), Ok(Identity::user_named("ada")));
+        let terms = Terms { limits: &limits, rules: &rules, asks_for_credentials: true };
+        let _effect = unknown.session_mut().authenticated(None, Purpose::Connect, ada_again, terms);
+        registry.reindex(&unknown, None);
         assert_eq!(connections(&registry.sessions_of("ada")), [2, 4, 9]);
         registry.leave(&ada);
         assert_eq!(connections(&registry.sessions_of("ada")), [2, 9]);
@@ -120,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_go_on_after_the_last_session_seen() {
+    fn pages_continue_after_the_last_session_seen() {
         let registry = SessionRegistry::default();
         for connection in [5, 1, 3] {
             registry.enter(handle(connection, None));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fanwire_core::frame::Frame;
 use fanwire_core::session::{Close, Start};
 use fanwire_formats::{SSE, SSE_ENVELOPES, SSE_PAYLOADS, sse};
-use fanwire_protocol::{CloseCode, Cursor, Epoch, Pattern, Position, Since, Topic};
+use fanwire_protocol::{Cursor, Epoch, Pattern, Position, Since, Topic};
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::Body;
 
@@ -20,7 +20,7 @@ use super::query::{Query, resume_point};
 use super::request::KnownRequest;
 use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionGuard, LiveSession, Opened, Worker};
+use crate::sessions::{ConnectionGuard, SessionEvent, SessionRuntime, Worker};
 use crate::telemetry::Transport;
 
 /// How long a browser waits before it connects again, in milliseconds.
@@ -57,8 +57,9 @@ pub(super) async fn stream(
     };
     let sink = Sink::Task(asked.guard.abort().clone());
     let writer = Rc::new(SessionWriter::new(sink, format, limits.outbox_bytes_max, keepalive));
-    let session = LiveSession::open(worker.clone(), writer, format, asked.session);
-    let mut body = EventsBody { session, guard: asked.guard, positions: Vec::new(), is_over: false };
+    let session = SessionRuntime::open(worker.clone(), writer, asked.session);
+    let mut body =
+        EventsBody { session, guard: asked.guard, positions: Vec::new(), head: None, phase: Phase::Open };
     body.open(patterns, resumed, query).await?;
     body.guard.become_transport(Transport::Sse);
     Ok(response(ResponseBody::streamed(body)))
@@ -83,57 +84,59 @@ fn last_event_id(headers: &HeaderMap) -> Option<Since> {
 
 /// An endless answer. Dropping it ends the session.
 pub(crate) struct EventsBody {
-    session: LiveSession,
+    session: SessionRuntime,
     guard: Rc<ConnectionGuard>,
     /// Where a stream that writes its own events stands in each of its plain topics.
     positions: Vec<(Topic, Position)>,
-    is_over: bool,
+    /// What is sent before everything else.
+    head: Option<Bytes>,
+    phase: Phase,
+}
+
+/// The phase of a stream.
+enum Phase {
+    /// Events are sent as they come.
+    Open,
+    /// What waits is sent, and then this event.
+    Closing(Bytes),
+    /// Everything is sent.
+    Ended,
 }
 
 impl EventsBody {
-    /// Subscribes to everything and writes what comes first: how long to wait before coming back, what was lost, where
-    /// the stream stands, what was missed.
+    /// Subscribes to everything, and prepares what is sent first: the time to wait before reconnecting, what was lost, and the stream's
+    /// position. What was missed follows.
     async fn open(
         &mut self,
         patterns: Vec<Pattern>,
         resumed: Option<Since>,
         query: &Query,
     ) -> Result<(), Problem> {
+        // A browser that reconnects to a pattern cannot resume, but must learn that it has missed something.
+        let is_lost = |pattern: &Pattern| pattern.is_wild() && resumed.is_some();
+        let start_of = |pattern: &Pattern| match &resumed {
+            _ if is_lost(pattern) => Start::Now,
+            Some(resumed) => Start::Since(resumed.clone()),
+            None => query.start(),
+        };
+        let starts: Vec<Start> = patterns.iter().map(start_of).collect();
+        let wanted: Vec<(Pattern, Start)> = patterns.into_iter().zip(starts).collect();
+        let subscribed = self.session.subscribe_all(&wanted).await?;
         let mut head = format!("retry: {RETRY_MS}\n\n").into_bytes();
-        let mut missed = Vec::new();
-        let mut has_pattern = false;
-        for pattern in patterns {
-            has_pattern |= pattern.is_wild();
-            // A browser that comes back to a pattern cannot resume, but must learn that it has missed something.
-            let is_lost = pattern.is_wild() && resumed.is_some();
-            let start = match &resumed {
-                _ if is_lost => Start::Now,
-                Some(resumed) => Start::Since(resumed.clone()),
-                None => query.start(),
-            };
-            let opened = self.session.subscribe(pattern.clone(), &start).await?;
-            if is_lost || !opened.recovered {
+        for ((pattern, _), subscribed) in wanted.iter().zip(&subscribed) {
+            if is_lost(pattern) || !subscribed.recovered {
                 sse::gap(&mut head, pattern.as_str(), None);
             }
-            self.note_position(&pattern, &opened);
-            missed.extend(opened.missed);
+            if let (Some(topic), Some(after)) = (pattern.to_topic(), subscribed.after) {
+                self.positions.push((topic, after));
+            }
         }
-        if missed.is_empty() || has_pattern {
+        let has_missed = subscribed.iter().any(|subscribed| subscribed.has_missed);
+        if !has_missed || wanted.iter().any(|(pattern, _)| pattern.is_wild()) {
             head.extend_from_slice(format!("id: {}\n\n", self.cursor()).as_bytes());
         }
-        missed.sort_by_key(|publication| publication.accepted_us);
-        self.session.writer().push_own(Bytes::from(head));
-        self.session.replay(missed);
+        self.head = Some(Bytes::from(head));
         Ok(())
-    }
-
-    /// Remembers where the stream stands in the topic before the first event: right before what was missed.
-    fn note_position(&mut self, pattern: &Pattern, opened: &Opened) {
-        if let (Some(topic), Some(head)) = (pattern.to_topic(), opened.head) {
-            let before_missed =
-                opened.missed.first().map(|first| Position { offset: first.offset - 1, ..head });
-            self.positions.push((topic, before_missed.unwrap_or(head)));
-        }
     }
 
     /// Where the stream stands. A stream over patterns only stands nowhere: whoever comes back with that position is
@@ -154,10 +157,10 @@ impl EventsBody {
         out.extend_from_slice(&frame.bytes);
     }
 
-    /// The next piece to send, if there is one.
+    /// Returns the next piece to send.
     fn next_piece(&mut self) -> Option<Bytes> {
-        if let Some(close) = self.session.writer().take_close() {
-            return Some(self.disconnect_report(&close));
+        if let Some(head) = self.head.take() {
+            return Some(head);
         }
         if let Some(chunk) = self.session.writer().pop_chunk() {
             return Some(chunk);
@@ -171,16 +174,9 @@ impl EventsBody {
         (!piece.is_empty()).then(|| Bytes::from(piece))
     }
 
-    /// The last event, after which the stream ends.
-    fn disconnect_report(&mut self, close: &Close) -> Bytes {
-        self.is_over = true;
-        self.session.ends_by(close.number(), || close.reason.clone());
-        self.session.worker().counters.close(close.code);
-        self.session.writer().begin_closing(close.code == CloseCode::TooSlow);
-        let mut text = Vec::new();
-        while let Some(chunk) = self.session.writer().pop_chunk() {
-            text.extend_from_slice(&chunk);
-        }
+    /// Closes the session. What waits is sent first, then the event that says why.
+    fn close(&mut self, close: &Close) {
+        self.session.close(close);
         let data = serde_json::json!({
             "code": close.number(),
             "reason": close.reason,
@@ -189,8 +185,19 @@ impl EventsBody {
             "error": close.error.map(|code| code.as_str()),
         });
         let retry_ms = close.after_ms.unwrap_or(RETRY_MS);
-        text.extend_from_slice(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n").as_bytes());
-        Bytes::from(text)
+        self.phase =
+            Phase::Closing(Bytes::from(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n")));
+    }
+
+    /// Returns the last event, to be sent when nothing else waits.
+    fn last_piece(&mut self) -> Option<Bytes> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Closing(event) => Some(event),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
     }
 }
 
@@ -203,14 +210,15 @@ impl Body for EventsBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
         let body = self.get_mut();
-        if body.is_over {
+        if matches!(body.phase, Phase::Ended) {
             return Poll::Ready(None);
         }
-        body.session.writer().remember_task(context);
-        // Nothing is published over a stream, so nothing of it can be refused.
-        let _no_refusal = body.session.poll_waiting(context);
-        body.session.answer_question();
-        match body.next_piece() {
+        if matches!(body.phase, Phase::Open)
+            && let Poll::Ready(SessionEvent::Close(close)) = body.session.poll(context)
+        {
+            body.close(&close);
+        }
+        match body.next_piece().or_else(|| body.last_piece()) {
             Some(piece) => {
                 body.session.worker().counters.sent_bytes.add(piece.len() as u64);
                 Poll::Ready(Some(Ok(hyper::body::Frame::data(piece))))
@@ -222,17 +230,6 @@ impl Body for EventsBody {
 
 impl Drop for EventsBody {
     fn drop(&mut self) {
-        let unsaid = self.session.writer().take_close().filter(|_| !self.is_over);
-        if let Some(close) = &unsaid {
-            self.session.ends_by(close.number(), || close.reason.clone());
-        }
-        let counters = &self.session.worker().counters;
-        match unsaid {
-            _ if self.is_over => {}
-            // It was to be closed, but nothing could be written to it any more.
-            Some(close) => counters.close(close.code),
-            None => counters.closes_by_client.add(1),
-        }
         self.guard.become_transport(Transport::Http);
     }
 }

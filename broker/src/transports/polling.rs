@@ -21,7 +21,7 @@ use super::write_watch::WriteWatch;
 use crate::hooks::CalloutClient;
 use crate::hub::{Keepalive, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionGuard, LiveSession, NewSession, Worker};
+use crate::sessions::{ConnectionGuard, NewSession, SessionEvent, SessionRuntime, Worker};
 use crate::telemetry::Transport;
 
 /// How many publications one answer has if the client does not say.
@@ -52,8 +52,8 @@ pub(super) async fn poll(
     let (guard, expires_ms) = (asked.guard.clone(), asked.session.identity.expires_ms());
     let mut answer = read_held(worker, &patterns, query, limit).await?;
     if !query.wait.is_zero() && !answer.has_messages() && !answer.gap {
-        let mut positions = answer.positions();
-        let waiting = Waiting::begin(worker, asked, &patterns, &mut positions).await?;
+        let positions = answer.positions();
+        let waiting = Waiting::begin(worker, asked, &patterns, &positions).await?;
         answer = waiting.until(query.wait, limit, positions).await?;
     } else if !query.wait.is_zero() {
         patterns.iter().for_each(|pattern| worker.engine.look_in(pattern));
@@ -139,7 +139,7 @@ async fn read_held(
 
 /// A long poll that waits. Dropping it ends its session.
 struct Waiting {
-    session: LiveSession,
+    session: SessionRuntime,
     guard: Rc<ConnectionGuard>,
     /// Whether something before the wait is no longer held.
     gap: bool,
@@ -151,24 +151,23 @@ impl Waiting {
         worker: &Rc<Worker>,
         asked: KnownRequest,
         patterns: &[Pattern],
-        positions: &mut [(Topic, Position)],
+        positions: &[(Topic, Position)],
     ) -> Result<Self, Problem> {
         let sink = Sink::Task(asked.guard.abort().clone());
         // A poll that is told to end, as when its token does, still has an answer to give.
         let close_timeout_ms = worker.limits.close_timeout.as_millis() as u64;
         let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
         let writer = Rc::new(SessionWriter::new(sink, &ENTRY, worker.limits.outbox_bytes_max, keepalive));
-        let session = LiveSession::open(worker.clone(), writer, &ENTRY, asked.session);
+        let session = SessionRuntime::open(worker.clone(), writer, asked.session);
         asked.guard.become_transport(Transport::Poll);
         let mut waiting = Self { session, guard: asked.guard, gap: false };
-        for pattern in patterns {
+        let start_of = |pattern: &Pattern| {
             let known = positions.iter().find(|(topic, _)| topic.as_str() == pattern.as_str());
-            let start = known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)));
-            let opened = waiting.session.subscribe_allowed(pattern.clone(), &start).await?;
-            waiting.gap |= !opened.recovered;
-            // Before anything else is waited for, so that what comes meanwhile stands after it.
-            waiting.session.replay(opened.missed);
-        }
+            known.map_or(Start::Now, |(_, position)| Start::Since(Since::Position(*position)))
+        };
+        let wanted: Vec<_> = patterns.iter().map(|pattern| (pattern.clone(), start_of(pattern))).collect();
+        let subscribed = waiting.session.subscribe_authorized(&wanted).await?;
+        waiting.gap = subscribed.iter().any(|subscribed| !subscribed.recovered);
         Ok(waiting)
     }
 
@@ -185,31 +184,25 @@ impl Waiting {
         let (session, has_gap) = (&mut self.session, self.gap);
         let mut close = None;
         let something = poll_fn(|context| {
-            // Nothing is published by a poll, so nothing of it can be refused.
-            let _no_refusal = session.poll_waiting(context);
-            session.answer_question();
-            let writer = session.writer();
-            writer.remember_task(context);
-            close = writer.take_close();
-            let is_over = !writer.is_empty() || has_gap || close.is_some();
+            if let Poll::Ready(SessionEvent::Close(requested)) = session.poll(context) {
+                close = Some(requested);
+            }
+            let is_over = !session.writer().is_empty() || has_gap || close.is_some();
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         });
         // An answer without messages says that the time is up.
         let _time_is_up = tokio::time::timeout(wait, something).await;
         let answer = self.take_answer(limit, positions);
-        if let Some(close) = &close {
-            self.session.ends_by(close.number(), || close.reason.clone());
+        let Some(close) = close else {
+            self.session.complete();
+            return Ok(answer);
+        };
+        self.session.close(&close);
+        let is_refused = matches!(close.code, CloseCode::Disconnected | CloseCode::Forbidden);
+        if is_refused && !close.should_reconnect() {
+            return Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, close.reason));
         }
-        match close {
-            Some(close) if matches!(close.code, CloseCode::Disconnected | CloseCode::Forbidden) => {
-                self.session.worker().counters.close(close.code);
-                if close.should_reconnect() {
-                    return Ok(answer);
-                }
-                Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, close.reason))
-            }
-            _ => Ok(answer),
-        }
+        Ok(answer)
     }
 
     /// Moves what has come into an answer.

@@ -3,7 +3,7 @@
 //!
 //! The archive gives offsets in steps of the topic's stride: 1 as the store does, or more as an archive does whose topics share
 //! one numbering. `commit`, `complete`, `begin_catching_up` and `catch_up` mirror `broker/src/engine/archived.rs` and
-//! `broker/src/sessions/work.rs`.
+//! `broker/src/sessions/reads.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! One WebSocket connection as a task: it reads, writes what the hub could not, and says good-bye.
+//! One WebSocket connection as a task: it reads, writes what the hub could not write, and closes.
 //!
-//! The task is woken when the socket has something to read, when a blocked socket can be written to again, and when
-//! somebody wants the session closed. Deliveries do not wake it: the hub writes them itself.
+//! The task is woken when the socket has something to read, when a blocked socket can be written to again, and when the session has
+//! something to do. Deliveries do not wake it, because the hub writes them itself. It does not know what a message means.
 
 use std::future::Future;
 use std::io;
@@ -9,65 +9,65 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use fanwire_core::presence::Departure;
 use fanwire_core::session::Close;
-use fanwire_protocol::{CloseCode, ServerFrame};
+use fanwire_protocol::CloseCode;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message};
 
 use super::dialect::Dialect;
 use super::reader::{Next, ReadEnd, Reader, ReaderPool};
 use crate::clock;
-use crate::sessions::{ConnectionGuard, Ending, LiveSession};
-use crate::telemetry::WorkerCounters;
+use crate::sessions::{ConnectionGuard, SessionEvent, SessionRuntime};
 
-/// How many times a socket is read from before others get their turn.
+/// The maximum number of reads from a socket before the worker runs other tasks.
 const READS_PER_TURN: usize = 8;
 
-/// How long a connection may go on reading before others get their turn, in microseconds. It is looked at after each go of the
-/// reader, which is bounded in frames.
+/// The time after which a connection that is still reading lets the worker run other tasks, in microseconds. It is checked after each
+/// call of the reader, which is bounded in frames.
 const TURN_US_MAX: u64 = 1000;
 
 /// The close code of a close frame without one (RFC 6455 §7.1.5).
 const CODE_NONE: u16 = 1005;
 
-/// The longest reason a close frame has room for (RFC 6455 §5.5).
+/// The longest reason that a close frame has room for (RFC 6455 §5.5).
 const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// The time in which the client of a broker that shuts down has to answer the close frame, in milliseconds. By then everything has been
+/// written to its socket, so nothing is lost if it does not.
+const DRAIN_LINGER_MS: u64 = 500;
 
 /// One WebSocket, from the handshake to the end of the TCP connection.
 pub(super) struct Connection {
-    session: LiveSession,
+    session: SessionRuntime,
     dialect: Box<dyn Dialect>,
     reader: Reader,
     readers: Rc<ReaderPool>,
     phase: Phase,
-    /// Waits until publishers may go on; reading pauses as long as it is there.
-    relief: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// Held for its drop.
-    _ticket: Rc<ConnectionGuard>,
+    _guard: Rc<ConnectionGuard>,
 }
 
-/// How far the connection has come.
+/// The phase of a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Messages go both ways.
     Open,
-    /// The last word has been put into the outbox and is on its way.
-    Leaving,
-    /// All has been written; what the peer still sends is thrown away until it hangs up. Hanging up first, with
-    /// something unread, would make the peer's system throw our last word away.
+    /// The close frame is in the outbox or on its way. If `is_draining`, the broker shuts down.
+    Closing { is_draining: bool },
+    /// Everything is written. What the peer still sends is dropped until it closes the connection. If the broker closed first, with
+    /// something unread, the peer's system would drop what it has not read yet, the close frame included.
     Lingering,
 }
 
 impl Connection {
     pub(super) fn new(
-        session: LiveSession,
+        session: SessionRuntime,
         dialect: Box<dyn Dialect>,
         readers: Rc<ReaderPool>,
         guard: Rc<ConnectionGuard>,
     ) -> Self {
         let reader = Reader::new(dialect.message_bytes_max(session.worker().limits.message_bytes_max));
-        Self { session, dialect, reader, readers, phase: Phase::Open, relief: None, _ticket: guard }
+        Self { session, dialect, reader, readers, phase: Phase::Open, _guard: guard }
     }
 
     /// Handles what the client sent right after its handshake, before the answer.
@@ -77,45 +77,41 @@ impl Connection {
         }
     }
 
-    fn counters(&self) -> &WorkerCounters {
-        &self.session.worker().counters
-    }
-
-    /// Reads messages out of `bytes` and handles them.
+    /// Reads messages from `bytes` and handles them.
     fn read_bytes(&mut self, bytes: &[u8]) {
-        self.counters().received_bytes.add(bytes.len() as u64);
+        self.session.worker().counters.received_bytes.add(bytes.len() as u64);
         self.session.writer().heard();
         self.handle_messages(Some(bytes));
     }
 
-    /// Handles the messages in `bytes`, or those that were put off. As soon as the replies fill the outbox, the rest is put
-    /// off: a small request may have a large answer.
+    /// Handles the messages in `bytes`, or those in the reader's backlog. When the session takes no more frames, for instance because
+    /// its replies fill the outbox, the rest stays in the backlog.
     fn handle_messages(&mut self, bytes: Option<&[u8]>) {
         let Self { session, dialect, reader, readers, .. } = self;
-        let mut close = None;
+        let (mut close, mut client_close) = (None, None);
         let mut answers = Vec::new();
         let visit = |message: Message, answers: &mut Vec<u8>| {
-            // Answers and replies go out in the order in which they were asked for.
+            // Answers of RFC 6455 and replies go out in the order of the messages that they answer.
             if !answers.is_empty() {
                 session.send_raw(answers);
                 answers.clear();
             }
-            match &message {
+            match message {
                 Message::Text(_) | Message::Binary(_) => {
                     close = match dialect.read(&message) {
                         Ok(frame) => session.handle(frame),
                         Err(close) => Some(close),
                     }
                 }
-                Message::Close(frame) => note_close(session, frame.as_ref()),
+                Message::Close(frame) => client_close = frame,
                 _ => {}
             }
             if close.is_some() {
                 Next::Stop
-            } else if session.awaits_decision() || session.has_replied_enough() {
-                Next::Pause
-            } else {
+            } else if session.takes_frames() {
                 Next::Read
+            } else {
+                Next::Pause
             }
         };
         let result = match bytes {
@@ -123,75 +119,40 @@ impl Connection {
             None => reader.read_backlog(readers, &mut answers, visit),
         };
         if close.is_some() || result.is_err() {
-            // What the session published right before the end comes back to it before the close does.
-            session.flush_replies();
-            session.worker().hub.deliver_waiting();
+            session.deliver_waiting();
         }
         session.send_raw(&answers);
         session.flush_replies();
         match (close, result) {
-            (Some(close), _) => self.leave(&close),
+            (Some(close), _) => self.close(&close),
             (None, Ok(())) => {}
             (None, Err(ReadEnd::WebSocket(Error::ConnectionClosed))) => {
-                self.counters().closes_by_client.add(1);
-                self.session.depart(Departure::Left);
-                self.begin_leaving(false);
+                let code = client_close.as_ref().map_or(CODE_NONE, |frame| frame.code.into());
+                self.session.closed_by_client(code, || reason_of(client_close));
+                self.begin_closing(false);
             }
-            (None, Err(error)) => self.leave(&close_for(&error)),
+            (None, Err(error)) => self.close(&close_for(&error)),
         }
     }
 
-    /// Says why the session ends and begins to leave.
-    fn leave(&mut self, close: &Close) {
-        tracing::debug!(
-            connection = self.session.connection(),
-            code = close.number(),
-            reason = close.reason,
-            "session closed"
-        );
-        self.counters().close(close.code);
-        self.session.ends_by(close.number(), || close.reason.clone());
-        if !close.should_reconnect() {
-            self.session.depart(Departure::Left);
-        }
-        self.begin_leaving(close.code == CloseCode::TooSlow);
-        if let Some(code) = close.error {
-            let message = close.reason.clone();
-            self.session.send(&ServerFrame::Error { id: None, code, message });
-        }
-        self.session.send(&close.to_frame());
+    /// Closes the session and puts the close frame into the outbox.
+    fn close(&mut self, close: &Close) {
+        self.session.close(close);
         self.session.send_raw(&close_frame(close));
         self.session.flush_replies();
+        self.begin_closing(close.code == CloseCode::GoingAway);
     }
 
-    fn begin_leaving(&mut self, drop_waiting: bool) {
-        self.session.writer().begin_closing(drop_waiting);
-        self.phase = Phase::Leaving;
-        self.relief = None;
-        // Nothing more is read: half a message need not be kept until the peer has hung up.
+    fn begin_closing(&mut self, is_draining: bool) {
+        self.phase = Phase::Closing { is_draining };
         self.reader.discard();
     }
 
-    /// Whether the session should not be listened to for now: its replies wait, or the workers cannot keep up.
-    fn poll_may_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.session.writer().is_over() || self.session.is_reading_enough() {
-            return Poll::Pending;
-        }
-        if self.relief.is_none() && self.session.worker().engine.is_under_pressure() {
-            self.relief = Some(Box::pin(self.session.worker().engine.relieved()));
-        }
-        if let Some(relief) = &mut self.relief {
-            ready!(relief.as_mut().poll(context));
-            self.relief = None;
-        }
-        Poll::Ready(())
-    }
-
-    /// Reads once and handles what came. `Ok(false)` says that the peer has hung up.
+    /// Reads once and handles what came. Returns `false` when the peer has closed the connection.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let readers = self.readers.clone();
         let mut scratch = readers.scratch().borrow_mut();
-        let Some(link) = self.session.writer().link() else { return Poll::Ready(Ok(false)) };
+        let Some(link) = self.session.writer().sink().link() else { return Poll::Ready(Ok(false)) };
         let count = ready!(link.poll_read(context, &mut scratch))?;
         if count > 0 && self.phase == Phase::Open {
             self.read_bytes(&scratch[..count]);
@@ -199,32 +160,7 @@ impl Connection {
         Poll::Ready(Ok(count > 0))
     }
 
-    /// Goes on with what the session waits for, unless its last word has been said.
-    fn poll_waiting(&mut self, context: &mut Context<'_>) {
-        if self.phase == Phase::Open
-            && let Some(refusal) = self.session.poll_waiting(context)
-        {
-            self.leave(&Close::refused(&refusal));
-        }
-    }
-
-    /// Gives the session what it waited for, and writes all there is to write, as far as the socket takes it.
-    fn poll_give(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
-        loop {
-            self.poll_waiting(context);
-            let flushed = self.session.writer().poll_flush(context, self.counters())?;
-            // Now that there is room, more of what is being read may come.
-            if flushed.is_pending() || self.phase != Phase::Open || !self.session.is_reading() {
-                return Ok(flushed);
-            }
-            self.poll_waiting(context);
-            if self.session.writer().is_empty() {
-                return Ok(flushed);
-            }
-        }
-    }
-
-    /// Drives the connection; ready when it is over.
+    /// Drives the connection. Ready when it is over.
     fn poll_io(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let began_us = clock::monotonic_us();
         for read in 0..READS_PER_TURN {
@@ -232,58 +168,39 @@ impl Connection {
                 break;
             }
             if self.phase == Phase::Open {
-                self.session.answer_question();
-            }
-            // Somebody who is to leave is still given the receipts of what is on its way to the disk.
-            if self.phase == Phase::Open
-                && !self.session.is_owed_receipts()
-                && let Some(close) = self.session.writer().take_close()
-            {
-                self.leave(&close);
-            }
-            if self.phase == Phase::Open {
-                self.session.end_expired();
-            }
-            let flushed = self.poll_give(context)?;
-            match self.phase {
-                Phase::Open => {
-                    if self.session.awaits_decision() {
-                        let ending = ready!(self.session.poll_decision(context));
-                        self.session.flush_replies();
-                        match ending {
-                            Some(Ending::Close(close)) => self.leave(&close),
-                            Some(Ending::Refused(refusal)) => self.leave(&Close::refused(&refusal)),
-                            None => {}
-                        }
-                        continue;
-                    }
-                    ready!(self.poll_may_read(context));
-                    if self.reader.is_paused() {
+                match ready!(self.session.poll(context)) {
+                    SessionEvent::Ready if self.reader.is_paused() => {
                         self.handle_messages(None);
                         continue;
                     }
+                    SessionEvent::Ready => {}
+                    SessionEvent::Close(close) => self.close(&close),
+                    SessionEvent::Broken(error) => return Poll::Ready(Err(error)),
                 }
-                Phase::Leaving => {
-                    ready!(flushed);
-                    self.session.writer().shut_writing();
-                    self.phase = Phase::Lingering;
+            }
+            if let Phase::Closing { is_draining } = self.phase {
+                let writer = self.session.writer();
+                ready!(writer.poll_flush(context, &self.session.worker().counters))?;
+                writer.sink().shut_writing();
+                if is_draining {
+                    writer.hurry_close(DRAIN_LINGER_MS);
                 }
-                Phase::Lingering => {}
+                self.phase = Phase::Lingering;
             }
             if !ready!(self.poll_read(context))? {
                 return Poll::Ready(Ok(()));
             }
         }
-        let_others_go_first(context);
+        yield_to_others(context);
         Poll::Pending
     }
 }
 
-/// Asks for another turn, but not before every other socket, timer and task of the worker has been looked at. Waking oneself
-/// would not do that: the runtime runs dozens of tasks that are ready, or one of them dozens of times, before it looks at its
-/// sockets again, and a few peers that never stop sending would keep newcomers waiting for as many turns.
-fn let_others_go_first(context: &mut Context<'_>) {
-    // The runtime keeps the waker for later by itself; the future is not needed for that.
+/// Has the task run again, but not before the worker has polled its sockets and timers and run its other tasks. Waking the task would not
+/// do that: the runtime runs dozens of ready tasks before it polls its sockets again, and a few peers that never stop sending would delay
+/// new connections by as many turns.
+fn yield_to_others(context: &mut Context<'_>) {
+    // The runtime keeps the waker; the future is not needed for that.
     let _pending = pin!(tokio::task::yield_now()).poll(context);
 }
 
@@ -293,30 +210,28 @@ impl Future for Connection {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let connection = self.get_mut();
         connection.session.writer().remember_task(context);
-        let Poll::Ready(result) = connection.poll_io(context) else {
-            let is_given_up = connection.session.writer().is_given_up();
-            return if is_given_up { Poll::Ready(()) } else { Poll::Pending };
-        };
-        if connection.phase == Phase::Open {
-            connection.counters().closes_by_client.add(1);
-            if let Err(error) = result {
-                tracing::debug!(connection = connection.session.connection(), %error, "connection broken");
+        match connection.poll_io(context) {
+            Poll::Pending if connection.session.writer().is_close_overdue() => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                if let Err(error) = result {
+                    tracing::debug!(connection = connection.session.connection(), %error, "connection broken");
+                }
+                Poll::Ready(())
             }
         }
-        Poll::Ready(())
     }
 }
 
-/// Notes how the client ends its session, for the application. A close frame without a code has the code of none (RFC 6455 §7.1.5).
-fn note_close(session: &mut LiveSession, frame: Option<&CloseFrame>) {
-    let code = frame.map_or(CODE_NONE, |frame| frame.code.into());
-    session.ends_by(code, || match frame.map(|frame| frame.reason.as_str()) {
-        Some(reason) if !reason.is_empty() => reason.to_owned(),
+/// Returns the reason with which a client has closed.
+fn reason_of(frame: Option<CloseFrame>) -> String {
+    match frame.map(|frame| frame.reason.as_str().to_owned()) {
+        Some(reason) if !reason.is_empty() => reason,
         _ => "the client has left".to_owned(),
-    });
+    }
 }
 
-/// How to close a WebSocket whose peer broke the protocol.
+/// Returns how to close a WebSocket whose peer broke the protocol or a limit.
 fn close_for(end: &ReadEnd) -> Close {
     match end {
         ReadEnd::WebSocket(Error::Capacity(_)) => {
@@ -330,7 +245,7 @@ fn close_for(end: &ReadEnd) -> Close {
     }
 }
 
-/// The close frame (RFC 6455 §5.5.1).
+/// Returns the close frame (RFC 6455 §5.5.1).
 fn close_frame(close: &Close) -> Vec<u8> {
     let mut end = close.reason.len().min(CLOSE_REASON_BYTES_MAX);
     while !close.reason.is_char_boundary(end) {

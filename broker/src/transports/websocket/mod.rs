@@ -5,15 +5,13 @@ pub(super) mod dialect;
 mod handshake;
 mod reader;
 
-use std::cell::OnceCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use fanwire_core::access::Refusal;
-use fanwire_core::format::Format;
 use fanwire_core::identity::Identity;
-use fanwire_core::session::{Close, Start};
-use fanwire_protocol::{ErrorCode, Pattern};
+use fanwire_core::session::Close;
+use fanwire_protocol::ErrorCode;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -26,7 +24,7 @@ use crate::auth::Admission;
 use crate::hooks::DisconnectReport;
 use crate::hub::{Keepalive, Link, SessionWriter, Sink};
 use crate::problem::Problem;
-use crate::sessions::{ConnectionGuard, ConnectionInfo, LiveSession, NewSession, Worker};
+use crate::sessions::{ConnectionGuard, ConnectionInfo, NewSession, SessionRuntime, Worker};
 use crate::socket::LentSocket;
 use connection::Connection;
 use dialect::{Dialect, Subprotocol};
@@ -68,10 +66,10 @@ impl Upgrades {
             Some(dialect) => (dialect, None),
             None => choose_dialect(self.dialects, request.headers())?,
         };
-        let comer = Comer { admission, connection_info, disconnect_report };
-        let session = match begin(&self.worker, &*dialect, comer).await? {
+        let opening = Opening { worker: &self.worker, dialect: &*dialect, connection_info };
+        let session = match opening.open(admission, disconnect_report).await? {
             Ok(session) => session,
-            Err(refusal) => refused_session(&self.worker, &*dialect, connection_info, refusal),
+            Err(refusal) => opening.refused(refusal),
         };
         let upgrade = hyper::upgrade::on(&mut request);
         let readers = self.readers.clone();
@@ -83,7 +81,7 @@ impl Upgrades {
 /// Starts the session's task once the connection has become a WebSocket.
 async fn start_when_upgraded(
     upgrade: OnUpgrade,
-    session: LiveSession,
+    session: SessionRuntime,
     dialect: Box<dyn Dialect>,
     readers: Rc<ReaderPool>,
     guard: Rc<ConnectionGuard>,
@@ -96,14 +94,14 @@ async fn start_when_upgraded(
         return tracing::error!("a WebSocket was upgraded from something that is no connection of ours");
     };
     guard.become_transport(dialect.label());
-    session.writer().connect(link);
+    session.writer().sink().connect(link);
     let mut connection = Connection::new(session, dialect, readers, guard);
     connection.begin(&ahead);
     // A task of its own, so that nothing of the handshake stays in memory for as long as the session lives.
     tokio::task::spawn_local(connection);
 }
 
-/// The socket under an upgraded connection, and what was read from it ahead of time.
+/// Returns the socket of an upgraded connection, and what was read from it ahead of time.
 fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
     let upgraded = match upgraded.downcast::<TokioIo<LentSocket<TcpStream>>>() {
         Ok(parts) => return Some((Link::Plain(parts.io.into_inner().into_inner()?), parts.read_buf)),
@@ -114,134 +112,87 @@ fn link_of(upgraded: Upgraded) -> Option<(Link, Bytes)> {
     Some((Link::tls(socket, tls), parts.read_buf))
 }
 
-/// Who opens a session.
-struct Comer {
-    admission: Admission,
+/// A session that is being opened.
+struct Opening<'a> {
+    worker: &'a Rc<Worker>,
+    dialect: &'a dyn Dialect,
     connection_info: ConnectionInfo,
-    disconnect_report: Option<Box<DisconnectReport>>,
 }
 
-/// Opens the session. The inner error is for those who may not be here: they are told so over the WebSocket, because a browser
-/// shows a page nothing of the answer to a handshake that fails.
-async fn begin(
-    worker: &Rc<Worker>,
-    dialect: &dyn Dialect,
-    Comer { admission, connection_info, disconnect_report }: Comer,
-) -> Result<Result<LiveSession, Refusal>, Problem> {
-    let (format, transport) = (dialect.format(), dialect.label());
-    let Some((pattern, start)) = dialect.begin() else {
-        return Ok(match admission {
-            Admission::Missing => {
-                let writer = writer(worker, format);
-                Ok(LiveSession::open_unknown(
-                    worker.clone(),
-                    writer,
-                    format,
-                    connection_info,
-                    disconnect_report,
-                ))
-            }
-            Admission::Open => {
-                let guest = NewSession {
-                    identity: Identity::Anonymous,
-                    connection_info,
-                    transport,
-                    disconnect_report,
-                };
-                Ok(open(worker, format, guest))
-            }
-            Admission::Admitted(identity) => Ok(open(
+impl Opening<'_> {
+    /// Opens the session. The inner error is a refusal of access. It is sent over the WebSocket, because a browser shows a page nothing
+    /// of the answer to a handshake that fails.
+    async fn open(
+        &self,
+        admission: Admission,
+        disconnect_report: Option<Box<DisconnectReport>>,
+    ) -> Result<Result<SessionRuntime, Refusal>, Problem> {
+        let (worker, connection_info) = (self.worker.clone(), self.connection_info);
+        let subscription = self.dialect.begin();
+        if subscription.is_none() && matches!(admission, Admission::Missing) {
+            return Ok(Ok(SessionRuntime::open_unidentified(
                 worker,
-                format,
-                NewSession { identity, connection_info, transport, disconnect_report },
-            )),
-            Admission::Refused(refusal) => Err(refusal),
-        });
-    };
-    let mut session = match admission.into_identity() {
-        Ok(identity) => {
-            open(worker, format, NewSession { identity, connection_info, transport, disconnect_report })
+                self.writer(),
+                self.dialect.label(),
+                connection_info,
+                disconnect_report,
+            )));
         }
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let begun = begin_subscribed(&mut session, pattern, start).await;
-    if let Err(BeginFailure::Refused(refusal)) = &begun {
-        session.ends_by(Close::refused(refusal).code.number(), || refusal.message.clone());
+        let mut session = match admission.into_identity() {
+            Ok(identity) => self.open_as(identity, disconnect_report),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let Some(subscription) = subscription else { return Ok(Ok(session)) };
+        match session.subscribe_all(&[subscription]).await {
+            Ok(subscribed) if subscribed.iter().all(|subscribed| subscribed.recovered) => Ok(Ok(session)),
+            Ok(_) => {
+                // There may be no frame that could say so later.
+                let message = "something after this cursor is no longer held: read the topic's history again, which says \
+                               what there is, and connect with the cursor it gives"
+                    .to_owned();
+                let refusal = Refusal { code: ErrorCode::Unavailable, message };
+                session.reject(&refusal);
+                Err(Problem::new(StatusCode::CONFLICT, refusal.code, refusal.message))
+            }
+            Err(refusal) if is_about_access(&refusal) => Ok(Err(refusal)),
+            Err(refusal) => Err(refusal.into()),
+        }
     }
-    match begun {
-        Ok(()) => Ok(Ok(session)),
-        Err(BeginFailure::Refused(refusal)) if is_about_access(&refusal) => Ok(Err(refusal)),
-        Err(BeginFailure::Refused(refusal)) => Err(refusal.into()),
-        Err(BeginFailure::Lost(problem)) => Err(problem),
+
+    fn open_as(
+        &self,
+        identity: Identity,
+        disconnect_report: Option<Box<DisconnectReport>>,
+    ) -> SessionRuntime {
+        let (connection_info, transport) = (self.connection_info, self.dialect.label());
+        let new = NewSession { identity, connection_info, transport, disconnect_report };
+        SessionRuntime::open(self.worker.clone(), self.writer(), new)
+    }
+
+    /// Opens a session that is closed with a refusal at once.
+    fn refused(&self, refusal: Refusal) -> SessionRuntime {
+        self.worker.counters.error(refusal.code);
+        let session = self.open_as(Identity::Anonymous, None);
+        let close = Close::refused(&refusal);
+        session.writer().request_close(Close { error: Some(refusal.code), ..close });
+        session
+    }
+
+    fn writer(&self) -> Rc<SessionWriter> {
+        let limits = &self.worker.limits;
+        let keepalive = Keepalive {
+            bytes: PING,
+            interval_ms: limits.ping_interval.as_millis() as u64,
+            timeout_ms: Some(limits.ping_timeout.as_millis() as u64),
+            close_timeout_ms: limits.close_timeout.as_millis() as u64,
+        };
+        let format = self.dialect.format();
+        Rc::new(SessionWriter::new(Sink::socket(), format, limits.outbox_bytes_max, keepalive))
     }
 }
 
 fn is_about_access(refusal: &Refusal) -> bool {
     matches!(refusal.code, ErrorCode::Unauthorized | ErrorCode::TokenExpired | ErrorCode::Forbidden)
-}
-
-/// A session that may do nothing and is told why at once.
-fn refused_session(
-    worker: &Rc<Worker>,
-    dialect: &dyn Dialect,
-    connection_info: ConnectionInfo,
-    refusal: Refusal,
-) -> LiveSession {
-    worker.counters.error(refusal.code);
-    let guest = NewSession {
-        identity: Identity::Anonymous,
-        connection_info,
-        transport: dialect.label(),
-        disconnect_report: None,
-    };
-    let session = open(worker, dialect.format(), guest);
-    let close = Close::refused(&refusal);
-    session.writer().want_close(Close { error: Some(refusal.code), ..close });
-    session
-}
-
-fn open(worker: &Rc<Worker>, format: &'static Format, guest: NewSession) -> LiveSession {
-    LiveSession::open(worker.clone(), writer(worker, format), format, guest)
-}
-
-fn writer(worker: &Rc<Worker>, format: &'static Format) -> Rc<SessionWriter> {
-    let limits = &worker.limits;
-    let keepalive = Keepalive {
-        bytes: PING,
-        interval_ms: limits.ping_interval.as_millis() as u64,
-        timeout_ms: Some(limits.ping_timeout.as_millis() as u64),
-        close_timeout_ms: limits.close_timeout.as_millis() as u64,
-    };
-    let sink = Sink::Socket(OnceCell::new());
-    Rc::new(SessionWriter::new(sink, format, limits.outbox_bytes_max, keepalive))
-}
-
-/// Why a WebSocket that begins with a subscription was not subscribed.
-enum BeginFailure {
-    Refused(Refusal),
-    /// Something since the asked position is no longer held.
-    Lost(Problem),
-}
-
-/// Subscribes a WebSocket to what it begins with.
-///
-/// # Errors
-/// If that is refused, or something since the asked position is no longer held: a bare WebSocket has no frame to say so in
-/// later.
-async fn begin_subscribed(
-    session: &mut LiveSession,
-    pattern: Pattern,
-    start: Start,
-) -> Result<(), BeginFailure> {
-    let opened = session.subscribe(pattern, &start).await.map_err(BeginFailure::Refused)?;
-    if !opened.recovered {
-        let detail = "something after this cursor is no longer held: read the topic's history again, which says what \
-                      there is, and connect with the cursor it gives";
-        let problem = Problem::new(StatusCode::CONFLICT, ErrorCode::Unavailable, detail);
-        return Err(BeginFailure::Lost(problem));
-    }
-    session.replay(opened.missed);
-    Ok(())
 }
 
 /// A dialect with the subprotocol to confirm, if the client offered any.

@@ -1,4 +1,4 @@
-//! What may be asked without a session: who is present in a topic, and what only the application knows.
+//! Lookups over HTTP, without a session: the members of a topic, and RPC callouts.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use fanwire_protocol::{ErrorCode, Member, Pattern, Payload, Topic};
 use crate::engine::Engine;
 use crate::hooks::{CalloutClient, Hooks};
 
-/// Answers questions of those who come over plain HTTP, after the same checks that a session's frames go through.
+/// Answers lookups after the same checks that a session's frames go through.
 #[derive(Clone)]
-pub(crate) struct Inquiry {
+pub(crate) struct Lookups {
     engine: Arc<Engine>,
     hooks: Arc<Hooks>,
     members_max: usize,
 }
 
-impl Inquiry {
-    /// One answer names at most `members_max` members.
+impl Lookups {
+    /// Lookups of which one names at most `members_max` members.
     pub(crate) fn new(engine: Arc<Engine>, hooks: Arc<Hooks>, members_max: usize) -> Self {
         Self { engine, hooks, members_max }
     }
 
-    /// Says who is present in `topic`, and whether there are more than are named; `None` where no presence is kept.
+    /// Returns the members of `topic` and whether there are more than are named; `None` if the topic keeps no presence.
     ///
     /// # Errors
-    /// If `identity` may not know, or the application cannot be asked whether it may.
+    /// If `identity` may not read them, or the callout fails.
     pub(crate) async fn members(
         &self,
         identity: &Identity,
@@ -37,29 +37,29 @@ impl Inquiry {
             let rules = self.engine.rules();
             decide(&rules, identity, Action::ReadPresence, &pattern)?;
         }
-        self.hooks.subscribe(asker(identity), &pattern).await?;
+        self.hooks.subscribe(client(identity), &pattern).await?;
         Ok(self.engine.members(topic, self.members_max))
     }
 
-    /// Asks the application.
+    /// Makes an RPC callout and returns the answer.
     ///
     /// # Errors
-    /// If it does not answer `identity`, or cannot be asked.
+    /// If the application refuses it, or the callout fails.
     pub(crate) async fn request(
         &self,
         identity: &Identity,
         method: &str,
         data: &Payload,
     ) -> Result<Payload, Refusal> {
-        self.hooks.request(asker(identity), method, data).await
+        self.hooks.request(client(identity), method, data).await
     }
 }
 
-fn asker(identity: &Identity) -> CalloutClient {
+fn client(identity: &Identity) -> CalloutClient {
     CalloutClient { identity: identity.clone(), connection: None }
 }
 
-/// What is said of a topic that keeps no presence.
+/// Returns the refusal to read the members of a topic that keeps no presence.
 pub(crate) fn no_presence(topic: &Topic) -> Refusal {
     let message = format!("'{topic}' keeps no presence: a [[topic]] rule with presence = true changes that");
     Refusal { code: ErrorCode::Unavailable, message }

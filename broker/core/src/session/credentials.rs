@@ -30,7 +30,7 @@ pub enum Purpose {
 
 /// What follows when a session has shown who it is.
 #[derive(Debug, PartialEq)]
-pub struct Admitted {
+pub struct AcceptedCredentials {
     /// What to send.
     pub reply: Option<ServerFrame>,
     /// Subscriptions that the new token does not allow any more, forgotten already.
@@ -94,7 +94,7 @@ impl Session {
                     reply(id, || Reply::Refreshed { expires })
                 };
                 let reply = if let Effect::Send(frame) = answer { Some(frame) } else { None };
-                Ok(Effect::Admitted(Admitted { reply, revoked }))
+                Ok(Effect::Accept(AcceptedCredentials { reply, revoked }))
             }
             Purpose::Subscribe { pattern, start } => {
                 let permit = match identity {
