@@ -6,7 +6,6 @@
 mod authorization;
 mod commands;
 mod effects;
-mod publish;
 mod subscribing;
 
 use std::future::Future;

@@ -3,17 +3,19 @@
 use fanwire_core::access::Refusal;
 use fanwire_core::log::Page;
 use fanwire_core::presence::Departure;
-use fanwire_core::session::{Close, Effect};
+use fanwire_core::session::{Close, Effect, PublishRequest};
 use fanwire_protocol::{
-    ClientFrame, DecodeError, ErrorCode, Message, Pattern, Payload, Reply, ServerFrame, Topic,
+    ClientFrame, CloseCode, DecodeError, ErrorCode, Message, Pattern, Payload, Receipt, Reply, ServerFrame,
+    Topic,
 };
 
 use super::SessionRuntime;
 use crate::config::Callout;
-use crate::engine::{History, Reading};
+use crate::engine::{Accepted, History, Reading, ReceiptTo};
 use crate::sessions::command::RequestedBy;
 use crate::sessions::decision::{Decided, Decision};
 use crate::sessions::lookups::no_presence;
+use crate::sessions::publishing::{PublishClient, Publishing};
 use crate::sessions::reads::Read;
 
 impl SessionRuntime {
@@ -72,6 +74,59 @@ impl SessionRuntime {
             }
         }
         None
+    }
+
+    /// Publishes, and replies to the request `id` now, or when the publication is on disk or the application has decided.
+    pub(super) fn publish(&mut self, id: Option<u32>, request: PublishRequest) -> Option<Close> {
+        let publish = request.into_publish(self.worker.hub.worker(), self.joins.key());
+        let topic = publish.topic.clone();
+        let receipt_to = ReceiptTo::Session { queue: self.receipts.get_or_insert_default().clone(), id };
+        let publishing = {
+            let session = self.handle.session();
+            let client = PublishClient {
+                identity: session.identity(),
+                meter: &self.meter,
+                address: self.handle.client(),
+                connection: Some(session.connection_number()),
+            };
+            self.worker.publishing.publish(publish, client, receipt_to)
+        };
+        match publishing {
+            Ok(Publishing::Accepted(accepted)) => self.settle_publish(id, topic, Ok(accepted)),
+            Ok(Publishing::ReceiptFollows) => None,
+            Ok(Publishing::Callout(callout)) => {
+                self.decision.begin(Decision::Publish { id, topic, callout });
+                None
+            }
+            Err(refusal) => self.refuse_publish(id, refusal),
+        }
+    }
+
+    /// Replies with a receipt, or with the reason why the publication was not accepted.
+    pub(super) fn settle_publish(
+        &mut self,
+        id: Option<u32>,
+        topic: Topic,
+        result: Result<Accepted, Refusal>,
+    ) -> Option<Close> {
+        match result {
+            Ok(Accepted { position, is_duplicate: duplicate, .. }) => {
+                self.replies.reply(id, || Reply::Published(Receipt { topic, position, duplicate }));
+                None
+            }
+            Err(refusal) => self.refuse(id, refusal),
+        }
+    }
+
+    /// Refuses a publish. Returns how to close a session that has ignored too many refusals for its rate.
+    fn refuse_publish(&mut self, id: Option<u32>, refusal: Refusal) -> Option<Close> {
+        let is_flooding = refusal.code == ErrorCode::RateLimited && self.meter.is_flooding();
+        self.refuse(id, refusal).or_else(|| {
+            is_flooding.then(|| {
+                let reason = "the session publishes faster than its rate and has ignored many refusals";
+                Close::new(CloseCode::RateLimited, reason)
+            })
+        })
     }
 
     /// Continues with a decision that was pending. Returns how to close the session if the decision makes that necessary.
