@@ -5,3 +5,4 @@ mod floods;
 mod pressure;
 mod rates;
 mod slow_peers;
+mod topics;
