@@ -109,20 +109,34 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
         state
     };
     sync(&unfinished)?;
-    if is_there {
-        // The log first: without its database it is only kept, beside another database it would be applied to that.
-        for suffix in COMPANIONS.into_iter().chain([""]) {
-            let from = companion(database, suffix);
-            if from.exists() {
-                fs::rename(&from, companion(&kept, suffix)).map_err(failed(&from))?;
-            }
-        }
-    }
+    // From here on the database that is there does not match the mark: a broker that is started before the end gives its
+    // topics new epochs as well.
     Mark::create(data_directory, &state).map_err(failed(data_directory))?;
+    if is_there {
+        keep_aside(database, &kept).map_err(failed(database))?;
+    }
     fs::rename(&unfinished, database).map_err(failed(database))?;
     sync_directory(data_directory).map_err(failed(data_directory))?;
     give_to_owner(data_directory);
     Ok(is_there.then_some(kept))
+}
+
+/// Keeps the database under another name. Its own name leads to it until the new one replaces it, where the file system has
+/// hard links.
+fn keep_aside(database: &Path, kept: &Path) -> io::Result<()> {
+    // What is in the log goes into the database; the log of a damaged one is kept beside it.
+    if let Ok(connection) = open(database, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        let _is_damaged = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _is_damaged = connection.close();
+    }
+    // The log first: beside another database it would be applied to that.
+    for suffix in COMPANIONS {
+        let from = companion(database, suffix);
+        if from.exists() {
+            fs::rename(&from, companion(kept, suffix))?;
+        }
+    }
+    fs::hard_link(database, kept).or_else(|_| fs::rename(database, kept))
 }
 
 fn database_in(directory: &Path) -> Result<PathBuf, CopyError> {

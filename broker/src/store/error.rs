@@ -106,7 +106,7 @@ impl OpenError {
     }
 }
 
-/// Why something asked of a running store was not done. Failures of the disk show in the health of the store too.
+/// An error of a running store. Failures of the disk show in the health of the store too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
     /// Too much waits to be written already; the caller did not heed `Event::PressureRaised`.

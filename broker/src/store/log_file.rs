@@ -57,6 +57,11 @@ impl LogFile {
         checkpoint(connection, CheckpointMode::TRUNCATE)
     }
 
+    /// Moves what is in the log, so that it starts over in the room that its file has already.
+    pub(super) fn start_over(&self, connection: &Connection) -> Result<(), StoreError> {
+        checkpoint(connection, CheckpointMode::RESTART)
+    }
+
     /// Returns all free pages to the file system and empties the log, so that both files become as small as they can.
     pub(super) fn compact(&self, connection: &Connection) -> Result<(), StoreError> {
         // Free pages first: what the database no longer has need not be moved out of the log.
@@ -69,7 +74,7 @@ impl LogFile {
         let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
         let (free, pages) = (number("freelist_count")?, number("page_count")?);
         if free > FREE_PAGES_MIN.max(pages / 4) {
-            // It yields a row for every page, and does no more than it is asked for.
+            // The pragma returns a row for every page and moves at most as many as it names.
             connection.pragma(None, "incremental_vacuum", VACUUM_PAGES, |_| Ok(()))?;
             if let Some(moved) = self.move_if_long(connection) {
                 moved?;

@@ -174,7 +174,11 @@ impl Mark {
             return mismatch("the files are a copy".to_owned());
         }
         fs::rename(path, directory.join(new_name()))?;
-        Ok(Ok(Self { file, content }))
+        // After a crash of the machine the mark may be older than the database.
+        let mut mark = Self { file, content };
+        mark.note(state.commits)?;
+        mark.sync()?;
+        Ok(Ok(mark))
     }
 
     /// Notes that the database has had `commits` commits.

@@ -15,6 +15,7 @@ use super::config::StoreConfig;
 use super::directory_sync::sync_directory;
 use super::error::{OpenError, StoreError};
 use super::mark::{self, Mark, Mismatch};
+use super::reserve::Reserve;
 use super::schema::{self, APPLICATION_ID, FORMAT, State, TABLE_NAMES};
 use crate::failpoint::{self, Failpoint};
 
@@ -92,6 +93,12 @@ impl DataDirectory {
         &self.directory
     }
 
+    /// Returns the bytes that are free on the disk, as far as the system knows.
+    pub(super) fn available_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.directory).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The path of the database.
     pub(super) fn database(&self) -> &Path {
         &self.database
@@ -100,6 +107,19 @@ impl DataDirectory {
     /// Opens the connection that writes. Creates the database if there is none, and gives all topics new epochs if the
     /// database has lost commits or is a copy.
     pub(super) fn open_writer(&self, config: &StoreConfig) -> Result<OpenedDatabase, OpenError> {
+        let mut reserve = Reserve::new(&self.directory);
+        match self.try_open_writer(config) {
+            // SQLite needs some room to open a database. On a full disk it is given the reserve, so that the broker starts
+            // and history can be cleared.
+            Err(OpenError::Full(_) | OpenError::Failed { .. }) if reserve.is_there() => {
+                reserve.release();
+                self.try_open_writer(config)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open_writer(&self, config: &StoreConfig) -> Result<OpenedDatabase, OpenError> {
         let path = || self.database.clone();
         let failed = |error: rusqlite::Error| OpenError::from_sqlite(path(), &error);
         let failed_io = |error: io::Error| OpenError::from_io(path(), &error);

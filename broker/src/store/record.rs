@@ -1,4 +1,4 @@
-//! What readers of the store ask for and receive.
+//! The bounds and the results of reads.
 
 use fanwire_protocol::Epoch;
 

@@ -31,10 +31,14 @@ impl Reserve {
         self.is_held
     }
 
+    /// Whether the file is there, from this run or an earlier one.
+    pub(super) fn is_there(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|file| file.len() == RESERVE_BYTES as u64)
+    }
+
     /// Reserves the room, if it is not reserved.
     pub(super) fn take(&mut self) -> io::Result<()> {
-        let is_there = || fs::metadata(&self.path).is_ok_and(|file| file.len() == RESERVE_BYTES as u64);
-        if !self.is_held && !is_there() {
+        if !self.is_held && !self.is_there() {
             self.write().inspect_err(|_| drop(fs::remove_file(&self.path)))?;
         }
         self.is_held = true;

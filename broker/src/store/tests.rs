@@ -1,4 +1,4 @@
-//! What every test of the store is made of, and the tests of what it promises while all goes well.
+//! The parts that all tests of the store use, and tests of what the store guarantees without failures.
 
 mod archive;
 mod backup;
@@ -23,13 +23,13 @@ use fanwire_protocol::{Payload, Position};
 use super::publication::KEY_TTL_MS;
 use super::*;
 
-/// Far more than anything here takes, so that a test that hangs ends.
+/// Far more than anything here takes, so that a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A moment of the wall clock, in milliseconds since 1970.
 const NOW: u64 = 1_790_000_000_000;
 
-/// An empty directory that goes when the test is over.
+/// An empty directory that is removed at the end of the test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -52,7 +52,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Everything a store has told since it was opened.
+/// All events of a store since it was opened.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<Event>>>);
 
@@ -97,19 +97,18 @@ fn keyed(name: &str, key: &str, ts: u64) -> Append {
     Append { key: Some(key.to_owned()), ts, ..text(name, key) }
 }
 
-/// Asks for a publication; what becomes of it arrives on the channel.
-fn ask(store: &Store, append: Append) -> Receiver<Result<Committed, StoreError>> {
+/// Submits a publication; its outcome arrives on the channel.
+fn submit(store: &Store, append: Append) -> Receiver<Result<Committed, StoreError>> {
     let (sender, receiver) = mpsc::channel();
     store.append(append, Box::new(move |result| drop(sender.send(result)))).unwrap();
     receiver
 }
 
 fn append(store: &Store, append: Append) -> Result<Committed, StoreError> {
-    ask(store, append).recv_timeout(PATIENCE).unwrap()
+    submit(store, append).recv_timeout(PATIENCE).unwrap()
 }
 
-/// Lets the writer stand still until the returned sender is used or dropped, so that what is asked for meanwhile
-/// becomes one group.
+/// Holds the writer until the returned sender is used or dropped, so that what is submitted meanwhile becomes one group.
 fn hold(store: &Store) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (holding, held) = mpsc::channel();
@@ -117,7 +116,7 @@ fn hold(store: &Store) -> mpsc::Sender<()> {
         holding.send(()).unwrap();
         let _ = released.recv_timeout(PATIENCE);
     };
-    store.forget_topic(&topic("nobody.knows"), Box::new(done)).unwrap();
+    store.forget_topic(&topic("not.known"), Box::new(done)).unwrap();
     held.recv_timeout(PATIENCE).unwrap();
     release
 }
@@ -136,7 +135,7 @@ fn texts(store: &Store, name: &str, number: u64) -> Vec<String> {
 }
 
 #[test]
-fn positions_go_on_after_a_restart() {
+fn positions_continue_after_a_restart() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     assert_eq!(store.load(&topic("a"), &Keep::ALL), Ok(None));
@@ -170,7 +169,7 @@ fn a_key_is_remembered_for_its_time_over_restarts() {
             "{name} {ts}"
         );
     };
-    // Far more than this test takes: the keys' clock does not stand still.
+    // Far more than this test takes: the clock of the keys continues meanwhile.
     let margin = 60_000;
     check(&store, "a", NOW, 1, false);
     check(&store, "a", NOW + KEY_TTL_MS - margin, 1, true);
@@ -183,12 +182,12 @@ fn a_key_is_remembered_for_its_time_over_restarts() {
 }
 
 #[test]
-fn keys_whose_time_is_up_are_deleted() {
+fn expired_keys_are_deleted() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     for number in 0..3_000 {
-        // Steps far longer than this test takes: the keys' clock goes on meanwhile.
-        drop(ask(&store, keyed("a", &number.to_string(), NOW + number * 3_000)));
+        // Steps far longer than this test takes: the clock of the keys continues meanwhile.
+        drop(submit(&store, keyed("a", &number.to_string(), NOW + number * 3_000)));
     }
     let now = NOW + 2_899 * 3_000 + KEY_TTL_MS;
     store.forget_keys(now).unwrap();
@@ -205,7 +204,7 @@ fn a_key_repeated_within_one_group_is_accepted_once() {
     let (scratch, events) = (Scratch::new(), Events::default());
     let store = Store::open(&scratch.0, StoreConfig::default(), events.observer()).unwrap();
     let release = hold(&store);
-    let receipts: Vec<_> = ["a", "b", "a", "c", "a"].map(|key| ask(&store, keyed("t", key, NOW))).into();
+    let receipts: Vec<_> = ["a", "b", "a", "c", "a"].map(|key| submit(&store, keyed("t", key, NOW))).into();
     drop(release);
     let answers: Vec<_> = receipts
         .iter()
@@ -226,22 +225,22 @@ fn a_key_repeated_within_one_group_is_accepted_once() {
 }
 
 #[test]
-fn those_who_asked_are_told_in_order_and_after_the_commit() {
+fn callbacks_come_in_order_and_after_the_commit() {
     let scratch = Scratch::new();
     let store = Arc::new(open(&scratch.0));
-    let (told, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     for number in 1..=500_u64 {
-        let (told, reader) = (told.clone(), store.clone());
+        let (sender, reader) = (sender.clone(), store.clone());
         let done = move |result: Result<Committed, StoreError>| {
             let head = reader.load(&topic("a"), &Keep::ALL).unwrap().unwrap().head;
-            told.send((number, result.unwrap().position.offset, head)).unwrap();
+            sender.send((number, result.unwrap().position.offset, head)).unwrap();
         };
         store.append(text("a", "x"), Box::new(done)).unwrap();
     }
     for number in 1..=500 {
-        let (asked, offset, head) = heard.recv_timeout(PATIENCE).unwrap();
-        assert_eq!((asked, offset), (number, number));
-        assert!(head >= offset, "told of {offset} when only {head} could be read");
+        let (submitted, offset, head) = receiver.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((submitted, offset), (number, number));
+        assert!(head >= offset, "{offset} was confirmed when only {head} could be read");
     }
 }
 
@@ -250,7 +249,7 @@ fn what_waits_is_written_before_the_store_closes() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     let release = hold(&store);
-    let receipts: Vec<_> = (0..100).map(|_| ask(&store, text("a", "x"))).collect();
+    let receipts: Vec<_> = (0..100).map(|_| submit(&store, text("a", "x"))).collect();
     drop(release);
     drop(store);
     assert!(receipts.iter().all(|receipt| receipt.try_recv().unwrap().is_ok()));
@@ -258,7 +257,7 @@ fn what_waits_is_written_before_the_store_closes() {
 }
 
 #[test]
-fn payloads_and_publishers_survive_in_the_encoding_they_came_in() {
+fn payloads_and_publishers_survive_in_their_encoding() {
     let scratch = Scratch::new();
     let originals = [
         (Payload::text("grüße"), None),
@@ -321,7 +320,7 @@ fn topics_are_listed_page_by_page() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     let mut names: Vec<String> = (0..250).map(|number| format!("t.{number}")).collect();
-    let receipts: Vec<_> = names.iter().map(|name| ask(&store, text(name, "x"))).collect();
+    let receipts: Vec<_> = names.iter().map(|name| submit(&store, text(name, "x"))).collect();
     assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
     names.sort();
     let mut listed: Vec<Topic> = Vec::new();
@@ -341,7 +340,7 @@ fn readings_are_bounded_in_encoded_bytes() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     // Each takes 6,000 bytes in JSON.
-    let receipts: Vec<_> = (0..50).map(|_| ask(&store, text("a", &"\u{1}".repeat(1_000)))).collect();
+    let receipts: Vec<_> = (0..50).map(|_| submit(&store, text("a", &"\u{1}".repeat(1_000)))).collect();
     assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
     let bounds = Bounds { bytes_max: 60_100, ..bounds() };
     let stretch = store.read_after(&topic("a"), epoch(7), 0, &bounds).unwrap().unwrap();

@@ -43,6 +43,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// The bytes a probe writes: more than a few publications, so that a disk with hardly any room stays failed.
 const PROBE_BYTES: i64 = 64 * 1024;
 
+/// The part of the free disk that the write-ahead log may take: one of so many.
+const LOG_PART: u64 = 4;
+
 /// The maximum number of prepared statements: all there are.
 const STATEMENTS: usize = 48;
 
@@ -83,7 +86,9 @@ impl Writer {
             seen.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        let log_file = LogFile::new(&connection, pages, config.log_bytes_max)?;
+        // On a small disk the log must leave the database room to grow by what is moved into it.
+        let log_bytes_max = directory.available_bytes().map_or(u64::MAX, |bytes| bytes / LOG_PART);
+        let log_file = LogFile::new(&connection, pages, config.log_bytes_max.min(log_bytes_max))?;
         let mut writer = Self {
             connection,
             mark,
@@ -149,7 +154,7 @@ impl Writer {
             let tidied = self.log_file.shrink(&self.connection);
             self.is_untidy = false;
             self.is_shrinking = matches!(tidied, Ok(false));
-            self.note_checkpoint(tidied.err().as_ref());
+            self.health.note(Operation::Checkpoint, tidied.err().as_ref());
             // A mark that is not synced is only older after a crash of the machine.
             let _is_synced = self.mark.sync();
         }
@@ -172,7 +177,11 @@ impl Writer {
         let result = match self.health.damage() {
             Some(reason) => Err(StoreError::Damaged(reason)),
             None if !self.reserve.is_held() => Err(self.delete_only(group)),
-            None => self.transaction(|writer| writer.write(group)),
+            None => match self.transaction(|writer| writer.write(group)) {
+                // The disk is full; what deletes is done in the room that is reserved for it.
+                Err(StoreError::NoSpace(_)) => Err(self.delete_only(group)),
+                result => result,
+            },
         };
         // Before the callbacks: a publisher that is called back finds room in the queue.
         self.queue.release(bytes);
@@ -188,7 +197,7 @@ impl Writer {
             Err(error) => refuse(group, &error),
         }
         if let Some(moved) = self.log_file.move_if_long(&self.connection) {
-            self.note_checkpoint(moved.err().as_ref());
+            self.health.note(Operation::Checkpoint, moved.err().as_ref());
         }
     }
 
@@ -220,22 +229,12 @@ impl Writer {
                 let _ = self.connection.execute_batch("ROLLBACK");
             }
         }
-        if matches!(result, Err(StoreError::NoSpace(_))) {
-            self.reserve.release();
-        }
         // A transaction that had nothing to write proves nothing, and neither does one that used up the reserve.
         let proves = self.connection.total_changes() > changes && self.reserve.is_held();
         if result.is_err() || proves {
             self.health.note(Operation::Commit, result.as_ref().err());
         }
         result
-    }
-
-    fn note_checkpoint(&mut self, error: Option<&StoreError>) {
-        if matches!(error, Some(StoreError::NoSpace(_))) {
-            self.reserve.release();
-        }
-        self.health.note(Operation::Checkpoint, error);
     }
 
     /// Reserves room on the disk again. Until that succeeds the store has failed.
@@ -247,8 +246,8 @@ impl Writer {
         }
     }
 
-    /// Carries out the jobs of the group that delete, in the room that was reserved for them, and leaves the others, which
-    /// are to be refused with the error that is returned.
+    /// Carries out the jobs of the group that delete, in the room that is reserved for them, and leaves the others, which are
+    /// to be refused with the error that is returned.
     fn delete_only(&mut self, group: &mut Vec<Job>) -> StoreError {
         let is_deletion = |job: &Job| matches!(job, Job::Forget(..) | Job::Clear(..));
         let mut deletions: Vec<Job> = Vec::new();
@@ -256,7 +255,7 @@ impl Writer {
             if is_deletion(&job) { deletions.push(job) } else { group.push(job) }
         }
         if !deletions.is_empty() {
-            match self.transaction(|writer| writer.write(&deletions)) {
+            match self.in_reserve(|writer| writer.write(&deletions)) {
                 Ok(committed) => confirm(&mut deletions, committed),
                 Err(error) => refuse(&mut deletions, &error),
             }
@@ -264,6 +263,17 @@ impl Writer {
         }
         let reason = self.health.reason().unwrap_or_else(|| "the disk is full".into());
         StoreError::NoSpace(reason)
+    }
+
+    /// Does `work`, which deletes, in one transaction. If the disk is full the reserve is released for it.
+    fn in_reserve<T>(&mut self, work: impl Fn(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self.transaction(&work) {
+            Err(StoreError::NoSpace(_)) if self.reserve.is_held() => {
+                self.reserve.release();
+                self.transaction(&work)
+            }
+            result => result,
+        }
     }
 
     fn count_commit(&self) -> Result<u64, StoreError> {
@@ -300,18 +310,18 @@ impl Writer {
         if self.health.damage().is_some() {
             return;
         }
-        // The log is emptied first where that succeeds: then the deletions have its room.
-        let emptied = self.log_file.empty(&self.connection);
-        self.note_checkpoint(emptied.err().as_ref());
+        // Where the log can start over, the deletions have the room of its file.
+        let moved = self.log_file.start_over(&self.connection);
+        self.health.note(Operation::Checkpoint, moved.err().as_ref());
         while !self.retention.is_done() {
             // A failure is noted, and the next trim asks for the deletion again.
-            if self.transaction(|writer| writer.delete(DELETED_ROWS_MIN)).is_err() {
+            if self.in_reserve(|writer| writer.delete(DELETED_ROWS_MIN)).is_err() {
                 break;
             }
         }
         if !self.reserve.is_held() {
             let compacted = self.log_file.compact(&self.connection);
-            self.note_checkpoint(compacted.err().as_ref());
+            self.health.note(Operation::Checkpoint, compacted.err().as_ref());
             self.take_reserve();
         }
     }

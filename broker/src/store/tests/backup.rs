@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Scratch, append, ask, epoch, open, text, topic};
+use super::{Scratch, append, epoch, open, submit, text, topic};
 use crate::store::{CopyError, Keep, backup, restore};
 
 #[test]
@@ -15,7 +15,7 @@ fn a_backup_of_an_open_store_is_restored_under_new_epochs() {
         append(&store, text("a", &number.to_string())).unwrap();
     }
     // The writer is at work meanwhile.
-    let receipts: Vec<_> = (0..500).map(|_| ask(&store, text("b", "x"))).collect();
+    let receipts: Vec<_> = (0..500).map(|_| submit(&store, text("b", "x"))).collect();
     backup(&data, &copy).unwrap();
     drop(receipts);
     append(&store, text("a", "after the backup")).unwrap();

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use super::{Scratch, append, bounds, epoch, keyed, open, topic};
 use crate::store::{Append, Keep, Store};
 
-/// Tells the test that it is the child, and where the data is.
+/// Set for the child process; names the data directory.
 const CHILD: &str = "FANWIRE_STORE_CRASH_CHILD";
 
 const ROUNDS: u64 = 12;
@@ -94,7 +94,7 @@ fn check(store: &Store, acknowledged: &BTreeMap<(String, u64), String>) {
             assert_eq!(stored.get(offset), Some(payload), "{name} {offset} was acknowledged");
             last = Some((*offset, payload));
         }
-        // Whoever did not hear and publishes again is given the position it had.
+        // A publisher that received no acknowledgement and publishes again receives the same position.
         if let Some((offset, payload)) = last {
             let repeated = append(store, keyed(name, payload, NOW)).unwrap();
             assert_eq!((repeated.position.offset, repeated.is_duplicate), (offset, true), "{name} {payload}");
@@ -106,22 +106,22 @@ fn check(store: &Store, acknowledged: &BTreeMap<(String, u64), String>) {
 fn publish_until_killed(data: &Path) -> ! {
     let round = env::var("FANWIRE_STORE_CRASH_ROUND").unwrap();
     let store = open(data);
-    let (told, heard) = mpsc::sync_channel(OUTSTANDING);
+    let (sender, receiver) = mpsc::sync_channel(OUTSTANDING);
     for number in 0_u64.. {
         let name = TOPICS[number as usize % TOPICS.len()];
         if number >= OUTSTANDING as u64 {
-            heard.recv().unwrap();
+            receiver.recv().unwrap();
         }
         let payload = format!("{round}.{number}");
-        let (said, told) = (payload.clone(), told.clone());
+        let (said, sender) = (payload.clone(), sender.clone());
         let publish = Append { keep: Keep::ALL, ..keyed(name, &payload, NOW) };
         let done = move |result: Result<crate::store::Committed, _>| {
             let offset = result.unwrap().position.offset;
             if writeln!(io::stdout().lock(), "acknowledged {name} {offset} {said}").is_err() {
-                // Whoever started this is gone.
+                // The parent process is gone.
                 process::exit(0);
             }
-            told.send(()).unwrap();
+            sender.send(()).unwrap();
         };
         store.append(publish, Box::new(done)).unwrap();
     }

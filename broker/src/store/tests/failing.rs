@@ -4,13 +4,13 @@ use std::fs;
 use std::sync::Arc;
 
 use super::{
-    Events, NOW, PATIENCE, Scratch, append, ask, bounds, epoch, hold, keyed, offsets, open, text, texts,
+    Events, NOW, PATIENCE, Scratch, append, bounds, epoch, hold, keyed, offsets, open, submit, text, texts,
     topic,
 };
 use crate::store::{Event, Keep, Store, StoreConfig, StoreError};
 
 #[test]
-fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
+fn a_full_disk_refuses_publishes_loses_nothing_and_recovers() {
     let (scratch, events) = (Scratch::new(), Events::default());
     let config = StoreConfig { file_bytes_max: Some(1 << 20), ..StoreConfig::default() };
     let store = Store::open(&scratch.0, config, events.observer()).unwrap();
@@ -28,9 +28,9 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
     assert!(store.health().unwrap_err().contains("full"));
     // Everything of a group that fails is refused, and none of it is seen.
     let release = hold(&store);
-    let small = ask(&store, text("a", "small enough to be written before the group fails"));
-    let large: Vec<_> = (0..3).map(|number| ask(&store, text(&format!("b.{number}"), &payload))).collect();
-    let repeated = ask(&store, keyed("a", &format!("0 {payload}"), NOW));
+    let small = submit(&store, text("a", "small enough to be written before the group fails"));
+    let large: Vec<_> = (0..3).map(|number| submit(&store, text(&format!("b.{number}"), &payload))).collect();
+    let repeated = submit(&store, keyed("a", &format!("0 {payload}"), NOW));
     drop(release);
     for receipt in large.iter().chain([&small, &repeated]) {
         assert!(matches!(receipt.recv_timeout(PATIENCE).unwrap(), Err(StoreError::NoSpace(_))));
@@ -40,7 +40,7 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
     // Room is made, in the same group as a publish that needs it.
     let release = hold(&store);
     store.trim(&topic("a"), Keep { messages: 5, ..Keep::ALL }).unwrap();
-    let receipt = ask(&store, text("a", &payload));
+    let receipt = submit(&store, text("a", &payload));
     drop(release);
     assert_eq!(receipt.recv_timeout(PATIENCE).unwrap().unwrap().position.offset, accepted + 1);
     assert_eq!(store.health(), Ok(()));
@@ -53,8 +53,28 @@ fn a_full_disk_refuses_publishes_loses_nothing_and_is_got_over() {
     assert_eq!(turns.last(), Some(&Event::Recovered));
 }
 
-/// Ruins the page of the database that holds `payload`.
-fn ruin(scratch: &Scratch, payload: &str) {
+#[test]
+fn clearing_a_topic_works_when_the_bound_of_the_file_is_reached() {
+    let scratch = Scratch::new();
+    let config = StoreConfig { file_bytes_max: Some(1 << 20), ..StoreConfig::default() };
+    let store = Store::open(&scratch.0, config, Arc::new(|_| {})).unwrap();
+    let payload = "x".repeat(8_000);
+    let fill = || (0..).take_while(|_| append(&store, text("a", &payload)).is_ok()).count();
+    let first = fill();
+    assert!(first > 20, "{first}");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    store.clear_topic(&topic("a"), Box::new(move |result| sender.send(result).unwrap())).unwrap();
+    assert_eq!(receiver.recv_timeout(PATIENCE).unwrap(), Ok(()));
+    // The rows are deleted within the next commits.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while append(&store, text("a", "small")).is_err() {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    assert!(fill() > first / 2);
+}
+
+/// Overwrites the page of the database that holds `payload`.
+fn overwrite_page(scratch: &Scratch, payload: &str) {
     let mut bytes = fs::read(scratch.database()).unwrap();
     let at = bytes.windows(payload.len()).position(|window| window == payload.as_bytes()).unwrap();
     let page = at / 4_096 * 4_096;
@@ -63,15 +83,15 @@ fn ruin(scratch: &Scratch, payload: &str) {
 }
 
 #[test]
-fn damage_is_told_and_nothing_is_written_any_more() {
+fn damage_is_reported_and_nothing_is_written_any_more() {
     let (scratch, events) = (Scratch::new(), Events::default());
     let store = open(&scratch.0);
     for number in 0..200 {
-        drop(ask(&store, text("a", &format!("a{number}{}", "-".repeat(300)))));
-        drop(ask(&store, text("b", &format!("b{number}{}", "-".repeat(300)))));
+        drop(submit(&store, text("a", &format!("a{number}{}", "-".repeat(300)))));
+        drop(submit(&store, text("b", &format!("b{number}{}", "-".repeat(300)))));
     }
     drop(store);
-    ruin(&scratch, "a100---");
+    overwrite_page(&scratch, "a100---");
     let store = Store::open(&scratch.0, StoreConfig::default(), events.observer()).unwrap();
     assert_eq!(store.health(), Ok(()), "damage inside is found when it is met");
     let read = store.read_after(&topic("a"), epoch(7), 0, &bounds());
@@ -92,15 +112,15 @@ fn a_publication_that_has_vanished_is_damage_and_not_a_short_answer() {
         for _ in 0..9 {
             append(&store, text("a", "x")).unwrap();
         }
-        let thief = rusqlite::Connection::open(scratch.database()).unwrap();
-        thief.execute("DELETE FROM publications WHERE id % 1024 = ?1", [which]).unwrap();
+        let connection = rusqlite::Connection::open(scratch.database()).unwrap();
+        connection.execute("DELETE FROM publications WHERE id % 1024 = ?1", [which]).unwrap();
         let error = store.read_after(&topic("a"), epoch(7), 0, &bounds()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
 #[test]
-fn publishers_are_told_when_to_wait_and_refused_when_they_do_not() {
+fn publishers_have_to_wait_under_pressure_and_are_refused_beyond_it() {
     let (scratch, events) = (Scratch::new(), Events::default());
     let config = StoreConfig { queue_bytes_max: 20_000, ..StoreConfig::default() };
     let store = Store::open(&scratch.0, config, events.observer()).unwrap();
@@ -108,9 +128,9 @@ fn publishers_are_told_when_to_wait_and_refused_when_they_do_not() {
     let payload = "x".repeat(1_000);
     let mut receipts = Vec::new();
     let refused = loop {
-        let (told, heard) = std::sync::mpsc::channel();
-        match store.append(text("a", &payload), Box::new(move |result| told.send(result).unwrap())) {
-            Ok(()) => receipts.push(heard),
+        let (sender, receiver) = std::sync::mpsc::channel();
+        match store.append(text("a", &payload), Box::new(move |result| sender.send(result).unwrap())) {
+            Ok(()) => receipts.push(receiver),
             Err(error) => break error,
         }
         let is_over = store.queued_bytes() > 20_000;
@@ -128,18 +148,18 @@ fn publishers_are_told_when_to_wait_and_refused_when_they_do_not() {
 }
 
 #[test]
-fn whoever_is_told_last_may_let_go_of_the_store() {
+fn the_last_callback_may_drop_the_store() {
     let scratch = Scratch::new();
     let store = Arc::new(open(&scratch.0));
-    let (told, heard) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let release = hold(&store);
     let last = store.clone();
     let done = move |result| {
         drop(last);
-        told.send(result).unwrap();
+        sender.send(result).unwrap();
     };
     store.append(text("a", "x"), Box::new(done)).unwrap();
     drop(store);
     drop(release);
-    assert!(heard.recv_timeout(PATIENCE).unwrap().is_ok());
+    assert!(receiver.recv_timeout(PATIENCE).unwrap().is_ok());
 }

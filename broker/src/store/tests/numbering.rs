@@ -45,7 +45,7 @@ fn reopened(directory: &Path) -> (Epoch, u64, Option<String>) {
         Event::EpochsRenewed(reason) => Some(reason.to_string()),
         _ => None,
     });
-    // What is published now goes on under the epoch that was loaded.
+    // What is published now continues under the epoch that was loaded.
     let next = append(&store, Append { epoch: epoch(99), ..text("a", "next") }).unwrap();
     assert_eq!((next.position.epoch, next.position.offset), (record.epoch, record.head + 1));
     (record.epoch, record.head, reason)

@@ -1,4 +1,4 @@
-//! Data directories that cannot be used: each is told apart, and left as it is.
+//! Data directories that cannot be used: each has an error of its own, and is left as it is.
 
 use std::fs;
 use std::io::Read;
@@ -28,7 +28,7 @@ fn database(change: &str) -> Vec<u8> {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     for _ in 0..200 {
-        drop(super::ask(&store, text("a", &"x".repeat(500))));
+        drop(super::submit(&store, text("a", &"x".repeat(500))));
     }
     drop(store);
     let connection = rusqlite::Connection::open(scratch.database()).unwrap();
@@ -38,7 +38,7 @@ fn database(change: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_directory_that_is_missing_or_none_is_refused() {
+fn a_path_without_a_directory_is_refused() {
     let scratch = Scratch::new();
     let missing = scratch.0.join("missing");
     assert!(matches!(refusal(&missing), OpenError::Missing(path) if path == missing));
@@ -103,7 +103,7 @@ fn a_damaged_database_is_refused() {
 }
 
 #[test]
-fn a_log_without_its_database_is_not_thrown_away() {
+fn a_log_without_its_database_is_not_deleted() {
     let scratch = Scratch::new();
     let log = scratch.0.join("fanwire.db-wal");
     fs::write(&log, "what is left").unwrap();
@@ -114,7 +114,7 @@ fn a_log_without_its_database_is_not_thrown_away() {
 }
 
 #[test]
-fn an_empty_file_is_what_a_crash_at_the_very_beginning_leaves() {
+fn an_empty_file_is_accepted() {
     let scratch = Scratch::new();
     fs::write(scratch.database(), "").unwrap();
     let store = open(&scratch.0);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::{NOW, PATIENCE, Scratch, append, ask, bounds, epoch, offsets, open, text, texts, topic};
+use super::{NOW, PATIENCE, Scratch, append, bounds, epoch, offsets, open, submit, text, texts, topic};
 use crate::store::{Append, Bounds, Keep, Store, StoreConfig, StoreError};
 
 /// Keeps what was accepted at `ts` or later.
@@ -45,8 +45,8 @@ fn readers_see_what_the_rule_keeps_and_nothing_else() {
             ts += random.u64(0..20);
             let cost = random.u64(1..100);
             all.push((offset, cost, ts));
-            // Its own retention is at work meanwhile and must not show.
-            receipts.push(ask(&store, Append { cost, ts, keep: counted(200), ..text("a", "x") }));
+            // The retention of the topic works meanwhile and must not show.
+            receipts.push(submit(&store, Append { cost, ts, keep: counted(200), ..text("a", "x") }));
         }
         assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
         for _ in 0..40 {
@@ -81,7 +81,7 @@ fn readers_see_what_the_rule_keeps_and_nothing_else() {
 }
 
 #[test]
-fn numbering_goes_on_when_everything_was_let_go_of() {
+fn numbering_continues_when_everything_was_deleted() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
     for _ in 0..5 {
@@ -105,12 +105,12 @@ fn numbering_goes_on_when_everything_was_let_go_of() {
 fn a_forgotten_topic_begins_anew_and_its_rows_go() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
-    let receipts: Vec<_> = (0..5_000).map(|_| ask(&store, text("a", "old"))).collect();
+    let receipts: Vec<_> = (0..5_000).map(|_| submit(&store, text("a", "old"))).collect();
     append(&store, Append { key: Some("k".to_owned()), ..text("a", "keyed") }).unwrap();
     assert!(receipts.iter().all(|receipt| receipt.try_recv().unwrap().is_ok()));
-    let (told, heard) = std::sync::mpsc::channel();
-    store.forget_topic(&topic("a"), Box::new(move |result| told.send(result).unwrap())).unwrap();
-    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), Ok(()));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    store.forget_topic(&topic("a"), Box::new(move |result| sender.send(result).unwrap())).unwrap();
+    assert_eq!(receiver.recv_timeout(PATIENCE).unwrap(), Ok(()));
     assert_eq!(store.load(&topic("a"), &Keep::ALL), Ok(None));
     assert_eq!(store.read_after(&topic("a"), epoch(7), 0, &bounds()), Ok(None));
     let again = Append { epoch: epoch(9), key: Some("k".to_owned()), ..text("a", "new") };
@@ -140,7 +140,7 @@ fn files_stay_small_however_much_is_published() {
             let keep = counted(500);
             let key = Some(format!("{round}.{number}"));
             let ts = NOW + round * 400_000 + number;
-            receipts.push(ask(&store, Append { ts, keep, key, ..text("a", &payload) }));
+            receipts.push(submit(&store, Append { ts, keep, key, ..text("a", &payload) }));
         }
         store.forget_keys(NOW + round * 400_000 + 4_000).unwrap();
         assert!(receipts.iter().all(|receipt| receipt.recv_timeout(PATIENCE).unwrap().is_ok()));
@@ -179,7 +179,7 @@ fn used_up_offsets_begin_a_new_epoch_and_never_the_same_one() {
 }
 
 #[test]
-fn used_up_topic_ids_are_given_out_again() {
+fn used_up_topic_ids_are_assigned_again() {
     let scratch = Scratch::new();
     append(&open(&scratch.0), text("a", "x")).unwrap();
     change(&scratch, "UPDATE sqlite_sequence SET seq = 16777214");
@@ -197,10 +197,10 @@ fn used_up_topic_ids_are_given_out_again() {
 fn trimming_what_is_not_known_does_nothing() {
     let scratch = Scratch::new();
     let store = open(&scratch.0);
-    store.trim(&topic("nobody"), counted(0)).unwrap();
+    store.trim(&topic("unknown"), counted(0)).unwrap();
     append(&store, text("a", "x")).unwrap();
     store.trim(&topic("a"), Keep::ALL).unwrap();
     turn(&store, 1);
-    assert_eq!(store.load(&topic("nobody"), &Keep::ALL), Ok::<_, StoreError>(None));
+    assert_eq!(store.load(&topic("unknown"), &Keep::ALL), Ok::<_, StoreError>(None));
     assert_eq!(texts(&store, "a", 7), ["x"]);
 }
