@@ -1,72 +1,74 @@
-//! Which topics and patterns have subscribers, as the application is told: with a grace, so that somebody who comes right back, or asks
-//! again and again, has not been away.
+//! The topics and patterns that are occupied, as webhooks report it: with a grace, so that a client that reconnects soon, or polls,
+//! causes no events.
 //!
-//! This file owns what was told and what is due. Who subscribes, and who is told, it does not know.
+//! This file owns what was reported and what is due. It knows neither subscribers nor webhooks.
 
 use std::collections::{BTreeSet, HashMap};
 
 use fanwire_protocol::Pattern;
 use foldhash::fast::RandomState;
 
-/// The topics and patterns of which the application was told that they have subscribers.
+/// The topics and patterns that were reported as occupied.
 #[derive(Debug, Default)]
 pub struct Occupancy {
-    /// Since when there is no subscriber any more, plus the grace; `None` while there is one.
-    told: HashMap<Pattern, Option<u64>, RandomState>,
+    /// When the grace after the last subscriber ends; `None` while there is a subscriber.
+    occupied: HashMap<Pattern, Option<u64>, RandomState>,
     due: BTreeSet<(u64, Pattern)>,
 }
 
 impl Occupancy {
-    /// Notes that `pattern` has got its first subscriber. Returns whether that is to be told.
+    /// Takes the first subscriber of `pattern` into account. Returns whether to report the pattern as occupied.
     pub fn occupy(&mut self, pattern: &Pattern) -> bool {
         self.settle(pattern, None)
     }
 
-    /// Notes that somebody looked in on `pattern`, and is taken for a subscriber until `until_ms`. Returns whether that is to be told.
-    pub fn look_in(&mut self, pattern: &Pattern, until_ms: u64) -> bool {
-        match self.told.get(pattern) {
+    /// Takes a poll of `pattern` into account, which counts as a subscriber until `until_ms`. Returns whether to report the pattern
+    /// as occupied.
+    pub fn occupy_until(&mut self, pattern: &Pattern, until_ms: u64) -> bool {
+        match self.occupied.get(pattern) {
             Some(None) => false,
             Some(Some(due_ms)) if *due_ms >= until_ms => false,
             _ => self.settle(pattern, Some(until_ms)),
         }
     }
 
-    /// Notes that `pattern` has lost its last subscriber. If there is no other at `until_ms`, [`Occupancy::expire`] says so.
+    /// Takes the end of the last subscription to `pattern` into account. If there is no other at `until_ms`, [`Occupancy::expire`]
+    /// returns the pattern.
     pub fn vacate(&mut self, pattern: &Pattern, until_ms: u64) {
-        if self.told.contains_key(pattern) {
+        if self.occupied.contains_key(pattern) {
             self.settle(pattern, Some(until_ms));
         }
     }
 
-    /// Takes those out that have been without a subscriber for long enough at `now_ms`, in the order in which they became so.
+    /// Removes and returns the patterns whose grace has ended at `now_ms`, in the order of those ends.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Pattern> {
         let mut vacated = Vec::new();
         while let Some((due_ms, _)) = self.due.first()
             && *due_ms <= now_ms
             && let Some((_, pattern)) = self.due.pop_first()
         {
-            self.told.remove(&pattern);
+            self.occupied.remove(&pattern);
             vacated.push(pattern);
         }
         vacated
     }
 
-    /// Takes all out, because the broker stops.
+    /// Removes and returns all, because the broker stops.
     pub fn conclude(&mut self) -> Vec<Pattern> {
         self.due.clear();
-        let mut vacated: Vec<Pattern> = self.told.drain().map(|(pattern, _)| pattern).collect();
+        let mut vacated: Vec<Pattern> = self.occupied.drain().map(|(pattern, _)| pattern).collect();
         vacated.sort();
         vacated
     }
 
-    /// When the next is due.
+    /// Returns when the next grace ends.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.due.first().map(|(due_ms, _)| *due_ms)
     }
 
-    /// Sets until when `pattern` counts as occupied. Returns whether it did not before.
+    /// Sets until when `pattern` counts as occupied. Returns whether it was vacant before.
     fn settle(&mut self, pattern: &Pattern, until_ms: Option<u64>) -> bool {
-        let before = self.told.insert(pattern.clone(), until_ms);
+        let before = self.occupied.insert(pattern.clone(), until_ms);
         if let Some(Some(due_ms)) = before {
             self.due.remove(&(due_ms, pattern.clone()));
         }
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_right_back_has_not_been_away() {
+    fn a_client_that_reconnects_soon_causes_no_events() {
         let (mut occupancy, room) = (Occupancy::default(), pattern("room"));
         assert!(occupancy.occupy(&room));
         occupancy.vacate(&room, 100);
@@ -104,26 +106,26 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_again_and_again_stays() {
+    fn a_pattern_that_is_polled_stays_occupied() {
         let (mut occupancy, room) = (Occupancy::default(), pattern("room"));
-        assert!(occupancy.look_in(&room, 100));
-        assert!(!occupancy.look_in(&room, 150));
-        assert!(!occupancy.look_in(&room, 120), "an earlier end changes nothing");
+        assert!(occupancy.occupy_until(&room, 100));
+        assert!(!occupancy.occupy_until(&room, 150));
+        assert!(!occupancy.occupy_until(&room, 120), "an earlier end changes nothing");
         assert_eq!((occupancy.expire(149), occupancy.expire(150)), (vec![], vec![room.clone()]));
         assert!(occupancy.occupy(&room));
-        assert!(!occupancy.look_in(&room, 300));
+        assert!(!occupancy.occupy_until(&room, 300));
         assert_eq!(occupancy.expire(1000), [], "a subscriber is there until it leaves");
     }
 
     #[test]
-    fn what_was_never_told_cannot_end() {
+    fn a_pattern_that_was_never_occupied_is_not_vacated() {
         let mut occupancy = Occupancy::default();
         occupancy.vacate(&pattern("room"), 100);
         assert_eq!(occupancy.expire(100), []);
     }
 
     #[test]
-    fn in_the_end_nobody_is_anywhere() {
+    fn all_patterns_are_vacated_when_the_broker_stops() {
         let mut occupancy = Occupancy::default();
         for name in ["b", "a.>", "c"] {
             occupancy.occupy(&pattern(name));
@@ -134,14 +136,14 @@ mod tests {
     }
 
     proptest! {
-        /// After any order of events, each topic has been told of by turns, and those told to be occupied have a subscriber or had one
+        /// After any order of events, the reports of each topic alternate, and a topic reported as occupied has a subscriber or had one
         /// less than the grace ago.
         #[test]
-        fn what_was_told_is_what_is(steps in prop::collection::vec((0usize..4, 0u8..4, 0u64..15), 0..150)) {
+        fn reports_follow_from_subscribers_and_graces(steps in prop::collection::vec((0usize..4, 0u8..4, 0u64..15), 0..150)) {
             const GRACE_MS: u64 = 20;
             let names = ["a", "b", "c.>", "d.*"].map(pattern);
             let mut occupancy = Occupancy::default();
-            let mut told: BTreeMap<&str, bool> = BTreeMap::new();
+            let mut reported: BTreeMap<&str, bool> = BTreeMap::new();
             let mut subscribers = [0u32; 4];
             let mut left_at: [Option<u64>; 4] = [None; 4];
             let mut now = 0;
@@ -165,7 +167,7 @@ mod tests {
                         }
                     }
                     3 => {
-                        if occupancy.look_in(name, now + GRACE_MS) {
+                        if occupancy.occupy_until(name, now + GRACE_MS) {
                             changes.push((name.clone(), true));
                         }
                         left_at[index] = Some(now);
@@ -174,11 +176,11 @@ mod tests {
                 }
                 for (pattern, is_occupied) in changes {
                     let name = names.iter().find(|name| **name == pattern).unwrap().as_str();
-                    assert_ne!(told.insert(name, is_occupied).unwrap_or(false), is_occupied, "by turns");
+                    assert_ne!(reported.insert(name, is_occupied).unwrap_or(false), is_occupied, "by turns");
                 }
                 for (index, name) in names.iter().enumerate() {
                     let is_there = subscribers[index] > 0 || left_at[index].is_some_and(|at| at + GRACE_MS > now);
-                    assert_eq!(told.get(name.as_str()).copied().unwrap_or(false), is_there, "{name}");
+                    assert_eq!(reported.get(name.as_str()).copied().unwrap_or(false), is_there, "{name}");
                 }
             }
         }

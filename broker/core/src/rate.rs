@@ -1,26 +1,26 @@
-//! Rates: how often something may happen, over a time that is passed in.
+//! Rates: how often something may happen. The time is an argument.
 //!
-//! A meter is a token bucket in the form that needs one number: the moment at which all that was taken so far is paid
-//! for (the generic cell rate algorithm, ITU-T I.371). It does not know what is counted or what follows from a refusal.
+//! A meter is a token bucket in the form that needs one number: the moment at which all tokens taken so far are paid for (the
+//! generic cell rate algorithm, ITU-T I.371). This file does not know what is counted, or what follows from a refusal.
 
-/// How often something may happen: so many times a second in the long run, and so many at once.
+/// How often something may happen: a number of times a second in the long run, and a number at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many a second, at least 1.
+    /// The number a second, at least 1.
     pub per_second: u32,
-    /// How many at once after a pause, at least 1.
+    /// The number at once after a pause, at least 1.
     pub burst: u32,
 }
 
-/// What was taken of one rate. A new one has taken nothing.
+/// The tokens taken of one rate. A new meter has taken none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// When all that was taken is paid for, in nanoseconds of the caller's clock.
+    /// When all tokens taken are paid for, in nanoseconds of the caller's clock.
     paid_ns: u64,
 }
 
 impl Rate {
-    /// How long one token takes to come back, in nanoseconds.
+    /// Returns the time in which one token is paid for, in nanoseconds.
     fn interval_ns(self) -> u64 {
         1_000_000_000 / u64::from(self.per_second.max(1))
     }
@@ -43,7 +43,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Whether the meter is as good as new at `now_us`, so that it can be forgotten.
+    /// Returns whether the meter is equal to a new one at `now_us`, so that it can be dropped.
     pub fn is_rested(&self, now_us: u64) -> bool {
         self.paid_ns <= now_us.saturating_mul(1000)
     }

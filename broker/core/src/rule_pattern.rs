@@ -5,20 +5,20 @@ use std::str::FromStr;
 
 use fanwire_protocol::{Pattern, Topic, TopicError};
 
-/// How the user's own id is written in the pattern of a rule.
+/// The placeholder of the user's own id in the pattern of a rule.
 const USER: &str = "{user}";
 
-/// A pattern in which `{user}`, as a whole level, stands for the id of whoever asks. Where nobody asks, as for what a
-/// topic keeps, it stands for any one level.
+/// A pattern in which `{user}`, as a whole level, stands for the id of the client's user. Where there is no client, as for the
+/// history of a topic, it stands for any one level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulePattern {
     /// The pattern with `*` for `{user}`.
     every_user: Pattern,
-    /// At which levels `{user}` stands, counted from 0.
+    /// The indexes of the levels that are `{user}`, counted from 0.
     user_levels: Box<[usize]>,
 }
 
-/// Why a text is no pattern of a rule.
+/// An error that says why a text is no pattern of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RulePatternError {
     /// It breaks a rule of names.
@@ -30,18 +30,18 @@ pub enum RulePatternError {
 }
 
 impl RulePattern {
-    /// The pattern of all topics the rule can speak of: `*` stands where `{user}` was written.
+    /// Returns the pattern of all topics that the rule can match: `*` in place of `{user}`.
     pub fn every_user(&self) -> &Pattern {
         &self.every_user
     }
 
-    /// Whether `{user}` occurs.
+    /// Returns whether `{user}` occurs.
     pub fn names_user(&self) -> bool {
         !self.user_levels.is_empty()
     }
 
-    /// Whether everything that both `asked` and this pattern match belongs to `user`, that is, whether `asked` has the
-    /// user's id wherever `{user}` stands. A user whose id cannot be a level of a topic owns nothing: an id such as `*`
+    /// Returns whether everything that both `asked` and this pattern match belongs to `user`, that is, whether `asked` has the
+    /// user's id at each `{user}`. A user whose id cannot be a level of a topic owns nothing: an id such as `*`
     /// must not be taken for a wildcard.
     pub fn is_owned_by(&self, user: &str, asked: &Pattern) -> bool {
         let is_level = Topic::new(user).is_ok_and(|topic| topic.levels().count() == 1);
@@ -49,7 +49,7 @@ impl RulePattern {
     }
 }
 
-/// As it was written.
+/// Writes the pattern as it is configured.
 impl fmt::Display for RulePattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, level) in self.every_user.levels().enumerate() {
@@ -64,7 +64,7 @@ impl FromStr for RulePattern {
     type Err = RulePatternError;
 
     fn from_str(text: &str) -> Result<Self, RulePatternError> {
-        // The name is judged as it is written, so that errors speak of what the operator sees.
+        // The name is checked as it is written, so that errors are about what the operator sees.
         Pattern::new(text)?;
         let levels: Vec<&str> = text.split('.').collect();
         if levels.iter().any(|level| *level != USER && level.contains(USER)) {

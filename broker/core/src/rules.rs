@@ -1,4 +1,4 @@
-//! Rules: the policy of all topics matching a pattern, first match wins.
+//! Rules: the policy of all topics that match a pattern. The first match wins.
 
 use std::sync::Arc;
 
@@ -23,32 +23,32 @@ pub enum Access {
 /// What happens to a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowPolicy {
-    /// The session is closed: whoever must see everything comes back and resumes.
+    /// The session is closed, so that a client that needs every publication reconnects and resumes.
     #[default]
     Disconnect,
-    /// The delivery is skipped, and the session is told how many it missed.
+    /// The delivery is skipped, and the session receives the number of publications it missed.
     Skip,
-    /// Of each topic only the newest publication waits; what it replaces is missed, and the session is told.
+    /// Of each topic only the newest publication waits; the session receives the number of those it replaced.
     Latest,
 }
 
-/// What holds for one topic.
+/// The policy of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicPolicy {
-    /// What it keeps.
+    /// How much history it keeps.
     pub history: HistoryLimits,
-    /// What happens to sessions that do not keep up with it.
+    /// What happens to sessions that do not keep up.
     pub slow: SlowPolicy,
-    /// How many publications it takes; `None` is no limit.
+    /// The maximum rate of publications; `None` is no limit.
     pub rate: Option<Rate>,
-    /// Whether it is kept on disk, and publishes are acknowledged only once they are there.
+    /// Whether it is kept on disk, and a publish is acknowledged only once it is there.
     pub durable: bool,
-    /// Whether it is known who is subscribed, and told who comes and goes.
+    /// Whether it keeps presence: its members can be listed, and subscribers receive changes.
     pub presence: bool,
 }
 
 impl TopicPolicy {
-    /// What holds for a topic that no rule speaks of.
+    /// The policy of a topic that matches no rule.
     pub const DEFAULT: TopicPolicy = TopicPolicy {
         history: HistoryLimits::DEFAULT,
         slow: SlowPolicy::Disconnect,
@@ -61,13 +61,13 @@ impl TopicPolicy {
 /// The policy of all topics that match a pattern.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Which topics.
+    /// The pattern of the topics.
     pub pattern: RulePattern,
-    /// What holds for them.
+    /// Their policy.
     pub policy: TopicPolicy,
-    /// Who may publish to them; `None` leaves that to [`Rules::unruled`].
+    /// The identities that may publish to them; `None` leaves that to [`Rules::unruled`].
     pub publish: Option<Access>,
-    /// Who may subscribe to and read them; `None` leaves that to [`Rules::unruled`].
+    /// The identities that may subscribe to them and read them; `None` leaves that to [`Rules::unruled`].
     pub subscribe: Option<Access>,
 }
 
@@ -75,7 +75,7 @@ pub struct Rule {
 #[derive(Debug, Clone)]
 pub struct Rules {
     rules: Vec<Rule>,
-    /// The rules' policies in the same order, and at the end that of topics without a rule, to be shared by all topics.
+    /// The policies of the rules in the same order, and last that of topics without a rule, to be shared by all topics.
     policies: Vec<Arc<TopicPolicy>>,
     unruled: Access,
 }
@@ -87,40 +87,40 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Takes rules in the order in which they are asked, and who may do what no rule speaks of.
+    /// Creates rules from a list in which the first match wins; `unruled` is the access to topics that match none.
     pub fn new(rules: Vec<Rule>, unruled: Access) -> Self {
         let policies =
             rules.iter().map(|rule| rule.policy).chain([TopicPolicy::DEFAULT]).map(Arc::new).collect();
         Self { rules, policies, unruled }
     }
 
-    /// Whether any rule limits how many publications a topic takes.
+    /// Returns whether any rule limits the rate of publications.
     pub fn has_rates(&self) -> bool {
         self.rules.iter().any(|rule| rule.policy.rate.is_some())
     }
 
-    /// What holds for `topic`: the first matching rule's word, else [`TopicPolicy::DEFAULT`].
+    /// Returns the policy of `topic`: that of the first matching rule, else [`TopicPolicy::DEFAULT`].
     pub fn policy_of(&self, topic: &Topic) -> TopicPolicy {
         **self.shared_policy_of(topic)
     }
 
-    /// The same, to be held by many topics.
+    /// Returns the same, to be shared by many topics.
     pub fn shared_policy_of(&self, topic: &Topic) -> &Arc<TopicPolicy> {
         let rule = self.rules.iter().position(|rule| rule.pattern.every_user().matches(topic));
         &self.policies[rule.unwrap_or(self.rules.len())]
     }
 
-    /// The rule that holds for `topic`, which is the first that matches.
+    /// Returns the rule that applies to `topic`: the first that matches.
     pub fn rule_of(&self, topic: &Topic) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.pattern.every_user().matches(topic))
     }
 
-    /// The rules in the order in which they are asked.
+    /// Returns the rules in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
 
-    /// Who may do what no rule speaks of.
+    /// Returns the access to topics that match no rule.
     pub fn unruled(&self) -> Access {
         self.unruled
     }
@@ -151,7 +151,7 @@ mod tests {
         };
         check("chat.lobby", 1);
         check("chat.other", 2);
-        check("anybody.own", 3);
+        check("ann.own", 3);
         check("news", HistoryLimits::DEFAULT.messages);
     }
 }

@@ -1,45 +1,45 @@
-//! The queue of what the application is to be told: bounded, in order, sent in batches, tried again until it is taken.
+//! The queue of webhook events: bounded, in order, sent in batches, and sent again until the application accepts them.
 //!
-//! This file owns which events go together, when the next attempt is due, and what is dropped when the bounds are reached. What an
-//! event says, how it travels and what time it is are the business of whoever drives the queue.
+//! This file owns which events form a batch, when the next attempt is due, and what is dropped when a bound is reached. It does not
+//! know what an event says or how it is sent; times are arguments.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Up to how long the first repetition waits, in milliseconds; each further one up to twice as long as the one before.
-pub const TELL_BACKOFF_BASE_MS: u64 = 200;
+/// The maximum wait before the first retry, in milliseconds; it doubles with each further retry.
+pub const WEBHOOK_BACKOFF_BASE_MS: u64 = 200;
 
-/// The longest wait that an application may ask for by `Retry-After`, in milliseconds: a slip of its finger must not silence the
-/// broker for a year.
-pub const TELL_RETRY_AFTER_MAX_MS: u64 = 5 * 60 * 1000;
+/// The maximum wait that an application can request by `Retry-After`, in milliseconds: a mistake there must not stop webhooks for a
+/// year.
+pub const WEBHOOK_RETRY_AFTER_MAX_MS: u64 = 5 * 60 * 1000;
 
-/// Up to how long a repetition waits when the broker is about to stop, in milliseconds.
+/// The maximum wait before a retry while the broker stops, in milliseconds.
 const HURRIED_BACKOFF_MAX_MS: u64 = 500;
 
 /// The bounds of a queue. All are at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WebhookLimits {
-    /// Events held, those on their way included.
+    /// The maximum number of events held, including those being sent.
     pub queue_events_max: usize,
-    /// Bytes held, those on their way included.
+    /// The maximum number of bytes held, including those being sent.
     pub queue_bytes_max: usize,
-    /// Events in one batch.
+    /// The maximum number of events in one batch.
     pub batch_events_max: usize,
-    /// Bytes in one batch; a single event may have more.
+    /// The maximum number of bytes in one batch; a single event may have more.
     pub batch_bytes_max: usize,
-    /// How long an event waits for others to go with, in milliseconds; may be 0.
+    /// How long an event waits for others of its batch, in milliseconds; may be 0.
     pub delay_ms: u64,
-    /// How long a repetition waits at most, in milliseconds.
+    /// The maximum wait before a retry, in milliseconds.
     pub backoff_max_ms: u64,
-    /// How long an event is worth telling, in milliseconds.
+    /// The age at which an event is dropped, in milliseconds.
     pub age_max_ms: u64,
 }
 
-/// What became of the events so far.
+/// The outcomes of the events so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WebhookCounts {
-    /// Taken by the application.
+    /// Accepted by the application.
     pub delivered: u64,
     /// Dropped because the queue was full.
     pub full: u64,
@@ -49,76 +49,76 @@ pub struct WebhookCounts {
     pub expired: u64,
     /// Dropped because the broker stopped.
     pub stopped: u64,
-    /// Attempts that failed and were, or will be, made again.
+    /// Attempts that failed and are repeated.
     pub retries: u64,
 }
 
 impl WebhookCounts {
-    /// All events that the application was never told of.
+    /// Returns the number of events that the application never received.
     pub fn dropped(&self) -> u64 {
         self.full + self.refused + self.expired + self.stopped
     }
 }
 
-/// Events that go together.
+/// Events that are sent together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookBatch {
-    /// In order, as they were put in.
+    /// The events, in the order in which they were pushed.
     pub events: Vec<Bytes>,
-    /// How many events were dropped since the last batch that was taken.
+    /// The number of events dropped since the last batch that was accepted.
     pub lost: u64,
-    /// Which attempt this is, beginning with 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
 }
 
-/// What is to be done next.
+/// The next step of the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookStep {
-    /// Send this, and say what came of it by [`WebhookQueue::finish`]; there is no other batch before that.
+    /// Send this batch, and report the outcome by [`WebhookQueue::finish`]; no other batch is returned before that.
     Send(WebhookBatch),
-    /// Ask again at this time, in milliseconds of the clock that is passed in, or when something was put in.
+    /// Call again at this time, in milliseconds of the clock that is passed in, or after a push.
     WaitUntil(u64),
-    /// Ask again when something was put in, or a batch has come back.
+    /// Call again after a push, or when a batch is finished.
     Rest,
 }
 
-/// What came of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookOutcome {
-    /// The application has it.
+    /// The application has accepted it.
     Delivered,
-    /// The application does not want it, and would not want it the next time either.
+    /// The application rejects it, and would reject it again.
     Refused,
-    /// It did not arrive, or the application cannot take it now.
+    /// It did not arrive, or the application cannot accept it now.
     Failed {
-        /// How long the application asked to be left alone, in milliseconds.
+        /// The wait that the application requests, in milliseconds.
         retry_after_ms: Option<u64>,
     },
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct QueuedEvent {
     event: Bytes,
     since_ms: u64,
 }
 
-/// The queue. At most one batch is on its way, so that the application is told everything in order.
+/// The queue. At most one batch is sent at a time, so that the application receives events in order.
 #[derive(Debug)]
 pub struct WebhookQueue {
     limits: WebhookLimits,
-    waiting: VecDeque<Waiting>,
-    /// The batch on its way; empty if there is none.
-    sent: Vec<Waiting>,
+    waiting: VecDeque<QueuedEvent>,
+    /// The batch being sent; empty if there is none.
+    sent: Vec<QueuedEvent>,
     /// Bytes of all events held.
     bytes: usize,
     counts: WebhookCounts,
-    /// How many dropped events the application has not been told of.
+    /// The number of dropped events that no accepted batch has reported.
     lost: u64,
-    /// How many of them the batch on its way tells of.
+    /// How many of them the batch being sent reports.
     lost_said: u64,
-    /// Attempts that failed since the last that did not.
+    /// The attempts that failed since the last success.
     failures: u32,
-    /// When the next attempt is due by the back-off, and when by what the application asked for.
+    /// When the next attempt is due by the back-off, and when by the request of the application.
     backoff_until_ms: u64,
     retry_after_ms: u64,
     is_hurried: bool,
@@ -142,11 +142,11 @@ impl WebhookQueue {
         }
     }
 
-    /// Puts an event in. If there is no room the oldest that are not on their way go, because what happened last says more about
-    /// how things are; only if all are on their way is it the new one that goes.
+    /// Adds an event. If there is no room, the oldest events that are not being sent are dropped, because the newest events describe
+    /// the present state; only if all are being sent is the new event dropped.
     pub fn push(&mut self, event: Bytes, now_ms: u64) {
         self.bytes += event.len();
-        self.waiting.push_back(Waiting { event, since_ms: now_ms });
+        self.waiting.push_back(QueuedEvent { event, since_ms: now_ms });
         while self.len() > self.limits.queue_events_max || self.bytes > self.limits.queue_bytes_max {
             let Some(oldest) = self.waiting.pop_front() else { break };
             self.bytes -= oldest.event.len();
@@ -155,7 +155,7 @@ impl WebhookQueue {
         }
     }
 
-    /// What is to be done at `now_ms`.
+    /// Returns the next step at `now_ms`.
     pub fn next(&mut self, now_ms: u64) -> WebhookStep {
         if !self.sent.is_empty() {
             return WebhookStep::Rest;
@@ -187,10 +187,10 @@ impl WebhookQueue {
         })
     }
 
-    /// Drops what is too old to be worth telling.
+    /// Drops events that are too old.
     fn expire(&mut self, now_ms: u64) {
         let age_max_ms = self.limits.age_max_ms;
-        let is_over = |waiting: &mut Waiting| waiting.since_ms.saturating_add(age_max_ms) <= now_ms;
+        let is_over = |waiting: &mut QueuedEvent| waiting.since_ms.saturating_add(age_max_ms) <= now_ms;
         while let Some(waiting) = self.waiting.pop_front_if(is_over) {
             self.bytes -= waiting.event.len();
             self.counts.expired += 1;
@@ -198,8 +198,8 @@ impl WebhookQueue {
         }
     }
 
-    /// Notes at `now_ms` what came of the batch on its way. `random` is any number, and spreads the repetitions: each waits for
-    /// anything from nothing to all of its time.
+    /// Takes the outcome of the batch being sent, at `now_ms`. `random` is any number, and spreads retries: each waits between
+    /// nothing and its maximum.
     pub fn finish(&mut self, outcome: WebhookOutcome, now_ms: u64, random: u64) {
         let sent = std::mem::take(&mut self.sent);
         if let WebhookOutcome::Failed { retry_after_ms } = outcome {
@@ -208,11 +208,11 @@ impl WebhookQueue {
             }
             self.counts.retries += 1;
             let max_ms = if self.is_hurried { HURRIED_BACKOFF_MAX_MS } else { self.limits.backoff_max_ms };
-            let ceiling_ms = (TELL_BACKOFF_BASE_MS << self.failures.min(32)).min(max_ms);
+            let ceiling_ms = (WEBHOOK_BACKOFF_BASE_MS << self.failures.min(32)).min(max_ms);
             self.failures = self.failures.saturating_add(1);
             self.backoff_until_ms = now_ms.saturating_add(random % (ceiling_ms + 1));
             self.retry_after_ms = retry_after_ms
-                .map_or(0, |wait_ms| now_ms.saturating_add(wait_ms.min(TELL_RETRY_AFTER_MAX_MS)));
+                .map_or(0, |wait_ms| now_ms.saturating_add(wait_ms.min(WEBHOOK_RETRY_AFTER_MAX_MS)));
             return;
         }
         self.bytes -= sent.iter().map(|waiting| waiting.event.len()).sum::<usize>();
@@ -226,13 +226,13 @@ impl WebhookQueue {
         }
     }
 
-    /// Waits for nothing from `now_ms` on but what the application asked for: the broker is about to stop.
+    /// Ends all waits from `now_ms` on except those that the application requested: the broker is about to stop.
     pub fn hurry(&mut self, now_ms: u64) {
         self.is_hurried = true;
         self.backoff_until_ms = self.backoff_until_ms.min(now_ms);
     }
 
-    /// Drops everything, the batch on its way included. Returns how many events that were.
+    /// Drops everything, including the batch being sent. Returns the number of events dropped.
     pub fn give_up(&mut self) -> usize {
         let count = self.len();
         self.counts.stopped += count as u64;
@@ -242,27 +242,27 @@ impl WebhookQueue {
         count
     }
 
-    /// Events held, those on their way included.
+    /// Returns the number of events held, including those being sent.
     pub fn len(&self) -> usize {
         self.waiting.len() + self.sent.len()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes of all events held.
+    /// Returns the bytes of all events held.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// When the oldest event held was put in.
+    /// Returns when the oldest event held was pushed.
     pub fn oldest_ms(&self) -> Option<u64> {
         self.sent.first().or(self.waiting.front()).map(|waiting| waiting.since_ms)
     }
 
-    /// What became of the events so far.
+    /// Returns the outcomes of the events so far.
     pub fn counts(&self) -> WebhookCounts {
         self.counts
     }

@@ -1,7 +1,7 @@
-//! The race between joining and publishing, in every order of threads that a scheduler can think of.
+//! The race between joining and publishing, in every order of threads that a scheduler finds.
 //!
 //! The locks are those of `broker/src/engine` and `broker/src/hub`, in their order: a topic is locked to publish and to
-//! join, and its worker's inbox is locked below it. The log and the audience are the real ones. Whatever the order, the
+//! join, and its worker's inbox is locked below it. The log and the subscribers are the real ones. Whatever the order, the
 //! joiner must see everything after its position once: what was missed, then what is live.
 
 mod format;
@@ -29,14 +29,14 @@ enum Join {
     InterestLater,
     /// The head taken under another hold than what was missed.
     HeadLater,
-    /// Listening from the beginning of the inbox, whatever was replayed.
+    /// Receiving from the beginning of the inbox, whatever was replayed.
     FromTheBeginning,
 }
 
 /// A topic, locked to publish and to join.
 struct TopicState {
     log: TopicLog,
-    is_listened_to: bool,
+    has_subscriber: bool,
 }
 
 struct World {
@@ -50,24 +50,24 @@ fn name() -> Topic {
 }
 
 fn publish(world: &World) {
-    let mut topic = world.topic.lock().expect("nobody panics under this lock");
+    let mut topic = world.topic.lock().expect("no thread panics under this lock");
     let publish = Publish { topic: name(), payload: Payload::text(""), key: None, from: None, except: None };
     let publication = topic.log.append(publish, &name(), &LIMITS, 0, 0);
-    if topic.is_listened_to {
-        world.inbox.lock().expect("nobody panics under this lock").push(publication.offset);
+    if topic.has_subscriber {
+        world.inbox.lock().expect("no thread panics under this lock").push(publication.offset);
     }
 }
 
 /// Joins from the beginning; returns what was missed and the head.
 fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
-    let lock = || world.topic.lock().expect("nobody panics under this lock");
+    let lock = || world.topic.lock().expect("no thread panics under this lock");
     let missed = |topic: &TopicState| {
         topic.log.since(StartPoint::Earliest).publications.iter().map(|missed| missed.offset).collect()
     };
     match how {
         Join::Whole | Join::FromTheBeginning => {
             let mut topic = lock();
-            topic.is_listened_to = true;
+            topic.has_subscriber = true;
             let after = if how == Join::Whole { topic.log.head().offset } else { 0 };
             (missed(&topic), after)
         }
@@ -75,12 +75,12 @@ fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
             let topic = lock();
             let joined = (missed(&topic), topic.log.head().offset);
             drop(topic);
-            lock().is_listened_to = true;
+            lock().has_subscriber = true;
             joined
         }
         Join::HeadLater => {
             let mut topic = lock();
-            topic.is_listened_to = true;
+            topic.has_subscriber = true;
             let missed = missed(&topic);
             drop(topic);
             let after = lock().log.head().offset;
@@ -89,16 +89,16 @@ fn join(world: &World, how: Join) -> (Vec<u64>, u64) {
     }
 }
 
-/// One run under the scheduler: publishers on their threads, and a worker on which one session is listening already, as a
-/// reason for publications to be in the inbox, when another joins.
+/// One run under the scheduler: publishers on their threads, and a worker on which one session is subscribed already, so that
+/// publications are in the inbox when another session joins.
 fn race(how: Join) {
     let log = TopicLog::new(Epoch::from_random(1), 0);
     let world = Arc::new(World {
-        topic: Mutex::new(TopicState { log, is_listened_to: true }),
+        topic: Mutex::new(TopicState { log, has_subscriber: true }),
         inbox: Mutex::new(Vec::new()),
     });
     if how == Join::InterestLater {
-        world.topic.lock().expect("nobody panics under this lock").is_listened_to = false;
+        world.topic.lock().expect("no thread panics under this lock").has_subscriber = false;
     }
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|_| {
@@ -112,9 +112,9 @@ fn race(how: Join) {
     for publisher in publishers {
         publisher.join().expect("publishers do not panic");
     }
-    let listener = subscribers.of_topic(&name())[0];
-    let inbox = world.inbox.lock().expect("nobody panics under this lock");
-    seen.extend(inbox.iter().filter(|offset| **offset > listener.after));
+    let subscriber = subscribers.of_topic(&name())[0];
+    let inbox = world.inbox.lock().expect("no thread panics under this lock");
+    seen.extend(inbox.iter().filter(|offset| **offset > subscriber.after));
     let all: Vec<u64> = (1..=(PUBLISHERS * EACH) as u64).collect();
     assert_eq!(seen, all, "{how:?}");
 }

@@ -221,7 +221,7 @@ impl Observer for Webhooks {
     fn interest(&self, pattern: &Pattern) {
         if self.watches(pattern) {
             let until_ms = clock::monotonic_ms() + self.vacated_after_ms;
-            self.occupy(pattern, |occupancy, pattern| occupancy.look_in(pattern, until_ms));
+            self.occupy(pattern, |occupancy, pattern| occupancy.occupy_until(pattern, until_ms));
             self.changed.notify_one();
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::{
-    Bytes, HURRIED_BACKOFF_MAX_MS, TELL_BACKOFF_BASE_MS, TELL_RETRY_AFTER_MAX_MS, WebhookBatch,
+    Bytes, HURRIED_BACKOFF_MAX_MS, WEBHOOK_BACKOFF_BASE_MS, WEBHOOK_RETRY_AFTER_MAX_MS, WebhookBatch,
     WebhookCounts, WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep,
 };
 
@@ -80,7 +80,7 @@ fn what_failed_is_tried_again_in_order_and_later_each_time() {
         let batch = send(&mut queue, now);
         assert_eq!((texts(&batch), batch.attempt), (vec!["a", "b"], attempt));
         queue.finish(FAILED, now, u64::MAX - 1);
-        let ceiling = (TELL_BACKOFF_BASE_MS << (attempt - 1)).min(LIMITS.backoff_max_ms);
+        let ceiling = (WEBHOOK_BACKOFF_BASE_MS << (attempt - 1)).min(LIMITS.backoff_max_ms);
         let wait = (u64::MAX - 1) % (ceiling + 1);
         assert_eq!(queue.next(now), WebhookStep::WaitUntil(now + wait));
         now += wait;
@@ -103,13 +103,13 @@ fn repetitions_are_spread_over_all_of_their_time() {
             _ => 0,
         }
     };
-    assert_eq!((wait(0), wait(1), wait(TELL_BACKOFF_BASE_MS)), (0, 1, TELL_BACKOFF_BASE_MS));
-    assert_eq!(wait(TELL_BACKOFF_BASE_MS + 1), 0);
+    assert_eq!((wait(0), wait(1), wait(WEBHOOK_BACKOFF_BASE_MS)), (0, 1, WEBHOOK_BACKOFF_BASE_MS));
+    assert_eq!(wait(WEBHOOK_BACKOFF_BASE_MS + 1), 0);
 }
 
 #[test]
 fn an_application_that_asks_to_be_left_alone_is() {
-    for (asked, waits) in [(0, 0), (30_000, 30_000), (u64::MAX, TELL_RETRY_AFTER_MAX_MS)] {
+    for (asked, waits) in [(0, 0), (30_000, 30_000), (u64::MAX, WEBHOOK_RETRY_AFTER_MAX_MS)] {
         let mut queue = queue_of(&["a"]);
         send(&mut queue, 100);
         queue.finish(WebhookOutcome::Failed { retry_after_ms: Some(asked) }, 100, 0);

@@ -2,18 +2,18 @@
 
 use fanwire_protocol::{Cursor, Position, Topic};
 
-/// What one client has been told and shown of one topic.
+/// What one client has received of one topic.
 pub(crate) struct Client {
     pub(crate) topic: Topic,
     /// The position up to which it has seen everything, once it has one.
     pub(crate) seen_to: Option<Position>,
     /// The session it is connected by: worker and key.
     pub(crate) session: Option<(usize, u32)>,
-    /// Up to where it has been given what is on disk, while it does not listen yet.
+    /// The position up to which it has received what is on disk, while it is not subscribed yet.
     pub(crate) catching_up: Option<Position>,
-    /// Up to where it is given what is on disk, its own publications included: nobody knows any more whose they are.
+    /// The offset up to which it receives what is on disk, its own publications included, because the disk does not keep their sender.
     pub(crate) replayed_to: u64,
-    /// What has arrived of an event that is not complete.
+    /// The bytes of an event that is not complete.
     buffer: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl Client {
             let id = event.lines().find_map(|line| line.strip_prefix("id: ")).ok_or("an event without id")?;
             let cursor: Cursor = id.parse().map_err(|_| format!("an id that is no cursor: {id}"))?;
             let position = cursor.position_in(&self.topic);
-            // The payload says what it was published as, so that an event put together of two would show.
+            // The payload contains position and topic, so that an event mixed from two is noticed.
             if !event.contains(&format!("data: {} in {}", position.offset, self.topic)) {
                 return Err(format!("an event that is not what was published: {event:?}"));
             }
@@ -41,7 +41,7 @@ impl Client {
         Ok(positions)
     }
 
-    /// The connection is gone, and with it what was on its way.
+    /// Ends the connection, and drops what was on its way.
     pub(crate) fn disconnect(&mut self) {
         self.session = None;
         self.catching_up = None;

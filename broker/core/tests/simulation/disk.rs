@@ -20,15 +20,15 @@ use fastrand::Rng;
 use crate::format::EVENTS;
 use crate::world::{Flaw, OUTBOX_BYTES, Sender, Session, World};
 
-/// What of a durable topic is in memory.
+/// The part of a durable topic that is in memory.
 pub(crate) const TAIL: HistoryLimits = HistoryLimits { messages: 4, bytes: usize::MAX, ttl_ms: 1_000_000 };
 
-/// How many publications the disk keeps.
+/// The number of publications that the disk keeps.
 const KEPT: usize = 40;
 
-/// What is on disk of one topic, and on its way there.
+/// The publications of one topic on disk, and on their way there.
 pub(crate) struct Disk {
-    /// By how much each offset is larger than the one before.
+    /// The difference between two offsets.
     stride: u64,
     /// The newest offset that is on disk.
     pub(crate) head: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Disk {
     pub(crate) floor: u64,
     /// All offsets that are held.
     pub(crate) held: VecDeque<u64>,
-    /// Asked for and not on disk yet.
+    /// Published and not on disk yet.
     pending: VecDeque<Option<Sender>>,
     /// On disk and not delivered yet: the offset, the one before it, and the sender.
     committed: VecDeque<(u64, u64, Option<Sender>)>,
@@ -51,20 +51,20 @@ impl Disk {
 }
 
 impl World {
-    /// Asks for a publication of a durable topic.
+    /// Publishes to a durable topic.
     pub(crate) fn ask(&mut self, topic: usize, sender: Option<Sender>) {
         if let Some(disk) = &mut self.topics[topic].disk {
             disk.pending.push_back(sender);
         }
     }
 
-    /// Puts some of what was asked for on disk, or tells those who wait that it is there.
+    /// Puts some publications on disk, or delivers some that are there.
     pub(crate) fn work_on_disk(&mut self, topic: usize, random: &mut Rng) {
         let count = random.usize(1..8);
         if random.bool() { self.commit(topic, count) } else { self.complete(topic, count) }
     }
 
-    /// Lets the disk and those who read from it come to the end of what there is.
+    /// Lets the disk and its readers finish.
     pub(crate) fn settle_disks(&mut self) -> Result<(), String> {
         for topic in 0..self.topics.len() {
             self.commit(topic, usize::MAX);
@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// The broker is killed: what was not on disk is gone, what was not delivered is found there.
+    /// Kills the broker: what was not on disk is lost, what was not delivered is found there.
     pub(crate) fn kill(&mut self, topic: usize) {
         let state = &mut self.topics[topic];
         let Some(disk) = &mut state.disk else { return };
@@ -126,8 +126,8 @@ impl World {
         state.log.begin_after(head, 0);
     }
 
-    /// Where a durable topic begins for a client that asks for what came after `asked`: from memory, or else, as `Err`, the
-    /// position after which to read the disk and whether all is there.
+    /// Returns what a client missed of a durable topic after `asked` from memory, or else, as `Err`, the position after which to
+    /// read the disk, and whether everything is there.
     pub(crate) fn join_tail(&self, client: usize, asked: Position) -> Result<Missed, (Position, bool)> {
         let topic = self.topic_of(client);
         let (Some(disk), place) = (&topic.disk, StartPoint::After(asked)) else { return Err((asked, false)) };
@@ -139,7 +139,7 @@ impl World {
         Err((Position { offset, ..asked }, recovered))
     }
 
-    /// Opens a session that is to be given what is on disk after `at` before it listens.
+    /// Opens a session that receives what is on disk after `at` before it subscribes.
     pub(crate) fn begin_catching_up(&mut self, client: usize, worker: usize, at: Position) {
         let name = self.clients[client].topic.clone();
         let flaw = self.flaw;
@@ -159,7 +159,7 @@ impl World {
         self.clients[client].replayed_to = u64::MAX;
     }
 
-    /// Gives a client the next piece from the disk if it has room for it, or lets it listen if memory has the rest.
+    /// Sends a client the next piece from the disk if it has room for it, or subscribes it if memory has the rest.
     pub(crate) fn catch_up(&mut self, client: usize) {
         let (Some(at), Some((worker, key))) =
             (self.clients[client].catching_up, self.clients[client].session)
@@ -195,7 +195,7 @@ impl World {
         } else if let Some((floor, _)) = piece
             && floor > at.offset
         {
-            // What it needs has gone in the meantime: it is cut off, and told when it comes back.
+            // What it needs was deleted in the meantime: it is disconnected, and learns of the loss when it reconnects.
             self.disconnect(client);
         } else if let Some((_, offsets)) = piece
             && !session.outbox.is_over()

@@ -14,18 +14,18 @@ use fastrand::Rng;
 
 use world::{Flaw, World};
 
-/// How many seeds run, and how many steps each.
+/// The number of seeds, and the number of steps of each.
 const SEEDS: u64 = 4_000;
 const STEPS: usize = 400;
 
-/// Every so-manieth seed is a swarm: hundreds of sessions at once, for so many times the steps.
+/// One seed in `SWARM_EVERY` is a swarm: hundreds of sessions at once, for `SWARM_STEPS` times the steps.
 const SWARM_EVERY: u64 = 100;
 const SWARM_STEPS: usize = 20;
 
 /// Runs one seed to its end.
 ///
 /// # Errors
-/// Says which promise was broken.
+/// The promise that was broken.
 fn run(seed: u64, flaw: Flaw) -> Result<(), String> {
     let mut random = Rng::with_seed(seed);
     let is_swarm = seed.is_multiple_of(SWARM_EVERY);
@@ -51,7 +51,7 @@ fn nothing_is_lost_doubled_or_out_of_order_and_loss_is_told_exactly_when_there_i
     }
 }
 
-/// A simulation that could not fail would say nothing: each way of getting it wrong must be noticed soon.
+/// A simulation that cannot fail proves nothing: each flaw must be noticed soon.
 #[test]
 fn every_flaw_in_the_joining_is_noticed() {
     for flaw in [

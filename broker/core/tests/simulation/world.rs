@@ -1,6 +1,6 @@
 //! The world: topics, workers and clients, and the thin glue between them that the broker has too.
 //!
-//! `publish`, `join` and `tick` mirror `Locked::append` and `Engine::join` of `broker/src/engine` and `Hub::tick` of
+//! `publish`, `join` and `tick` mirror `Locked::accept` and `Engine::join` of `broker/src/engine` and `Hub::tick` of
 //! `broker/src/hub`; everything they call is the core itself.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -24,21 +24,21 @@ use crate::format::EVENTS;
 const LIMITS: HistoryLimits = HistoryLimits { messages: 12, bytes: usize::MAX, ttl_ms: 400 };
 pub(crate) const OUTBOX_BYTES: usize = 600;
 
-/// A way of getting it wrong on purpose.
+/// A flaw, made on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
-    /// Takes what was missed first and begins to listen only at the next step.
+    /// Reads what was missed first and subscribes only at the next step.
     RegistersLate,
     /// Delivers from the inbox what was replayed already.
     ForgetsWhereItJoined,
-    /// Says that all was recovered, whatever was lost.
+    /// Reports that all was recovered, whatever was lost.
     NeverTellsOfLoss,
-    /// Says that something was lost, although nothing was.
+    /// Reports a loss, although nothing was lost.
     AlwaysTellsOfLoss,
     /// Sends a publication back to a sender that wanted none.
     EchoesAnyway,
-    /// Listens already while it is being given what is on disk.
+    /// Subscribes already while it receives what is on disk.
     ListensWhileItCatchesUp,
     /// Takes what has been delivered for all that is on disk.
     ForgetsThatTheDiskIsAhead,
@@ -47,9 +47,9 @@ pub(crate) enum Flaw {
 pub(crate) struct TopicState {
     pub(crate) name: Topic,
     pub(crate) log: TopicLog,
-    /// Everything ever published in this epoch, and by which client and session without echo.
+    /// Everything ever published in this epoch, with the client and session that published without echo.
     pub(crate) published: Vec<(u64, Option<Sender>)>,
-    /// Where a durable topic is kept.
+    /// The disk of a durable topic.
     pub(crate) disk: Option<Disk>,
 }
 
@@ -78,12 +78,12 @@ pub(crate) struct World {
     pub(crate) topics: Vec<TopicState>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) clients: Vec<Client>,
-    /// Joins that the flaw [`Flaw::RegistersLate`] has put off: worker and session.
+    /// Joins that the flaw [`Flaw::RegistersLate`] has delayed: worker and session.
     late: Vec<(usize, u32)>,
 }
 
 impl World {
-    /// A world with about so many clients, of whose topics some are durable.
+    /// A world with a number of clients out of the range `clients`, some of whose topics are durable.
     pub(crate) fn new(random: &mut Rng, flaw: Flaw, clients: std::ops::Range<usize>) -> Self {
         let count = random.u64(1..4);
         let topic = |number: u64| {
@@ -125,7 +125,7 @@ impl World {
         self.check_bounds()
     }
 
-    /// Lets everything arrive, and checks that everybody who is connected has seen all there was to see.
+    /// Lets everything arrive, and checks that every connected client has seen everything.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
         self.register_late();
         self.settle_disks()?;
@@ -225,7 +225,7 @@ impl World {
             return Err(format!("client {client} has seen {seen_to:?} and then sees {position:?}"));
         }
         self.check_nothing_between(client, seen_to, position.offset)?;
-        // A replay may show a client its own: it is another session then than the one that wanted no echo.
+        // A replay may contain a client's own publications: its session is another one than the one without echo.
         let own = self.clients[client].session.map(|session| (client, session));
         let topic = self.topic_of(client);
         if position.epoch == topic.log.head().epoch
@@ -322,7 +322,7 @@ impl World {
         }
     }
 
-    /// Loss is told exactly when something after the asked position is no longer held.
+    /// Checks that a loss is reported exactly when something after the requested position is no longer held.
     fn check_recovered(&self, client: usize, asked: Option<Position>, recovered: bool) -> Result<(), String> {
         let (Some(asked), topic) = (asked, self.topic_of(client)) else { return Ok(()) };
         let held: BTreeSet<u64> = match &topic.disk {
@@ -354,8 +354,8 @@ impl World {
         self.clients[client].disconnect();
     }
 
-    /// The broker restarts, as far as one topic can tell: its numbering begins anew unless it is on disk, and everybody who
-    /// listened has to come back.
+    /// Restarts the broker, as far as one topic is concerned: its numbering begins anew unless it is on disk, and every subscriber
+    /// must reconnect.
     fn restart(&mut self, topic: usize) {
         let name = self.topics[topic].name.clone();
         for client in 0..self.clients.len() {
