@@ -2,7 +2,7 @@
 //! Subscriptions are in `channels.ts`; this file does not connect.
 
 import type { Clock } from './clock.ts';
-import { FanwireError } from './errors.ts';
+import { asError, FanwireError } from './errors.ts';
 import { type ClientFrame, type ErrorFrame, type ReplyFrame, type ServerFrame, toJson } from './frames.ts';
 import type { Link } from './link.ts';
 
@@ -134,7 +134,7 @@ export class Exchange {
     try {
       this.link?.send(entry.frame);
     } catch (error) {
-      entry.reject(error);  // The frame cannot be written in this encoding.
+      entry.reject(asError(error, 'bad_frame', entry.frame.type));  // The frame cannot be written in this encoding.
     }
   }
 

@@ -172,6 +172,7 @@ for (const transport of ['sse', 'polling']) {
   });
 
   test(`over ${transport}, a call that finds no free connection of the browser gets that of the receiver`, async () => {
+    globalThis.document = {};
     const { fake, clock, client } = start(transport);
     let free = Infinity;
     const waiting = [];
@@ -200,6 +201,7 @@ for (const transport of ['sse', 'polling']) {
     await settle();
     assert.equal(free, 0, 'and the receiver has it back');
     client.close();
+    delete globalThis.document;
   });
 }
 

@@ -43,7 +43,14 @@ export class Hub {
   private take({ from: tab, link, hello, frame }: FromTab): void {
     const client = this.clients.get(link);
     if (hello) this.greet(tab, link, hello);
-    else if (frame && client) this.answer(client, frame);
+    else if (frame && client) {
+      try {
+        this.answer(client, frame);
+      } catch (thrown) {
+        const { code = 'bad_frame', message } = thrown as FanwireError;
+        this.say(client, { type: 'error', id: frame.id, code, message });
+      }
+    }
     else if (client) this.drop(client);
     // A tab with a link of an earlier leader has to open a new one.
     else this.channel.postMessage({ to: tab, link, end: { reason: 'another tab leads now' } } satisfies ToTab);

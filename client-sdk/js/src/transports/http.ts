@@ -10,7 +10,7 @@ import { type ClientFrame, type FramePlace, fromWire, type Position, positionIn,
 import type { Link, LinkEnd, LinkListener } from '../link.ts';
 import { isPattern } from '../topic.ts';
 import { CallLost, type Calls } from './calls.ts';
-import { topicsOf } from './streaming.ts';
+import { isBrowser, topicsOf } from './streaming.ts';
 
 /** The maximum number of topics of one stream or poll, as in the broker. */
 const TOPICS_MAX = 64;
@@ -22,10 +22,11 @@ const PAGE = 1000;
 const BATCH = 10;
 
 /**
- * How long a call may wait before the receiver gives up its connection for it, in milliseconds. A browser has six connections to a
- * host over HTTP/1.1, and six tabs with an event stream each take all of them.
+ * How long a call may wait in a browser before the receiver gives up its connection for it, in milliseconds: a browser has six connections to a host
+ * over HTTP/1.1, and six tabs with an event stream each take all of them. It is longer if the receiver has topics that cannot resume.
  */
 const CROWDED_MS = 2000;
+const CROWDED_LOSSY_MS = 5000;
 
 /** The broker's answer to a reader of history or a poll. */
 export interface Page {
@@ -326,8 +327,9 @@ export class HttpLink implements Link {
 
   /** Waits for a call. If that takes long, the receiver gives up its connection, which may be the last one of the browser. */
   private async withRoom<T>(call: Promise<T>): Promise<T> {
+    if (!isBrowser()) return call;
     let isReleased = false;
-    const cancel = this.clock.after(CROWDED_MS, () => {
+    const cancel = this.clock.after([...this.places.values()].includes(undefined) ? CROWDED_LOSSY_MS : CROWDED_MS, () => {
       isReleased = true;
       this.receiver.release();
     });

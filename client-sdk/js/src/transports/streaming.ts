@@ -76,7 +76,7 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
         streams = [...older, aborts];
         return new Promise((resolve) => {
           // A browser has six connections to a host over HTTP/1.1: if all are taken, the new stream takes the place of the old one.
-          const cancel = clock.after(HEAD_MS / 2, () => giveUp(older));
+          const cancel = clock.after(HEAD_MS / 2, () => { if (isBrowser()) giveUp(older); });
           void read(aborts.signal, () => {
             cancel();
             if (!aborts.signal.aborted) end();
@@ -93,6 +93,11 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
       },
     };
   };
+}
+
+/** Returns whether the number of connections to a host may be limited. */
+export function isBrowser(): boolean {
+  return typeof document !== 'undefined';
 }
 
 /** Returns the topics as the query of `/stream`. */
