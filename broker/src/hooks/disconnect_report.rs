@@ -45,19 +45,19 @@ impl DisconnectReport {
     }
 
     /// Sets the identity at the end; `None` if the connection was not admitted.
-    pub(crate) fn is_of(&mut self, identity: Option<Identity>) {
+    pub(crate) fn set_identity(&mut self, identity: Option<Identity>) {
         self.identity = identity;
     }
 
     /// Sets how the connection ends. The first call counts.
-    pub(crate) fn ends_by(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
+    pub(crate) fn set_close(&mut self, code: u16, reason: impl Into<Cow<'static, str>>) {
         if !self.is_set {
             (self.is_set, self.code, self.reason) = (true, code, reason.into());
         }
     }
 
-    /// Sets how the connection ends if `ends_by` is not called.
-    pub(crate) fn ends_otherwise_by(&mut self, code: u16, reason: &'static str) {
+    /// Sets how the connection ends if `set_close` is not called.
+    pub(crate) fn set_default_close(&mut self, code: u16, reason: &'static str) {
         (self.code, self.reason) = (code, Cow::Borrowed(reason));
     }
 }

@@ -40,8 +40,8 @@ pub(crate) struct Hooks {
     signer: Option<Arc<SharedSigner>>,
 }
 
-/// How the broker and the application prove to each other who they are.
-pub(crate) struct Trust {
+/// The secret and the authorities by which the broker and the application authenticate each other.
+pub(crate) struct CallSecurity {
     /// The secret that signs every call; `None` if no calls are made.
     pub(crate) secret: Option<Secret>,
     /// Certificates (PEM) of authorities to trust, besides those that browsers trust.
@@ -66,17 +66,17 @@ impl Hooks {
     pub(crate) fn new(
         config: &HooksConfig,
         webhooks: &WebhooksConfig,
-        trust: Trust,
+        security: CallSecurity,
         message_bytes_max: usize,
         counters: Arc<Shared>,
     ) -> std::io::Result<(Self, Option<WebhookSender>)> {
-        let (Some(url), Some(secret)) = (&config.url, &trust.secret) else {
+        let (Some(url), Some(secret)) = (&config.url, &security.secret) else {
             return Ok((Self::default(), None));
         };
         let uri: Uri = url.parse().map_err(std::io::Error::other)?;
         let url = without_query(&uri);
         let signer = Arc::new(SharedSigner::new(secret));
-        let client = || HttpClient::new(trust.authorities.as_deref());
+        let client = || HttpClient::new(security.authorities.as_deref());
         let webhooks =
             (!webhooks.events.is_empty()).then(|| Arc::new(Webhooks::new(webhooks, counters.clone())));
         let sender = match &webhooks {
@@ -122,13 +122,13 @@ impl Hooks {
     }
 
     /// Returns whether callouts of this kind are made.
-    pub(crate) fn asks(&self, kind: Callout) -> bool {
+    pub(crate) fn makes(&self, kind: Callout) -> bool {
         self.made(kind).is_some()
     }
 
     /// Returns whether a callout of this kind is made when `identity` uses `pattern`. None is made for keys with
     /// `admin = true`, which are the application's own.
-    pub(crate) fn asks_about(&self, kind: Callout, identity: &Identity, pattern: &Pattern) -> bool {
+    pub(crate) fn requires(&self, kind: Callout, identity: &Identity, pattern: &Pattern) -> bool {
         !identity.is_admin()
             && self.callouts.as_ref().is_some_and(|callouts| callouts.concerns(kind, pattern))
     }
@@ -154,7 +154,7 @@ impl Hooks {
     /// If the application refuses the subscription, or does not answer.
     pub(crate) async fn subscribe(&self, client: CalloutClient, pattern: &Pattern) -> Result<(), Refusal> {
         match self.made(Callout::Subscribe) {
-            Some(callouts) if self.asks_about(Callout::Subscribe, &client.identity, pattern) => {
+            Some(callouts) if self.requires(Callout::Subscribe, &client.identity, pattern) => {
                 callouts.subscribe(&client, pattern).await
             }
             _ => Ok(()),
@@ -168,7 +168,7 @@ impl Hooks {
     pub(crate) async fn publish(&self, client: CalloutClient, publish: Publish) -> Result<Publish, Refusal> {
         let pattern = Pattern::from(publish.topic.clone());
         match self.made(Callout::Publish) {
-            Some(callouts) if self.asks_about(Callout::Publish, &client.identity, &pattern) => {
+            Some(callouts) if self.requires(Callout::Publish, &client.identity, &pattern) => {
                 callouts.publish(&client, publish).await
             }
             _ => Ok(publish),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::ServeError;
 use crate::client::HttpClient;
 use crate::config::{Config, HooksConfig, SECRET_BYTES_MIN};
-use crate::hooks::{Hooks, Trust, WebhookSender};
+use crate::hooks::{CallSecurity, Hooks, WebhookSender};
 use crate::operator_file::{self, FileError};
 use crate::secret::Secret;
 use crate::telemetry::Shared;
@@ -19,18 +19,18 @@ pub(super) fn hooks_of(
     config: &Config,
     counters: Arc<Shared>,
 ) -> Result<(Arc<Hooks>, Option<WebhookSender>), ServeError> {
-    let trust = trust_of(&config.hooks)?;
-    let (hooks, courier) =
-        Hooks::new(&config.hooks, &config.webhooks, trust, config.limits.message_bytes_max, counters)
+    let security = security_of(&config.hooks)?;
+    let (hooks, sender) =
+        Hooks::new(&config.hooks, &config.webhooks, security, config.limits.message_bytes_max, counters)
             .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;
-    Ok((Arc::new(hooks), courier))
+    Ok((Arc::new(hooks), sender))
 }
 
 /// Returns the secret and the certificate authorities by which the broker and the application trust each other.
 ///
 /// # Errors
 /// If a file cannot be read or does not hold what it should; no error repeats a secret.
-pub(super) fn trust_of(config: &HooksConfig) -> Result<Trust, ServeError> {
+pub(super) fn security_of(config: &HooksConfig) -> Result<CallSecurity, ServeError> {
     let authorities = match &config.ca_file {
         Some(path) => {
             let pem = operator_file::read(path).map_err(|error| unreadable("hooks.ca_file", path, &error))?;
@@ -40,7 +40,7 @@ pub(super) fn trust_of(config: &HooksConfig) -> Result<Trust, ServeError> {
         }
         None => None,
     };
-    Ok(Trust { secret: secret_of(config)?, authorities })
+    Ok(CallSecurity { secret: secret_of(config)?, authorities })
 }
 
 /// Returns the secret that signs calls, if the configuration names one.

@@ -96,7 +96,7 @@ impl Server {
         authenticator_of(config, None)?;
         certificate_files(config).map(Certificates::load).transpose()?;
         client_of(&config.auth)?;
-        application::trust_of(&config.hooks)?;
+        application::security_of(&config.hooks)?;
         Ok(())
     }
 

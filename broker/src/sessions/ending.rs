@@ -72,7 +72,7 @@ impl Ending {
 
     fn report(&mut self, code: u16, reason: impl FnOnce() -> String) {
         if let Some(report) = &mut self.report {
-            report.ends_by(code, reason());
+            report.set_close(code, reason());
         }
     }
 
@@ -84,7 +84,7 @@ impl Ending {
     /// Sends the report. `identity` is that of the session in the end; `None` if it has never shown one.
     pub(super) fn send_report(&mut self, identity: Option<Identity>) {
         if let Some(mut report) = self.report.take() {
-            report.is_of(identity);
+            report.set_identity(identity);
         }
     }
 }

@@ -183,8 +183,8 @@ impl PublishPipeline {
         self.take_of_rates(&publish.topic, meter)?;
         publish.from = identity.user().cloned();
         publish.key = publish.key.map(|key| key.owned_by(KeyOwner::of(identity, address)));
-        let has_callout = self.hooks.asks(Callout::Publish)
-            && self.hooks.asks_about(Callout::Publish, identity, &publish.topic.clone().into());
+        let has_callout = self.hooks.makes(Callout::Publish)
+            && self.hooks.requires(Callout::Publish, identity, &publish.topic.clone().into());
         if !has_callout {
             return Ok(Authorized::Yes(publish));
         }

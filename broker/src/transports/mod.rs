@@ -160,7 +160,7 @@ impl Transports {
             transport.label(),
         )?;
         if transport == Transport::Poll {
-            disconnect_report.ends_otherwise_by(CloseCode::Normal.number(), "the poll is over");
+            disconnect_report.set_default_close(CloseCode::Normal.number(), "the poll is over");
         }
         Some(disconnect_report)
     }
@@ -169,12 +169,12 @@ impl Transports {
     async fn welcome(&self, admission: Admission, connection: u64, transport: &'static str) -> Admission {
         let hooks = &self.worker.hooks;
         let identity = match admission {
-            Admission::Open if hooks.asks(Callout::Connect) => Identity::Anonymous,
+            Admission::Open if hooks.makes(Callout::Connect) => Identity::Anonymous,
             Admission::Admitted(identity) => identity,
             other => return other,
         };
-        let asker = CalloutClient { identity, connection: Some(connection) };
-        match hooks.connect(asker, transport).await {
+        let client = CalloutClient { identity, connection: Some(connection) };
+        match hooks.connect(client, transport).await {
             Ok(identity) => Admission::Admitted(identity),
             Err(refusal) => Admission::Refused(refusal),
         }

@@ -155,7 +155,7 @@ impl SessionRuntime {
     /// subscribed without another callout.
     fn begin_read_callout(&mut self, effect: Effect) -> Option<Effect> {
         let hooks = &self.worker.hooks;
-        if !hooks.asks(Callout::Subscribe) {
+        if !hooks.makes(Callout::Subscribe) {
             return Some(effect);
         }
         let pattern: Pattern = match &effect {
@@ -166,7 +166,7 @@ impl SessionRuntime {
         let is_decided = {
             let session = self.handle.session();
             session.is_subscribed(&pattern)
-                || !hooks.asks_about(Callout::Subscribe, session.identity(), &pattern)
+                || !hooks.requires(Callout::Subscribe, session.identity(), &pattern)
         };
         if is_decided {
             return Some(effect);
