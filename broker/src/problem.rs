@@ -113,6 +113,27 @@ impl Problem {
         self.code
     }
 
+    /// Returns the code of frames under which the problem counts.
+    pub(crate) fn counted_as(&self) -> ErrorCode {
+        self.code.counted_as()
+    }
+
+    /// Returns what is wrong and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Returns whether the same request may succeed a little later.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// Returns the time of `Retry-After`, if there is one, in milliseconds.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        let (_, value) = self.headers.iter().find(|(name, _)| *name == header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse::<u64>().ok()?.checked_mul(1000)
+    }
+
     /// Returns the problem as an HTTP response.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let body = ProblemBody {

@@ -139,9 +139,12 @@ impl Dispatch {
             return Ok(self.route(request, &guard, may_use_cookies).await);
         }
         if self.readiness.is_draining() {
-            return Err(Readiness::draining());
+            return Transports::refuse(&request, Readiness::draining());
         }
-        let (guard, client) = self.guard_of(&request, guard)?;
+        let (guard, client) = match self.guard_of(&request, guard) {
+            Ok(found) => found,
+            Err(problem) => return Transports::refuse(&request, problem),
+        };
         let admission = self.admit(&request, may_use_cookies).await;
         let connection_info = ConnectionInfo { connection: self.worker.next_connection(), client };
         // The body stays here until the response is there: no transport reads one.

@@ -1,6 +1,6 @@
-//! Server-Sent Events (WHATWG HTML §9.2): a topic or several as one endless answer.
+//! Server-Sent Events (WHATWG HTML §9.2): one topic or several as one endless answer.
 //!
-//! A stream over one topic or pattern gets the events that all such streams share. A stream over several topics has a
+//! A stream over one topic or pattern receives the events that all such streams share. A stream over several topics has a
 //! cursor of its own over all of them, and so writes the `id:` of each event itself.
 
 use std::pin::Pin;
@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fanwire_core::frame::Frame;
-use fanwire_core::session::{Close, Start};
+use fanwire_core::session::{Close, CustomClose, Start};
 use fanwire_formats::{SSE, SSE_ENVELOPES, SSE_PAYLOADS, sse};
-use fanwire_protocol::{Cursor, Epoch, Pattern, Position, Since, Topic};
+use fanwire_protocol::{CloseCode, Cursor, Epoch, ErrorCode, Pattern, Position, Since, Topic};
 use http::{HeaderMap, HeaderValue, Response, header};
 use hyper::body::Body;
 
@@ -23,13 +23,16 @@ use crate::problem::Problem;
 use crate::sessions::{ConnectionGuard, SessionEvent, SessionRuntime, Worker};
 use crate::telemetry::Transport;
 
-/// How long a browser waits before it connects again, in milliseconds.
+/// The time after which a browser reconnects, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
-/// How many bytes of events a stream that writes its own are gathered into one piece.
+/// The time over which the clients of refused streams are spread when they reconnect, in milliseconds.
+const RETRY_SPREAD_MS: u64 = 4000;
+
+/// The size from which on events of a stream that writes its own ids are sent, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The header in which a browser that comes back says what it saw last.
+/// The header in which a browser that reconnects names the last event it received.
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Starts a stream of events.
@@ -74,6 +77,36 @@ pub(super) fn response(body: ResponseBody) -> Response<ResponseBody> {
     // nginx would gather events otherwise.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// Returns the stream of a request that is refused for a passing reason: it says when to reconnect, and ends. A browser's
+/// `EventSource` that receives an error status never reconnects (WHATWG HTML §9.2.3).
+pub(super) fn refused(problem: &Problem) -> Response<ResponseBody> {
+    let error = problem.counted_as();
+    let code = if error == ErrorCode::RateLimited { CloseCode::RateLimited } else { CloseCode::GoingAway };
+    let after_ms = problem.retry_after_ms().unwrap_or(RETRY_MS) + fastrand::u64(..=RETRY_SPREAD_MS);
+    let close = Close {
+        after_ms: Some(after_ms),
+        error: Some(error),
+        custom: Some(CustomClose { number: code.number(), reconnect: true }),
+        ..Close::new(code, problem.detail())
+    };
+    let mut response = response(ResponseBody::full(Bytes::from(closing_event(&close))));
+    response.extensions_mut().insert(error);
+    response
+}
+
+/// Returns the last event of a stream.
+fn closing_event(close: &Close) -> String {
+    let data = serde_json::json!({
+        "code": close.number(),
+        "reason": close.reason,
+        "reconnect": close.should_reconnect(),
+        "after_ms": close.after_ms,
+        "error": close.error.map(|code| code.as_str()),
+    });
+    let retry_ms = close.after_ms.unwrap_or(RETRY_MS);
+    format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n")
 }
 
 /// Returns where a client resumes that reconnects. A header that is not even text is no cursor of this broker, either.
@@ -139,8 +172,8 @@ impl EventsBody {
         Ok(())
     }
 
-    /// Where the stream stands. A stream over patterns only stands nowhere: whoever comes back with that position is
-    /// told of a gap.
+    /// Returns the stream's position in all its topics. A stream over patterns alone has none: a client that reconnects with
+    /// its cursor receives a gap.
     fn cursor(&self) -> Cursor {
         if self.positions.is_empty() {
             return Cursor::one(Position { epoch: Epoch::FOREIGN, offset: 0 });
@@ -177,16 +210,7 @@ impl EventsBody {
     /// Closes the session. What waits is sent first, then the event that says why.
     fn close(&mut self, close: &Close) {
         self.session.close(close);
-        let data = serde_json::json!({
-            "code": close.number(),
-            "reason": close.reason,
-            "reconnect": close.should_reconnect(),
-            "after_ms": close.after_ms,
-            "error": close.error.map(|code| code.as_str()),
-        });
-        let retry_ms = close.after_ms.unwrap_or(RETRY_MS);
-        self.phase =
-            Phase::Closing(Bytes::from(format!("retry: {retry_ms}\nevent: closing\ndata: {data}\n\n")));
+        self.phase = Phase::Closing(Bytes::from(closing_event(close)));
     }
 
     /// Returns the last event, to be sent when nothing else waits.

@@ -87,7 +87,23 @@ impl Transports {
     ///
     /// # Errors
     /// If it is refused, with the answer that says why.
-    pub(crate) async fn serve(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+    pub(crate) async fn serve(&self, asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+        let is_stream = is_event_stream(&asked.request);
+        self.serve_wanted(asked).await.or_else(|problem| refuse(is_stream, problem))
+    }
+
+    /// Answers a request that the broker refuses before a transport sees it.
+    ///
+    /// # Errors
+    /// Unless the request is for an event stream and the reason is a passing one.
+    pub(crate) fn refuse<B>(
+        request: &Request<B>,
+        problem: Problem,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        refuse(is_event_stream(request), problem)
+    }
+
+    async fn serve_wanted(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
         let query = self.query(&asked.request)?;
         let wanted = self.wanted(&asked.request, &query)?;
         if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
@@ -228,6 +244,16 @@ impl Transports {
         }
         Ok(patterns)
     }
+}
+
+/// Returns whether a request is for an event stream.
+fn is_event_stream<B>(request: &Request<B>) -> bool {
+    let is_upgrade = request.uri().path() == "/ws" || wants_websocket(request.headers());
+    request.method() == Method::GET && !is_upgrade && wants_events(request.headers())
+}
+
+fn refuse(is_stream: bool, problem: Problem) -> Result<Response<ResponseBody>, Problem> {
+    if is_stream && problem.is_passing() { Ok(events::refused(&problem)) } else { Err(problem) }
 }
 
 #[cfg(test)]

@@ -6,3 +6,4 @@ mod patterns;
 mod rust_client;
 mod slow_sessions;
 mod starting_points;
+mod streams;
