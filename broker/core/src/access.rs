@@ -22,7 +22,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Every action.
+    /// All actions, in the order of their numbers.
     pub const ALL: [Action; 4] =
         [Action::Publish, Action::Subscribe, Action::ReadHistory, Action::ReadPresence];
 

@@ -15,7 +15,7 @@ use crate::subscribers::SessionKey;
 /// first. It is dropped after the last delivery; history keeps only the publication.
 #[derive(Debug)]
 pub struct Broadcast {
-    /// The publication.
+    /// The publication to deliver.
     pub publication: Arc<Publication>,
     /// The worker and session that must not receive it.
     pub except: Option<(usize, SessionKey)>,

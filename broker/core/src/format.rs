@@ -26,7 +26,7 @@ pub struct Format {
     pub refuses_by_close: bool,
     /// Whether the encoder writes MessagePack payloads as they are. For all others the payload is converted to JSON, once.
     pub keeps_messagepack: bool,
-    /// Writes the bytes.
+    /// The encoder that writes the bytes.
     pub encoder: &'static dyn Encoder,
 }
 
@@ -98,7 +98,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// Joined into chunks.
+    /// A format whose frames are joined into chunks.
     pub(crate) static PLAIN: Format = plain(0, DeliveryMode::Joined);
 
     /// Handed over one by one.

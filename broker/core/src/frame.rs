@@ -16,7 +16,7 @@ pub struct Frame {
     pub position: Option<Position>,
     /// Its offset, which topics without history have too.
     pub offset: u64,
-    /// The encoded bytes.
+    /// The frame as encoded bytes.
     pub bytes: Bytes,
 }
 

@@ -21,7 +21,7 @@ pub const KEY_BYTES: usize = 144;
 /// The publisher that an idempotency key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyOwner {
-    /// A user.
+    /// The id of a user.
     User(Arc<str>),
     /// A back end with credentials that name no user, known by the number of what vouches for them.
     BackEnd(u64),
@@ -98,7 +98,7 @@ pub struct KeyDigest {
 #[derive(Debug, Default)]
 pub struct IdempotencyKeys {
     offsets: HashMap<u128, u64, RandomState>,
-    /// Oldest first.
+    /// The keys in the order of their age, oldest first.
     order: VecDeque<Remembered>,
 }
 

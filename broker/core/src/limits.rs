@@ -17,7 +17,7 @@ impl HistoryLimits {
     /// The history of a topic that no rule matches: its last 100 publications, for two minutes.
     pub const DEFAULT: HistoryLimits = HistoryLimits { messages: 100, bytes: usize::MAX, ttl_ms: 120_000 };
 
-    /// No history.
+    /// Limits that keep no history.
     pub const OFF: HistoryLimits = HistoryLimits { messages: 0, bytes: 0, ttl_ms: 0 };
 
     /// Returns whether any history is kept.

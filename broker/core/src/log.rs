@@ -19,7 +19,7 @@ const OFFSET_MIN: u64 = 1;
 /// The place that an archive has given to a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
-    /// Its position.
+    /// The position of the publication.
     pub position: Position,
     /// An offset such that no publication of the topic lies between it and the position, both exclusive; 0 if the
     /// publication is the first of its epoch.

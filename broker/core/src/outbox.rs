@@ -50,7 +50,7 @@ pub struct Outbox {
 #[derive(Debug)]
 enum Item {
     Chunk(Bytes),
-    /// Oldest first.
+    /// Publications of a replay, oldest first.
     Replay(VecDeque<Arc<Publication>>),
     Frame(Frame),
     /// The newest of a topic. A newer one replaces it while it waits.
@@ -74,9 +74,9 @@ pub struct OutboxFull;
 /// The state of the outbox after a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// Something waits.
+    /// Some of the bytes still wait.
     Partly,
-    /// Nothing waits.
+    /// All bytes are written.
     All,
 }
 

@@ -17,9 +17,9 @@ const ENTRY_BYTES: usize = 160;
 /// A request to publish: checked, but not accepted yet.
 #[derive(Debug, Clone)]
 pub struct Publish {
-    /// The topic.
+    /// The topic of the publication.
     pub topic: Topic,
-    /// The payload, opaque.
+    /// The payload, opaque to the broker.
     pub payload: Payload,
     /// The user who publishes, when known.
     pub from: Option<Arc<str>>,

@@ -28,7 +28,7 @@ pub use terms::Terms;
 /// Why and how the broker closes a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {
-    /// The close code.
+    /// The code of the close.
     pub code: CloseCode,
     /// The sentence for people.
     pub reason: String,
@@ -101,84 +101,84 @@ impl Close {
 /// What the runner of a session is to do about one frame.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    /// Nothing: the request succeeded and nobody wants to know.
+    /// Nothing: the request succeeded and asks for no reply.
     Nothing,
-    /// Send this.
+    /// Send the frame to the client.
     Send(ServerFrame),
     /// Send this, then close: the peer does not speak the protocol, or may not be here.
     Fail(ServerFrame, Close),
     /// Check the token, report back with [`Session::authenticated`], and handle nothing else before.
     Authenticate {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
         /// The token or key as it was shown.
         token: String,
         /// What it was shown for.
         purpose: Purpose,
     },
-    /// Let the session go on as somebody it has shown to be: send what is to be sent and end what it may no longer have.
+    /// Continue the session under the identity that it has proved: send the reply and end subscriptions that are no longer allowed.
     Accept(AcceptedCredentials),
     /// Publish if the session may, which the publish pipeline decides, and send the receipt if there is an `id`.
     Publish {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
-        /// The publication.
+        /// The publication that is requested.
         publish: PublishRequest,
     },
     /// Join the topic or pattern, report back with [`Session::subscribed`], and answer.
     Subscribe {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
         /// What to listen to.
         pattern: Pattern,
-        /// Where to begin.
+        /// Where the subscription begins.
         start: Start,
         /// Whose token allows it, if the session by itself may not.
         permit: Option<Arc<Holder>>,
     },
     /// Answer that the subscription stands, changing nothing.
     ConfirmSubscription {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: u32,
-        /// The subscription.
+        /// The topic or pattern of the subscription.
         pattern: Pattern,
     },
     /// Leave the topic or pattern and answer.
     Unsubscribe {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
-        /// What to leave.
+        /// The topic or pattern to leave.
         pattern: Pattern,
         /// The key it was joined under.
         key: SubscriptionKey,
     },
     /// Say who is subscribed.
     Presence {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
-        /// To what.
+        /// The topic whose members are read.
         topic: Topic,
     },
     /// Ask the application behind the broker and pass its answer on.
     Call {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
         /// The application's name for the question.
         method: String,
-        /// The question.
+        /// The parameter of the RPC callout.
         data: Payload,
     },
     /// Read history and answer.
     History {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
-        /// Whose.
+        /// The topic whose history is read.
         topic: Topic,
-        /// From where.
+        /// Where reading begins.
         since: Option<Since>,
         /// How much at most.
         limit: usize,
-        /// Newest first.
+        /// Whether the newest publication comes first.
         reverse: bool,
     },
 }
@@ -188,9 +188,9 @@ pub enum Effect {
 pub struct PublishRequest {
     /// The topic to publish to.
     pub topic: Topic,
-    /// The payload.
+    /// The payload to publish.
     pub payload: Payload,
-    /// The idempotency key.
+    /// The idempotency key, if the client gave one.
     pub key: Option<String>,
     /// Whether the session itself receives the publication.
     pub echo: bool,
@@ -201,7 +201,7 @@ pub struct PublishRequest {
 pub enum Start {
     /// With what is published from now on.
     Now,
-    /// After a position.
+    /// Begins after a position or time.
     Since(Since),
     /// With the newest so many.
     Last(usize),
@@ -218,7 +218,7 @@ impl Start {
     }
 }
 
-/// One connected client.
+/// One connected client, as a state machine.
 #[derive(Debug)]
 pub struct Session {
     connection: u64,
@@ -343,14 +343,14 @@ impl Session {
         match request {
             Request::Connect { token, name } => {
                 self.name = name.filter(|name| name.len() <= NAME_BYTES_MAX).map(String::into_boxed_str);
-                Ok(match token.filter(|_| terms.asks_for_credentials) {
+                Ok(match token.filter(|_| terms.has_authentication) {
                     Some(token) => Effect::Authenticate { id, token, purpose: Purpose::Connect },
                     None => self.greet(id, terms),
                 })
             }
             Request::Subscribe { pattern, options } => {
                 let start = Start::of(options.since, options.last);
-                match options.token.filter(|_| terms.asks_for_credentials) {
+                match options.token.filter(|_| terms.has_authentication) {
                     Some(token) => {
                         let purpose = Purpose::Subscribe { pattern, start };
                         Ok(Effect::Authenticate { id, token, purpose })
@@ -378,7 +378,7 @@ impl Session {
                 decide(terms.rules, &self.identity, Action::ReadPresence, &topic.clone().into())?;
                 Ok(Effect::Presence { id, topic })
             }
-            Request::Refresh { token } if terms.asks_for_credentials => {
+            Request::Refresh { token } if terms.has_authentication => {
                 Ok(Effect::Authenticate { id, token, purpose: Purpose::Refresh })
             }
             Request::Refresh { .. } => {

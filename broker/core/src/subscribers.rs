@@ -76,7 +76,7 @@ impl Subscribers {
         self.add(topic, session, format, (u64::MAX, true))
     }
 
-    /// Lets a listener for whom a place was held hear what comes after offset `after`.
+    /// Begins to deliver what stands after offset `after` to a subscriber whose place was held.
     pub fn resume(&mut self, topic: &Pattern, subscription: SubscriptionKey, after: u64) {
         let place = self.places[subscription.0 as usize];
         let listeners = topic.to_topic().and_then(|topic| self.topics.get_mut(&topic));
@@ -148,7 +148,7 @@ impl Subscribers {
         self.places.len() - self.vacant.len()
     }
 
-    /// Whether nobody listens.
+    /// Returns whether there is no subscriber.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

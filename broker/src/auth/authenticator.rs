@@ -216,7 +216,7 @@ impl SharedAuthenticator {
     }
 
     /// Returns whether the broker requires credentials now.
-    pub(crate) fn asks_for_credentials(&self) -> bool {
+    pub(crate) fn has_authentication(&self) -> bool {
         self.current.load().is_on()
     }
 

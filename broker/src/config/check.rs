@@ -47,7 +47,7 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
 /// Checks that the settings of credentials do not contradict each other. A mistake here would admit every client, or none.
 fn check_credentials(loader: &Loader) -> Result<(), ConfigError> {
     let (config, auth) = (&loader.config, &loader.config.auth);
-    let requires_credentials = config.asks_for_credentials();
+    let requires_credentials = config.has_authentication();
     let wrong = |key: &'static str, reason: &str| {
         let (place, key) = loader.place(key);
         Err(ConfigError::BadValue { place, key, reason: reason.to_owned() })

@@ -106,7 +106,7 @@ impl Default for Config {
 
 impl Config {
     /// Returns whether the broker requires credentials. If not, it is open.
-    pub fn asks_for_credentials(&self) -> bool {
+    pub fn has_authentication(&self) -> bool {
         self.auth.checks_tokens() || !self.keys.is_empty()
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn check_origins(config: &Config) -> Result<(), ServeError> {
 
 /// Returns the clients that the broker is there for.
 pub(super) fn reach_of(config: &Config) -> Reach {
-    if config.listen.ip().is_loopback() && !config.asks_for_credentials() {
+    if config.listen.ip().is_loopback() && !config.has_authentication() {
         Reach::ThisMachine
     } else {
         Reach::Network
@@ -102,7 +102,7 @@ pub(super) fn reach_of(config: &Config) -> Reach {
 
 /// Returns the access to topics that no rule matches: an open broker is open, every other requires a grant.
 pub(super) fn unruled_access(config: &Config) -> Access {
-    if config.asks_for_credentials() { Access::Granted } else { Access::Anyone }
+    if config.has_authentication() { Access::Granted } else { Access::Anyone }
 }
 
 fn unreadable(key: &str, path: &Path, error: &FileError) -> ServeError {

@@ -87,7 +87,7 @@ impl Server {
     /// # Errors
     /// If the configuration would open the broker to the network without saying so, or names a file that cannot be used.
     pub fn check(config: &Config) -> Result<(), ServeError> {
-        let is_decided = config.open || config.asks_for_credentials();
+        let is_decided = config.open || config.has_authentication();
         if !is_decided && !config.listen.ip().is_loopback() {
             return Err(ServeError::OpenToAll(config.listen));
         }

@@ -50,7 +50,7 @@ impl Reloader {
     /// Applies the topic rules, origins, credentials and hook secret of `config`, and logs whether other settings have
     /// changed, which need a restart. Reads files on a thread of its own.
     pub(super) async fn apply(&mut self, config: Config) {
-        if config.asks_for_credentials() != self.current.asks_for_credentials() {
+        if config.has_authentication() != self.current.has_authentication() {
             return tracing::error!(
                 "switching credentials on or off needs a restart: no setting of the new configuration is applied"
             );

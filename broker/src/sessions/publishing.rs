@@ -177,7 +177,7 @@ impl PublishPipeline {
         let PublishClient { identity, meter, address, connection } = client;
         {
             let rules = self.engine.rules();
-            let terms = Terms { limits: &self.limits, rules: &rules, asks_for_credentials: false };
+            let terms = Terms { limits: &self.limits, rules: &rules, has_authentication: false };
             check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
         }
         self.take_of_rates(&publish.topic, meter)?;

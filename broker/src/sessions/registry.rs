@@ -120,7 +120,7 @@ mod tests {
             ping_interval_s: 1,
         };
         let (rules, ada_again) = (Rules::default(), Ok(Identity::user_named("ada")));
-        let terms = Terms { limits: &limits, rules: &rules, asks_for_credentials: true };
+        let terms = Terms { limits: &limits, rules: &rules, has_authentication: true };
         let _effect = unknown.session_mut().authenticated(None, Purpose::Connect, ada_again, terms);
         registry.reindex(&unknown, None);
         assert_eq!(connections(&registry.sessions_of("ada")), [2, 4, 9]);

@@ -77,8 +77,8 @@ impl Worker {
 
     /// Returns what holds for every session of this worker under `rules`.
     pub(crate) fn terms<'a>(&'a self, rules: &'a Rules) -> Terms<'a> {
-        let asks_for_credentials = self.authenticator.asks_for_credentials();
-        Terms { limits: &self.session_limits, rules, asks_for_credentials }
+        let has_authentication = self.authenticator.has_authentication();
+        Terms { limits: &self.session_limits, rules, has_authentication }
     }
 
     /// Returns a number for a new connection that no other connection of this broker has had.

@@ -35,7 +35,7 @@ pub(super) fn session_publish() {
             ClientFrame { id: Some(7), request: Request::Publish { topic, payload, key: None, echo: true } }
         })
         .collect();
-    let terms = Terms { limits: &limits, rules: &rules, asks_for_credentials: false };
+    let terms = Terms { limits: &limits, rules: &rules, has_authentication: false };
     measured(|| {
         for frame in frames {
             black_box(session.handle(Ok(frame), terms));

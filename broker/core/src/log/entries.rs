@@ -14,7 +14,7 @@ const ROOM: usize = 4;
 pub(super) enum Entries {
     /// One or none, in place.
     Few(Option<Arc<Publication>>),
-    /// Any number.
+    /// Any number of publications.
     #[expect(
         clippy::box_collection,
         reason = "the queue's four words would be in every topic that does not need them"
@@ -31,7 +31,7 @@ impl Entries {
         }
     }
 
-    /// Returns the oldest.
+    /// Returns the oldest publication.
     pub(super) fn front(&self) -> Option<&Arc<Publication>> {
         match self {
             Self::Few(one) => one.as_ref(),
@@ -39,7 +39,7 @@ impl Entries {
         }
     }
 
-    /// Adds the newest.
+    /// Adds the newest publication.
     pub(super) fn push_back(&mut self, publication: Arc<Publication>) {
         match self {
             Self::Few(one) => {

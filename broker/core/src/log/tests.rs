@@ -42,7 +42,7 @@ fn check_since(log: &TopicLog, since: StartPoint, expected: &[u64], recovered: b
 }
 
 #[test]
-fn resuming_tells_of_loss_exactly_when_there_is_one() {
+fn resuming_reports_a_loss_exactly_when_there_is_one() {
     let mut log = log();
     check_since(&log, at(0), &[], true);
     for now in 0..5 {

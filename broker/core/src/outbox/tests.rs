@@ -99,7 +99,7 @@ fn topic(name: &str) -> Topic {
 }
 
 #[test]
-fn what_is_skipped_is_told_before_the_next_of_the_topic_or_when_all_is_written() {
+fn skipped_publications_are_reported_before_the_next_of_the_topic_or_when_all_is_written() {
     let mut outbox = Outbox::new(&PLAIN, 6);
     let (a, b) = (topic("a"), topic("b"));
     assert_eq!(outbox.push_or_skip(&a, chunk("first;")), 0);

@@ -23,7 +23,7 @@ pub enum Purpose {
     Subscribe {
         /// What to listen to.
         pattern: Pattern,
-        /// Where to begin.
+        /// Where the subscription begins.
         start: Start,
     },
 }
@@ -31,7 +31,7 @@ pub enum Purpose {
 /// What follows when a session has shown who it is.
 #[derive(Debug, PartialEq)]
 pub struct AcceptedCredentials {
-    /// What to send.
+    /// The frame to send as the reply.
     pub reply: Option<ServerFrame>,
     /// Subscriptions that the new token does not allow any more, forgotten already.
     pub revoked: Vec<(Pattern, SubscriptionKey)>,
@@ -202,7 +202,7 @@ impl Session {
 }
 
 fn fail(id: Option<u32>, Refusal { code, message }: Refusal) -> Effect {
-    // The error that answers the request has been said before. Whoever could not be checked may come back.
+    // The error that answers the request was sent before. A client whose token could not be checked may reconnect.
     let close = match code {
         ErrorCode::Unavailable | ErrorCode::Internal => CloseCode::GoingAway,
         ErrorCode::Forbidden => CloseCode::Forbidden,

@@ -11,5 +11,5 @@ pub struct Terms<'a> {
     /// The rules of the topics.
     pub rules: &'a Rules,
     /// Whether tokens are checked. An open broker does not look at them: every session is anonymous.
-    pub asks_for_credentials: bool,
+    pub has_authentication: bool,
 }

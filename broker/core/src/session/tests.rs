@@ -12,7 +12,7 @@ const LIMITS: SessionLimits =
     SessionLimits { message_bytes_max: 10, subscriptions_max: 2, history_limit_max: 5, ping_interval_s: 25 };
 
 fn terms(rules: &Rules) -> Terms<'_> {
-    Terms { limits: &LIMITS, rules, asks_for_credentials: false }
+    Terms { limits: &LIMITS, rules, has_authentication: false }
 }
 
 fn session() -> Session {

@@ -84,7 +84,7 @@ proptest! {
     #[test]
     fn a_log_of_sparse_offsets_behaves_like_a_filtered_list(
         steps in prop::collection::vec((0u8..10, 1u64..9, 0u64..9), 1..40),
-        asks in prop::collection::vec(0u64..200, 8), limit in 1usize..5,
+        starts in prop::collection::vec(0u64..200, 8), limit in 1usize..5,
     ) {
         let mut model = Model::new();
         let limits = HistoryLimits { messages: 5, ..LIMITS };
@@ -104,7 +104,7 @@ proptest! {
                 2 => model.place(newest + stride, newest.saturating_sub(slack), &limits),
                 _ => model.place(newest + stride, newest, &limits),
             }
-            for ask in &asks {
+            for ask in &starts {
                 model.check(*ask, limit);
             }
         }
