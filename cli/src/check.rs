@@ -49,7 +49,7 @@ fn check(args: Args) -> Result<String, Box<dyn std::error::Error>> {
 }
 
 fn summary(config: &Config) -> String {
-    let security = if config.asks_for_credentials() {
+    let security = if config.has_authentication() {
         format!(
             "requires {}{}",
             if config.auth.checks_tokens() { "tokens or keys" } else { "keys" },
