@@ -347,6 +347,11 @@ impl Engine {
         self.topics.policy_of(topic).history.keeps()
     }
 
+    /// Returns whether the rule of the topic keeps presence.
+    pub(crate) fn keeps_presence(&self, topic: &Topic) -> bool {
+        self.topics.policy_of(topic).presence
+    }
+
     /// Reads a page of history of about `bytes_max` bytes at most; `None` if it is in the archive: see
     /// [`Engine::read_history`].
     pub(crate) fn history(&self, topic: &Topic, reading: &Reading, bytes_max: usize) -> Option<History> {

@@ -40,7 +40,7 @@ impl Members {
         place: Origin,
     ) {
         topics.with_existing(topic, |locked, state| {
-            if !locked.policy().presence {
+            if !locked.policy().presence || topics.memory().check_presence().is_err() {
                 return;
             }
             let event = locked.presence().get_or_insert_default().enter(member_session);

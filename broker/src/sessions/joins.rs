@@ -125,10 +125,27 @@ impl Joins {
 
     fn enter(&mut self, topic: &Topic, joined: &Joined) {
         if joined.has_presence {
-            let member_session = self.handle.session().member_session();
-            self.worker.engine.enter(topic, &member_session, (self.worker.hub.worker(), self.key));
-            self.members.push((topic.clone(), member_session));
+            self.enter_as_member(topic);
         }
+    }
+
+    /// Enters the topics that the session has joined before their rule kept presence. Called after the rules have changed.
+    pub(super) fn enter_missing(&mut self) {
+        let topics: Vec<Topic> =
+            self.handle.session().subscriptions().filter_map(|(pattern, _)| pattern.to_topic()).collect();
+        for topic in topics {
+            let is_held = self.reads.as_ref().is_some_and(|reads| reads.holds(&topic));
+            let is_member = self.members.iter().any(|(member_of, _)| *member_of == topic);
+            if !is_held && !is_member && self.worker.engine.keeps_presence(&topic) {
+                self.enter_as_member(&topic);
+            }
+        }
+    }
+
+    fn enter_as_member(&mut self, topic: &Topic) {
+        let member_session = self.handle.session().member_session();
+        self.worker.engine.enter(topic, &member_session, (self.worker.hub.worker(), self.key));
+        self.members.push((topic.clone(), member_session));
     }
 
     /// Leaves a topic or pattern whose subscription the core has ended.

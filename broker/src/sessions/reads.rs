@@ -88,6 +88,11 @@ impl Reads {
         self.held.push(topic);
     }
 
+    /// Returns whether `topic` is held.
+    pub(super) fn holds(&self, topic: &Topic) -> bool {
+        self.held.contains(topic)
+    }
+
     /// Notes that the session has joined `topic`, or will not. Reads for the topic end. Returns whether the topic was held.
     pub(super) fn release(&mut self, topic: &Topic) -> bool {
         let Some(index) = self.held.iter().position(|held| held == topic) else { return false };

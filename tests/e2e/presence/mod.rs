@@ -2,3 +2,4 @@
 
 mod graces;
 mod members;
+mod reload;

@@ -96,7 +96,8 @@ impl SessionRuntime {
         self.replies.flush();
     }
 
-    /// Checks again what the session may do, if the configuration may have changed since that was decided.
+    /// Checks again what the session may do, and where it is a member, if the configuration may have changed since that was
+    /// decided.
     pub(super) fn review(&mut self) {
         if !self.writer().review().take_request() || self.handle.session().owes_credentials() {
             return;
@@ -120,6 +121,7 @@ impl SessionRuntime {
             });
             session.take_revoked(worker.terms(&worker.engine.rules()))
         };
+        self.joins.enter_missing();
         if revoked.is_empty() {
             return;
         }
