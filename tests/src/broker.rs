@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{eventually, get};
+use crate::{SmallDisk, eventually, get};
 
 /// The variable with the failpoints of a debug build.
 const FAILPOINTS: &str = "FANWIRE_FAILPOINTS";
@@ -92,17 +92,13 @@ impl Broker {
         Self::with_variable(text, arguments, TEST_ARCHIVE, "stepped")
     }
 
-    /// Starts a broker as [`Broker::with_file`] does, in a mount namespace of its own in which `directory` is a disk of
-    /// `size`, such as `6m`. User namespaces must be allowed on the machine.
-    pub fn on_small_disk(text: &str, directory: &std::path::Path, size: &str) -> Self {
-        std::fs::create_dir_all(directory).expect("a directory can be made");
+    /// Starts a broker of one worker whose data directory is a small disk, with a configuration that says `text`.
+    pub fn on_small_disk(text: &str, disk: &SmallDisk) -> Self {
         let file = temporary("toml");
         std::fs::write(&file, text).expect("a file can be written");
-        let script = format!("mount -t tmpfs -o size={size},mode=700 tmpfs \"$0\" && exec \"$@\"");
-        let mut command = Command::new("unshare");
-        command.args(["-r", "-m", "sh", "-c", &script]).arg(directory).arg(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--config"]).arg(&file);
-        command.arg("--data-dir").arg(directory);
+        let mut command = disk.command();
+        command.arg(binary()).args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--config"]);
+        command.arg(&file).arg("--data-dir").arg(disk.mounted_at());
         let broker = Self::spawn(command);
         // It has been read by now; that a file is left behind would harm nobody.
         let _left_behind = std::fs::remove_file(&file);

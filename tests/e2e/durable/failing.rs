@@ -1,6 +1,6 @@
 //! A disk that is full: publishes are refused in words, `/readyz` says so, and what was acknowledged stays.
 
-use fanwire_tests::{Broker, DataDirectory, Http, WebSocket, eventually, get, post};
+use fanwire_tests::{Broker, DataDirectory, Http, SmallDisk, WebSocket, eventually, get, post};
 use serde_json::{Value, json};
 
 use super::DURABLE;
@@ -118,8 +118,8 @@ fn a_publish_that_waits_for_the_disk_is_answered_before_the_broker_stops() {
 
 #[test]
 fn clearing_history_frees_a_disk_that_the_log_has_filled() {
-    let directory = DataDirectory::new();
-    let broker = Broker::on_small_disk(DURABLE, directory.path(), "6m");
+    let disk = SmallDisk::new("6m");
+    let broker = Broker::on_small_disk(DURABLE, &disk);
     let (count, _) = fill(&broker);
     assert!(count > 50, "{count} were taken");
     assert_eq!(get(broker.address(), "/readyz").status, 503);
@@ -138,4 +138,31 @@ fn clearing_history_frees_a_disk_that_the_log_has_filled() {
     }
     let receipt = post(broker.address(), "/topics/full", "text/plain", b"more");
     assert_eq!(receipt.status, 200, "{}", receipt.text());
+}
+
+#[test]
+fn a_broker_starts_on_a_full_disk_and_clearing_history_frees_it() {
+    let disk = SmallDisk::new("6m");
+    for is_killed in [true, false] {
+        let mut broker = Broker::on_small_disk(DURABLE, &disk);
+        let (count, _) = fill(&broker);
+        assert!(count > 50, "{count} were taken");
+        if is_killed {
+            broker.kill();
+        } else {
+            broker.terminate();
+            assert!(broker.wait().success(), "{}", broker.log());
+        }
+        disk.fill();
+        let broker = Broker::on_small_disk(DURABLE, &disk);
+        let cleared = call_as(None, broker.address(), "DELETE", "/topics/full/history", "");
+        assert_eq!(cleared.status, 200, "{}", cleared.text());
+        let body = "x".repeat(10_000);
+        eventually("the disk has room again", || {
+            let answer = post(broker.address(), "/topics/full", "text/plain", body.as_bytes());
+            (answer.status == 200 && get(broker.address(), "/readyz").status == 200).then_some(())
+        });
+        broker.kill();
+        std::fs::remove_file(disk.outside().join("other")).expect("it is ours");
+    }
 }
