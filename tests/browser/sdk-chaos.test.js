@@ -16,6 +16,8 @@ const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000);
 // The default rule keeps 100 publications of a topic in memory, so the publisher never runs further ahead of the page than this.
 const AHEAD_MAX = 60;
 const RESTARTS = 3;
+// What is published at least in each run of the broker, however slow the machine is.
+const RUN_MIN = 60;
 
 let browser;
 before(async () => { browser = await startBrowser(); });
@@ -50,7 +52,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       for (let life = 0; life <= RESTARTS; life++) {
         const lifeEnd = end - (RESTARTS - life) * (CHAOS_MS / (RESTARTS + 1));
         published.push([]);
-        while (Date.now() < lifeEnd) {
+        while (Date.now() < lifeEnd || published[life].length < RUN_MIN) {
           const receipt = await broker.publish(topic, { life, number: published[life].length });
           published[life].push(`${receipt.epoch}:${receipt.offset}`);
           const dice = draw();
@@ -78,7 +80,6 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       }
       const { positions, seen } = await page.evaluate(() => ({ positions, seen }));
       const all = published.flat();
-      assert.ok(all.length > 200, `only ${all.length} were published`);
       assert.deepEqual(positions, all, 'every position once, in order');
       const losses = seen.flatMap((entry, index) => (entry === 'lost' ? [index] : []));
       assert.ok(losses.length >= RESTARTS, `every new epoch is reported: ${losses.length} of ${RESTARTS}`);
@@ -112,7 +113,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       await page.evaluate(() => watch('chaos.durable').ready);
       const end = Date.now() + CHAOS_MS / 3;
       let kills = 0;
-      while (Date.now() < end) {
+      while (Date.now() < end || published.length < 2 * RUN_MIN) {
         const { epoch, offset } = await broker.publish('chaos.durable', published.length);
         published.push(`${epoch}:${offset}`);
         const dice = draw();
@@ -128,7 +129,7 @@ for (const transport of ['websocket', 'sse', 'polling']) {
       }
       await page.waitForFunction((count) => positions.length >= count, published.length, { timeout: PATIENCE_MS, polling: 20 }).catch(() => { /* compared below */ });
       const { positions, seen } = await page.evaluate(() => ({ positions, seen }));
-      assert.ok(kills > 0 && published.length > 100, `${kills} kills, ${published.length} published`);
+      assert.ok(kills > 0);
       assert.deepEqual(seen, published.map((_, number) => number), 'everything once, in order, and without lost');
       assert.deepEqual(positions, published);
       await page.close();

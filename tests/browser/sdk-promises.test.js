@@ -1,6 +1,9 @@
 // What the JavaScript client promises against the real broker, over every transport, in a browser and in Node: nothing is lost between a promise and
 // a listener, requests keep their order, payloads are read once, and the failure of one request is its own.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { connect } from '../../client-sdk/js/dist/fanwire.mjs';
@@ -186,4 +189,40 @@ test('a payload that no frame can hold is refused, and the connection continues'
     assert.ok(['done', 'too_large'].includes(code), `${name}: ${code}`);
     assert.deepEqual([state, other], ['connected', `escapes.${name}`], name);
   });
+});
+
+test('join and leave arrive over every transport', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'fanwire-presence-'));
+  const file = join(directory, 'fanwire.toml');
+  await writeFile(file, '[[topic]]\nmatch = "room.*"\npresence = true\n');
+  const rooms = await startBroker({}, ['--config', file]);
+  const other = connect(rooms.url, { WebSocket, log: false });
+  for (const transport of TRANSPORTS) {
+    const client = connect(rooms.url, { WebSocket, transports: [transport], log: false });
+    const topic = `room.${transport}`;
+    const events = [];
+    let wake = () => {};
+    const room = client.subscribe(topic);
+    for (const name of ['join', 'leave']) {
+      room.on(name, (member) => {
+        events.push([name, member.topic, typeof member.user]);
+        wake();
+      });
+    }
+    await room.ready;
+    const isSeen = (name) => events.some(([kind]) => kind === name);
+    // What happens before the stream or poll has begun, or between two polls, is not reported: the other client joins and leaves until it is.
+    for (let round = 0; round < 40 && !(isSeen('join') && isSeen('leave')); round++) {
+      const visit = other.subscribe(topic);
+      await visit.ready;
+      await Promise.race([new Promise((resolve) => { wake = resolve; }), new Promise((resolve) => { setTimeout(resolve, 250); })]);
+      visit.unsubscribe();
+      await Promise.race([new Promise((resolve) => { wake = resolve; }), new Promise((resolve) => { setTimeout(resolve, 250); })]);
+    }
+    for (const name of ['join', 'leave']) assert.deepEqual(events.find(([kind]) => kind === name), [name, topic, 'string'], transport);
+    client.close();
+  }
+  other.close();
+  await rooms.stop();
+  await rm(directory, { recursive: true });
 });

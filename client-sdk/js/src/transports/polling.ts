@@ -40,7 +40,7 @@ export function polling(calls: Calls, clock: Clock): (link: HttpLink) => Receive
         if (page.gap && hasPlaces) return names.forEach((name) => link.rejoin(name));
         for (const entry of page.messages) link.message(entry as never);
         for (const entry of page.presence ?? []) link.member(entry);
-        const isHasty = page.messages.length === 0 && clock.now() - started < PAUSE_MS;
+        const isHasty = page.messages.length === 0 && !page.presence?.length && clock.now() - started < PAUSE_MS;
         if (isHasty) await new Promise<void>((resolve) => { clock.after(PAUSE_MS, resolve); });
       }
     };
