@@ -42,11 +42,13 @@ impl Proxies {
         self.has_header && self.trusts(address)
     }
 
-    /// Returns whether a trusted proxy at `peer` says that the client reached it over https.
+    /// Returns whether a trusted proxy says that the client reached it over https. After a PROXY header, `peer` is the client, so
+    /// the header counts from every peer then: it only makes the broker stricter.
     pub(crate) fn says_https(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let said = headers.get_all(FORWARDED_PROTO).iter().next_back().map(|value| value.as_bytes());
         let nearest = said.and_then(|value| value.rsplit(|byte| *byte == b',').next());
-        nearest.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https")) && self.trusts(peer)
+        nearest.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https"))
+            && (self.has_header || self.trusts(peer))
     }
 
     /// Returns the client of a request with these headers that came from `peer`: the address nearest to the broker that is not a
@@ -101,6 +103,30 @@ mod tests {
         check(&["[2001:db8::1]"], "10.0.0.1", "2001:db8::1");
         check(&["10.0.0.9"], "10.0.0.1", "10.0.0.9");
         check(&[], "10.0.0.1", "10.0.0.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_by_which_scheme_it_was_reached() {
+        for (values, peer, has_header, expected) in [
+            (&["https"][..], "10.0.0.1", false, true),
+            (&["http, HTTPS "], "10.0.0.1", false, true),
+            (&["https", "http"], "10.0.0.1", false, false),
+            (&["http"], "10.0.0.1", false, false),
+            (&[], "10.0.0.1", false, false),
+            (&["https"], "203.0.113.7", false, false),
+            (&["https"], "203.0.113.7", true, true),
+        ] {
+            let proxies = Proxies::new(vec!["10.0.0.0/8".parse().unwrap()], has_header);
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(FORWARDED_PROTO, HeaderValue::from_static(value));
+            }
+            assert_eq!(
+                proxies.says_https(&headers, peer.parse().unwrap()),
+                expected,
+                "{values:?} from {peer}"
+            );
+        }
     }
 
     #[test]

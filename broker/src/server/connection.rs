@@ -34,10 +34,6 @@ const STREAM_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// The maximum number of bytes that are read and thrown away after the last answer of a connection.
 const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The time after which a connection ends whose client takes none of the bytes that wait for it. A client that takes some, however
-/// slowly, is served to the end.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The number of bytes in both directions up to which an HTTP/2 connection counts as idle over a period. The pings of both
 /// sides take less.
 const IDLE_BYTES_MAX: u64 = 1024;
@@ -175,7 +171,7 @@ impl Visit {
             .header_read_timeout(self.limits().handshake_timeout)
             .max_buf_size(self.limits().header_bytes_max);
         let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
-        let (socket, lender) = lend(stream, STALL_TIMEOUT);
+        let (socket, lender) = lend(stream, self.limits().write_timeout);
         let result = {
             let connection = builder.serve_connection(TokioIo::new(socket), service).with_upgrades();
             self.drive(pin!(connection), std::future::pending()).await
@@ -198,7 +194,7 @@ impl Visit {
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_timeout);
         let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
-        let (socket, lender) = lend(stream, STALL_TIMEOUT);
+        let (socket, lender) = lend(stream, self.limits().write_timeout);
         let result = {
             let connection = builder.serve_connection(TokioIo::new(socket), service);
             self.drive(pin!(connection), self.idle(&lender, limits.handshake_timeout)).await

@@ -101,7 +101,7 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .by(&[OPERATION, API_OUTCOME])
     .json("api_requests")
-    .see("[server API](http.md#server-calls)"),
+    .see("[server API](http.md#server-api)"),
     Metric::gauge(
         "fanwire_subscriptions",
         "Subscriptions.",

@@ -258,6 +258,6 @@ fn files_that_are_no_certificate_to_show_are_refused_with_a_sentence() {
         (&early.path(), &early.key_path(), "is not valid before Jan  1 00:00:00 2080"),
     ] {
         let said = refusal(certificate, key);
-        assert!(said.starts_with("fanwire serve: tls: ") && said.contains(expected), "{expected}: {said}");
+        assert!(said.contains("fanwire serve: tls: ") && said.contains(expected), "{expected}: {said}");
     }
 }
