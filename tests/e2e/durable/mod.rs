@@ -2,6 +2,7 @@
 
 mod crashes;
 mod creation;
+mod damage;
 mod directory;
 mod failing;
 mod restarts;

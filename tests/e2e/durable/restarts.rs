@@ -392,36 +392,3 @@ fn keys_are_remembered_when_the_clock_is_an_hour_back_after_a_restart() {
     let again = publish_with_key(&broker);
     assert_eq!((&again["offset"], &again["duplicate"]), (&first["offset"], &json!(true)), "{again}");
 }
-
-#[test]
-fn a_publication_that_is_damaged_on_disk_is_a_gap_on_every_transport() {
-    let directory = DataDirectory::new();
-    let broker = directory.serve(DURABLE);
-    let first = publish(broker.address(), "a", "publication 1");
-    for number in 2..=5 {
-        publish(broker.address(), "a", &format!("publication {number}"));
-    }
-    stop(broker);
-    let database = directory.path().join("fanwire.db");
-    let mut bytes = std::fs::read(&database).expect("the database");
-    let at = bytes.windows(13).position(|window| window == b"publication 3").expect("it is on disk");
-    bytes[at] ^= 1;
-    std::fs::write(&database, bytes).expect("it is ours");
-    let broker = directory.serve(DURABLE);
-    let page = get(broker.address(), "/topics/a?since=earliest").json();
-    assert_eq!(
-        (page["gap"].as_bool(), page["messages"].as_array().map(Vec::len)),
-        (Some(true), Some(4)),
-        "{page}"
-    );
-    let since = json!({"epoch": first["epoch"], "offset": 1});
-    let (mut socket, reply) = subscribe(broker.address(), json!({"topic": "a", "since": since}));
-    assert_eq!(reply["recovered"], false, "{reply}");
-    for number in [2, 4, 5] {
-        assert_eq!(socket.read_json()["data"], format!("publication {number}"));
-    }
-    assert!(broker.metric("fanwire_store_damaged_publications_total") >= 2.0);
-    assert!(broker.log().contains("is damaged on disk"), "{}", broker.log());
-    assert_eq!(get(broker.address(), "/readyz").status, 200, "one publication does not stop the others");
-    assert_eq!(publish(broker.address(), "a", "6")["offset"], 6);
-}
