@@ -1,7 +1,7 @@
 //! The archive: where topics are kept beyond the memory of this process, and in which order they are published there.
 //!
 //! The engine owns the trait, because it is the caller. `store::Store` implements it over SQLite on the local disk. An archive gives
-//! positions, and everything it accepts comes back to the engine as an [`Arrival`], whichever broker published it.
+//! positions, and everything it accepts reaches the engine as an [`Arrival`], whichever broker published it.
 //!
 //! **What the engine relies on.**
 //! - The offsets of a topic grow with each publication, and need not be consecutive. The `ts` of a topic never go back.
@@ -177,7 +177,7 @@ pub(crate) enum Range {
     Before(StartPoint),
 }
 
-/// How far a read goes.
+/// The bounds of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// The maximum number of publications.
@@ -230,9 +230,9 @@ pub(crate) enum Removal {
 /// A change of the subscribers on this broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// The first subscriber has come.
+    /// The first subscriber has subscribed.
     Begins,
-    /// The last subscriber has gone.
+    /// The last subscriber has unsubscribed.
     Ends,
 }
 

@@ -1,7 +1,7 @@
 //! Topics in the archive: publishing through it, and reading what memory does not hold.
 //!
-//! A publish goes to the archive, which gives it its position. When the archive has accepted it, it arrives here like a publication of
-//! another broker, and goes the way of every other publication. The newest part of a topic is held in memory too, so the archive
+//! A publish is sent to the archive, which gives it its position. When the archive has accepted it, it arrives here like a publication
+//! of another broker, and is held and delivered like every other publication. The newest part of a topic is held in memory too, so the archive
 //! is read only for clients that were away for long, after a restart, and for history.
 
 use std::sync::Arc;

@@ -314,7 +314,7 @@ impl Engine {
     }
 
     /// Reports that a client polls a topic or pattern, and was answered without a subscription.
-    pub(crate) fn look_in(&self, pattern: &Pattern) {
+    pub(crate) fn report_poll(&self, pattern: &Pattern) {
         if let Some(observer) = &self.observer {
             observer.interest(pattern);
         }

@@ -173,6 +173,8 @@ fn history_is_read_in_pages(open: &Open) {
         // The receipt may come before the publication arrives.
         std::thread::yield_now();
     }
+    let newest = Reading::Forward { since: at(2), limit: 9 };
+    assert!(broker.engine.history(&topic("a"), &newest, 1 << 20).is_some(), "memory holds what has arrived");
     // Once with the newest publications in memory, and once from the archive only.
     for _ in 0..2 {
         let forward = read(Reading::Forward { since: at(2), limit: 3 });
