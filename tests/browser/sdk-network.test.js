@@ -188,3 +188,21 @@ test('over HTTP, the client loads its second file once, from where its script ca
   for (const one of [page, other]) await one.close();
   await proxy.stop();
 });
+
+test('a page that hosts the script alone loads the second file from the broker', async () => {
+  const requested = [];
+  const server = http.createServer((request, response) => {
+    requested.push(request.url);
+    if (request.url === '/') return blank(request, response);
+    response.setHeader('Content-Type', 'text/javascript');
+    response.statusCode = request.url === '/own/fanwire.js' ? 200 : 404;
+    return response.end(response.statusCode === 200 ? readFileSync(new URL('../../client-sdk/js/dist/fanwire.js', import.meta.url)) : '');
+  });
+  const page = await openTab(browser, `http://127.0.0.1:${await listen(server)}/`);
+  await page.addScriptTag({ url: '/own/fanwire.js' });
+  const transport = await page.evaluate(async (url) => (await fanwire.connect(url, { transports: ['sse'] }).ready).transport, broker.url);
+  assert.equal(transport, 'sse');
+  assert.ok(requested.includes('/own/fanwire-http.mjs'), requested.join());
+  await page.close();
+  server.close();
+});

@@ -268,19 +268,23 @@ export class Broker extends Emitter<BrokerEvents> {
   }
 
   private report(thrown: unknown, during: string): void {
-    // A console may fail to show an odd value.
-    guard(() => { if (this.log) this.log.error(`fanwire: ${during} failed:`, thrown); }, () => {});
+    this.print('error', `${during} failed:`, thrown);
     // An 'error' listener that fails must not be called with its own error.
     if (!during.startsWith("the 'error'")) this.emit('error', asError(thrown, 'internal', `${during} failed`));
   }
 
   private complain(error: FanwireError): void {
-    if (this.log) this.log.error(`fanwire: ${error.code}: ${error.message}`);
+    this.print('error', `${error.code}: ${error.message}`);
     this.emit('error', error);
   }
 
   private warn(text: string): void {
-    if (this.log) this.log.warn(`fanwire: ${text}`);
+    this.print('warn', text);
+  }
+
+  /** Prints. A log that fails, for example to show an odd value, does not affect the client. */
+  private print(kind: 'error' | 'warn', text: string, ...more: unknown[]): void {
+    guard(() => this.log && this.log[kind](`fanwire: ${text}`, ...more), () => {});
   }
 }
 

@@ -188,6 +188,19 @@ test('handlers that throw odd values, or return promises of another kind, do not
   assert.equal(broker.status.state, 'connected');
 });
 
+test('a log that throws does not affect the client', async () => {
+  const fail = () => { throw new Error('the log is full'); };
+  client = connect('http://broker.test', { WebSocket: fake.WebSocket, fetch: fake.fetch, clock: new FakeClock(), log: { error: fail, warn: fail }, transports: ['websocket'] });
+  client.subscribe('t', () => { throw new Error('mine'); });
+  await fake.welcome();
+  fake.socket.reply('subscribed', { topic: 't', epoch: '1', offset: 5, recovered: true });
+  fake.socket.say(message(6));
+  await assert.rejects(client.publish('..', 1), { code: 'bad_topic' });
+  fake.socket.cut();
+  await settle();
+  assert.equal(client.status.state, 'reconnecting');
+});
+
 test('a loop that is unsubscribed does not yield what it has kept', async () => {
   const subscription = await joined();
   for (const offset of [6, 7, 8]) fake.socket.say(message(offset));

@@ -95,6 +95,8 @@ export declare class Broker extends Emitter<BrokerEvents> {
     private report;
     private complain;
     private warn;
+    /** Prints. A log that fails, for example to show an odd value, does not affect the client. */
+    private print;
 }
 /**
  * Connects to the broker at `url`: `http://host:7400`, `wss://host/ws`, or on a page the path under which the host of the page

@@ -20,7 +20,7 @@ export interface Diagnosis {
 /** Returns why there is no way to the broker over HTTP; undefined if there is one. */
 export async function diagnose(address: Address, fetch: Fetch): Promise<Diagnosis | undefined> {
   const url = `${address.http}/healthz`;
-  const request = () => fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
+  const request = async () => fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(ANSWER_MS) });
   let response: Response;
   try {
     response = await request();
