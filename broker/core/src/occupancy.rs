@@ -8,6 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use fanwire_protocol::Pattern;
 use foldhash::fast::RandomState;
 
+/// The maximum number of graces at once. Clients can begin graces faster than they end, for topics that they invent.
+pub const GRACES_MAX: usize = 100_000;
+
 /// The topics and patterns that were reported as occupied.
 #[derive(Debug, Default)]
 pub struct Occupancy {
@@ -51,6 +54,22 @@ impl Occupancy {
             vacated.push(pattern);
         }
         vacated
+    }
+
+    /// Ends the grace that is due first if there are more than [`GRACES_MAX`], and returns its pattern. The caller repeats this
+    /// after each call that begins a grace.
+    pub fn end_excess(&mut self) -> Option<Pattern> {
+        if self.due.len() <= GRACES_MAX {
+            return None;
+        }
+        let (_, pattern) = self.due.pop_first()?;
+        self.occupied.remove(&pattern);
+        Some(pattern)
+    }
+
+    /// Returns the number of patterns that have no subscriber and whose grace has not ended.
+    pub fn graces(&self) -> usize {
+        self.due.len()
     }
 
     /// Removes and returns all, because the broker stops.
@@ -103,6 +122,21 @@ mod tests {
         occupancy.vacate(&room, 1100);
         assert_eq!(occupancy.expire(1100), std::slice::from_ref(&room));
         assert!(occupancy.occupy(&room));
+    }
+
+    #[test]
+    fn graces_are_bounded_and_the_one_that_is_due_first_ends_early() {
+        let mut occupancy = Occupancy::default();
+        for number in 0..GRACES_MAX as u64 {
+            assert!(occupancy.occupy_until(&pattern(&format!("a.{number}")), 1000 + number));
+        }
+        let subscribed = pattern("subscribed");
+        assert!(occupancy.occupy(&subscribed));
+        assert_eq!((occupancy.graces(), occupancy.end_excess()), (GRACES_MAX, None));
+        occupancy.vacate(&subscribed, 1_000_000);
+        assert_eq!(occupancy.end_excess(), Some(pattern("a.0")));
+        assert_eq!((occupancy.graces(), occupancy.end_excess()), (GRACES_MAX, None));
+        assert!(occupancy.occupy(&pattern("a.0")), "it was reported as vacated");
     }
 
     #[test]

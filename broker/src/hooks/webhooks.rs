@@ -97,6 +97,15 @@ impl Webhooks {
             // The event is added under the lock, so that no later event of the pattern can precede it.
             self.report(Event::Occupied(pattern));
         }
+        self.bound_graces(&mut occupancy);
+    }
+
+    /// Ends the oldest graces beyond their maximum, and reports their topics as vacated.
+    fn bound_graces(&self, occupancy: &mut Occupancy) {
+        while let Some(pattern) = occupancy.end_excess() {
+            self.report(Event::Vacated(&pattern));
+        }
+        self.counters.webhook_graces.store(occupancy.graces() as u64, Ordering::Relaxed);
     }
 
     /// Returns whether events of members of `topic` are reported.
@@ -116,6 +125,7 @@ impl Webhooks {
         for pattern in occupancy.expire(now_ms) {
             self.report(Event::Vacated(&pattern));
         }
+        self.bound_graces(&mut occupancy);
         occupancy.next_due_ms()
     }
 
@@ -201,7 +211,10 @@ impl Observer for Webhooks {
 
     fn vacated(&self, pattern: &Pattern) {
         if self.watches(pattern) {
-            self.lock_occupancy().vacate(pattern, clock::monotonic_ms() + self.vacated_after_ms);
+            let mut occupancy = self.lock_occupancy();
+            occupancy.vacate(pattern, clock::monotonic_ms() + self.vacated_after_ms);
+            self.bound_graces(&mut occupancy);
+            drop(occupancy);
             self.changed.notify_one();
         }
     }

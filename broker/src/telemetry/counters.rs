@@ -301,6 +301,8 @@ pub(crate) struct Shared {
     pub(crate) webhook_events_expired: AtomicU64,
     pub(crate) webhook_events_stopped: AtomicU64,
     pub(crate) webhook_retries: AtomicU64,
+    /// Topics without subscribers that are not reported as vacated yet.
+    pub(crate) webhook_graces: AtomicU64,
     pub(crate) webhook_events_waiting: AtomicU64,
     pub(crate) webhook_events_waiting_bytes: AtomicU64,
     /// The time at which the oldest waiting event happened, in milliseconds of the monotonic clock. It is later than now

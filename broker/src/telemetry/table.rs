@@ -355,6 +355,12 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .unit(Unit::Millis)
     .json("webhooks.oldest_ms"),
+    Metric::gauge(
+        "fanwire_webhook_graces",
+        "Topics and patterns that have lost their last subscriber and are not reported as vacated yet.",
+        Shared(|shared, _| load(&shared.webhook_graces)),
+    )
+    .json("webhooks.graces"),
     Metric::counter(
         "fanwire_key_set_fetches_total",
         "Fetches of the identity provider's key set.",

@@ -71,6 +71,7 @@ fn a_session_that_returns_at_once_causes_no_vacated_event() {
     }
     let _last = subscriber(broker.address(), "last");
     check_reported(&application, &["occupied a", "occupied a.>", "occupied last"]);
+    broker.await_metric("fanwire_webhook_graces", 2.0);
 }
 
 #[test]
