@@ -32,7 +32,7 @@ const PIECES_MIN: usize = 64;
 /// The queue of what is to be written to one session, in order.
 ///
 /// Deliveries and replies count with their encoded size against the bound. Replays wait as the publications themselves and
-/// are encoded piece by piece as the socket takes them; what they hold is told by [`Outbox::pinned_bytes`].
+/// are encoded piece by piece as the socket takes them; [`Outbox::pinned_bytes`] returns what they hold.
 #[derive(Debug)]
 pub struct Outbox {
     format: &'static Format,
@@ -41,6 +41,8 @@ pub struct Outbox {
     bytes_max: usize,
     /// What the publications of replays are accounted for in memory, in bytes.
     pinned: usize,
+    /// The number of bytes that have been written or taken so far.
+    taken: u32,
     /// How much of the first chunk has been written already.
     written: usize,
     /// What was skipped and not reported yet. Boxed, because few sessions ever need it.
@@ -52,7 +54,8 @@ enum Item {
     Chunk(Bytes),
     /// Publications of a replay, oldest first.
     Replay(VecDeque<Arc<Publication>>),
-    Frame(Frame),
+    /// Boxed, so that chunks do not carry its size.
+    Frame(Box<Frame>),
     /// The newest of a topic. A newer one replaces it while it waits.
     Latest(Topic),
 }
@@ -83,7 +86,16 @@ pub enum Written {
 impl Outbox {
     /// An empty outbox for a session of `format`, bounded by `bytes_max`.
     pub fn new(format: &'static Format, bytes_max: usize) -> Self {
-        Self { format, queue: VecDeque::new(), bytes: 0, bytes_max, pinned: 0, written: 0, skipped: None }
+        Self {
+            format,
+            queue: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
+            pinned: 0,
+            taken: 0,
+            written: 0,
+            skipped: None,
+        }
     }
 
     /// Returns the format of the session.
@@ -105,6 +117,11 @@ impl Outbox {
     /// even after history has dropped them.
     pub fn pinned_bytes(&self) -> usize {
         self.pinned
+    }
+
+    /// Returns the number of bytes that have been written or taken so far, modulo 2^32: it changes with every progress.
+    pub fn taken_bytes(&self) -> u32 {
+        self.taken
     }
 
     /// Returns whether a replay waits.
@@ -140,8 +157,14 @@ impl Outbox {
         self.bytes += delivery.bytes();
         match delivery {
             Delivery::Chunk(bytes, _) => self.queue.push_back(Item::Chunk(bytes)),
-            Delivery::Frames(frames) => self.queue.extend(frames.into_iter().map(Item::Frame)),
+            Delivery::Frames(frames) => self.append_frames(frames),
         }
+    }
+
+    /// Out of the way of chunks, which most deliveries are.
+    #[cold]
+    fn append_frames(&mut self, frames: Vec<Frame>) {
+        self.queue.extend(frames.into_iter().map(|frame| Item::Frame(Box::new(frame))));
     }
 
     /// Adds a delivery of `topic`, or skips it if it does not fit. A report of what was missed is written as soon as it fits,
@@ -203,6 +226,13 @@ impl Outbox {
 
     /// Appends the report of everything that was missed, once a part of the outbox is free again.
     fn report_all_missed(&mut self) {
+        if self.skipped.is_some() {
+            self.report_skipped();
+        }
+    }
+
+    #[cold]
+    fn report_skipped(&mut self) {
         let Some(skipped) = &mut self.skipped else { return };
         let missed = std::mem::take(&mut skipped.missed);
         if skipped.latest.is_empty() {
@@ -256,16 +286,14 @@ impl Outbox {
     /// Prepares the first item to be taken: encodes the next piece of a replay, and fixes the newest of a topic.
     fn settle_front(&mut self) {
         match self.queue.front() {
-            Some(Item::Replay(_)) => match self.format.delivery {
-                DeliveryMode::Joined => self.encode_replay(),
-                DeliveryMode::Separate => self.encode_one(),
-            },
+            Some(Item::Replay(_)) => self.encode_next(),
             Some(Item::Latest(_)) => self.settle_latest(),
             _ => {}
         }
     }
 
     /// Puts the newest of a topic, after the report of what it replaced, in the place that was kept for it.
+    #[cold]
     fn settle_latest(&mut self) {
         let Some(Item::Latest(topic)) = self.queue.pop_front() else { return };
         let Some(skipped) = &mut self.skipped else { return };
@@ -274,7 +302,7 @@ impl Outbox {
             Delivery::Chunk(bytes, _) => self.queue.push_front(Item::Chunk(bytes)),
             Delivery::Frames(frames) => {
                 for frame in frames.into_iter().rev() {
-                    self.queue.push_front(Item::Frame(frame));
+                    self.queue.push_front(Item::Frame(Box::new(frame)));
                 }
             }
         }
@@ -285,6 +313,15 @@ impl Outbox {
             if !report.is_empty() {
                 self.queue.push_front(Item::Chunk(Bytes::from(report)));
             }
+        }
+    }
+
+    /// Encodes what comes next of the replay that comes first.
+    #[cold]
+    fn encode_next(&mut self) {
+        match self.format.delivery {
+            DeliveryMode::Joined => self.encode_replay(),
+            DeliveryMode::Separate => self.encode_one(),
         }
     }
 
@@ -316,12 +353,13 @@ impl Outbox {
         self.pinned -= publication.cost();
         let frame = Frame::encode(&publication, self.format);
         self.bytes += frame.bytes.len();
-        self.queue.push_front(Item::Frame(frame));
+        self.queue.push_front(Item::Frame(Box::new(frame)));
     }
 
     /// Notes that `count` bytes of what [`Outbox::fill`] gave have been written.
     pub fn advance(&mut self, count: usize) -> Written {
         self.bytes -= count;
+        self.taken = self.taken.wrapping_add(count as u32);
         self.written += count;
         while let Some(Item::Chunk(first)) = self.queue.front()
             && self.written >= first.len()
@@ -346,8 +384,9 @@ impl Outbox {
         let Some(Item::Frame(_)) = self.queue.front() else { return None };
         let Some(Item::Frame(frame)) = self.queue.pop_front() else { return None };
         self.bytes -= frame.bytes.len();
+        self.taken = self.taken.wrapping_add(frame.bytes.len() as u32);
         self.report_when_drained();
-        Some(frame)
+        Some(*frame)
     }
 
     /// Appends the reports of what was missed, if nothing else waits.
@@ -365,6 +404,7 @@ impl Outbox {
         let rest = bytes.split_off(self.written);
         self.written = 0;
         self.bytes -= rest.len();
+        self.taken = self.taken.wrapping_add(rest.len() as u32);
         self.report_when_drained();
         Some(rest)
     }

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use crate::telemetry::Shared;
 
-/// What waits for one worker. Bounded by [`Pressure`]: whoever fills it past the bound is not listened to until it has
-/// emptied, so it is over the bound by no more than one publication per publisher.
+/// The queue of one worker. Bounded by [`Pressure`]: publishers wait while it is over its bound, so it exceeds the bound by at
+/// most one publication per publisher.
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     filled: Notify,
@@ -33,7 +33,7 @@ enum Item {
     Notice(Arc<Notice>),
 }
 
-/// What one notice is accounted for, in bytes.
+/// The bytes for which one notice counts.
 const NOTICE_BYTES: usize = 512;
 
 impl Item {
@@ -45,24 +45,24 @@ impl Item {
     }
 }
 
-/// What a worker takes out of its inbox at once, in order.
+/// The items that a worker takes out of its inbox at once, in order.
 #[derive(Default)]
 pub(crate) struct Batch {
     /// The publications.
     pub(crate) broadcasts: Vec<Arc<Broadcast>>,
-    /// Word of who came and left, each with the number of publications before it.
+    /// Presence events, each with the number of publications before it.
     pub(crate) notices: Vec<(usize, Arc<Notice>)>,
 }
 
 impl Batch {
-    /// Forgets what has been delivered, and keeps the room it took.
+    /// Removes what has been delivered, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.broadcasts.clear();
         self.notices.clear();
     }
 }
 
-/// Whether any queue of publications is fuller than it should be, and so publishers have to wait.
+/// Says whether publishers have to wait, because a queue of publications is over its bound.
 pub(crate) struct Pressure {
     bytes_max: usize,
     queues_over: AtomicUsize,
@@ -71,29 +71,29 @@ pub(crate) struct Pressure {
 }
 
 impl Pressure {
-    /// No pressure yet; an inbox is over its bound from `bytes_max` on until it is half empty again.
+    /// No pressure. An inbox is over its bound from `bytes_max` on until it is half empty again.
     pub(crate) fn new(bytes_max: usize, counters: Arc<Shared>) -> Self {
         Self { bytes_max, queues_over: AtomicUsize::new(0), relieved: Notify::new(), counters }
     }
 
-    /// Whether publishers have to wait.
+    /// Returns whether publishers have to wait.
     pub(crate) fn is_high(&self) -> bool {
         self.queues_over.load(Ordering::Acquire) > 0
     }
 
-    /// Notes that another queue than an inbox is fuller than it should be.
+    /// Notes that another queue than an inbox is over its bound.
     pub(crate) fn raise(&self) {
         self.queues_over.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Notes that a queue is no longer fuller than it should be.
+    /// Notes that a queue is no longer over its bound.
     pub(crate) fn relieve(&self) {
         if self.queues_over.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.relieved.notify_waiters();
         }
     }
 
-    /// Waits until publishers may go on.
+    /// Waits until publishers may continue.
     pub(crate) async fn relieved(self: Arc<Self>) {
         loop {
             let relieved = self.relieved.notified();
@@ -116,12 +116,12 @@ impl Inbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a publication at the end. Called under the lock of its topic: that is the order.
+    /// Appends a publication. Called under the lock of its topic, which makes the order.
     pub(crate) fn push(&self, broadcast: Arc<Broadcast>) {
         self.push_item(Item::Broadcast(broadcast));
     }
 
-    /// Puts a notice at the end, likewise.
+    /// Appends a presence event, likewise.
     pub(crate) fn push_notice(&self, notice: Arc<Notice>) {
         self.push_item(Item::Notice(notice));
     }
@@ -148,7 +148,7 @@ impl Inbox {
         self.filled.notified().await;
     }
 
-    /// Moves about `bytes_max` bytes of what waits to `batch`, at least one item; `false` if nothing waits.
+    /// Moves about `bytes_max` bytes to `batch`, at least one item. Returns `false` if the inbox is empty.
     pub(crate) fn take(&self, batch: &mut Batch, bytes_max: usize) -> bool {
         let mut taken = 0;
         let mut queue = self.lock();

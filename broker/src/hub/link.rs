@@ -12,7 +12,7 @@ use rustls::ServerConnection;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// How much may be encrypted ahead of what the socket has taken.
+/// The most bytes that are encrypted ahead of the socket.
 const TLS_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// The socket of a session.
@@ -78,7 +78,7 @@ impl Link {
     /// Reads into `buffer`. 0 says that the peer has hung up.
     ///
     /// # Errors
-    /// If the connection is broken, or what comes is not what the key says.
+    /// If the connection is broken, or a record cannot be decrypted.
     pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Link::Plain(socket) => poll_read_plain(socket, context, buffer),
@@ -86,21 +86,21 @@ impl Link {
         }
     }
 
-    /// Tells the peer that nothing more will come, while still reading what it has to say.
+    /// Announces that nothing more is sent, and continues to read.
     pub(super) fn shut_writing(&self) {
         if let Link::Tls(link) = self {
             link.tls.borrow_mut().send_close_notify();
-            // If it does not go, the end of the connection says the same, only less surely.
+            // If it cannot be sent, the end of the connection says the same.
             let _not_told = link.try_send();
         }
-        // A connection that is gone already needs no farewell.
+        // A connection that is gone already needs no shutdown.
         let _gone_already = socket2::SockRef::from(self.socket()).shutdown(Shutdown::Write);
     }
 }
 
-/// Reads once. What leaves room in the buffer was all there was, so the socket is then taken for empty, as tokio's own streams
-/// take it: asking once more only to hear so would be one more system call for every read. Whatever comes in the meantime, the end of the
-/// connection too, rings again (epoll(7), edge-triggered).
+/// Reads once. A read that leaves room in the buffer has emptied the socket, so the socket is not read again, as in tokio's own
+/// streams: that saves one system call per read. What comes meanwhile, the end of the connection included, is a new event
+/// (epoll(7), edge-triggered).
 fn poll_read_plain(
     socket: &TcpStream,
     context: &mut Context<'_>,
@@ -138,7 +138,7 @@ impl TlsLink {
         loop {
             match self.tls.borrow_mut().reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The peer hung up without a word. What a message lacks is noticed by whoever reads messages.
+                // The peer closed without a close alert. An incomplete message is noticed by the reader of messages.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
                 result => return Poll::Ready(result),
             }

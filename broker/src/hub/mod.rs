@@ -1,7 +1,7 @@
 //! Fan-out on one worker: from its inbox to the outboxes and sockets of its sessions.
 //!
-//! The hub owns who listens on this worker and what waits for each session. It does not know what a topic holds, how
-//! a session came to be, or what the bytes it writes mean.
+//! The hub owns the subscribers of this worker and what waits for each session. It does not know what a topic holds, how a
+//! session began, or what the bytes it writes mean.
 
 mod inbox;
 mod link;
@@ -27,13 +27,13 @@ pub(crate) use session_writer::{Keepalive, SessionWriter, Sink};
 use crate::clock;
 use crate::telemetry::WorkerCounters;
 
-/// How much of the inbox one tick takes, in bytes, so that a flood cannot keep a worker from its other work.
+/// The bytes of the inbox that one tick takes, so that a flood cannot keep a worker from its other work.
 const TICK_BYTES_MAX: usize = 256 * 1024;
 
-/// How many ticks are run ahead of time for a session that is about to end.
+/// The most ticks that are run ahead of time for a session that is about to end.
 const TICKS_AHEAD_MAX: usize = 16;
 
-/// The fan-out of one worker. It lives and dies on that worker's thread.
+/// The fan-out of one worker. It stays on that worker's thread.
 pub(crate) struct Hub {
     worker: usize,
     inbox: Arc<Inbox>,
@@ -61,12 +61,12 @@ impl Hub {
         }
     }
 
-    /// The number of this worker.
+    /// Returns the number of this worker.
     pub(crate) fn worker(&self) -> usize {
         self.worker
     }
 
-    /// How many sessions are open on this worker.
+    /// Returns the number of open sessions on this worker.
     pub(crate) fn len(&self) -> usize {
         self.open.get()
     }
@@ -83,15 +83,15 @@ impl Hub {
         key
     }
 
-    /// Ends the session. All its subscriptions must have been left before. Its key stays its own until [`Hub::release`].
+    /// Ends the session. All its subscriptions must have been left before. Its key is not reused until [`Hub::release`].
     pub(crate) fn close(&self, key: SessionKey) {
         if self.writers.borrow_mut()[key.0 as usize].take().is_some() {
             self.open.set(self.open.get() - 1);
         }
     }
 
-    /// Lets the key of a session that was closed be given to another. Nothing that the session published without echo may
-    /// still be waiting for its position: it would be kept from the other.
+    /// Allows the key of a closed session to be reused. Nothing that the session published without echo may still wait for its
+    /// position: it would not be delivered to the next session with this key.
     pub(crate) fn release(&self, key: SessionKey) {
         self.vacant.borrow_mut().push(key);
     }
@@ -108,7 +108,7 @@ impl Hub {
         self.subscribers.borrow_mut().join(pattern, session, format, after)
     }
 
-    /// Notes a session that is being given what it missed of `topic`; it hears nothing else of it until [`Hub::resume`].
+    /// Notes a session that is catching up on `topic`. It receives nothing else of it until [`Hub::resume`].
     pub(crate) fn hold_place(
         &self,
         topic: &Pattern,
@@ -119,7 +119,7 @@ impl Hub {
         self.subscribers.borrow_mut().hold_place(topic, session, format)
     }
 
-    /// Begins to deliver what stands after offset `after` to a session that has been given everything up to there.
+    /// Begins to deliver what stands after offset `after` to a session that has caught up to there.
     pub(crate) fn resume(&self, topic: &Pattern, key: SubscriptionKey, after: u64) {
         self.subscribers.borrow_mut().resume(topic, key, after);
     }
@@ -130,14 +130,14 @@ impl Hub {
         self.subscribers.borrow_mut().leave(pattern, key);
     }
 
-    /// Calls `visit` with the outlet of every open session.
+    /// Calls `visit` with the writer of every open session.
     pub(crate) fn for_each_writer(&self, mut visit: impl FnMut(&Rc<SessionWriter>)) {
         for writer in self.writers.borrow().iter().flatten() {
             visit(writer);
         }
     }
 
-    /// Delivers what comes into the inbox, for as long as the worker runs.
+    /// Delivers what comes into the inbox, as long as the worker runs.
     pub(crate) async fn run(self: Rc<Self>) {
         let mut batch = Batch::default();
         let mut touched = Vec::new();
@@ -152,8 +152,8 @@ impl Hub {
         }
     }
 
-    /// Delivers what waits in the inbox now, ahead of the next tick: for a session that is about to end and is still owed
-    /// what was published before.
+    /// Delivers what waits in the inbox, ahead of the next tick: a session that is about to end still receives what was
+    /// published before.
     pub(crate) fn deliver_waiting(&self) {
         let (mut batch, mut touched) = (Batch::default(), Vec::new());
         for _ in 0..TICKS_AHEAD_MAX {
@@ -165,12 +165,12 @@ impl Hub {
         }
     }
 
-    /// One tick: every touched session is written to once, with all that has gathered for it.
+    /// Runs one tick: every touched session is written to once, with all that has gathered for it.
     fn tick(&self, batch: &Batch, touched: &mut Vec<Rc<SessionWriter>>) {
         let mut begin = 0;
         for (end, notice) in &batch.notices {
             self.fan_out(&batch.broadcasts[begin..*end], touched);
-            self.tell(notice, touched);
+            self.notify(notice, touched);
             begin = *end;
         }
         self.fan_out(&batch.broadcasts[begin..], touched);
@@ -183,7 +183,7 @@ impl Hub {
         }
     }
 
-    /// Puts publications into the outboxes of those who listen, and notes whose they are.
+    /// Puts publications into the outboxes of their subscribers, and notes which sessions to flush.
     fn fan_out(&self, batch: &[Arc<Broadcast>], touched: &mut Vec<Rc<SessionWriter>>) {
         let writers = self.writers.borrow();
         self.fanout.borrow_mut().run(
@@ -199,13 +199,13 @@ impl Hub {
         );
     }
 
-    /// Puts word of who came or left into the outboxes of those who listen, once into each.
-    fn tell(&self, notice: &Notice, touched: &mut Vec<Rc<SessionWriter>>) {
+    /// Puts a presence event into the outboxes of the subscribers of its topic, once into each.
+    fn notify(&self, notice: &Notice, touched: &mut Vec<Rc<SessionWriter>>) {
         let writers = self.writers.borrow();
-        self.fanout.borrow_mut().visit_once(&self.subscribers.borrow(), notice.topic(), |listener| {
-            let is_excepted = notice.except == Some((self.worker, listener.session));
-            let Some(writer) = &writers[listener.session.0 as usize] else { return };
-            let frame = notice.frame(listener.format);
+        self.fanout.borrow_mut().visit_once(&self.subscribers.borrow(), notice.topic(), |subscriber| {
+            let is_excepted = notice.except == Some((self.worker, subscriber.session));
+            let Some(writer) = &writers[subscriber.session.0 as usize] else { return };
+            let frame = notice.frame(subscriber.format);
             if !is_excepted && !frame.is_empty() && writer.push_notice(notice, frame, &self.counters) {
                 touched.push(writer.clone());
             }

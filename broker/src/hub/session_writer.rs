@@ -7,6 +7,7 @@ mod close_state;
 mod keepalive;
 mod review;
 mod sink;
+mod stall;
 mod task_waker;
 
 use std::cell::{Cell, RefCell};
@@ -34,6 +35,7 @@ pub(crate) use sink::Sink;
 use crate::telemetry::{DropReason, WorkerCounters};
 use close_state::CloseState;
 use keepalive::KeepaliveState;
+use stall::Stall;
 use task_waker::TaskWaker;
 
 /// The outbox of one session and its way to the client.
@@ -42,6 +44,7 @@ pub(crate) struct SessionWriter {
     sink: Sink,
     task: TaskWaker,
     keepalive: KeepaliveState,
+    stall: Stall,
     close_state: CloseState,
     review: Review,
     /// Whether the session is in the hub's list of those to write to at the end of this tick.
@@ -61,6 +64,7 @@ impl SessionWriter {
             sink,
             task: TaskWaker::default(),
             keepalive: KeepaliveState::new(keepalive),
+            stall: Stall::new(keepalive.write_timeout_ms),
             close_state: CloseState::new(keepalive.close_timeout_ms),
             review: Review::default(),
             is_touched: Cell::new(false),
@@ -173,6 +177,11 @@ impl SessionWriter {
     /// Returns the number of bytes in the outbox.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.outbox.borrow().bytes()
+    }
+
+    /// Returns the memory that replays keep, in bytes.
+    pub(crate) fn pinned_bytes(&self) -> usize {
+        self.outbox.borrow().pinned_bytes()
     }
 
     /// Takes the next frame, for transports that write something of their own around each.
@@ -291,6 +300,10 @@ impl SessionWriter {
         if self.close_state.is_overdue() {
             self.sink.abort();
             return self.task.wake();
+        }
+        if !self.close_state.is_closing() && self.stall.is_over(now_ms, &self.outbox.borrow()) {
+            let reason = "the session took nothing of what waits for it for as long as limits.write_timeout";
+            self.request_close(Close::new(CloseCode::TooSlow, reason));
         }
         match self.keepalive.check(now_ms) {
             Pulse::Fine => {}

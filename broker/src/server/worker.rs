@@ -219,7 +219,7 @@ async fn look_after(
     loop {
         ticks.tick().await;
         let (now_ms, unix_ms) = (clock::monotonic_ms(), clock::unix_ms());
-        let mut waiting_bytes = 0;
+        let (mut waiting_bytes, mut replay_bytes) = (0, 0);
         let seen = authenticator.changes();
         let has_changed = std::mem::replace(&mut changes, seen) != seen;
         hub.for_each_writer(|writer| {
@@ -228,8 +228,10 @@ async fn look_after(
             }
             writer.sweep(now_ms, unix_ms, &counters);
             waiting_bytes += writer.waiting_bytes() as u64;
+            replay_bytes += writer.pinned_bytes() as u64;
         });
         counters.outbox_bytes.set(waiting_bytes);
+        counters.replay_bytes.set(replay_bytes);
         counters.handshakes.set(handshakes.len() as u64);
     }
 }

@@ -90,8 +90,13 @@ mod tests {
     use crate::telemetry::Transport;
 
     fn handle(connection: u64, user: Option<&str>) -> Rc<SessionHandle> {
-        let keepalive =
-            Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
+        let keepalive = Keepalive {
+            bytes: b"",
+            interval_ms: u64::MAX / 4,
+            timeout_ms: None,
+            write_timeout_ms: u64::MAX,
+            close_timeout_ms: 0,
+        };
         let writer = SessionWriter::new(Sink::Task(Rc::default()), &JSON, 1024, keepalive);
         let session = Session::new(connection, user.map_or(Identity::Anonymous, Identity::user_named));
         let client = std::net::Ipv4Addr::LOCALHOST.into();

@@ -303,6 +303,6 @@ mod tests {
     fn a_session_is_small() {
         let bytes = size_of::<SessionRuntime>() + size_of::<SessionHandle>() + size_of::<SessionWriter>();
         // It was 896 bytes before what only few sessions need was boxed.
-        assert!(bytes <= 672, "{bytes} bytes");
+        assert!(bytes <= 704, "{bytes} bytes");
     }
 }

@@ -181,7 +181,7 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::gauge(
         "fanwire_pinned_bytes",
         "Bytes of publications that replays and answers on their way keep in memory, whether history still holds them or not.",
-        Workers(|worker, _| worker.pinned_bytes.value()),
+        Workers(|worker, _| worker.pinned_bytes.value() + worker.replay_bytes.value()),
     )
     .json("pinned_bytes"),
     Metric::gauge(

@@ -56,6 +56,7 @@ pub(super) async fn stream(
         bytes: b":\n\n",
         interval_ms: limits.sse_comment_interval.as_millis() as u64,
         timeout_ms: None,
+        write_timeout_ms: limits.write_timeout.as_millis() as u64,
         close_timeout_ms: limits.close_timeout.as_millis() as u64,
     };
     let sink = Sink::Task(asked.guard.abort().clone());

@@ -1,7 +1,7 @@
 //! Transports: how clients are connected. Each turns bytes into frames and publications into bytes.
 //!
-//! `websocket` serves `/ws` and the bare WebSocket of a topic's URL, `events` Server-Sent Events, `polling` history
-//! and long polling. What a client may do and is given is decided by the session behind each.
+//! `websocket` serves `/ws` and the bare WebSocket of a topic's URL, `events` Server-Sent Events, `polling` history and long
+//! polling. The session behind each decides what a client may do and receives.
 
 mod answer;
 mod body;
@@ -40,7 +40,7 @@ pub(crate) struct Transports {
     upgrades: websocket::Upgrades,
 }
 
-/// What a request asks a transport for.
+/// The transport that a request asks for.
 enum Wanted {
     /// The WebSocket protocol.
     Protocol,
@@ -75,7 +75,7 @@ impl Transports {
         Self { worker, upgrades }
     }
 
-    /// Whether a request is for a transport rather than for the rest of the HTTP interface.
+    /// Returns whether a request is for a transport rather than for the rest of the HTTP interface.
     pub(crate) fn serves<B>(request: &Request<B>) -> bool {
         let path = request.uri().path();
         let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -158,7 +158,7 @@ impl Transports {
         Ok(Response::from_parts(parts, ResponseBody::empty()))
     }
 
-    /// What the application is to be told when the connection is over. Who is refused has never been there.
+    /// Returns the report that the application receives when the connection is over. A refused connection has none.
     fn disconnect_report(
         &self,
         asked: &TransportRequest,
@@ -181,7 +181,7 @@ impl Transports {
         Some(disconnect_report)
     }
 
-    /// Asks the application whether whoever is let in may connect, and as whom.
+    /// Asks the application whether an admitted client may connect, and under which identity.
     async fn welcome(&self, admission: Admission, connection: u64, transport: &'static str) -> Admission {
         let hooks = &self.worker.hooks;
         let identity = match admission {

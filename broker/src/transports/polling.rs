@@ -34,8 +34,13 @@ const PRESENCE_EVENTS_MAX: usize = 1000;
 const LAGGED: &[u8] = br#"{"type":"lagged""#;
 
 /// A wait needs no keep-alive: it is over in a minute.
-const NO_KEEPALIVE: Keepalive =
-    Keepalive { bytes: b"", interval_ms: u64::MAX / 4, timeout_ms: None, close_timeout_ms: 0 };
+const NO_KEEPALIVE: Keepalive = Keepalive {
+    bytes: b"",
+    interval_ms: u64::MAX / 4,
+    timeout_ms: None,
+    write_timeout_ms: u64::MAX,
+    close_timeout_ms: 0,
+};
 
 /// Answers with what there is, or waits for what comes.
 ///
@@ -154,7 +159,7 @@ impl Waiting {
         positions: &[(Topic, Position)],
     ) -> Result<Self, Problem> {
         let sink = Sink::Task(asked.guard.abort().clone());
-        // A poll that is told to end, as when its token does, still has an answer to give.
+        // A poll whose session is closed, as when its token expires, still answers.
         let close_timeout_ms = worker.limits.close_timeout.as_millis() as u64;
         let keepalive = Keepalive { close_timeout_ms, ..NO_KEEPALIVE };
         let writer = Rc::new(SessionWriter::new(sink, &ENTRY, worker.limits.outbox_bytes_max, keepalive));

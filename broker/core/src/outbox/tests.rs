@@ -1,4 +1,4 @@
-//! The outbox: order, bounds, what is skipped and what is told of it.
+//! The outbox: order, bounds, what is skipped, and the reports of it.
 
 use fanwire_protocol::{Epoch, Message, Payload, Position};
 

@@ -16,6 +16,8 @@ pub(crate) struct Keepalive {
     pub(crate) interval_ms: u64,
     /// The longest wait for an answer, in milliseconds; `None` if the transport has no answers.
     pub(crate) timeout_ms: Option<u64>,
+    /// The longest time for which a client may take nothing of what waits for it, in milliseconds.
+    pub(crate) write_timeout_ms: u64,
     /// The longest time that a session may take to close, in milliseconds.
     pub(crate) close_timeout_ms: u64,
 }

@@ -184,6 +184,7 @@ impl Opening<'_> {
             bytes: PING,
             interval_ms: limits.ping_interval.as_millis() as u64,
             timeout_ms: Some(limits.ping_timeout.as_millis() as u64),
+            write_timeout_ms: limits.write_timeout.as_millis() as u64,
             close_timeout_ms: limits.close_timeout.as_millis() as u64,
         };
         let format = self.dialect.format();
