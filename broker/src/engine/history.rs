@@ -1,8 +1,10 @@
 //! Reading history: what a reader asks for and receives, and how memory answers.
 
-use fanwire_core::log::{Page, TopicLog};
+use fanwire_core::log::{Missed, Page, TopicLog};
+use fanwire_core::session::Start;
 use fanwire_protocol::{Position, Since, StartPoint, Topic};
 
+use super::topic::Locked;
 use super::topics::Topics;
 use crate::clock;
 
@@ -82,4 +84,20 @@ pub(super) fn read_memory(
         let empty = TopicLog::new(epoch, began_ts);
         (!is_archived).then(|| History { head: empty.head(), page: reading.page_of(&empty, start) })
     })
+}
+
+/// Returns what a session missed that asks for `start`; `None` if the archive must be read for it.
+pub(super) fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
+    let (log, is_archived) = (locked.log(), locked.is_archived());
+    let all = |publications| Some(Missed { publications, recovered: true });
+    match start {
+        _ if !locked.is_loaded() => None,
+        Start::Now => all(Vec::new()),
+        Start::Last(count) if is_archived && *count > log.len() => None,
+        Start::Last(count) => all(log.last(*count)),
+        Start::Since(since) => {
+            let place = since.place_in(name);
+            (!is_archived || log.holds_all_from(place)).then(|| log.since(place))
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! | `history` | reading |
 //! | `presence` | members |
 //! | `catalog`, `details` | topics as operators see them |
+//! | `tally`, `interest` | subscriptions by worker and role |
 //! | `receipt`, `observer` | where receipts and events go |
 //!
 //! Lock order: shard of the topic index → topic → pattern interest → inbox, and last of all what an observer locks. No lock is held
@@ -31,6 +32,7 @@ mod new_topics;
 mod observer;
 mod presence;
 mod receipt;
+mod tally;
 mod topic;
 mod topics;
 
@@ -55,6 +57,7 @@ use archived::Archived;
 use catalog::Catalog;
 use memory::Memory;
 use presence::Members;
+use tally::Change;
 use topic::Locked;
 use topics::Topics;
 
@@ -68,6 +71,7 @@ pub(crate) use details::TopicDetails;
 pub(crate) use history::{History, Reading};
 pub(crate) use observer::Observer;
 pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo};
+pub(crate) use tally::{Role, Seat};
 
 /// All topics of the broker, shared by all workers.
 pub(crate) struct Engine {
@@ -182,15 +186,16 @@ impl Engine {
     /// Subscribes `worker` to one topic. Nothing is lost or doubled in between: what was missed and the head are read, and the
     /// subscription is added, under one hold of the topic's lock. Returns `None` if what is asked for is in the archive, or there is
     /// no room for another topic or member: see [`Engine::resume`].
-    pub(crate) fn join(&self, topic: &Topic, worker: usize, start: &Start) -> Option<Joined> {
+    pub(crate) fn join(&self, topic: &Topic, seat: impl Into<Seat>, start: &Start) -> Option<Joined> {
+        let seat = seat.into();
         let joined = self.topics.with(topic, |locked, state| {
             locked.trim(clock::monotonic_us());
-            let Missed { publications, recovered } = missed(locked, state.name(), start)?;
-            let has_presence = locked.policy().presence;
+            let Missed { publications, recovered } = history::missed(locked, state.name(), start)?;
+            let has_presence = locked.policy().presence && seat.role == Role::Subscriber;
             if has_presence && self.topics.memory().check_presence().is_err() {
                 return None;
             }
-            self.subscribe(locked, state.name(), worker);
+            self.subscribe(locked, state.name(), seat);
             Some(Joined { head: locked.log().head(), missed: publications, recovered, has_presence })
         });
         joined.ok().flatten()
@@ -205,7 +210,7 @@ impl Engine {
             if locked.policy().presence {
                 self.topics.memory().check_presence()?;
             }
-            let missed = missed(locked, state.name(), start).filter(|_| !locked.is_archived());
+            let missed = history::missed(locked, state.name(), start).filter(|_| !locked.is_archived());
             let head = locked.log().head();
             Ok::<_, Refusal>(missed.map(|missed| {
                 let publications = missed.publications;
@@ -229,7 +234,8 @@ impl Engine {
 
     /// Subscribes `worker` after `at`, which [`Engine::resume`] or [`Engine::read_on`] returned; `None` if there is more to read
     /// before.
-    pub(crate) fn join_after(&self, topic: &Topic, worker: usize, at: Position) -> Option<Joined> {
+    pub(crate) fn join_after(&self, topic: &Topic, seat: impl Into<Seat>, at: Position) -> Option<Joined> {
+        let seat = seat.into();
         let joined = self.topics.with_existing(topic, |locked, state| {
             locked.trim(clock::monotonic_us());
             let log = locked.log();
@@ -241,8 +247,8 @@ impl Engine {
             }
             let missed = if is_ahead { Vec::new() } else { log.since(StartPoint::After(at)).publications };
             let head = Position { offset: head.offset.max(at.offset), ..head };
-            self.subscribe(locked, state.name(), worker);
-            let has_presence = locked.policy().presence;
+            self.subscribe(locked, state.name(), seat);
+            let has_presence = locked.policy().presence && seat.role == Role::Subscriber;
             Some(Joined { head, missed, recovered: true, has_presence })
         });
         joined.flatten()
@@ -250,8 +256,9 @@ impl Engine {
 
     /// Returns whether [`Engine::join`] needs no archive for this start.
     pub(crate) fn can_join(&self, topic: &Topic, start: &Start) -> bool {
-        let held =
-            self.topics.with_existing(topic, |locked, state| missed(locked, state.name(), start).is_some());
+        let held = self
+            .topics
+            .with_existing(topic, |locked, state| history::missed(locked, state.name(), start).is_some());
         held.unwrap_or_else(|| !self.topics.is_archived(&self.topics.policy_of(topic)))
     }
 
@@ -259,58 +266,66 @@ impl Engine {
     pub(crate) fn leave(
         &self,
         topic: &Topic,
-        worker: usize,
+        seat: impl Into<Seat>,
         present: Option<&MemberSession>,
         departure: Departure,
     ) {
+        let seat = seat.into();
         self.topics.with_existing(topic, |locked, state| {
-            self.unsubscribe(locked, state.name(), worker);
+            self.unsubscribe(locked, state.name(), seat);
             if let Some(member_session) = present {
                 self.members.exit(&self.topics, locked, state.name(), member_session, departure);
             }
         });
     }
 
-    fn subscribe(&self, locked: &mut Locked<'_>, name: &Topic, worker: usize) {
-        if locked.subscribe(worker, self.topics.inboxes().len()) {
-            self.interest_changed(name, locked.is_archived(), Interest::Begins);
-        }
+    fn subscribe(&self, locked: &mut Locked<'_>, name: &Topic, seat: Seat) {
+        let change = locked.subscribe(seat, self.topics.inboxes().len());
+        self.report_topic(locked, name, (change, Interest::Begins));
     }
 
-    fn unsubscribe(&self, locked: &mut Locked<'_>, name: &Topic, worker: usize) {
-        if locked.unsubscribe(worker) {
-            self.interest_changed(name, locked.is_archived(), Interest::Ends);
-        }
+    fn unsubscribe(&self, locked: &mut Locked<'_>, name: &Topic, seat: Seat) {
+        let change = locked.unsubscribe(seat);
+        self.report_topic(locked, name, (change, Interest::Ends));
     }
 
-    fn interest_changed(&self, name: &Topic, is_archived: bool, change: Interest) {
-        let archived = self.archived.as_ref().filter(|_| is_archived);
+    fn report_topic(&self, locked: &Locked<'_>, name: &Topic, (change, interest): (Change, Interest)) {
+        let archived = self.archived.as_ref().filter(|_| locked.is_archived());
         if self.observer.is_some() || archived.is_some() {
-            self.report_interest(&name.clone().into(), archived, change);
+            self.report_interest(&name.clone().into(), archived, (change, interest));
         }
     }
 
-    fn report_interest(&self, pattern: &Pattern, archived: Option<&Archived>, change: Interest) {
-        if let Some(archived) = archived {
-            archived.archive().interest(pattern, change);
+    fn report_interest(
+        &self,
+        pattern: &Pattern,
+        archived: Option<&Archived>,
+        (change, interest): (Change, Interest),
+    ) {
+        if let Some(archived) = archived.filter(|_| change.of_interest) {
+            archived.archive().interest(pattern, interest);
         }
-        match (&self.observer, change) {
+        match (self.observer.as_ref().filter(|_| change.of_occupancy), interest) {
             (Some(observer), Interest::Begins) => observer.occupied(pattern),
             (Some(observer), Interest::Ends) => observer.vacated(pattern),
             (None, _) => {}
         }
     }
 
-    /// Subscribes `worker` to all topics that match a pattern with wildcards.
-    pub(crate) fn join_pattern(&self, pattern: &Pattern, worker: usize) {
-        let first = || self.report_interest(pattern, self.archived.as_ref(), Interest::Begins);
-        self.topics.patterns().subscribe(pattern, worker, first);
+    /// Subscribes to all topics that match a pattern with wildcards.
+    pub(crate) fn join_pattern(&self, pattern: &Pattern, seat: impl Into<Seat>) {
+        let report = |change| {
+            self.report_interest(pattern, self.archived.as_ref(), (change, Interest::Begins));
+        };
+        self.topics.patterns().subscribe(pattern, seat.into(), report);
     }
 
     /// Ends what [`Engine::join_pattern`] began.
-    pub(crate) fn leave_pattern(&self, pattern: &Pattern, worker: usize) {
-        let last = || self.report_interest(pattern, self.archived.as_ref(), Interest::Ends);
-        self.topics.patterns().unsubscribe(pattern, worker, last);
+    pub(crate) fn leave_pattern(&self, pattern: &Pattern, seat: impl Into<Seat>) {
+        let report = |change| {
+            self.report_interest(pattern, self.archived.as_ref(), (change, Interest::Ends));
+        };
+        self.topics.patterns().unsubscribe(pattern, seat.into(), report);
     }
 
     /// Reports that a client polls a topic or pattern, and was answered without a subscription.
@@ -467,22 +482,6 @@ impl Engine {
 
     fn archived(&self) -> Result<&Archived, Refusal> {
         self.archived.as_ref().ok_or_else(archived::no_archive)
-    }
-}
-
-/// Returns what a session missed that asks for `start`; `None` if the archive must be read for it.
-fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
-    let (log, is_archived) = (locked.log(), locked.is_archived());
-    let all = |publications| Some(Missed { publications, recovered: true });
-    match start {
-        _ if !locked.is_loaded() => None,
-        Start::Now => all(Vec::new()),
-        Start::Last(count) if is_archived && *count > log.len() => None,
-        Start::Last(count) => all(log.last(*count)),
-        Start::Since(since) => {
-            let place = since.place_in(name);
-            (!is_archived || log.holds_all_from(place)).then(|| log.since(place))
-        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::archive::{Arrival, Origin, TopicRecord};
 use super::interest::PatternInterest;
 use super::memory::{Held, Memory};
 use super::receipt::Accepted;
+use super::tally::{Change, Seat, Tally};
 use crate::clock;
 use crate::hub::Inbox;
 
@@ -59,9 +60,9 @@ struct Inner {
 #[derive(Default)]
 struct TopicSubscribers {
     /// The number of subscriptions each worker has to exactly this topic; empty until there is one.
-    exactly: Vec<u32>,
+    exactly: Tally,
     /// The number of matching pattern subscriptions of each worker, as of `patterns_as_of`; empty if none matches.
-    by_pattern: Vec<u32>,
+    by_pattern: Tally,
 }
 
 /// The state that few topics have.
@@ -193,7 +194,7 @@ impl Locked<'_> {
     }
 
     fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, outlets: Outlets<'_>) {
-        if self.subscribers() == 0 {
+        if self.0.subscribers.is_none() {
             return;
         }
         let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
@@ -278,42 +279,28 @@ impl Locked<'_> {
     /// Returns the number of subscriptions, as of the last [`Locked::refresh_patterns`].
     pub(super) fn subscribers(&self) -> u64 {
         let Some(subscribers) = &self.0.subscribers else { return 0 };
-        subscribers.exactly.iter().chain(&subscribers.by_pattern).map(|count| u64::from(*count)).sum()
+        subscribers.exactly.subscribers() + subscribers.by_pattern.subscribers()
     }
 
     /// Returns how many of these are to patterns.
     pub(super) fn pattern_subscribers(&self) -> u64 {
         let Some(subscribers) = &self.0.subscribers else { return 0 };
-        subscribers.by_pattern.iter().map(|count| u64::from(*count)).sum()
+        subscribers.by_pattern.subscribers()
     }
 
-    /// Adds a subscription of `worker`, which is one of `workers`. Returns whether it is the first to exactly this topic.
-    pub(super) fn subscribe(&mut self, worker: usize, workers: usize) -> bool {
-        let exactly = &mut self.0.subscribers.get_or_insert_default().exactly;
-        let was_vacant = exactly.is_empty();
-        if was_vacant {
-            *exactly = vec![0; workers];
-        }
-        exactly[worker] += 1;
+    /// Adds a subscription to exactly this topic; there are `workers` workers.
+    pub(super) fn subscribe(&mut self, seat: Seat, workers: usize) -> Change {
         self.0.used_us = clock::monotonic_us();
-        was_vacant
+        self.0.subscribers.get_or_insert_default().exactly.add(seat, workers)
     }
 
-    /// Removes a subscription of `worker`. Returns whether it was the last to exactly this topic.
-    pub(super) fn unsubscribe(&mut self, worker: usize) -> bool {
-        let mut is_last = false;
-        if let Some(subscribers) = &mut self.0.subscribers {
-            if let Some(count) = subscribers.exactly.get_mut(worker) {
-                *count = count.saturating_sub(1);
-            }
-            if subscribers.exactly.iter().all(|count| *count == 0) {
-                is_last = !subscribers.exactly.is_empty();
-                subscribers.exactly = Vec::new();
-            }
-        }
-        self.0.subscribers.take_if(|subscribers| subscribers.is_empty());
+    /// Removes a subscription to exactly this topic.
+    pub(super) fn unsubscribe(&mut self, seat: Seat) -> Change {
         self.0.used_us = clock::monotonic_us();
-        is_last
+        let subscribers = &mut self.0.subscribers;
+        let change = subscribers.get_or_insert_default().exactly.remove(seat);
+        subscribers.take_if(|subscribers| subscribers.is_empty());
+        change
     }
 
     /// Returns when the topic was last published to, joined or left, in microseconds of the monotonic clock.
@@ -422,8 +409,7 @@ impl Locked<'_> {
 impl TopicSubscribers {
     /// Returns the number of subscriptions of `worker`.
     fn of(&self, worker: usize) -> u32 {
-        let of = |counts: &[u32]| counts.get(worker).copied().unwrap_or(0);
-        of(&self.exactly) + of(&self.by_pattern)
+        self.exactly.of_worker(worker) + self.by_pattern.of_worker(worker)
     }
 
     /// Returns whether there is no subscription.

@@ -17,7 +17,7 @@ use fanwire_protocol::{Pattern, Position, Topic};
 use super::handle::SessionHandle;
 use super::reads::{Read, ReadResult, Reads};
 use super::worker::Worker;
-use crate::engine::{Joined, Resumed};
+use crate::engine::{Joined, Resumed, Role, Seat};
 
 /// The beginning of a subscription.
 pub(super) struct Opened {
@@ -34,6 +34,7 @@ pub(super) struct Joins {
     worker: Rc<Worker>,
     handle: Rc<SessionHandle>,
     key: SessionKey,
+    role: Role,
     /// The topics in which the session is present.
     members: Vec<(Topic, MemberSession)>,
     /// Most sessions never read anything.
@@ -42,9 +43,23 @@ pub(super) struct Joins {
 
 impl Joins {
     /// Opens the session in the hub.
-    pub(super) fn new(worker: Rc<Worker>, handle: Rc<SessionHandle>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, handle: Rc<SessionHandle>, role: Role) -> Self {
         let key = worker.hub.open(handle.writer().clone());
-        Self { worker, handle, key, members: Vec::new(), reads: None }
+        Self { worker, handle, key, role, members: Vec::new(), reads: None }
+    }
+
+    /// Returns the worker and role with which the engine counts the session.
+    fn seat(&self) -> Seat {
+        Seat { worker: self.worker.hub.worker(), role: self.role }
+    }
+
+    /// Takes a subscription of an observer out of the hub's count of subscriptions, after it has begun, or puts it back before it ends.
+    fn count_observer(&self, begins: bool) {
+        match (self.role, begins) {
+            (Role::Observer, true) => self.worker.counters.subscriptions.subtract(1),
+            (Role::Observer, false) => self.worker.counters.subscriptions.add(1),
+            (Role::Subscriber, _) => {}
+        }
     }
 
     /// Returns the session's key in its worker.
@@ -56,13 +71,13 @@ impl Joins {
     pub(super) fn join(&mut self, pattern: &Pattern, start: &Start) -> Option<Opened> {
         let (opened, after) = match pattern.to_topic() {
             Some(topic) => {
-                let joined = self.worker.engine.join(&topic, self.worker.hub.worker(), start)?;
+                let joined = self.worker.engine.join(&topic, self.seat(), start)?;
                 self.enter(&topic, &joined);
                 let Joined { head, missed, recovered, .. } = joined;
                 (Opened { head: Some(head), recovered, missed }, head.offset)
             }
             None => {
-                self.worker.engine.join_pattern(pattern, self.worker.hub.worker());
+                self.worker.engine.join_pattern(pattern, self.seat());
                 (Opened { head: None, recovered: true, missed: Vec::new() }, 0)
             }
         };
@@ -71,6 +86,7 @@ impl Joins {
         if *start != Start::Now {
             hub.resume(pattern, key, after);
         }
+        self.count_observer(true);
         self.handle.session_mut().subscribed(pattern.clone(), key);
         Some(opened)
     }
@@ -79,6 +95,7 @@ impl Joins {
     pub(super) fn hold(&mut self, pattern: &Pattern) -> Topic {
         let topic = pattern.to_topic().expect("only plain topics are read from the disk");
         let key = self.worker.hub.hold_place(pattern, self.key, self.handle.writer().format());
+        self.count_observer(true);
         self.handle.session_mut().subscribed(pattern.clone(), key);
         self.reads().hold(topic.clone());
         topic
@@ -97,7 +114,7 @@ impl Joins {
         match resumed {
             Ok(Resumed { head, recovered, piece }) => {
                 let (worker, writer) = (self.worker.clone(), self.handle.writer().clone());
-                self.begin_read(Read::catch_up(worker, writer, topic, piece.at));
+                self.begin_read(Read::catch_up(worker, writer, (topic, self.seat()), piece.at));
                 Ok(Opened { head: Some(head), recovered, missed: piece.publications })
             }
             Err(refusal) => {
@@ -150,15 +167,16 @@ impl Joins {
 
     /// Leaves a topic or pattern whose subscription the core has ended.
     pub(super) fn leave(&mut self, pattern: &Pattern, key: SubscriptionKey, departure: Departure) {
-        let (hub, engine) = (&self.worker.hub, &self.worker.engine);
-        hub.leave(pattern, key);
-        let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, hub.worker()) };
+        self.count_observer(false);
+        self.worker.hub.leave(pattern, key);
+        let (engine, seat) = (&self.worker.engine, self.seat());
+        let Some(topic) = pattern.to_topic() else { return engine.leave_pattern(pattern, seat) };
         // The engine does not know a session that is still held.
         let was_held = self.reads.as_mut().is_some_and(|reads| reads.release(&topic));
         if !was_held {
             let index = self.members.iter().position(|(member_of, _)| *member_of == topic);
             let member_session = index.map(|index| self.members.swap_remove(index).1);
-            engine.leave(&topic, hub.worker(), member_session.as_ref(), departure);
+            engine.leave(&topic, seat, member_session.as_ref(), departure);
         }
     }
 

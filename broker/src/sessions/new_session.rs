@@ -3,6 +3,7 @@
 use fanwire_core::identity::Identity;
 
 use super::handle::ConnectionInfo;
+use crate::engine::Role;
 use crate::hooks::DisconnectReport;
 use crate::telemetry::Transport;
 
@@ -14,6 +15,8 @@ pub(crate) struct NewSession {
     pub(crate) connection_info: ConnectionInfo,
     /// Its transport.
     pub(crate) transport: Transport,
+    /// Whether it is a subscriber of its topics, or observes them only.
+    pub(crate) role: Role,
     /// What the application receives when the session is over.
     pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
 }

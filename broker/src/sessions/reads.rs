@@ -14,7 +14,7 @@ use fanwire_protocol::{CloseCode, Position, ServerFrame, Topic};
 
 use super::command::RequestedBy;
 use super::worker::Worker;
-use crate::engine::{Engine, Joined, Resumed};
+use crate::engine::{Engine, Joined, Resumed, Seat};
 use crate::hub::SessionWriter;
 
 /// The maximum number of background reads of one session. At the maximum, its requests wait.
@@ -57,12 +57,12 @@ impl Read {
     pub(super) fn catch_up(
         worker: Rc<Worker>,
         writer: Rc<SessionWriter>,
-        topic: Topic,
+        (topic, seat): (Topic, Seat),
         at: Position,
     ) -> Self {
         let of = Some(topic.clone());
         let future = Box::pin(async move {
-            let joined = catch_up(&worker, &writer, &topic, at).await;
+            let joined = catch_up(&worker, &writer, (&topic, seat), at).await;
             ReadResult::CaughtUp { topic, joined }
         });
         Self { topic: of, future }
@@ -126,9 +126,14 @@ impl Reads {
 }
 
 /// If the disk cannot be read, the session is closed: when it reconnects, it learns where it stands.
-async fn catch_up(worker: &Worker, writer: &SessionWriter, topic: &Topic, mut at: Position) -> Joined {
+async fn catch_up(
+    worker: &Worker,
+    writer: &SessionWriter,
+    (topic, seat): (&Topic, Seat),
+    mut at: Position,
+) -> Joined {
     loop {
-        if let Some(joined) = worker.engine.join_after(topic, worker.hub.worker(), at) {
+        if let Some(joined) = worker.engine.join_after(topic, seat, at) {
             return joined;
         }
         // The session's task polls this whenever it has written something. No permit is held here.

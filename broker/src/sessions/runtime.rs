@@ -28,7 +28,7 @@ use super::publish_meter::PublishMeter;
 use super::replies::Replies;
 use super::worker::Worker;
 use crate::clock;
-use crate::engine::{LateReceipt, ReceiptQueue};
+use crate::engine::{LateReceipt, ReceiptQueue, Role};
 use crate::hooks::{CalloutClient, DisconnectReport};
 use crate::hub::SessionWriter;
 use crate::telemetry::Transport;
@@ -63,12 +63,12 @@ impl SessionRuntime {
     pub(crate) fn open(
         worker: Rc<Worker>,
         writer: Rc<SessionWriter>,
-        NewSession { identity, connection_info, transport, disconnect_report }: NewSession,
+        NewSession { identity, connection_info, transport, role, disconnect_report }: NewSession,
     ) -> Self {
         writer.review().end_session_at(identity.expires_ms());
         let ConnectionInfo { connection, client } = connection_info;
         let handle = SessionHandle::new(Session::new(connection, identity), client, transport, writer);
-        Self::begin(worker, Rc::new(handle), disconnect_report)
+        Self::begin(worker, Rc::new(handle), role, disconnect_report)
     }
 
     /// Opens a session at `/ws` that has yet to show a token.
@@ -83,17 +83,18 @@ impl SessionRuntime {
         writer.review().await_credentials_until(clock::unix_ms() + timeout_ms);
         let session = Session::awaiting_credentials(connection);
         let handle = SessionHandle::new(session, client, transport, writer);
-        Self::begin(worker, Rc::new(handle), disconnect_report)
+        Self::begin(worker, Rc::new(handle), Role::Subscriber, disconnect_report)
     }
 
     fn begin(
         worker: Rc<Worker>,
         handle: Rc<SessionHandle>,
+        role: Role,
         disconnect_report: Option<Box<DisconnectReport>>,
     ) -> Self {
         worker.release_keys();
         worker.registry.enter(handle.clone());
-        let joins = Joins::new(worker.clone(), handle.clone());
+        let joins = Joins::new(worker.clone(), handle.clone(), role);
         let replies = Replies::new(handle.writer().clone(), worker.counters.clone());
         Self {
             worker,

@@ -17,14 +17,15 @@ mod write_watch;
 use std::rc::Rc;
 
 use fanwire_core::identity::Identity;
-use fanwire_protocol::{CloseCode, Pattern};
-use http::{Method, Request, Response, header};
+use fanwire_protocol::{CloseCode, ErrorCode, Pattern};
+use http::{Method, Request, Response, StatusCode, header};
 
 pub(crate) use body::ResponseBody;
 pub(crate) use request::TransportRequest;
 
 use crate::auth::Admission;
 use crate::config::Callout;
+use crate::engine::Role;
 use crate::hooks::{CalloutClient, DisconnectReport};
 use crate::problem::Problem;
 use crate::sessions::Worker;
@@ -110,24 +111,27 @@ impl Transports {
             return Err(Problem::bad_request("reverse: only history is read backwards, by a plain GET"));
         }
         let transport = wanted.transport();
+        let role = role_of(&query, &asked.admission)?;
         asked.admission =
             self.welcome(asked.admission, asked.connection_info.connection, transport.label()).await;
         if asked.request.method() == Method::HEAD && !matches!(wanted, Wanted::Protocol) {
             return self.serve_head(asked, wanted, &query).await;
         }
-        asked.disconnect_report = self.disconnect_report(&asked, transport);
+        if role == Role::Subscriber {
+            asked.disconnect_report = self.disconnect_report(&asked, transport);
+        }
         match wanted {
-            Wanted::Protocol => self.upgrades.upgrade(asked, None).await,
+            Wanted::Protocol => self.upgrades.upgrade(asked, None, role).await,
             Wanted::Bare(pattern) => {
                 let start = query.start();
                 let bare = Bare { pattern, has_echo: query.echo, start };
-                self.upgrades.upgrade(asked, Some(Box::new(bare))).await
+                self.upgrades.upgrade(asked, Some(Box::new(bare)), role).await
             }
             Wanted::Events(patterns) => {
-                events::stream(&self.worker, asked.known(transport)?, patterns, &query).await
+                events::stream(&self.worker, asked.known(transport, role)?, patterns, &query).await
             }
             Wanted::Poll(patterns) => {
-                polling::poll(&self.worker, asked.known(transport)?, patterns, &query).await
+                polling::poll(&self.worker, asked.known(transport, role)?, patterns, &query).await
             }
         }
     }
@@ -145,7 +149,7 @@ impl Transports {
             Wanted::Bare(pattern) => (false, vec![pattern]),
             Wanted::Protocol => (false, Vec::new()),
         };
-        let asked = asked.known(Transport::Http)?;
+        let asked = asked.known(Transport::Http, Role::Observer)?;
         if is_events {
             polling::check_access(&self.worker, &asked.session, &patterns).await?;
             return Ok(events::response(ResponseBody::empty()));
@@ -196,10 +200,10 @@ impl Transports {
         }
     }
 
-    /// Reads the query. At `/ws` it has credentials only, and others may put into it what they like.
+    /// Reads the query. At `/ws` it has `token` and `observe`, and others may put into it what they like.
     fn query(&self, request: &Request<()>) -> Result<Query, Problem> {
         if request.uri().path() == "/ws" {
-            return Ok(Query::default());
+            return Ok(Query::of_protocol(request.uri().query().unwrap_or(""))?);
         }
         Query::parse(request.uri().query().unwrap_or(""), self.worker.limits.history_limit_max)
     }
@@ -254,6 +258,24 @@ fn is_event_stream<B>(request: &Request<B>) -> bool {
 
 fn refuse(is_stream: bool, problem: Problem) -> Result<Response<ResponseBody>, Problem> {
     if is_stream && problem.is_passing() { Ok(events::refused(&problem)) } else { Err(problem) }
+}
+
+/// Returns the role that the query asks for.
+///
+/// # Errors
+/// If it asks to observe, and the credentials are not those of an administrator. An open broker has no administrator: there every
+/// client may observe.
+fn role_of(query: &Query, admission: &Admission) -> Result<Role, Problem> {
+    match admission {
+        _ if !query.observe => Ok(Role::Subscriber),
+        Admission::Open => Ok(Role::Observer),
+        Admission::Admitted(identity) if identity.is_admin() => Ok(Role::Observer),
+        _ => {
+            let detail = "only an administrator observes topics without being a subscriber: show a key with admin = true \
+                          in the request, or leave out 'observe'";
+            Err(Problem::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, detail))
+        }
+    }
 }
 
 #[cfg(test)]

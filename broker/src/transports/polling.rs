@@ -61,7 +61,8 @@ pub(super) async fn poll(
         let waiting = Waiting::begin(worker, asked, &patterns, &positions).await?;
         answer = waiting.until(query.wait, limit, positions).await?;
     } else if !query.wait.is_zero() {
-        patterns.iter().for_each(|pattern| worker.engine.report_poll(pattern));
+        // An observer causes no event.
+        patterns.iter().filter(|_| !query.observe).for_each(|pattern| worker.engine.report_poll(pattern));
     }
     // A loop of polls on a pattern would never receive anything if what may have come between two of them ended the wait.
     answer.gap |= query.start_point().is_some() && patterns.iter().any(Pattern::is_wild);

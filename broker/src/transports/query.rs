@@ -94,6 +94,20 @@ impl Query {
         Ok(query)
     }
 
+    /// Reads the query of `/ws`, of which only `observe` counts here.
+    ///
+    /// # Errors
+    /// If `observe` is neither `true` nor `false`.
+    pub(crate) fn of_protocol(text: &str) -> Result<Self, Problem> {
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if name == "observe" {
+                query.observe = parse_switch("observe", &value)?;
+            }
+        }
+        Ok(query)
+    }
+
     /// Returns the same query without a wait.
     pub(crate) fn without_wait(&self) -> Self {
         Self { wait: Duration::ZERO, ..self.clone() }

@@ -6,6 +6,7 @@ use fanwire_core::access::Refusal;
 use http::{HeaderMap, Request, header};
 
 use crate::auth::Admission;
+use crate::engine::Role;
 use crate::hooks::DisconnectReport;
 use crate::sessions::{ConnectionGuard, ConnectionInfo, NewSession};
 use crate::telemetry::Transport;
@@ -37,12 +38,13 @@ impl TransportRequest {
     ///
     /// # Errors
     /// If credentials are missing or were refused.
-    pub(super) fn known(self, transport: Transport) -> Result<KnownRequest, Refusal> {
+    pub(super) fn known(self, transport: Transport, role: Role) -> Result<KnownRequest, Refusal> {
         let Self { request, guard, admission, connection_info, disconnect_report } = self;
         let session = NewSession {
             identity: admission.into_identity()?,
             connection_info,
             transport,
+            role,
             disconnect_report,
         };
         Ok(KnownRequest { request, guard, session })

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fanwire_tests::{Broker, Events, Http, WebSocket, binary, get};
+use fanwire_tests::{Broker, Events, Http, Opcode, WebSocket, binary, get};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -103,6 +103,21 @@ fn stopping_lets_every_session_finish() {
     session.check_closing(1001);
     assert!(broker.wait().success());
     assert!(started.elapsed() < Duration::from_secs(10), "stopped after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_client_that_does_not_answer_the_close_does_not_delay_the_stop() {
+    // Far beyond what the test waits for.
+    let mut broker = Broker::with(&["limits.close_timeout=60s", "limits.drain_timeout=60s"]);
+    let mut session = subscribe(broker.address(), "stop");
+    let started = Instant::now();
+    broker.terminate();
+    // The client reads everything that it is sent, and keeps its side of the connection open.
+    let closing = session.read_json();
+    assert_eq!((&closing["type"], &closing["code"]), (&json!("closing"), &json!(1001)), "{closing}");
+    assert_eq!(session.read().opcode, Opcode::CLOSE);
+    assert!(broker.wait().success());
+    assert!(started.elapsed() < Duration::from_secs(20), "stopped after {:?}", started.elapsed());
 }
 
 #[test]

@@ -2,4 +2,5 @@
 
 mod graces;
 mod members;
+mod observers;
 mod reload;

@@ -92,6 +92,10 @@ fn a_message_beyond_the_limit_ends_the_session_with_1009() {
     assert_eq!(bare.read().payload.len(), 1024);
     bare.send_text(&"x".repeat(1025));
     assert_eq!(bare.read_to_close().0, Some(1009));
+    // A header is enough: the payload that it announces is not waited for.
+    let mut announced = WebSocket::open(broker.address(), "/topics/big");
+    announced.send_raw(&[0x82, 0x80 | 126, 0x04, 0x01, 0, 0, 0, 0]);
+    assert_eq!(announced.read_to_close().0, Some(1009), "1025 bytes announced");
     let mut endless = WebSocket::open(broker.address(), "/topics/big");
     endless.send_frame(false, Opcode::BINARY, &[1; 1000]);
     for _ in 0..20 {

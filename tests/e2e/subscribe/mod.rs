@@ -4,6 +4,7 @@ mod cut_connections;
 mod event_streams;
 mod patterns;
 mod rust_client;
+mod several_topics;
 mod slow_sessions;
 mod starting_points;
 mod streams;

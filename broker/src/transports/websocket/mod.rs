@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::body::ResponseBody;
 use super::request::TransportRequest;
 use crate::auth::Admission;
+use crate::engine::Role;
 use crate::hooks::DisconnectReport;
 use crate::hub::{Keepalive, Link, SessionWriter, Sink};
 use crate::problem::Problem;
@@ -59,6 +60,7 @@ impl Upgrades {
         &self,
         asked: TransportRequest,
         dialect: Option<Box<dyn Dialect>>,
+        role: Role,
     ) -> Result<Response<ResponseBody>, Problem> {
         let TransportRequest { mut request, guard, admission, connection_info, disconnect_report } = asked;
         let accept = handshake::check(&request)?;
@@ -66,7 +68,7 @@ impl Upgrades {
             Some(dialect) => (dialect, None),
             None => choose_dialect(self.dialects, request.headers())?,
         };
-        let opening = Opening { worker: &self.worker, dialect: &*dialect, connection_info };
+        let opening = Opening { worker: &self.worker, dialect: &*dialect, connection_info, role };
         let session = match opening.open(admission, disconnect_report).await? {
             Ok(session) => session,
             Err(refusal) => opening.refused(refusal),
@@ -117,6 +119,7 @@ struct Opening<'a> {
     worker: &'a Rc<Worker>,
     dialect: &'a dyn Dialect,
     connection_info: ConnectionInfo,
+    role: Role,
 }
 
 impl Opening<'_> {
@@ -165,7 +168,8 @@ impl Opening<'_> {
         disconnect_report: Option<Box<DisconnectReport>>,
     ) -> SessionRuntime {
         let (connection_info, transport) = (self.connection_info, self.dialect.label());
-        let new = NewSession { identity, connection_info, transport, disconnect_report };
+        let role = self.role;
+        let new = NewSession { identity, connection_info, transport, role, disconnect_report };
         SessionRuntime::open(self.worker.clone(), self.writer(), new)
     }
 
