@@ -43,8 +43,10 @@ fn an_observer_receives_publications_and_is_neither_counted_nor_a_member() {
     // The first event that the application receives is about a subscriber.
     let _subscriber = WebSocket::open(address, &format!("/topics/room?token={token}"));
     let event = application.await_events(1).remove(0);
-    assert_eq!(event["event"].as_str().or(event["type"].as_str()), Some("occupied"), "{event}");
+    assert_eq!((&event["hook"], &event["topic"]), (&json!("occupied"), &json!("room")), "{event}");
     assert_eq!(publish_with(address, "room", "two", Some(&token)).json()["subscribers"], 1);
+    // Presence events reach an observer, too.
+    assert_eq!(stream.next_event().map(|event| event.kind).as_deref(), Some("join"));
     assert_eq!(stream.next_data(), "two");
 }
 

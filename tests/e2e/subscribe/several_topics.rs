@@ -27,11 +27,15 @@ fn check_order(stream: &mut Events, count: usize, next: &mut HashMap<String, usi
 fn check_stream(broker: &Broker, path: &str, numbers: usize) {
     let address = broker.address();
     for number in 1..=numbers / 2 {
-        ["a", "b"].map(|topic| publish(address, topic, &format!("{topic} {number}")));
+        for topic in ["a", "b"] {
+            publish(address, topic, &format!("{topic} {number}"));
+        }
     }
     let publisher = std::thread::spawn(move || {
         for number in numbers / 2 + 1..=numbers {
-            ["a", "b"].map(|topic| publish(address, topic, &format!("{topic} {number}")));
+            for topic in ["a", "b"] {
+                publish(address, topic, &format!("{topic} {number}"));
+            }
         }
     });
     let mut stream = Events::open(address, &format!("{path}&since=earliest"), "");
