@@ -93,6 +93,15 @@ impl Content {
         })
     }
 
+    /// Whether this is the file that the content was written for. The time of birth decides where the file system knows it:
+    /// an inode is reused when a file is removed, and some file systems number their inodes anew at every mount.
+    fn is_of(&self, metadata: &fs::Metadata) -> bool {
+        match (self.born_ns, born_ns(metadata)) {
+            (0, _) | (_, 0) => self.inode == metadata.ino(),
+            (own, found) => own == found,
+        }
+    }
+
     /// The time of modification that belongs to this content: whole seconds, which every file system keeps.
     fn stamp(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_000_000_000 + (self.commits & 0x0fff_ffff))
@@ -160,7 +169,7 @@ impl Mark {
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
-        let is_original = (content.inode, content.born_ns) == (metadata.ino(), born_ns(&metadata))
+        let is_original = content.is_of(&metadata)
             && (!content.has_stamp || metadata.modified().is_ok_and(|modified| modified == content.stamp()));
         let mismatch = |reason: String| Ok(Err(Mismatch { reason, commits: content.commits }));
         if content.database != state.database {
