@@ -88,6 +88,15 @@ impl Broker {
         }
     }
 
+    /// Waits until the publication at `position` has arrived: its receipt may come before.
+    fn await_head(&self, name: &str, position: Position) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.engine.head(&topic(name)) != Some(position) {
+            assert!(std::time::Instant::now() < deadline, "{position:?} never arrives");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits for live deliveries until `last` has come; those up to `head` were missed, and are left out.
     fn live(&self, head: Position, last: &str) -> Vec<String> {
         let (mut live, mut batch) = (Vec::new(), Batch::default());
@@ -169,10 +178,7 @@ fn history_is_read_in_pages(open: &Open) {
         (texts, history.page.gap, history.page.more, history.head)
     };
     let at = |index: usize| Some(Since::Position(positions[index]));
-    while broker.engine.head(&topic("a")) != Some(positions[6]) {
-        // The receipt may come before the publication arrives.
-        std::thread::yield_now();
-    }
+    broker.await_head("a", positions[6]);
     let newest = Reading::Forward { since: at(2), limit: 9 };
     assert!(broker.engine.history(&topic("a"), &newest, 1 << 20).is_some(), "memory holds what has arrived");
     // Once with the newest publications in memory, and once from the archive only.
@@ -206,10 +212,12 @@ fn a_topic_in_use_is_not_forgotten(open: &Open) {
     archived.forget(&topic("a"));
     let second = broker.publish("a", 1).position;
     assert_eq!(second.is_after(first), Some(true), "one that is in use is not forgotten");
+    broker.await_head("a", second);
     broker.engine.topics.forget_all();
     archived.forget(&topic("a"));
     let again = broker.publish("a", 2).position;
     assert_ne!(again.epoch, first.epoch);
+    broker.await_head("a", again);
     let (missed, recovered, _) = broker.subscribe("a", &Start::Since(Since::Position(second)));
     assert_eq!((missed, recovered), (numbers(2..3), false), "positions of the old epoch say nothing");
 }
