@@ -12,6 +12,7 @@ use super::rules::rate;
 use super::worker::{NewConnection, WorkerHandle};
 use crate::clock;
 use crate::config::Limits;
+use crate::log_limit::LogLimit;
 use crate::proxy::Proxies;
 use crate::sessions::{ConnectionLimiter, ConnectionLimits, Permit};
 use crate::telemetry::{RefusalReason, Shared};
@@ -21,6 +22,8 @@ const BACKLOG: i32 = 4096;
 
 /// The pause after the operating system had no socket, so that the loop does not spin.
 const NO_SOCKET_PAUSE: Duration = Duration::from_millis(100);
+
+static NO_SOCKET: LogLimit = LogLimit::new("no connection can be accepted");
 
 /// Opens the listening socket.
 pub(super) fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -88,7 +91,9 @@ impl Acceptor {
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
                     self.counters.refused(RefusalReason::NoSocket);
-                    tracing::error!(%error, "no connection can be accepted: raise the limit on open files");
+                    if let Some(left_out) = NO_SOCKET.allow() {
+                        tracing::error!(%error, left_out, "no connection can be accepted: raise the limit on open files");
+                    }
                     tokio::time::sleep(NO_SOCKET_PAUSE).await;
                 }
             }
