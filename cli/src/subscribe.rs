@@ -3,6 +3,7 @@
 mod output;
 mod past;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -91,7 +92,7 @@ async fn follow(args: Args) -> Result<(), Failure> {
         eprintln!("fanwire sub: following {}; Ctrl-C ends it", args.topics.join(" "));
     }
     tokio::select! {
-        outcome = print(&mut sources, Output::new(format, controls(&args)), args.count) => outcome?,
+        outcome = print(&mut sources, Output::new(format, controls(&args)), &args) => outcome?,
         () = say_status(client.watch_status()) => {}
         // If the signal cannot be handled, Ctrl-C ends the process by itself.
         Ok(()) = tokio::signal::ctrl_c() => {}
@@ -115,18 +116,27 @@ fn controls(args: &Args) -> Controls {
 }
 
 /// Prints until the subscriptions end, the count is reached, or standard output is closed.
-async fn print(sources: &mut Sources, mut output: Output, count: Option<u64>) -> Result<(), Failure> {
-    let mut left = count.unwrap_or(u64::MAX);
+async fn print(sources: &mut Sources, mut output: Output, args: &Args) -> Result<(), Failure> {
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let since = args.since.as_ref();
+    let mut begun = BTreeSet::new();
     loop {
         let mut event = sources.next().await;
         // Messages that have arrived are written together; waiting for more never delays them.
         loop {
             match event {
-                Some((_, Event::Message(message))) => {
+                Some((pattern, Event::Message(message))) => {
+                    if since.is_some() {
+                        begun.insert(pattern);
+                    }
                     output.add(&message);
                     left -= 1;
                 }
-                Some((pattern, Event::Lost { missed })) => say_lost(&pattern, missed),
+                Some((pattern, Event::Lost { missed })) => {
+                    // Only the first event of a subscription concerns its start point.
+                    let is_first = begun.insert(pattern.clone());
+                    say_lost(&pattern, missed, since.filter(|_| is_first));
+                }
                 Some((pattern, Event::Ended(error))) => {
                     output.flush().await?;
                     return Err(ended(&pattern, error));
@@ -158,10 +168,20 @@ fn ended(pattern: &str, error: Error) -> Failure {
     }
 }
 
-fn say_lost(pattern: &str, missed: Option<u64>) {
-    match missed {
-        Some(count) => eprintln!("fanwire sub: {count} messages of '{}' were missed", visible(pattern)),
-        None => eprintln!("fanwire sub: messages of '{}' may have been missed", visible(pattern)),
+/// Prints that messages were missed, or may have been.
+fn say_lost(pattern: &str, missed: Option<u64>, start: Option<&Since>) {
+    eprintln!("fanwire sub: {}", lost(&visible(pattern), missed, start));
+}
+
+/// Returns the text for missed messages. `start` is the start point of the subscription, if no message has arrived since.
+fn lost(pattern: &str, missed: Option<u64>, start: Option<&Since>) -> String {
+    match (missed, start) {
+        (Some(count), _) => format!("{count} messages of '{pattern}' were missed"),
+        // A broker that is younger than the moment cannot know what was before it.
+        (None, Some(Since::Time(_))) => {
+            format!("'{pattern}' begins later than --since asks for: the broker holds nothing older")
+        }
+        (None, _) => format!("messages of '{pattern}' may have been missed"),
     }
 }
 
@@ -248,6 +268,15 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn broker_that_is_younger_than_the_start_point_is_no_alarm() {
+        let text = lost("a", None, Some(&Since::Time(5)));
+        assert!(text.contains("begins later than --since") && !text.contains("missed"), "{text}");
+        assert!(lost("a", None, Some(&Since::Earliest)).contains("may have been missed"));
+        assert!(lost("a", None, None).contains("may have been missed"));
+        assert!(lost("a", Some(3), Some(&Since::Time(5))).contains("3 messages of 'a' were missed"));
+    }
 
     #[test]
     fn start_points_are_read() {

@@ -61,6 +61,7 @@ async fn print_topic(
     let mut events = if is_backwards { history.reverse() } else { history }.stream();
     let mut left = args.last.unwrap_or(u32::MAX);
     let mut newest = Vec::new();
+    let mut is_first = !is_backwards;
     while left > 0
         && let Some(event) = events.next().await
     {
@@ -77,7 +78,8 @@ async fn print_topic(
             }
             Event::Lost { missed } => {
                 printer.output.flush().await?;
-                say_lost(topic, missed);
+                // Forward, the first event concerns the start point.
+                say_lost(topic, missed, args.since.as_ref().filter(|_| is_first));
             }
             Event::Ended(error) => {
                 printer.output.flush().await?;
@@ -85,6 +87,7 @@ async fn print_topic(
             }
             _ => {}
         }
+        is_first = false;
     }
     while let Some(message) = newest.pop() {
         if !printer.add(&message).await? {
