@@ -378,12 +378,12 @@ mod tests {
         let mut bench = bench();
         bench.join(">", 1, &PLAIN, 0);
         let topic: Pattern = "a.1".parse().unwrap();
-        let key = bench.subscribers.hold_place(&topic, SessionKey(1), &PLAIN);
+        let key = bench.subscribers.join_held(&topic, SessionKey(1), &PLAIN);
         let batch: Vec<_> = (1..=3).map(|offset| bench.broadcast(0, offset, None)).collect();
         let mut both = batch.clone();
         both.push(bench.broadcast(1, 1, None));
         assert_eq!(bench.run(&both), [given(1, "1/1 ", 1)], "what was missed is on its way");
-        bench.subscribers.resume(&topic, key, 2);
+        bench.subscribers.deliver_after(&topic, key, 2);
         assert_eq!(bench.run(&batch), [given(1, "0/3 ", 1)]);
         bench.subscribers.leave(&topic, key);
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 0/3 ", 1)]);

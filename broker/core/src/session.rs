@@ -98,14 +98,14 @@ impl Close {
     }
 }
 
-/// What the runner of a session is to do about one frame.
+/// What the session runtime has to do about one frame.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Nothing: the request succeeded and asks for no reply.
     Nothing,
     /// Send the frame to the client.
     Send(ServerFrame),
-    /// Send this, then close: the peer does not speak the protocol, or may not be here.
+    /// Send the frame, then close the session: the client breaks the protocol or has no access.
     Fail(ServerFrame, Close),
     /// Check the token, report back with [`Session::authenticated`], and handle nothing else before.
     Authenticate {
@@ -113,7 +113,7 @@ pub enum Effect {
         id: Option<u32>,
         /// The token or key as it was shown.
         token: String,
-        /// What it was shown for.
+        /// The purpose for which it was shown.
         purpose: Purpose,
     },
     /// Continue the session under the identity that it has proved: send the reply and end subscriptions that are no longer allowed.
@@ -129,14 +129,14 @@ pub enum Effect {
     Subscribe {
         /// The `id` of the request.
         id: Option<u32>,
-        /// What to listen to.
+        /// The topic or pattern to join.
         pattern: Pattern,
         /// Where the subscription begins.
         start: Start,
-        /// Whose token allows it, if the session by itself may not.
+        /// The holder of the token that allows it, if the session's own identity does not.
         permit: Option<Arc<Holder>>,
     },
-    /// Answer that the subscription stands, changing nothing.
+    /// Answer that the session has this subscription. Nothing changes.
     ConfirmSubscription {
         /// The `id` of the request.
         id: u32,
@@ -152,18 +152,18 @@ pub enum Effect {
         /// The key it was joined under.
         key: SubscriptionKey,
     },
-    /// Say who is subscribed.
+    /// Answer with the members of a topic.
     Presence {
         /// The `id` of the request.
         id: Option<u32>,
         /// The topic whose members are read.
         topic: Topic,
     },
-    /// Ask the application behind the broker and pass its answer on.
+    /// Make an RPC callout and answer with its result.
     Call {
         /// The `id` of the request.
         id: Option<u32>,
-        /// The application's name for the question.
+        /// The method that the application knows.
         method: String,
         /// The parameter of the RPC callout.
         data: Payload,
@@ -176,7 +176,7 @@ pub enum Effect {
         topic: Topic,
         /// Where reading begins.
         since: Option<Since>,
-        /// How much at most.
+        /// The maximum number of publications.
         limit: usize,
         /// Whether the newest publication comes first.
         reverse: bool,
@@ -254,7 +254,7 @@ impl Session {
         Self { owes_credentials: true, ..Self::new(connection, Identity::Anonymous) }
     }
 
-    /// Who the session is.
+    /// Returns the identity of the session.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }

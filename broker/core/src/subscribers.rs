@@ -1,4 +1,6 @@
-//! The audience of one worker: which of its sessions listen to which topics and patterns.
+//! The subscribers of one worker, by topic and by pattern.
+//!
+//! This file owns the lists that fan-out walks. It does not know what is delivered.
 
 use std::collections::HashMap;
 
@@ -8,23 +10,23 @@ use foldhash::fast::RandomState;
 use crate::format::Format;
 use crate::pattern_tree::PatternTree;
 
-/// One session within its worker. Keys are given again after the session ended.
+/// The key of a session within its worker. A key is used again after its session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub u32);
 
-/// One subscription within its worker.
+/// The key of a subscription within its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SubscriptionKey(u32);
 
-/// One session that listens to a topic or pattern.
+/// A session that is subscribed to a topic or pattern.
 #[derive(Debug, Clone, Copy)]
 pub struct Subscriber {
-    /// Whose outbox deliveries go to.
+    /// The session whose outbox receives the deliveries.
     pub session: SessionKey,
-    /// How they are written.
+    /// The format in which they are written.
     pub format: &'static Format,
-    /// The head of the topic at the moment of joining: the session has been given everything up to there. Zero for
-    /// patterns, which have no common position.
+    /// The head of the topic at the moment of joining: the session has received everything up to there. Zero for patterns, which have
+    /// no common position.
     pub after: u64,
     /// Orders the overlapping subscriptions of one session, see [`Subscriber::rank`].
     rank: u64,
@@ -42,19 +44,19 @@ impl Subscriber {
     }
 }
 
-/// All listeners of one worker. Joining and leaving take constant time; the listeners of a topic lie side by side.
+/// All subscribers of one worker. Joining and leaving take constant time; the subscribers of a topic lie side by side in memory.
 #[derive(Debug, Default)]
 pub struct Subscribers {
     topics: HashMap<Topic, Vec<Subscriber>, RandomState>,
     patterns: PatternTree<Vec<Subscriber>>,
-    /// Where each subscription's listener stands in its list, by subscription key.
+    /// The index of each subscription in its list, by subscription key.
     places: Vec<usize>,
     vacant: Vec<SubscriptionKey>,
     joins: u64,
 }
 
 impl Subscribers {
-    /// Adds a listener to `pattern`, which may be a plain topic, and returns the key to remove it with.
+    /// Adds a subscriber to `pattern`, which may be a plain topic, and returns the key to remove it with.
     pub fn join(
         &mut self,
         pattern: &Pattern,
@@ -65,9 +67,9 @@ impl Subscribers {
         self.add(pattern, session, format, (after, false))
     }
 
-    /// Adds a listener to `topic` that is being given what it missed, and hears nothing else of the topic until
-    /// [`Subscribers::resume`].
-    pub fn hold_place(
+    /// Adds a subscriber to `topic` that is still receiving what it missed. Nothing else of the topic is delivered to it until
+    /// [`Subscribers::deliver_after`].
+    pub fn join_held(
         &mut self,
         topic: &Pattern,
         session: SessionKey,
@@ -76,13 +78,13 @@ impl Subscribers {
         self.add(topic, session, format, (u64::MAX, true))
     }
 
-    /// Begins to deliver what stands after offset `after` to a subscriber whose place was held.
-    pub fn resume(&mut self, topic: &Pattern, subscription: SubscriptionKey, after: u64) {
+    /// Begins to deliver what is published after offset `after` to a subscriber that has received everything up to there.
+    pub fn deliver_after(&mut self, topic: &Pattern, subscription: SubscriptionKey, after: u64) {
         let place = self.places[subscription.0 as usize];
-        let listeners = topic.to_topic().and_then(|topic| self.topics.get_mut(&topic));
-        if let Some(listener) = listeners.and_then(|listeners| listeners.get_mut(place)) {
-            listener.after = after;
-            listener.rank &= !NOT_RESUMED;
+        let subscribers = topic.to_topic().and_then(|topic| self.topics.get_mut(&topic));
+        if let Some(subscriber) = subscribers.and_then(|subscribers| subscribers.get_mut(place)) {
+            subscriber.after = after;
+            subscriber.rank &= !NOT_RESUMED;
         }
     }
 
@@ -100,32 +102,32 @@ impl Subscribers {
             self.places.push(0);
             key
         });
-        let listeners = match pattern.to_topic() {
+        let subscribers = match pattern.to_topic() {
             Some(topic) => self.topics.entry(topic).or_default(),
             None => self.patterns.entry(pattern, Vec::new),
         };
-        self.places[subscription.0 as usize] = listeners.len();
+        self.places[subscription.0 as usize] = subscribers.len();
         self.joins += 1;
         let rank = if resumed { self.joins } else { self.joins | NOT_RESUMED };
-        listeners.push(Subscriber { session, format, after, rank, subscription });
+        subscribers.push(Subscriber { session, format, after, rank, subscription });
         subscription
     }
 
-    /// Removes the listener that [`Subscribers::join`] added under `pattern` and returned `subscription` for.
+    /// Removes the subscriber that [`Subscribers::join`] added under `pattern` and returned `subscription` for.
     pub fn leave(&mut self, pattern: &Pattern, subscription: SubscriptionKey) {
         let topic = pattern.to_topic();
-        let listeners = match &topic {
+        let subscribers = match &topic {
             Some(topic) => self.topics.get_mut(topic),
             None => self.patterns.get_mut(pattern),
         };
-        let Some(listeners) = listeners else { return };
+        let Some(subscribers) = subscribers else { return };
         let place = self.places[subscription.0 as usize];
-        listeners.swap_remove(place);
-        if let Some(moved) = listeners.get(place) {
+        subscribers.swap_remove(place);
+        if let Some(moved) = subscribers.get(place) {
             self.places[moved.subscription.0 as usize] = place;
         }
         self.vacant.push(subscription);
-        if listeners.is_empty() {
+        if subscribers.is_empty() {
             match &topic {
                 Some(topic) => drop(self.topics.remove(topic)),
                 None => drop(self.patterns.remove(pattern)),
@@ -133,17 +135,17 @@ impl Subscribers {
         }
     }
 
-    /// The listeners of exactly this topic.
+    /// Returns the subscribers of exactly this topic.
     pub fn of_topic(&self, topic: &Topic) -> &[Subscriber] {
         self.topics.get(topic).map_or(&[], Vec::as_slice)
     }
 
-    /// Calls `visit` with the listeners of every pattern that matches `topic`.
+    /// Calls `visit` with the subscribers of every pattern that matches `topic`.
     pub fn of_patterns<'a>(&'a self, topic: &Topic, mut visit: impl FnMut(&'a [Subscriber])) {
-        self.patterns.for_each_match(topic, |listeners| visit(listeners));
+        self.patterns.for_each_match(topic, |subscribers| visit(subscribers));
     }
 
-    /// How many subscriptions there are.
+    /// Returns the number of subscriptions.
     pub fn len(&self) -> usize {
         self.places.len() - self.vacant.len()
     }
@@ -159,14 +161,14 @@ mod tests {
     use super::*;
     use crate::format::testing::PLAIN;
 
-    fn sessions(listeners: &[Subscriber]) -> Vec<u32> {
-        let mut sessions: Vec<u32> = listeners.iter().map(|listener| listener.session.0).collect();
+    fn sessions(subscribers: &[Subscriber]) -> Vec<u32> {
+        let mut sessions: Vec<u32> = subscribers.iter().map(|subscriber| subscriber.session.0).collect();
         sessions.sort_unstable();
         sessions
     }
 
     #[test]
-    fn listeners_leave_in_any_order() {
+    fn subscribers_leave_in_any_order() {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
             for name in ["a.b", "a.*"] {
                 let pattern: Pattern = name.parse().unwrap();
@@ -179,7 +181,7 @@ mod tests {
                     subscribers.leave(&pattern, keys[leaving as usize]);
                     left.retain(|session| *session != leaving);
                     let mut found = sessions(subscribers.of_topic(&topic));
-                    subscribers.of_patterns(&topic, |listeners| found.extend(sessions(listeners)));
+                    subscribers.of_patterns(&topic, |subscribers| found.extend(sessions(subscribers)));
                     assert_eq!(found, left, "{name} {order:?}");
                 }
                 assert!(subscribers.is_empty());

@@ -108,23 +108,23 @@ impl Hub {
         self.subscribers.borrow_mut().join(pattern, session, format, after)
     }
 
-    /// Notes a session that is catching up on `topic`. It receives nothing else of it until [`Hub::resume`].
-    pub(crate) fn hold_place(
+    /// Notes a session that is catching up on `topic`. It receives nothing else of it until [`Hub::deliver_after`].
+    pub(crate) fn join_held(
         &self,
         topic: &Pattern,
         session: SessionKey,
         format: &'static Format,
     ) -> SubscriptionKey {
         self.counters.subscriptions.add(1);
-        self.subscribers.borrow_mut().hold_place(topic, session, format)
+        self.subscribers.borrow_mut().join_held(topic, session, format)
     }
 
     /// Begins to deliver what stands after offset `after` to a session that has caught up to there.
-    pub(crate) fn resume(&self, topic: &Pattern, key: SubscriptionKey, after: u64) {
-        self.subscribers.borrow_mut().resume(topic, key, after);
+    pub(crate) fn deliver_after(&self, topic: &Pattern, key: SubscriptionKey, after: u64) {
+        self.subscribers.borrow_mut().deliver_after(topic, key, after);
     }
 
-    /// Ends what [`Hub::join`] or [`Hub::hold_place`] began.
+    /// Ends what [`Hub::join`] or [`Hub::join_held`] began.
     pub(crate) fn leave(&self, pattern: &Pattern, key: SubscriptionKey) {
         self.counters.subscriptions.subtract(1);
         self.subscribers.borrow_mut().leave(pattern, key);

@@ -84,7 +84,7 @@ impl Joins {
         let hub = &self.worker.hub;
         let key = hub.join(pattern, self.key, self.handle.writer().format(), after);
         if *start != Start::Now {
-            hub.resume(pattern, key, after);
+            hub.deliver_after(pattern, key, after);
         }
         self.count_observer(true);
         self.handle.session_mut().subscribed(pattern.clone(), key);
@@ -94,7 +94,7 @@ impl Joins {
     /// Subscribes to a topic without joining it: nothing of it is delivered until the session has read what it missed.
     pub(super) fn hold(&mut self, pattern: &Pattern) -> Topic {
         let topic = pattern.to_topic().expect("only plain topics are read from the disk");
-        let key = self.worker.hub.hold_place(pattern, self.key, self.handle.writer().format());
+        let key = self.worker.hub.join_held(pattern, self.key, self.handle.writer().format());
         self.count_observer(true);
         self.handle.session_mut().subscribed(pattern.clone(), key);
         self.reads().hold(topic.clone());
@@ -135,7 +135,7 @@ impl Joins {
         let pattern = Pattern::from(topic.clone());
         let key = self.handle.session().key_of(&pattern);
         if let Some(key) = key {
-            self.worker.hub.resume(&pattern, key, joined.head.offset);
+            self.worker.hub.deliver_after(&pattern, key, joined.head.offset);
         }
         joined.missed
     }

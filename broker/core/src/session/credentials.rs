@@ -1,6 +1,6 @@
-//! Who a session is: credentials it owes, shows, renews, and loses.
+//! The credentials of a session: owed, shown, renewed and lost.
 //!
-//! Whether a token is good is found out by the runner, which may take a while; this file owns what follows from it.
+//! The session runtime checks tokens, which may take a while. This file owns what follows from the result.
 
 use std::sync::Arc;
 
@@ -12,38 +12,38 @@ use crate::access::{Action, Refusal, decide};
 use crate::identity::{Holder, Identity};
 use crate::subscribers::SubscriptionKey;
 
-/// What a token was shown for.
+/// The purpose for which a token was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// To say who the session is.
+    /// To prove the identity of the session.
     Connect,
-    /// To go on after the time of the token before.
+    /// To continue the session beyond the end of the token before.
     Refresh,
-    /// For this one subscription.
+    /// To allow this one subscription.
     Subscribe {
-        /// What to listen to.
+        /// The topic or pattern to join.
         pattern: Pattern,
         /// Where the subscription begins.
         start: Start,
     },
 }
 
-/// What follows when a session has shown who it is.
+/// What follows when the credentials of a session were accepted.
 #[derive(Debug, PartialEq)]
 pub struct AcceptedCredentials {
     /// The frame to send as the reply.
     pub reply: Option<ServerFrame>,
-    /// Subscriptions that the new token does not allow any more, forgotten already.
+    /// The subscriptions that the new token does not allow any more. The session has removed them.
     pub revoked: Vec<(Pattern, SubscriptionKey)>,
 }
 
 impl Session {
-    /// Whether the session has yet to show who it is.
+    /// Returns whether the session has yet to show a token.
     pub fn owes_credentials(&self) -> bool {
         self.owes_credentials
     }
 
-    /// What a session that has yet to show who it is gets for a request that is not about that.
+    /// Returns the effect of a request before the session has shown a token, unless the request shows one.
     pub(super) fn demand_credentials(&self, id: Option<u32>, request: &Request) -> Option<Effect> {
         let shows_token = matches!(request, Request::Connect { token: Some(_), .. });
         if !self.owes_credentials || shows_token {
@@ -54,10 +54,10 @@ impl Session {
         Some(fail(id, refusal))
     }
 
-    /// Takes over what the runner has found out about a token that was shown for `purpose`.
+    /// Applies the result of checking a token that was shown for `purpose`.
     ///
-    /// A refused token ends a session that shows it to connect. One that is shown to go on, or for one subscription, is
-    /// answered with an error: the session keeps what it had.
+    /// A refused token ends a session that shows it to connect. If it is shown to refresh or for one subscription, the answer is an
+    /// error and the session keeps what it had.
     pub fn authenticated(
         &mut self,
         id: Option<u32>,
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// A session is one user's from beginning to end: what it is subscribed to and what presence says of it is that user's.
+    /// Checks that a session stays with one user: its subscriptions and its presence are that user's.
     fn check_same_user(&self, identity: &Identity) -> Result<(), Refusal> {
         let is_new = !self.identity.is_authenticated() && self.subscriptions.is_empty();
         if is_new || self.identity.user() == identity.user() {
@@ -117,8 +117,8 @@ impl Session {
         Err(Refusal { code: ErrorCode::Unauthorized, message })
     }
 
-    /// Whether the session may subscribe to `pattern`, by itself or with a token for this one subscription. Returns the
-    /// token if it takes one.
+    /// Checks that the session may subscribe to `pattern`, by its own identity or with a token for this one subscription. Returns the
+    /// holder of the token if that is needed.
     pub(super) fn check_permit(
         &self,
         pattern: &Pattern,
@@ -138,22 +138,21 @@ impl Session {
         Ok(Some(permit))
     }
 
-    /// Notes whose token allows the subscription to `pattern`.
+    /// Sets the holder of the token that allows the subscription to `pattern`.
     pub fn permit(&mut self, pattern: &Pattern, permit: Option<Arc<Holder>>) {
         if let Some(subscription) = self.subscriptions.get_mut(pattern) {
             subscription.permit = permit;
         }
     }
 
-    /// Forgets the tokens of single subscriptions that are not good any more.
+    /// Removes the tokens of single subscriptions that are not valid any more.
     pub fn withdraw_permits(&mut self, is_good: impl Fn(&Arc<Holder>) -> bool) {
         for subscription in self.subscriptions.values_mut() {
             subscription.permit.take_if(|permit| !is_good(permit));
         }
     }
 
-    /// Forgets the subscriptions that the session may not have any more, and returns them: its token or the rules have
-    /// changed.
+    /// Removes and returns the subscriptions that the session may not have any more because its token or the rules have changed.
     pub fn take_revoked(&mut self, terms: Terms<'_>) -> Vec<(Pattern, SubscriptionKey)> {
         let is_allowed = |pattern: &Pattern, permit: &Option<Arc<Holder>>| {
             self.check_permit(pattern, permit.clone(), terms).is_ok()
@@ -167,7 +166,7 @@ impl Session {
         self.take_subscriptions(revoked)
     }
 
-    /// Forgets the subscriptions whose own token has ended by `now_ms`, in milliseconds since 1970, and returns them.
+    /// Removes and returns the subscriptions whose own token has ended by `now_ms`, in milliseconds since 1970.
     pub fn take_expired(&mut self, now_ms: u64) -> Vec<(Pattern, SubscriptionKey)> {
         let has_ended = |permit: &Option<Arc<Holder>>| {
             permit
@@ -184,7 +183,7 @@ impl Session {
         self.take_subscriptions(expired)
     }
 
-    /// When the first subscription with a token of its own ends, in milliseconds since 1970.
+    /// Returns when the first subscription with a token of its own ends, in milliseconds since 1970.
     pub fn next_expiry_ms(&self) -> Option<u64> {
         let permits = self.subscriptions.values().filter_map(|subscription| subscription.permit.as_ref());
         permits.filter_map(|permit| permit.expires_ms).min()

@@ -150,7 +150,7 @@ impl World {
         let pattern = name.into();
         let subscription = match flaw {
             Flaw::ListensWhileItCatchesUp => subscribers.join(&pattern, SessionKey(key), &EVENTS, live),
-            _ => subscribers.hold_place(&pattern, SessionKey(key), &EVENTS),
+            _ => subscribers.join_held(&pattern, SessionKey(key), &EVENTS),
         };
         let outbox = Outbox::new(&EVENTS, OUTBOX_BYTES);
         sessions.insert(key, Session { client, outbox, subscription: Some(subscription) });
@@ -189,7 +189,7 @@ impl World {
         if let Some((missed, after)) = joined {
             session.outbox.push_replay(missed);
             let subscription = session.subscription.expect("its place is held");
-            subscribers.resume(&name.into(), subscription, after);
+            subscribers.deliver_after(&name.into(), subscription, after);
             self.clients[client].catching_up = None;
             self.clients[client].replayed_to = after;
         } else if let Some((floor, _)) = piece
