@@ -46,8 +46,10 @@ async function openSession(topic) {
     const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'fanwire.v1.json');
     const send = (frame) => socket.send(JSON.stringify(frame));
     socket.onopen = () => { send({ type: 'connect', id: 1, name: 'tester' }); send({ type: 'subscribe', id: 2, topic }); };
+    window.received = [];
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
+      window.received.push(frame);
       if (frame.type === 'connected') window.connection = frame.connection;
       if (frame.type === 'subscribed') resolve();
     };
@@ -133,6 +135,25 @@ test('a topic shows its history and live messages, publishes, and is cleared aft
   await shows(page, 'The history is cleared.', '.done');
   assert.deepEqual((await (await fetch(broker.topic('tail.room'))).json()).messages, []);
   await listener.close();
+  await done(page);
+});
+
+test('the console is no participant of the topic that it shows', async () => {
+  const topic = 'examples.watched';  // Its default rule has presence.
+  const member = await openSession(topic);
+  const page = await openConsole(`#/topics/${topic}`);
+  await page.waitForFunction(() => document.querySelector('.state')?.textContent === 'live');
+  // The message after it shows that the console's own events, if there were any, have been sent.
+  await broker.publish(topic, 'seen by both');
+  await shows(page, 'seen by both', '.messages li');
+  await member.waitForFunction(() => window.received.some((frame) => frame.data === 'seen by both'));
+  const types = await member.evaluate(() => window.received.map((frame) => frame.type));
+  assert.deepEqual(types.filter((type) => type === 'join' || type === 'leave'), []);
+  const { members } = await (await fetch(`${broker.topic(topic)}/presence`)).json();
+  assert.equal(members.length, 1);
+  const details = await (await fetch(`${broker.url}/api/v1/topics/${topic}`)).json();
+  assert.deepEqual([details.subscribers, details.members], [1, 1]);
+  await member.close();
   await done(page);
 });
 
