@@ -146,8 +146,12 @@ impl Joins {
         }
     }
 
-    /// Enters the topics that the session has joined before their rule kept presence. Called after the rules have changed.
+    /// Enters the topics that the session has joined before their rule kept presence, unless it observes them. Called after
+    /// the rules have changed.
     pub(super) fn enter_missing(&mut self) {
+        if self.role == Role::Observer {
+            return;
+        }
         let topics: Vec<Topic> =
             self.handle.session().subscriptions().filter_map(|(pattern, _)| pattern.to_topic()).collect();
         for topic in topics {
