@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{SmallDisk, eventually, get};
+use crate::{SmallDisk, eventually, get, temporary};
 
 /// The variable with the failpoints of a debug build.
 const FAILPOINTS: &str = "FANWIRE_FAILPOINTS";
@@ -38,13 +37,6 @@ pub fn binary() -> &'static PathBuf {
         assert!(build.is_ok_and(|status| status.success()), "the binary could not be built");
         PathBuf::from(root).join("target/debug/fanwire")
     })
-}
-
-/// A path in the folder for temporary files that no other test has.
-pub fn temporary(suffix: &str) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("fanwire-{}-{number}.{suffix}", std::process::id()))
 }
 
 impl Broker {

@@ -91,7 +91,7 @@ impl Link {
         if let Link::Tls(link) = self {
             link.tls.borrow_mut().send_close_notify();
             // If it cannot be sent, the end of the connection says the same.
-            let _not_told = link.try_send();
+            let _unsent = link.try_send();
         }
         // A connection that is gone already needs no shutdown.
         let _gone_already = socket2::SockRef::from(self.socket()).shutdown(Shutdown::Write);

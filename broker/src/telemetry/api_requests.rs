@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use super::Counter;
+use super::counter::Counter;
 
 /// The operation that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

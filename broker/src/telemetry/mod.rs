@@ -3,6 +3,7 @@
 //! A leaf: it does not know the parts of the broker that count.
 
 mod api_requests;
+mod counter;
 mod counters;
 mod logs;
 mod metric;
@@ -16,9 +17,9 @@ mod tests;
 
 pub use logs::{LogError, start_logs};
 
-pub(crate) use api_requests::{ApiOperation, ApiOutcome, ApiRequestCounters};
+pub(crate) use api_requests::{ApiOperation, ApiOutcome};
 pub(crate) use counters::{
-    Counter, DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
+    DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
 };
 pub(crate) use metrics::Metrics;
 pub(crate) use overview::{Facts, Overview};

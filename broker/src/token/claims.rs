@@ -202,10 +202,10 @@ fn checked_info(json: &str) -> Result<Payload, TokenError> {
 
 fn patterns(texts: Vec<String>) -> Result<Vec<Pattern>, TokenError> {
     let pattern = |text: String| {
-        let told = |error| {
+        let refused = |error| {
             claim(format!("the token grants '{}', which is no pattern: {error}", text.escape_debug()))
         };
-        Pattern::new(&text).map_err(told)
+        Pattern::new(&text).map_err(refused)
     };
     texts.into_iter().map(pattern).collect()
 }

@@ -1,7 +1,6 @@
 //! The options of `connect` and their defaults.
 
 import type { Reconnect } from './backoff.ts';
-import type { Broker } from './broker.ts';
 import type { Clock } from './clock.ts';
 import type { TokenSource } from './credentials.ts';
 import type { Codec } from './frames.ts';
@@ -50,8 +49,8 @@ export interface Own {
   address: string;
   /** Returns the opener for a connection that is not shared. */
   opener(): Opener;
-  /** Returns another client with the same options and a connection of its own. */
-  alone(): Broker;
+  /** Returns another client, a `Broker`, with the same options and a connection of its own. Options do not know the client's type. */
+  alone(): unknown;
 }
 
 /** The time-out for opening a connection, in milliseconds. The next transport is tried after it. */

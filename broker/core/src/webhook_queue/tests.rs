@@ -108,7 +108,7 @@ fn repetitions_are_spread_over_all_of_their_time() {
 }
 
 #[test]
-fn an_application_that_asks_to_be_left_alone_is() {
+fn retry_after_of_the_application_is_respected() {
     for (asked, waits) in [(0, 0), (30_000, 30_000), (u64::MAX, WEBHOOK_RETRY_AFTER_MAX_MS)] {
         let mut queue = queue_of(&["a"]);
         send(&mut queue, 100);
@@ -149,7 +149,7 @@ fn a_queue_is_bounded_in_bytes_too() {
 }
 
 #[test]
-fn what_is_refused_is_not_told_again() {
+fn a_refused_event_is_not_sent_again() {
     let mut queue = queue_of(&["a", "b", "c", "d"]);
     send(&mut queue, 0);
     queue.finish(WebhookOutcome::Refused, 0, 0);
@@ -159,7 +159,7 @@ fn what_is_refused_is_not_told_again() {
 }
 
 #[test]
-fn what_is_too_old_is_not_told() {
+fn an_event_that_is_too_old_is_not_sent() {
     let mut queue = queue_of(&["a"]);
     queue.push(Bytes::from_static(b"b"), 1);
     let batch = send(&mut queue, LIMITS.age_max_ms);
@@ -225,7 +225,7 @@ proptest! {
     #[test]
     fn nothing_is_lost_uncounted_or_out_of_order(happenings in prop::collection::vec(happening(), 0..200)) {
         let mut queue = WebhookQueue::new(LIMITS);
-        let (mut now, mut pushed, mut told_lost) = (0, 0u32, 0);
+        let (mut now, mut pushed, mut reported_lost) = (0, 0u32, 0);
         let mut on_its_way: Option<WebhookBatch> = None;
         let mut delivered = BTreeSet::new();
         for happening in happenings {
@@ -252,7 +252,7 @@ proptest! {
                     let Some(batch) = on_its_way.take() else { continue };
                     queue.finish(outcome, now, random);
                     if outcome == WebhookOutcome::Delivered {
-                        told_lost += batch.lost;
+                        reported_lost += batch.lost;
                         for event in &batch.events {
                             let number = u32::from_be_bytes(*event.first_chunk().unwrap());
                             assert!(delivered.last().is_none_or(|last| *last < number), "in order, and once");
@@ -265,7 +265,7 @@ proptest! {
             let counts = queue.counts();
             assert_eq!(counts.delivered, delivered.len() as u64);
             assert_eq!(counts.delivered + counts.dropped() + queue.len() as u64, u64::from(pushed));
-            assert!(told_lost <= counts.dropped());
+            assert!(reported_lost <= counts.dropped());
             assert_eq!(queue.oldest_ms().is_none(), queue.is_empty());
         }
         // Whatever happened, an application that takes everything is told all that is left.

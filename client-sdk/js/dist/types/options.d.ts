@@ -1,5 +1,4 @@
 import type { Reconnect } from './backoff.js';
-import type { Broker } from './broker.js';
 import type { Clock } from './clock.js';
 import type { TokenSource } from './credentials.js';
 import type { Codec } from './frames.js';
@@ -45,8 +44,8 @@ export interface Own {
     address: string;
     /** Returns the opener for a connection that is not shared. */
     opener(): Opener;
-    /** Returns another client with the same options and a connection of its own. */
-    alone(): Broker;
+    /** Returns another client, a `Broker`, with the same options and a connection of its own. Options do not know the client's type. */
+    alone(): unknown;
 }
 /** The time-out for opening a connection, in milliseconds. The next transport is tried after it. */
 export declare const DIAL_MS = 6000;

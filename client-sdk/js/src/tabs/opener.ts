@@ -3,6 +3,7 @@
 //! The leader holds a Web Lock, which the browser passes on when a tab closes. A leader that the browser put to sleep does not answer,
 //! and another tab takes the lock from it.
 
+import type { Broker } from '../broker.ts';
 import type { ClientFrame } from '../frames.ts';
 import type { LinkListener } from '../link.ts';
 import type { DialFailure, Opened, Opener } from '../transports/dialer.ts';
@@ -84,7 +85,7 @@ export class TabOpener implements Opener {
   private lead(): Promise<void> | undefined {
     if (this.hub || this.ends.signal.aborted) return undefined;
     const channel = new BroadcastChannel(this.name);
-    const hub = this.hub = new Hub(this.name, channel, this.own.alone());
+    const hub = this.hub = new Hub(this.name, channel, this.own.alone() as Broker);
     channel.postMessage({ to: '*', isLed: true } satisfies ToTab);
     return new Promise((resolve) => {
       this.stepDown = () => {

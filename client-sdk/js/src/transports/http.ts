@@ -10,7 +10,7 @@ import { type ClientFrame, type FramePlace, fromWire, type Position, positionIn,
 import type { Link, LinkEnd, LinkListener } from '../link.ts';
 import { isPattern } from '../topic.ts';
 import { CallLost, type Calls } from './calls.ts';
-import { isBrowser, topicsOf } from './streaming.ts';
+import { isBrowser, topicsOf } from './stream-request.ts';
 
 /** The maximum number of topics of one stream or poll, as in the broker. */
 const TOPICS_MAX = 64;

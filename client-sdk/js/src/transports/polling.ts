@@ -6,7 +6,7 @@ import { cursorOfMany } from '../cursor.ts';
 import type { Position } from '../frames.ts';
 import type { Calls } from './calls.ts';
 import type { HttpLink, Page, Receiver } from './http.ts';
-import { topicsOf } from './streaming.ts';
+import { topicsOf } from './stream-request.ts';
 
 /** How long the broker holds a poll, in seconds, and the time-out of an answer, in milliseconds. */
 const WAIT_SECONDS = 25;

@@ -7,6 +7,7 @@ import { type ClosingFrame, type Position, unpack } from '../frames.ts';
 import type { Calls } from './calls.ts';
 import { eventReader, type StreamEvent } from './event-stream.ts';
 import type { HttpLink, Receiver } from './http.ts';
+import { isBrowser, topicsOf } from './stream-request.ts';
 
 /** The time-out for the beginning of a stream, in milliseconds. A proxy that holds a stream back longer makes it unusable. */
 const HEAD_MS = 5000;
@@ -93,16 +94,6 @@ export function streaming(calls: Calls, clock: Clock): (link: HttpLink) => Recei
       },
     };
   };
-}
-
-/** Returns whether the number of connections to a host may be limited. */
-export function isBrowser(): boolean {
-  return typeof document !== 'undefined';
-}
-
-/** Returns the topics as the query of `/stream`. */
-export function topicsOf(names: Iterable<string>): string {
-  return [...names].map((name) => `topic=${encodeURIComponent(name)}`).join('&');
 }
 
 function take(link: HttpLink, { type, data }: StreamEvent): void {

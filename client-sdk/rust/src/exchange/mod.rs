@@ -70,11 +70,11 @@ struct Pending {
     sequence: u64,
     request: Request,
     sent: bool,
-    asker: Asker,
+    waiter: Waiter,
 }
 
 #[derive(Debug)]
-enum Asker {
+enum Waiter {
     Application { answer: Answer, _charge: OwnedSemaphorePermit },
     Subscription(Key),
 }
@@ -113,7 +113,7 @@ impl Exchange {
     pub(crate) fn command(&mut self, command: Command) {
         match command {
             Command::Ask { request, answer, charge } => {
-                self.ask(request, Asker::Application { answer, _charge: charge });
+                self.ask(request, Waiter::Application { answer, _charge: charge });
             }
             Command::Tell { request, charge } => self.tell(request, Some(charge)),
             Command::Subscribe { pattern, options, sender, answer } => {
@@ -136,9 +136,9 @@ impl Exchange {
 
     /// Whether the application waits for the answer to a request.
     pub(crate) fn awaits_answer(&self) -> bool {
-        self.pending.values().any(|pending| match &pending.asker {
-            Asker::Application { answer, .. } => !answer.is_closed(),
-            Asker::Subscription(key) => self.entry(key).is_some_and(Entry::is_awaited),
+        self.pending.values().any(|pending| match &pending.waiter {
+            Waiter::Application { answer, .. } => !answer.is_closed(),
+            Waiter::Subscription(key) => self.entry(key).is_some_and(Entry::is_awaited),
         })
     }
 
@@ -170,7 +170,7 @@ impl Exchange {
             }
         }
         for (id, mut pending) in std::mem::take(&mut self.pending) {
-            let Asker::Application { answer, .. } = &pending.asker else {
+            let Waiter::Application { answer, .. } = &pending.waiter else {
                 again.remove(&pending.sequence);
                 continue;
             };
@@ -202,7 +202,7 @@ impl Exchange {
                 What::Ask(id) => id,
             };
             let Some(pending) = self.pending.get_mut(&id) else { continue };
-            if matches!(&pending.asker, Asker::Application { answer, .. } if answer.is_closed()) {
+            if matches!(&pending.waiter, Waiter::Application { answer, .. } if answer.is_closed()) {
                 self.pending.remove(&id);
                 continue;
             }
@@ -334,7 +334,7 @@ impl Exchange {
     }
 
     /// Queues a request and gives it an id.
-    fn ask(&mut self, request: Request, asker: Asker) -> u32 {
+    fn ask(&mut self, request: Request, waiter: Waiter) -> u32 {
         let sequence = self.next_sequence();
         loop {
             self.id_last = self.id_last.wrapping_add(1);
@@ -342,7 +342,7 @@ impl Exchange {
                 break;
             }
         }
-        self.pending.insert(self.id_last, Pending { sequence, request, sent: false, asker });
+        self.pending.insert(self.id_last, Pending { sequence, request, sent: false, waiter });
         self.outgoing.push_back(Outgoing { sequence, what: What::Ask(self.id_last) });
         self.id_last
     }
@@ -357,7 +357,7 @@ impl Exchange {
         let Some(entry) = self.entries.get(pattern) else { return };
         let request = Request::Subscribe { pattern: pattern.clone(), options: entry.progress.options() };
         let key = Key { pattern: pattern.clone(), serial: entry.serial };
-        let id = self.ask(request, Asker::Subscription(key));
+        let id = self.ask(request, Waiter::Subscription(key));
         if let Some(entry) = self.entries.get_mut(pattern) {
             entry.state = State::Asked { id };
         }
@@ -386,7 +386,7 @@ impl Exchange {
     }
 
     fn answered(&mut self, id: u32, pending: Pending, reply: Reply) {
-        let Asker::Subscription(key) = &pending.asker else {
+        let Waiter::Subscription(key) = &pending.waiter else {
             return settle(pending, Ok(reply));
         };
         let Reply::Subscribed { position, recovered, .. } = reply else {
@@ -408,7 +408,7 @@ impl Exchange {
                 _ => warn!(%code, message, "the broker refused something that was said without asking"),
             };
         };
-        let Asker::Subscription(key) = &pending.asker else {
+        let Waiter::Subscription(key) = &pending.waiter else {
             return settle(pending, Err(Error::Rejected { code, message }));
         };
         let current = |entry: &&mut Entry| entry.serial == key.serial && entry.state == State::Asked { id };
@@ -469,8 +469,8 @@ fn is_unrepeatable(event: &Event) -> bool {
 }
 
 fn settle(pending: Pending, outcome: Result<Reply, Error>) {
-    if let Asker::Application { answer, .. } = pending.asker {
-        // The asker may have stopped waiting.
+    if let Waiter::Application { answer, .. } = pending.waiter {
+        // The waiter may have stopped waiting.
         let _ = answer.send(outcome);
     }
 }
