@@ -20,7 +20,7 @@ use rustls_pki_types::pem::PemObject;
 /// The maximum number of bytes that are read of an answer of which only the status counts.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
-/// An HTTP client.
+/// An HTTP client for requests to the application.
 pub(crate) struct HttpClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }

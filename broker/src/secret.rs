@@ -9,12 +9,12 @@ use ring::digest::{SHA256, digest};
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps `text`.
+    /// Wraps `text` as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Returns the text.
+    /// Returns the text of the secret.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -68,7 +68,7 @@ impl DataDirectory {
     }
 }
 
-/// Makes a backup.
+/// Makes a backup and returns the exit code.
 pub(crate) fn backup(args: BackupArgs) -> ExitCode {
     report("backup", || {
         store::backup(&args.source.path()?, &args.target)?;
@@ -76,7 +76,7 @@ pub(crate) fn backup(args: BackupArgs) -> ExitCode {
     })
 }
 
-/// Restores a backup.
+/// Restores a backup and returns the exit code.
 pub(crate) fn restore(args: RestoreArgs) -> ExitCode {
     report("restore", || {
         let directory = args.target.path()?;

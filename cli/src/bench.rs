@@ -289,7 +289,7 @@ struct CommonArgs {
     svg: Option<PathBuf>,
 }
 
-/// Runs the subcommand.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
     match measure(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ const DEFAULTS: &str = include_str!("../../deploy/fanwire.toml");
 #[command(after_help = "Examples:\n  fanwire config > fanwire.toml\n  fanwire config | less")]
 pub(crate) struct Args {}
 
-/// Prints the file.
+/// Prints the example file.
 pub(crate) fn run(_args: Args) -> ExitCode {
     match std::io::stdout().lock().write_all(DEFAULTS.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// An idempotency key: a second publish with the same key within five minutes has no effect
     #[arg(long, short)]
     key: Option<String>,
-    /// Print no receipt
+    /// Print no receipt for a publication
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
@@ -65,7 +65,7 @@ enum Kind {
     Binary,
 }
 
-/// Runs the subcommand.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
     let has_token = args.connection.has_token();
     crate::connection::run("pub", has_token, publish(args))

@@ -25,11 +25,11 @@ Each setting also has a variable: limits.message_bytes_max is FANWIRE_LIMITS_MES
 variables override the file. 'fanwire config' prints all settings. SIGTERM and Ctrl-C close all sessions and stop the
 broker. SIGHUP reads the file again and applies topic rules, origins, credentials and a renewed certificate.";
 
-/// Start a broker.
+/// Start a broker on this machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Configuration file (TOML).
+    /// Read this configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "FANWIRE_CONFIG")]
     config: Option<PathBuf>,
     /// Address and port to listen on [default: 127.0.0.1:7400]; port 0 takes any free port.
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     set: Vec<(String, String)>,
 }
 
-/// Reads `KEY=VALUE`.
+/// Reads a setting of the form `KEY=VALUE`.
 pub(crate) fn parse_setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),

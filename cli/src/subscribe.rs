@@ -67,7 +67,7 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
-/// Runs the subcommand.
+/// Runs the subcommand and returns the exit code.
 pub(crate) fn run(args: Args) -> ExitCode {
     let has_token = args.connection.has_token();
     crate::connection::run("sub", has_token, follow(args))

@@ -66,7 +66,7 @@ struct Make {
     /// The audience ("aud"); may be repeated.
     #[arg(long, value_name = "NAME")]
     audience: Vec<String>,
-    /// The issuer ("iss").
+    /// Name the issuer of the token ("iss").
     #[arg(long, value_name = "NAME")]
     issuer: Option<String>,
     /// The name of the key ("kid").

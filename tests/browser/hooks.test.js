@@ -77,7 +77,7 @@ test('onClose is called when a page closes its WebSocket', async () => {
   await page.close();
 });
 
-test('onClose is called when somebody goes to another page', async () => {
+test('onClose is called when the visitor goes to another page', async () => {
   const { page, connection } = await visit();
   await page.goto('about:blank');
   await logged(new RegExp(`close: ${connection} over bare, code 100[156]`));

@@ -92,7 +92,7 @@ impl Broker {
         command.arg(binary()).args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--config"]);
         command.arg(&file).arg("--data-dir").arg(disk.mounted_at());
         let broker = Self::spawn(command);
-        // It has been read by now; that a file is left behind would harm nobody.
+        // It has been read by now; a file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&file);
         broker
     }

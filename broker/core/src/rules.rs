@@ -11,7 +11,7 @@ use crate::rule_pattern::RulePattern;
 /// The identities that a rule allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
-    /// Every identity.
+    /// Every identity, anonymous included.
     #[default]
     Anyone,
     /// Every identity with credentials that were accepted.
@@ -63,7 +63,7 @@ impl TopicPolicy {
 pub struct Rule {
     /// The pattern of the topics.
     pub pattern: RulePattern,
-    /// Their policy.
+    /// The policy of these topics.
     pub policy: TopicPolicy,
     /// The identities that may publish to them; `None` leaves that to [`Rules::unruled`].
     pub publish: Option<Access>,

@@ -174,7 +174,7 @@ pub enum Effect {
         id: Option<u32>,
         /// The topic whose history is read.
         topic: Topic,
-        /// Where reading begins.
+        /// The place where reading begins.
         since: Option<Since>,
         /// The maximum number of publications.
         limit: usize,

@@ -125,7 +125,7 @@ pub struct WebhookQueue {
 }
 
 impl WebhookQueue {
-    /// An empty queue.
+    /// Creates an empty queue with these limits.
     pub fn new(limits: WebhookLimits) -> Self {
         Self {
             limits,

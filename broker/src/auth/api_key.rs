@@ -4,7 +4,7 @@ use fanwire_core::identity::Identity;
 
 use crate::key_hash::KeyHash;
 
-/// An accepted key.
+/// An API key that is accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiKey {
     /// The name of the key in the configuration.

@@ -198,7 +198,7 @@ pub(crate) struct SharedAuthenticator {
 }
 
 impl SharedAuthenticator {
-    /// Shares `authenticator`.
+    /// Shares `authenticator` between the workers.
     pub(crate) fn new(authenticator: Authenticator) -> Self {
         Self { current: ArcSwap::from_pointee(authenticator), changes: AtomicU64::new(0) }
     }

@@ -43,7 +43,7 @@ pub use webhooks::{WebhookEvent, WebhooksConfig};
 /// The default port of the broker.
 pub const PORT: u16 = 7400;
 
-/// The whole configuration.
+/// The whole configuration of a broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The address and port to listen on; port 0 takes any free port.
@@ -64,7 +64,7 @@ pub struct Config {
     pub tls: TlsConfig,
     /// The proxies in front of the broker.
     pub proxy: ProxyConfig,
-    /// The log.
+    /// The settings of the log.
     pub log: LogConfig,
     /// The limits of one connection, one message and the whole process.
     pub limits: Limits,
@@ -141,7 +141,7 @@ pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// Lines of text.
+    /// Lines of text for people.
     Text,
     /// One JSON object per line.
     Json,

@@ -342,8 +342,8 @@ fn bad_topic_rules_are_refused() {
              'users.{user}.>'",
         ),
         (
-            "[[topic]]\nmatch = 'a'\npublish = 'nobody'",
-            "3: bad value for 'topic.publish': 'nobody' is none of \"anyone\", \"authenticated\" and \"granted\"",
+            "[[topic]]\nmatch = 'a'\npublish = 'none'",
+            "3: bad value for 'topic.publish': 'none' is none of \"anyone\", \"authenticated\" and \"granted\"",
         ),
     ] {
         check_file_refused(text, &format!("fanwire.toml:{expected}"));

@@ -29,7 +29,7 @@ impl<'a> Raw<'a> {
         if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text) }
     }
 
-    /// Reads any text.
+    /// Reads a text of any content.
     pub(super) fn text(self) -> Result<&'a str, String> {
         match self {
             Self::Text(text) => Ok(text),

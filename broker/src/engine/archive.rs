@@ -94,7 +94,7 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// Keeps everything.
+    /// Limits that keep all publications.
     pub(crate) const ALL: Self = Self { messages: u64::MAX, bytes: u64::MAX, ttl_ms: u64::MAX, now: 0 };
 
     /// Returns the time before which nothing is kept of a topic whose newest publication was accepted at `newest_ts`. A
@@ -143,13 +143,13 @@ pub(crate) struct Committed {
 pub(crate) struct Arrival {
     /// The topic it was published to.
     pub(crate) topic: Topic,
-    /// Its position.
+    /// The position of the publication.
     pub(crate) position: Position,
     /// Nothing of the topic lies between this offset and the position, both exclusive.
     pub(crate) after: u64,
     /// When it was accepted, in milliseconds since 1970.
     pub(crate) ts: u64,
-    /// The payload.
+    /// The payload of the publication.
     pub(crate) payload: Payload,
     /// The user who published it, when known.
     pub(crate) from: Option<Arc<str>>,
@@ -191,7 +191,7 @@ pub(crate) struct Bounds {
 /// A publication as the archive holds it. Topic and epoch are those it was read under.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredPublication {
-    /// Its offset.
+    /// The offset of the publication.
     pub(crate) offset: u64,
     /// When it was accepted, in milliseconds since 1970.
     pub(crate) ts: u64,
@@ -241,7 +241,7 @@ pub(crate) enum Interest {
 pub(crate) enum Scope {
     /// Those whose rule says that they are durable.
     Durable,
-    /// All topics.
+    /// All topics of the archive.
     #[cfg_attr(
         not(debug_assertions),
         allow(dead_code, reason = "an archive that several brokers share keeps all")

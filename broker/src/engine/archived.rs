@@ -42,7 +42,7 @@ pub(crate) struct Resumed {
 /// A piece of what a session missed.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    /// Oldest first.
+    /// The publications, oldest first.
     pub(crate) publications: Vec<Arc<Publication>>,
     /// The position after which the next piece begins.
     pub(crate) at: Position,
@@ -71,7 +71,7 @@ impl Archived {
         Self { topics, archive }
     }
 
-    /// The archive itself.
+    /// Returns the archive that is called.
     pub(super) fn archive(&self) -> &dyn Archive {
         &*self.archive
     }

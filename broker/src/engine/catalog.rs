@@ -47,7 +47,7 @@ struct Snapshot {
 /// One topic in a list.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicRow {
-    /// Its name.
+    /// The name of the topic.
     pub(crate) name: Topic,
     /// The number of subscriptions to it, by patterns too.
     pub(crate) subscribers: u64,
@@ -96,7 +96,7 @@ pub(crate) struct TopicPage {
     pub(crate) total: usize,
     /// The number of those whose name matches the request.
     pub(crate) matching: usize,
-    /// Whether more follow.
+    /// Whether more topics follow this page.
     pub(crate) more: bool,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct TopicDetails {
 /// What a topic holds, and its subscribers.
 #[derive(Debug)]
 pub(crate) struct TopicActivity {
-    /// The newest position.
+    /// The newest position of the topic.
     pub(crate) head: Position,
     /// When the newest publication was accepted, in milliseconds since 1970.
     pub(crate) newest_ts: Option<u64>,

@@ -88,7 +88,7 @@ pub(crate) struct Engine {
 pub(crate) struct EngineParts {
     /// The inboxes it delivers to, by worker number.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
-    /// Slows publishers down.
+    /// The pressure that slows publishers down.
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) rules: Rules,
     /// The maximum number of topics that exist at a time.
@@ -119,7 +119,7 @@ pub(crate) struct Joined {
 
 /// How far a publish has come under its topic's lock.
 enum Step {
-    /// It is accepted.
+    /// The publish is accepted at once.
     Accepted(Accepted),
     /// It must go to the archive, under this epoch if the topic is new there, and within these limits.
     Commit(Publish, Epoch, HistoryLimits),

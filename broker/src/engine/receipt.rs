@@ -27,9 +27,9 @@ pub(crate) struct Accepted {
 pub(crate) enum ReceiptTo {
     /// The queue of a session, which answers the request with this `id`.
     Session {
-        /// The queue.
+        /// The queue that takes the receipt.
         queue: Arc<ReceiptQueue>,
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
     },
     /// A task that waits for this one receipt, as that of an HTTP request does.
@@ -80,7 +80,7 @@ impl Drop for OwedReceipt {
 /// A receipt that came later.
 #[derive(Debug)]
 pub(crate) struct LateReceipt {
-    /// The request's `id`.
+    /// The `id` of the request.
     pub(crate) id: Option<u32>,
     /// The topic that was published to.
     pub(crate) topic: Topic,

@@ -40,7 +40,7 @@ struct KeptTopic {
     keys: HashMap<String, (u64, u64)>,
 }
 
-/// The archive.
+/// An archive in memory with sparse offsets, for tests.
 pub(crate) struct Stepped {
     kept: Arc<Mutex<Kept>>,
     arrivals: Arc<OnceLock<Arrivals>>,

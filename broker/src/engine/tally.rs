@@ -17,7 +17,7 @@ pub(crate) enum Role {
 pub(crate) struct Seat {
     /// The number of the worker.
     pub(crate) worker: usize,
-    /// The role.
+    /// The role of the subscriber.
     pub(crate) role: Role,
 }
 
@@ -50,7 +50,7 @@ impl Tally {
         Change { of_interest, of_occupancy: was_vacant && role == Role::Subscriber }
     }
 
-    /// Removes a subscription.
+    /// Removes one subscription from the tally.
     pub(super) fn remove(&mut self, Seat { worker, role }: Seat) -> Change {
         let (was_empty, was_vacant) = (self.is_empty(), self.subscribers() == 0);
         let index = worker + if role == Role::Observer { self.0.len() / 2 } else { 0 };

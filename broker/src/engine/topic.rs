@@ -372,7 +372,7 @@ impl Locked<'_> {
         self.0.log.trim(&tail, now_us);
     }
 
-    /// Drops all history.
+    /// Drops all history from memory.
     pub(super) fn clear_history(&mut self) {
         self.0.log.clear();
     }

@@ -101,7 +101,7 @@ impl Topics {
         &self.counters
     }
 
-    /// The pattern subscriptions.
+    /// Returns the interest of pattern subscriptions.
     pub(super) fn patterns(&self) -> &PatternInterest {
         &self.patterns
     }
@@ -111,7 +111,7 @@ impl Topics {
         &self.inboxes
     }
 
-    /// Where deliveries go.
+    /// Returns the inboxes that deliveries go to.
     pub(super) fn outlets(&self) -> Outlets<'_> {
         Outlets { patterns: &self.patterns, inboxes: &self.inboxes }
     }

@@ -33,7 +33,7 @@ pub(super) struct EndedConnection<'a> {
     pub(super) transport: &'static str,
     /// The time at which it began, in milliseconds since 1970.
     pub(super) connected_ts: u64,
-    /// The close code.
+    /// The code of the close.
     pub(super) code: u16,
     pub(super) reason: &'a str,
 }

@@ -15,7 +15,7 @@ pub(super) const HEADER: &str = "fanwire-signature";
 pub(super) struct SharedSigner(ArcSwap<Signer>);
 
 impl SharedSigner {
-    /// Signs with `secret`.
+    /// Creates a signer that signs with `secret`.
     pub(super) fn new(secret: &Secret) -> Self {
         Self(ArcSwap::from_pointee(Signer::new(secret)))
     }

@@ -11,12 +11,12 @@ use crate::problem::{Problem, quoted};
 pub(super) enum BodyKind {
     /// `application/json` or a type with the suffix `+json` (RFC 6839 §3.1).
     Json,
-    /// `text/*`.
+    /// A type that matches `text/*`.
     Text,
     /// `application/x-www-form-urlencoded`, which `curl -d` and other clients send when the caller names no type, or no type at
     /// all: text if the body is UTF-8, else binary.
     Unspecified,
-    /// Any other type.
+    /// Any other type of content.
     Binary,
 }
 

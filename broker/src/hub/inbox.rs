@@ -48,7 +48,7 @@ impl Item {
 /// The items that a worker takes out of its inbox at once, in order.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// The publications.
+    /// The publications of the batch, in order.
     pub(crate) broadcasts: Vec<Arc<Broadcast>>,
     /// Presence events, each with the number of publications before it.
     pub(crate) notices: Vec<(usize, Arc<Notice>)>,

@@ -17,7 +17,7 @@ const TLS_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 /// The socket of a session.
 pub(crate) enum Link {
-    /// In the clear.
+    /// A connection without TLS.
     Plain(TcpStream),
     /// Under TLS. Boxed, so that sessions in the clear do not carry its size.
     Tls(Box<TlsLink>),

@@ -40,7 +40,7 @@ pub(crate) struct Hub {
     counters: Arc<WorkerCounters>,
     subscribers: RefCell<Subscribers>,
     fanout: RefCell<Fanout>,
-    /// By session key.
+    /// The writers, by session key.
     writers: RefCell<Vec<Option<Rc<SessionWriter>>>>,
     vacant: RefCell<Vec<SessionKey>>,
     open: Cell<usize>,

@@ -194,7 +194,7 @@ impl SessionWriter {
         self.outbox.borrow_mut().pop_chunk()
     }
 
-    /// Returns the sink.
+    /// Returns the sink of the writer.
     pub(crate) fn sink(&self) -> &Sink {
         &self.sink
     }

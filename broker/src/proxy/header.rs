@@ -139,7 +139,7 @@ mod tests {
         let endless = [b"PROXY TCP4 ".as_slice(), &[b'1'; 200]].concat();
         for bad in [
             b"GET / HTTP/1.1\r\n".to_vec(),
-            b"PROXY".iter().copied().chain(*b"ED FOR NOBODY AT ALL\r\n").collect(),
+            b"PROXY".iter().copied().chain(*b"ED FOR NO ONE AT ALL\r\n").collect(),
             b"PROXY TCP4 203.0.113.7 10.0.0.1 4711\r\n".to_vec(),
             b"PROXY TCP4 2001:db8::1 fd00::1 4711 7400\r\n".to_vec(),
             b"PROXY TCP4  203.0.113.7 10.0.0.1 4711 7400\r\n".to_vec(),

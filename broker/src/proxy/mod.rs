@@ -17,7 +17,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The header in which a proxy names the scheme of the client's request.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The trusted proxies.
+/// The proxies whose headers are trusted.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     trusted: Vec<IpNet>,

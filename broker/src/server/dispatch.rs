@@ -65,7 +65,7 @@ impl Dispatch {
         &self.preamble
     }
 
-    /// Answers one request.
+    /// Answers one HTTP request.
     pub(super) async fn answer(
         &self,
         mut request: Request<RequestBody>,

@@ -64,7 +64,7 @@ const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 pub enum Instruction {
     /// Apply the settings of this configuration that can change while the broker runs, and log the others.
     Reload(Box<Config>),
-    /// Drain and stop.
+    /// Drain the broker and stop it.
     Stop,
 }
 

@@ -33,7 +33,7 @@ const PLAIN_ON_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/pla
 pub(super) struct Preamble {
     /// The certificate, if the port speaks TLS.
     pub(super) certificates: Option<Arc<Certificates>>,
-    /// The trusted proxies.
+    /// The proxies whose headers are trusted.
     pub(super) proxies: Arc<Proxies>,
 }
 

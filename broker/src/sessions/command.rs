@@ -23,7 +23,7 @@ pub(crate) enum SessionCommand {
         /// Where the subscription begins.
         start: Start,
     },
-    /// End a subscription.
+    /// End one subscription of the session.
     Unsubscribe {
         /// The topic or pattern.
         pattern: Pattern,
@@ -44,7 +44,7 @@ pub(super) struct CommandQueue(RefCell<VecDeque<(SessionCommand, CommandReply)>>
 pub(super) enum RequestedBy {
     /// The client, by the request with this `id`.
     Client(Option<u32>),
-    /// The application.
+    /// The application, over the server API.
     Application,
 }
 

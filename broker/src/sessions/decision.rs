@@ -22,18 +22,18 @@ type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>>>>;
 pub(super) enum Decision {
     /// The identity that a token shows.
     Token {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
         /// The purpose for which the token was shown.
         purpose: Purpose,
-        /// The check.
+        /// The check that is under way.
         answer: Answer<Identity>,
     },
     /// Whether the client may publish, and what. The rest of the publish pipeline follows.
     Publish {
-        /// The request's `id`.
+        /// The `id` of the request.
         id: Option<u32>,
-        /// The topic.
+        /// The topic that is read.
         topic: Topic,
         /// The rest of the pipeline.
         callout: PublishCallout,
@@ -42,18 +42,18 @@ pub(super) enum Decision {
     Read {
         /// The effect that follows if it may.
         effect: Effect,
-        /// The callout.
+        /// The callout that is under way.
         answer: Answer<()>,
     },
 }
 
 /// A decision that was made.
 pub(super) enum Decided {
-    /// Of [`Decision::Token`].
+    /// The outcome of a [`Decision::Token`].
     Token(Option<u32>, Purpose, Result<Identity, Refusal>),
     /// Of [`Decision::Publish`]: the receipt, or `None` if it follows later.
     Publish(Option<u32>, Topic, Result<Option<Accepted>, Refusal>),
-    /// Of [`Decision::Read`].
+    /// The outcome of a [`Decision::Read`].
     Read(Effect, Result<(), Refusal>),
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Decided {
 pub(super) struct PendingDecision(Option<Box<Decision>>);
 
 impl PendingDecision {
-    /// Waits for `decision`.
+    /// Makes the session wait for `decision`.
     pub(super) fn begin(&mut self, decision: Decision) {
         self.0 = Some(Box::new(decision));
     }

@@ -78,7 +78,7 @@ impl SessionHandle {
         self.client
     }
 
-    /// Returns the transport.
+    /// Returns the transport of the session.
     pub(crate) fn transport(&self) -> Transport {
         self.transport
     }

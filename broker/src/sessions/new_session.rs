@@ -9,11 +9,11 @@ use crate::telemetry::Transport;
 
 /// A session that is to be opened.
 pub(crate) struct NewSession {
-    /// Its identity.
+    /// The identity of the session.
     pub(crate) identity: Identity,
-    /// Its connection.
+    /// The connection of the session.
     pub(crate) connection_info: ConnectionInfo,
-    /// Its transport.
+    /// The transport of the session.
     pub(crate) transport: Transport,
     /// Whether it is a subscriber of its topics, or observes them only.
     pub(crate) role: Role,

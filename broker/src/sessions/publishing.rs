@@ -43,7 +43,7 @@ pub(crate) struct PublishClient<'a> {
     pub(crate) identity: &'a Identity,
     /// The rate at which it publishes.
     pub(crate) meter: &'a PublishMeter,
-    /// Its address.
+    /// The address of the client.
     pub(crate) address: IpAddr,
     /// The broker's number for the connection, if the client has a session.
     pub(crate) connection: Option<u64>,

@@ -30,7 +30,7 @@ pub(super) enum ReadResult {
     Answered(Option<ServerFrame>),
 }
 
-/// A background read.
+/// A read that runs in the background.
 pub(super) struct Read {
     /// The topic of the subscription that the read is for. The read ends with the subscription.
     topic: Option<Topic>,
@@ -78,7 +78,7 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Begins a read.
+    /// Begins a read in the background.
     pub(super) fn begin(&mut self, read: Read) {
         self.reads.push(read);
     }

@@ -26,7 +26,7 @@ impl Replies {
         Self { writer, counters, gathered: Vec::new() }
     }
 
-    /// Adds a frame.
+    /// Adds a frame to the replies.
     pub(super) fn send(&mut self, frame: &ServerFrame) {
         if let ServerFrame::Error { code, .. } = frame {
             self.counters.error(*code);

@@ -36,7 +36,7 @@ pub enum CopyError {
     /// Reading or writing failed.
     #[error("{} cannot be copied: {cause}", .path.display())]
     Failed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The error of the system.
         cause: String,

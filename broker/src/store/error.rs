@@ -46,7 +46,7 @@ pub(crate) enum OpenError {
         .path.display()
     )]
     Newer {
-        /// The database.
+        /// The path of the database.
         path: PathBuf,
         /// The version of its format.
         found: i64,
@@ -59,7 +59,7 @@ pub(crate) enum OpenError {
          away to begin anew without the durable history", .path.display()
     )]
     Damaged {
-        /// The database.
+        /// The path of the database.
         path: PathBuf,
         /// What is wrong with it.
         cause: String,
@@ -67,7 +67,7 @@ pub(crate) enum OpenError {
     /// There is no room to begin.
     #[error("the disk of {} is full: free some space and start again", .0.display())]
     Full(PathBuf),
-    /// Something else failed.
+    /// Another step of opening failed.
     #[error("{} cannot be opened: {cause}", .path.display())]
     Failed {
         /// The file or directory.

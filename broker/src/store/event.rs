@@ -24,7 +24,7 @@ pub(crate) enum Event {
     EpochsRenewed(Arc<str>),
     /// A publication on disk is damaged; it is left out of what is read.
     PublicationDamaged {
-        /// The topic.
+        /// The topic whose history changed.
         topic: Topic,
         /// The offset of the publication.
         offset: u64,

@@ -21,7 +21,7 @@ struct Failures {
     damage: Option<Arc<str>>,
 }
 
-/// What was tried.
+/// The operation that was attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Commit,

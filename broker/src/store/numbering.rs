@@ -26,7 +26,7 @@ pub(super) struct Numbering {
 /// One publication without its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Point {
-    /// Its offset.
+    /// The offset of the publication.
     pub(super) offset: u64,
     /// The costs of all publications of the epoch up to and with this one.
     pub(super) total: u64,

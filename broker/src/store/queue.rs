@@ -18,7 +18,7 @@ pub(crate) type Done<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
 /// A job of the writer.
 pub(super) enum Job {
-    /// Accepts a publication.
+    /// Appends a publication to the database.
     Append(Append, Done<Committed>),
     /// Deletes what is beyond `keep`.
     Trim(Topic, Keep),

@@ -51,7 +51,7 @@ impl Readers {
         Self { pool: Mutex::default(), returned: Condvar::new(), health, observer, directory }
     }
 
-    /// See [`super::Store::load`].
+    /// Reads a topic's record, see [`super::Store::load`].
     pub(super) fn load(&self, topic: &Topic, keep: &Keep) -> Result<Option<TopicRecord>, StoreError> {
         self.at_one_moment(|connection| match Numbering::load(connection, topic)? {
             Some(numbering) => Ok(Some(record(connection, &numbering, keep)?)),
@@ -59,7 +59,7 @@ impl Readers {
         })
     }
 
-    /// See [`super::Store::topics`].
+    /// Lists topics, see [`super::Store::topics`].
     pub(super) fn topics(
         &self,
         after: Option<&Topic>,
@@ -84,7 +84,7 @@ impl Readers {
         })
     }
 
-    /// See [`super::Store::read_after`].
+    /// Reads forward, see [`super::Store::read_after`].
     pub(super) fn read_after(
         &self,
         topic: &Topic,
@@ -100,7 +100,7 @@ impl Readers {
         })
     }
 
-    /// See [`super::Store::read_before`].
+    /// Reads backward, see [`super::Store::read_before`].
     pub(super) fn read_before(
         &self,
         topic: &Topic,
@@ -115,7 +115,7 @@ impl Readers {
         })
     }
 
-    /// See [`super::Store::offset_before`].
+    /// Finds an offset, see [`super::Store::offset_before`].
     pub(super) fn offset_before(
         &self,
         topic: &Topic,

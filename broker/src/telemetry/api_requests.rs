@@ -9,13 +9,13 @@ use super::counter::Counter;
 pub(crate) enum ApiOperation {
     /// Reads sessions, topics or statistics.
     Read,
-    /// Disconnects sessions.
+    /// Disconnects sessions of a user or topic.
     Disconnect,
     /// Sends a direct message to sessions.
     Send,
-    /// Adds subscriptions.
+    /// Adds subscriptions to sessions.
     Subscribe,
-    /// Removes subscriptions.
+    /// Removes subscriptions from sessions.
     Unsubscribe,
     /// Clears the history of a topic.
     ClearHistory,

@@ -10,13 +10,13 @@ use super::counter::Counter;
 /// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// `/ws`.
+    /// The WebSocket protocol at `/ws`.
     WebSocket,
     /// A bare WebSocket on a topic's URL.
     Bare,
-    /// Server-Sent Events.
+    /// An event stream (Server-Sent Events).
     Sse,
-    /// A long poll.
+    /// A request that reads or polls.
     Poll,
     /// Plain HTTP, or a connection whose transport is not known yet.
     Http,
@@ -64,13 +64,13 @@ impl DropReason {
 /// The reason why a connection was refused before its first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RefusalReason {
-    /// `limits.connections_max` was reached.
+    /// The bound `limits.connections_max` was reached.
     ConnectionsMax,
-    /// `limits.connections_per_address_max` was reached.
+    /// The bound `limits.connections_per_address_max` was reached.
     ConnectionsPerAddressMax,
-    /// `limits.connection_rate` was exceeded.
+    /// The rate `limits.connection_rate` was exceeded.
     ConnectionRate,
-    /// `limits.connection_rate_per_address` was exceeded.
+    /// The rate `limits.connection_rate_per_address` was exceeded.
     ConnectionRatePerAddress,
     /// The operating system had no free socket.
     NoSocket,
@@ -99,7 +99,7 @@ impl RefusalReason {
 /// The rate for which a publish was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateReason {
-    /// `limits.publish_rate_per_session` was exceeded.
+    /// The rate `limits.publish_rate_per_session` was exceeded.
     Session,
     /// The `rate` of the topic's rule was exceeded.
     Topic,
@@ -222,7 +222,7 @@ impl WorkerCounters {
         self.handshakes_failed[failure as usize].add(1);
     }
 
-    /// Counts dropped deliveries.
+    /// Counts deliveries that were dropped for a reason.
     pub(crate) fn dropped(&self, reason: DropReason, count: u64) {
         self.drops[reason as usize].add(count);
     }

@@ -4,7 +4,7 @@
 
 use super::counters::{Shared, WorkerCounters};
 
-/// One metric.
+/// One metric of the broker.
 #[derive(Clone, Copy)]
 pub(super) struct Metric {
     /// The name on `/metrics`.
@@ -22,7 +22,7 @@ pub(super) struct Metric {
     pub(super) unit: Unit,
     /// The dotted key in `/api/v1/stats`.
     pub(super) json: Option<&'static str>,
-    /// The counter.
+    /// The counter that holds the value.
     pub(super) source: Source,
 }
 
@@ -42,9 +42,9 @@ pub(super) enum Kind {
 pub(super) enum Unit {
     /// A number of things or bytes, or a time in seconds.
     One,
-    /// Milliseconds.
+    /// Milliseconds, shown as seconds.
     Millis,
-    /// Microseconds.
+    /// Microseconds, shown as seconds.
     Micros,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum Unit {
 pub(super) struct Label {
     /// The name on `/metrics`.
     pub(super) name: &'static str,
-    /// Returns the values.
+    /// Returns the values of the label.
     pub(super) values: fn() -> Vec<&'static str>,
 }
 

@@ -23,9 +23,9 @@ pub enum TlsError {
     /// A file cannot be read, or is not PEM.
     #[error("{path}: {reason}")]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The reason.
+        /// The reason why it cannot be used.
         reason: String,
     },
     /// There is no certificate in the file.
@@ -42,17 +42,17 @@ pub enum TlsError {
     /// The certificate has expired.
     #[error("the certificate in {path} expired on {date}: renew it")]
     Expired {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The date.
+        /// The date of the certificate.
         date: String,
     },
     /// The certificate is not valid yet.
     #[error("the certificate in {path} is not valid before {date}: wait, or correct this machine's clock")]
     NotYetValid {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The date.
+        /// The date of the certificate.
         date: String,
     },
     /// The key belongs to another certificate.
@@ -60,17 +60,17 @@ pub enum TlsError {
         "{key} is not the private key of the first certificate in {certificate}: name the key that the certificate was made with"
     )]
     Mismatch {
-        /// The certificate's file.
+        /// The path of the certificate's file.
         certificate: PathBuf,
-        /// The key's file.
+        /// The path of the key's file.
         key: PathBuf,
     },
     /// Certificate and key belong together, but cannot be used.
     #[error("the certificate in {path} cannot be used: {reason}")]
     Unusable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The reason.
+        /// The reason why it cannot be used.
         reason: String,
     },
 }

@@ -16,12 +16,12 @@ pub enum Algorithm {
     Rs256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// Ed25519.
+    /// EdDSA over the curve Ed25519.
     EdDsa,
 }
 
 impl Algorithm {
-    /// All algorithms.
+    /// All algorithms that tokens may use.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::Hs256,
         Algorithm::Hs384,

@@ -40,7 +40,7 @@ pub struct Claims {
     /// The audience that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audiences>,
-    /// The issuer.
+    /// The issuer of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
     /// Its grants for the broker.
@@ -96,9 +96,9 @@ impl Seconds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audiences {
-    /// One audience.
+    /// One audience as a text.
     One(String),
-    /// Several audiences.
+    /// Several audiences as a list.
     Several(Vec<String>),
 }
 

@@ -27,7 +27,7 @@ pub use sign::{SignError, SigningKey};
 /// reveal nothing about the keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Longer than [`TOKEN_BYTES_MAX`].
+    /// The token is longer than [`TOKEN_BYTES_MAX`].
     #[error("the token is longer than {TOKEN_BYTES_MAX} bytes: put less into it")]
     TooLong,
     /// Not three parts of base64url, or not JSON inside.
@@ -50,7 +50,7 @@ pub enum TokenError {
     /// A claim is missing, has the wrong type, or is not accepted. The text is a whole sentence.
     #[error("{0}")]
     Claim(String),
-    /// `exp` has passed.
+    /// The time in `exp` has passed.
     #[error("the token's time is over: get a new one")]
     Expired,
 }

@@ -37,7 +37,7 @@ pub(super) struct Answer {
     /// The message that is being written.
     unfinished: Option<Unfinished>,
     has_begun: bool,
-    /// Presence events, encoded.
+    /// The presence events, each encoded.
     pub(super) presence: Vec<Bytes>,
     /// Whether something in the range is no longer held.
     pub(super) gap: bool,
@@ -51,7 +51,7 @@ pub(super) struct Answer {
 
 /// Where the messages come from.
 pub(super) enum Content {
-    /// From history.
+    /// Publications that come from history.
     Held(MergedHistory),
     /// They came while the poll waited; with the reader's position in each topic.
     Live(VecDeque<Frame>, Vec<(Topic, Position)>),
@@ -59,7 +59,7 @@ pub(super) enum Content {
 
 /// The rest of a message.
 enum Unfinished {
-    /// Encoded bytes.
+    /// Entries that are encoded bytes already.
     Encoded(Bytes),
     /// A message that is encoded part by part.
     Long(LongMessage),

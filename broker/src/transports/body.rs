@@ -9,7 +9,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 /// The body of an answer.
 pub(crate) enum ResponseBody {
-    /// All bytes.
+    /// A body whose bytes are all here.
     Full(Full<Bytes>),
     /// Made by the HTTP router.
     Routed(axum::body::Body),
@@ -23,7 +23,7 @@ impl ResponseBody {
         Self::Full(Full::new(bytes))
     }
 
-    /// No body.
+    /// Creates a body without bytes.
     pub(crate) fn empty() -> Self {
         Self::full(Bytes::new())
     }

@@ -133,7 +133,7 @@ enum Phase {
     Open,
     /// What waits is sent, and then this event.
     Closing(Bytes),
-    /// Everything is sent.
+    /// The stream has sent everything.
     Ended,
 }
 

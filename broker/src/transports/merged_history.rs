@@ -24,9 +24,9 @@ const PAGE_PUBLICATIONS_MAX: usize = 256;
 /// The order of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// Oldest first.
+    /// Reads with the oldest first.
     Forward,
-    /// Newest first.
+    /// Reads with the newest first.
     Backward,
 }
 
@@ -57,7 +57,7 @@ struct Source {
 
 /// The newest publications of several topics.
 pub(super) struct Newest {
-    /// They, oldest first.
+    /// The publications held, oldest first.
     pub(super) history: MergedHistory,
     /// How many they are.
     pub(super) count: usize,

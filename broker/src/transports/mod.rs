@@ -43,11 +43,11 @@ pub(crate) struct Transports {
 
 /// The transport that a request asks for.
 enum Wanted {
-    /// The WebSocket protocol.
+    /// The protocol over a WebSocket.
     Protocol,
     /// A topic's bare WebSocket.
     Bare(Pattern),
-    /// Server-Sent Events.
+    /// An event stream (Server-Sent Events).
     Events(Vec<Pattern>),
     /// History, or the next publications.
     Poll(Vec<Pattern>),

@@ -30,7 +30,7 @@ const PARAMETERS: [&str; 11] = [
     TOKEN,
 ];
 
-/// Carries credentials.
+/// The parameter that carries a token.
 const TOKEN: &str = "token";
 
 /// Another spelling of `lastEventId`.

@@ -13,13 +13,13 @@ use crate::telemetry::Transport;
 
 /// A request on its way to a transport.
 pub(crate) struct TransportRequest {
-    /// The request.
+    /// The request without its body.
     pub(crate) request: Request<()>,
     /// Counts the connection under its transport.
     pub(crate) guard: Rc<ConnectionGuard>,
     /// What its credentials came to.
     pub(crate) admission: Admission,
-    /// The connection.
+    /// The connection that the request came over.
     pub(crate) connection_info: ConnectionInfo,
     /// What the application receives when the session is over.
     pub(crate) disconnect_report: Option<Box<DisconnectReport>>,

@@ -19,7 +19,7 @@ pub(super) enum Trusted<'a> {
     Public,
     /// The certificates of the authorities in this file. The file may contain the broker's certificate itself.
     AuthoritiesIn(&'a Path),
-    /// Any certificate.
+    /// Trusts any certificate of the server.
     Any,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    /// Returns the text.
+    /// Returns the text of the banner.
     pub(super) fn text(&self) -> String {
         let address = reachable(self.address);
         let access = if self.token_command.is_some() {

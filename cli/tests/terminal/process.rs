@@ -83,7 +83,7 @@ impl Process {
         self.stdout = None;
     }
 
-    /// Presses Ctrl-C.
+    /// Sends the program what Ctrl-C sends.
     pub(crate) fn interrupt(&self) {
         let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());

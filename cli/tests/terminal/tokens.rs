@@ -17,7 +17,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Whoever does not read its input may be gone by now.
+    // A program that does not read its input may have ended by now.
     let _unread = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }

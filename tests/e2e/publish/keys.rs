@@ -33,7 +33,10 @@ fn the_same_key_of_two_users_means_two_publications_and_of_one_user_the_same_on_
         !is_duplicate(&publish(&broker, "orders", "order-17", Some(&bob)).json()),
         "it is another user's"
     );
-    assert!(!is_duplicate(&publish(&broker, "orders", "order-17", None).json()), "it is nobody's yet");
+    assert!(
+        !is_duplicate(&publish(&broker, "orders", "order-17", None).json()),
+        "no publisher has used it yet"
+    );
     let mut socket = WebSocket::open(broker.address(), &format!("/ws?token={ann}"));
     let repeat = json!({"type": "publish", "id": 1, "topic": "orders", "data": "x", "key": "order-17"});
     let again = socket.ask(&repeat);

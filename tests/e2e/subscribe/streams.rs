@@ -30,7 +30,7 @@ fn topics_of_a_stream_are_joined_at_once_however_long_the_application_takes() {
     let address: Arc<OnceLock<SocketAddr>> = Arc::default();
     let broker_address = address.clone();
     let application = Application::start(move |call| {
-        // While the application is asked about the second topic, somebody publishes to the first.
+        // While the application is asked about the second topic, another client publishes to the first.
         if call.json()["topic"] == "second" {
             publish(*broker_address.get().expect("it runs"), "first", "meanwhile");
         }

@@ -37,7 +37,7 @@ struct Page<'a> {
     next: Option<String>,
 }
 
-/// One topic.
+/// One topic of the list.
 #[derive(Serialize)]
 struct Details<'a> {
     topic: &'a str,

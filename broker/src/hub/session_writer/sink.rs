@@ -34,7 +34,7 @@ impl Sink {
         }
     }
 
-    /// Connects the socket.
+    /// Connects the socket of an upgraded connection.
     pub(crate) fn connect(&self, link: Link) {
         if let Self::Socket(socket) = self
             && socket.set(link).is_err()

@@ -17,7 +17,7 @@ impl TaskWaker {
         }
     }
 
-    /// Wakes the task.
+    /// Wakes the task of the session.
     pub(super) fn wake(&self) {
         if let Some(waker) = &*self.0.borrow() {
             waker.wake_by_ref();

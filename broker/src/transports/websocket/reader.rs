@@ -47,7 +47,7 @@ pub(crate) fn frame_bytes_max(message_bytes_max: usize) -> usize {
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl ReaderPool {
-    /// An empty pool.
+    /// Creates an empty pool of contexts.
     pub(crate) fn new(limits: &Limits) -> Self {
         let frame_max = Some(frame_bytes_max(limits.message_bytes_max));
         let config = WebSocketConfig::default()
