@@ -164,6 +164,9 @@ impl Joins {
     }
 
     fn enter_as_member(&mut self, topic: &Topic) {
+        if self.role == Role::Observer {
+            return;
+        }
         let member_session = self.handle.session().member_session();
         self.worker.engine.enter(topic, &member_session, (self.worker.hub.worker(), self.key));
         self.members.push((topic.clone(), member_session));
