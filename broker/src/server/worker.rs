@@ -154,6 +154,8 @@ async fn run(
         }
     }
     let deadline = draining.borrow().unwrap_or_else(Instant::now);
+    // What was accepted before is delivered before the sessions are closed.
+    hub.deliver_waiting();
     close_all(&hub);
     if tokio::time::timeout_at(deadline, all_gone(&open_connections, &hub)).await.is_err() {
         tracing::warn!(
