@@ -10,6 +10,8 @@ mod architecture;
 mod circles;
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/inner_floors.rs"]
+mod inner_floors;
 #[path = "tidy/picks.rs"]
 mod picks;
 #[path = "tidy/readme.rs"]

@@ -102,7 +102,7 @@ fn floor_of(module: &str) -> Option<usize> {
 }
 
 /// The names that follow `prefix` in paths, those of a `{…}` group one by one, each with its offset.
-fn after(code: &str, prefix: &str) -> Vec<(usize, String)> {
+pub(crate) fn after(code: &str, prefix: &str) -> Vec<(usize, String)> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices(prefix) {
         let before = code[..at].bytes().next_back();
