@@ -4,13 +4,13 @@
 //! topics and confirms a publication only when it is on disk. It implements the engine's `Archive` in
 //! `archive`, the one file that knows tasks, and knows nothing of sessions or wall clocks; wall-clock times are arguments.
 //!
-//! **Writing.** [`Store::append`] puts a publication into a bounded queue. One writer thread takes what has gathered,
+//! **Writing.** `Store::append` puts a publication into a bounded queue. One writer thread takes what has gathered,
 //! commits it as one transaction with one sync of the disk, and then calls the callbacks in the order of the queue. Two
 //! topics may share a commit; within a topic the order of the queue is the order of the offsets.
 //!
 //! **Failures.** A commit that fails refuses its whole group, and no reader sees any of it. Only if the machine crashes
 //! before the next commit may a refused publication be found on disk afterwards: "unavailable" does not mean "never".
-//! [`Event::Failed`] carries the reason; the writer tries once a second whether a commit succeeds again. After damage
+//! `Event::Failed` carries the reason; the writer tries once a second whether a commit succeeds again. After damage
 //! nothing is written any more.
 //!
 //! **Numbering.** An offset is never assigned twice under one epoch. When the database has lost commits or is a copy,
@@ -18,7 +18,7 @@
 //!
 //! **Reading** happens on the caller's thread over connections of its own, and waits for the disk.
 //!
-//! **Retention.** Readers apply [`Keep`] exactly. The rows are deleted later, some with each commit.
+//! **Retention.** Readers apply `Keep` exactly. The rows are deleted later, some with each commit.
 
 mod archive;
 mod backup;

@@ -203,7 +203,7 @@ impl Transports {
     /// Reads the query. At `/ws` it has `token` and `observe`, and others may put into it what they like.
     fn query(&self, request: &Request<()>) -> Result<Query, Problem> {
         if request.uri().path() == "/ws" {
-            return Ok(Query::of_protocol(request.uri().query().unwrap_or(""))?);
+            return Query::of_protocol(request.uri().query().unwrap_or(""));
         }
         Query::parse(request.uri().query().unwrap_or(""), self.worker.limits.history_limit_max)
     }

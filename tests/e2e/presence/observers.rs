@@ -21,8 +21,8 @@ fn an_observer_receives_publications_and_is_neither_counted_nor_a_member() {
     let bearer = format!("Authorization: Bearer {ADMIN}\r\n");
     let mut stream = Events::open(address, "/topics/room?observe=true", &bearer);
     let mut many = Events::open(address, "/stream?topic=room&topic=*&observe=true", &bearer);
-    let mut bare = WebSocket::try_open(address, "/topics/room?observe=true", &bearer).ok().expect("it opens");
-    let mut socket = WebSocket::try_open(address, "/ws?observe=true", &bearer).ok().expect("it opens");
+    let mut bare = WebSocket::try_open(address, "/topics/room?observe=true", &bearer).expect("it opens");
+    let mut socket = WebSocket::try_open(address, "/ws?observe=true", &bearer).expect("it opens");
     assert_eq!(socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "room"}))["type"], "subscribed");
     let poll =
         std::thread::spawn(move || get_with(address, "/topics/room?observe=true&wait=20", &bearer).json());
