@@ -18,7 +18,7 @@ pub enum KeySetError {
     /// Not JSON, or JSON of another form.
     #[error("it is not a key set, which is a JSON object with a list 'keys'{}", if *.0 { "; it looks like a web page" } else { "" })]
     Malformed(bool),
-    /// More than [`KEYS_MAX`] keys.
+    /// More than `KEYS_MAX` keys.
     #[error("it has more than {KEYS_MAX} keys")]
     TooMany,
     /// The set holds no key for an accepted algorithm.
