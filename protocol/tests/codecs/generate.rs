@@ -152,7 +152,7 @@ pub(crate) fn client_frame(payload: &BoxedStrategy<Payload>) -> impl Strategy<Va
             .prop_map(|(token, name)| Request::Connect { token, name }),
         (pattern(), options).prop_map(|(pattern, options)| Request::Subscribe { pattern, options }),
         pattern().prop_map(|pattern| Request::Unsubscribe { pattern }),
-        (topic(), payload.clone(), option::of(".{1,60}"), any::<bool>())
+        (topic(), payload.clone(), option::of("\\PC{1,60}"), any::<bool>())
             .prop_map(|(topic, payload, key, echo)| Request::Publish { topic, payload, key, echo }),
         (topic(), option::of(since()), option::of(1u32..), any::<bool>())
             .prop_map(|(topic, since, limit, reverse)| Request::History { topic, since, limit, reverse }),
