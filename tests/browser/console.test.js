@@ -128,7 +128,7 @@ test('a topic shows its history and live messages, publishes, and is cleared aft
   await page.click('button:text-is("Resume")');
   await shows(page, 'while paused', '.messages li');
   await page.click('text=Clear history …');
-  await page.press('dialog', 'Escape');
+  await page.press('dialog[open]', 'Escape');
   assert.equal((await (await fetch(broker.topic('tail.room'))).json()).messages.length, 5, 'nothing happens before the confirmation');
   await page.click('text=Clear history …');
   await page.click('dialog button:text-is("Clear")');
