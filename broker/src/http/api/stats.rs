@@ -6,7 +6,7 @@ use axum::response::Response;
 use crate::http::HttpState;
 use crate::http::body::json_response;
 
-/// Answers a request `GET /api/v1/stats`.
+/// Handles requests for `GET /api/v1/stats`.
 pub(super) async fn stats(State(state): State<HttpState>) -> Response {
     json_response(&state.overview.stats(state.readiness.store_failure()))
 }

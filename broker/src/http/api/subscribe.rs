@@ -46,7 +46,7 @@ struct Failure {
 /// The result of a command, once the session has executed it.
 type CommandResult = oneshot::Receiver<Result<(), Refusal>>;
 
-/// Answers a request `POST /api/v1/sessions/{connection}/subscribe`.
+/// Handles requests for `POST /api/v1/sessions/{connection}/subscribe`.
 pub(super) async fn subscribe_session(
     State(state): State<HttpState>,
     name: SessionName,
@@ -60,7 +60,7 @@ pub(super) async fn subscribe_session(
     .await
 }
 
-/// Answers a request `POST /api/v1/sessions/{connection}/unsubscribe`.
+/// Handles requests for `POST /api/v1/sessions/{connection}/unsubscribe`.
 pub(super) async fn unsubscribe_session(
     State(state): State<HttpState>,
     name: SessionName,
@@ -70,7 +70,7 @@ pub(super) async fn unsubscribe_session(
     command_session(&state, &name, move || SessionCommand::Unsubscribe { pattern, reason }).await
 }
 
-/// Answers a request `POST /api/v1/users/{user}/subscribe`.
+/// Handles requests for `POST /api/v1/users/{user}/subscribe`.
 pub(super) async fn subscribe_user(
     State(state): State<HttpState>,
     UserName(user): UserName,
@@ -86,7 +86,7 @@ pub(super) async fn subscribe_user(
     .await
 }
 
-/// Answers a request `POST /api/v1/users/{user}/unsubscribe`.
+/// Handles requests for `POST /api/v1/users/{user}/unsubscribe`.
 pub(super) async fn unsubscribe_user(
     State(state): State<HttpState>,
     UserName(user): UserName,
