@@ -96,6 +96,22 @@ test('several tabs share one connection, and each receives its own subscriptions
   assert.deepEqual(asked, [1, true, 'unavailable true', 'bad_topic true', 'bad_topic true']);
 });
 
+test('a request has the time-out of its own tab, not of the leading one', async () => {
+  const leader = await openPage();
+  await leader.evaluate(async () => {
+    window.broker = fanwire.connect('', { share: fanwire.tabs(), timeoutMs: 300 });
+    await broker.ready;
+  });
+  const other = await openShared();
+  await other.evaluate(() => broker.ready);
+  // An answer takes two of these.
+  proxy.latencyMs = 400;
+  const { topic } = await other.evaluate(() => broker.publish('tabs.patient', 'slow', { timeoutMs: 60_000 }));
+  assert.equal(topic, 'tabs.patient');
+  const { messages } = await other.evaluate(() => broker.history('tabs.patient', { timeoutMs: 60_000 }));
+  assert.deepEqual(messages.map(({ data }) => data), ['slow']);
+});
+
 test('when the leading tab is closed another one leads, and nothing is lost or doubled', async () => {
   const topic = 'tabs.closed';
   const pages = [await openShared(), await openShared(), await openShared()];

@@ -221,7 +221,7 @@ export class Connection {
       const error = given instanceof FanwireError ? given : new FanwireError(given.code, given.message, { status: given.status });
       const isRefused = error.code === 'unauthorized' || error.code === 'token_expired';
       const again = closing ? verdict.again : !isRefused && (error.code !== 'forbidden' || this.wasConnected);
-      return { error: isRefused ? this.refused(error) : error, isRefused, again };
+      return { ...verdict, error: isRefused ? this.refused(error) : error, isRefused, again };
     }
     if (number === CLOSE_TOO_LARGE) {
       const large = new FanwireError('too_large', `the broker does not take a message of this size: ${reason}`, { status: number });

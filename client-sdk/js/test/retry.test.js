@@ -175,3 +175,23 @@ test('over HTTP, connected is said when the broker has said so', async () => {
   assert.equal(client.status.state, 'connected');
   client.close();
 });
+
+for (const transport of ['sse', 'polling']) {
+  test(`a refusal over ${transport} that names a wait in Retry-After is followed after that wait`, async () => {
+    const fake = new FakeBroker();
+    const clock = new FakeClock();
+    const client = connect('http://broker.test', { WebSocket: fake.WebSocket, fetch: fake.fetch, clock, log: false, transports: [transport] });
+    const problem = (status, code) => new Response(JSON.stringify({ code, detail: 'too many connections' }), { status, headers: { 'Retry-After': '7' } });
+    let answer = () => problem(503, 'unavailable');
+    fake.answer = (url) => (url.endsWith('/publish') ? answer() : undefined);
+    const waits = [];
+    client.on('status', ({ waitMs }) => waits.push(waitMs));
+    await settle();
+    assert.deepEqual(waits, [undefined, 7000]);
+    // A refusal of the token is not one that passes with time.
+    answer = () => problem(401, 'unauthorized');
+    await clock.advance(7000);
+    await settle();
+    assert.equal(client.status.state, 'closed');
+  });
+}

@@ -12,6 +12,9 @@ import { type FromTab, tabLock, type ToTab } from './words.ts';
 /** The interval of pings from a tab to its leader, in seconds. */
 const PING_SECONDS = 3;
 
+/** The leader's own time-out for a request of a tab, in milliseconds: longer than any wait of a page. */
+const WAIT_MS = 2 ** 30;
+
 /** One link of one tab. */
 interface Client {
   tab: string;
@@ -100,6 +103,8 @@ export class Hub {
     const reply = (type: string) => (fields: object) => this.say(client, { type, id: frame.id, ...fields });
     const refuse = ({ code, message }: FanwireError) => reply('error')({ code, message });
     const { broker } = this;
+    // The tab has the time-out of its caller. The leader waits for as long as the tab lives.
+    const wait = { timeoutMs: WAIT_MS, signal: client.forget.signal };
     switch (frame.type) {
       case 'subscribe': return this.subscribe(client, frame, broker.subscribe(topic, { since, last, ...(token ? { token } : {}) }));
       case 'unsubscribe': {
@@ -108,12 +113,12 @@ export class Hub {
         return reply('unsubscribed')({ topic });
       }
       // The tab itself drops its echo, because the other tabs receive it.
-      case 'publish': return void broker.publish(topic, data, key === undefined ? {} : { key })
+      case 'publish': return void broker.publish(topic, data, { ...wait, ...(key === undefined ? {} : { key }) })
         .then(({ position, ...receipt }) => reply('published')({ ...receipt, ...position }), refuse);
-      case 'history': return void broker.history(topic, { ...(since === undefined ? {} : { since }), ...(limit ? { limit } : {}), ...(reverse ? { reverse } : {}) })
+      case 'history': return void broker.history(topic, { ...wait, ...(since === undefined ? {} : { since }), ...(limit ? { limit } : {}), ...(reverse ? { reverse } : {}) })
         .then(({ messages, position, ...page }) => reply('history')({ topic, ...page, ...position, messages: messages.map(entryOf) }), refuse);
-      case 'presence': return void broker.presence(topic).then((members) => reply('presence')({ topic, members }), refuse);
-      case 'request': return void broker.request(method, data).then((answer) => reply('response')({ data: answer }), refuse);
+      case 'presence': return void broker.presence(topic, wait).then((members) => reply('presence')({ topic, members }), refuse);
+      case 'request': return void broker.request(method, data, wait).then((answer) => reply('response')({ data: answer }), refuse);
       // The leader's own token function renews the token of the connection.
       case 'refresh': return reply('refreshed')({ expires: 0 });
       case 'ping': return reply('pong')({});

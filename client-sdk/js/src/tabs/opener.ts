@@ -34,6 +34,8 @@ export class TabOpener implements Opener {
   private readonly ends = new AbortController();
   private dialed: Dialed | undefined;
   private links = 0;
+  /** Whether this tab holds the lock that shows that it lives. A leader that gets that lock takes the tab for gone. */
+  private isAlive = false;
   private hub: Hub | undefined;
   private stepDown: () => void = () => {};
   private cancelSearch: () => void = () => {};
@@ -44,7 +46,11 @@ export class TabOpener implements Opener {
     const { signal } = this.ends;
     // Held while this tab lives, so that the leader notices its end.
     const life = new Promise<void>((resolve) => { signal.addEventListener('abort', () => resolve()); });
-    navigator.locks.request(tabLock(name, this.tab), () => life).catch(() => {});
+    navigator.locks.request(tabLock(name, this.tab), () => {
+      this.isAlive = true;
+      this.sayHello();
+      return life;
+    }).catch(() => {});
     this.stand();
     document.addEventListener('freeze', () => this.stepDown(), { signal });
     document.addEventListener('resume', () => this.stand(), { signal });
@@ -133,7 +139,7 @@ export class TabOpener implements Opener {
   /** Requests a connection from the leader until there is one. If no leader answers, this tab becomes the leader. */
   private sayHello(): void {
     const { dialed } = this;
-    if (!dialed) return;
+    if (!dialed || !this.isAlive) return;
     this.cancelSearch();
     this.post(dialed.link, { hello: dialed.hello });
     this.later(() => {

@@ -5,6 +5,11 @@ import { type ErrorCode, FanwireError, textOf } from '../errors.ts';
 import { toJson } from '../frames.ts';
 import type { Fetch } from './diagnosis.ts';
 
+/** A refusal, with the wait that the broker named in `Retry-After`. */
+export class Refusal extends FanwireError {
+  afterMs: number | undefined;
+}
+
 /** A call that failed on its way. The broker may or may not have processed it. */
 export class CallLost extends Error {}
 
@@ -27,7 +32,10 @@ export class Calls {
     const problem = await response.json().catch(() => ({})) as { code?: ErrorCode; detail?: string };
     const { status } = response;
     if (!problem.code && status >= 500) throw new CallLost(`the answer was ${status}`);
-    throw new FanwireError(problem.code ?? CODES[status] ?? 'not_a_broker', problem.detail ?? `the answer was ${status}, which is not the broker's`, { status });
+    const refusal = new Refusal(problem.code ?? CODES[status] ?? 'not_a_broker', problem.detail ?? `the answer was ${status}, which is not the broker's`, { status });
+    // Seconds (RFC 9110, section 10.2.3). The broker does not send its other form, a date.
+    if (status >= 429) refusal.afterMs = Number(response.headers.get('Retry-After') ?? NaN) * 1000 || undefined;
+    throw refusal;
   }
 
   /** Sends a request and reads the JSON of the answer. */

@@ -9,7 +9,7 @@ import { asError, FanwireError } from '../errors.ts';
 import { type ClientFrame, type FramePlace, fromWire, type Position, positionIn, toWire, unpack } from '../frames.ts';
 import type { Link, LinkEnd, LinkListener } from '../link.ts';
 import { isPattern } from '../topic.ts';
-import { CallLost, type Calls } from './calls.ts';
+import { CallLost, type Calls, Refusal } from './calls.ts';
 import { isBrowser, topicsOf } from './stream-request.ts';
 
 /** The maximum number of topics of one stream or poll, as in the broker. */
@@ -138,7 +138,10 @@ export class HttpLink implements Link {
     if (this.aborts.signal.aborted) return;
     this.aborts.abort();
     const error = thrown instanceof FanwireError && thrown.code !== 'not_a_broker' ? thrown : undefined;
-    this.listener.ended({ reason: thrown instanceof Error ? thrown.message : String(thrown), error, ...end });
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    const closing = thrown instanceof Refusal && thrown.afterMs
+      ? { type: 'closing', code: thrown.status!, reason, reconnect: true, after_ms: thrown.afterMs } as const : undefined;
+    this.listener.ended({ reason, error, closing, ...end });
   }
 
   /** The broker refused `names` together: ends those that it refuses alone, and fails the link if there are none. */

@@ -11,6 +11,8 @@ export declare class TabOpener implements Opener {
     private readonly ends;
     private dialed;
     private links;
+    /** Whether this tab holds the lock that shows that it lives. A leader that gets that lock takes the tab for gone. */
+    private isAlive;
     private hub;
     private stepDown;
     private cancelSearch;

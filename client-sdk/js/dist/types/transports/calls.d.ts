@@ -1,5 +1,10 @@
 import type { Clock } from '../clock.js';
+import { FanwireError } from '../errors.js';
 import type { Fetch } from './diagnosis.js';
+/** A refusal, with the wait that the broker named in `Retry-After`. */
+export declare class Refusal extends FanwireError {
+    afterMs: number | undefined;
+}
 /** A call that failed on its way. The broker may or may not have processed it. */
 export declare class CallLost extends Error {
 }
