@@ -23,7 +23,7 @@ SECONDS_EACH ?= 60
 # The steps of `make test`, in the order in which a mistake is found soonest.
 STEPS := test-format test-lint test-docs test-rust test-instructions test-js test-php test-browser test-fuzz test-deploy
 
-.PHONY: help run build test $(STEPS) test-tools fmt lint fuzz instructions-baseline bench image image-binary compose clean
+.PHONY: help run build test $(STEPS) test-tools repeat fmt lint fuzz instructions-baseline bench image image-binary compose clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ test-fuzz: ## Run every fuzz target for a few seconds
 
 test-deploy: build image-binary ## Test what deploy/ ships with the real tools, the container image included
 	deploy/test.sh
+
+repeat: test-tools ## Run the suites RUNS (10) times, BUSY (half) of them beside a busy loop on each core, and print which tests ever differed
+	@tests/repeat/run.sh $(or $(RUNS),10) $(BUSY)
 
 fmt: ## Format the Rust code
 	cargo fmt --all

@@ -16,6 +16,8 @@ mod inner_floors;
 mod picks;
 #[path = "tidy/readme.rs"]
 mod readme;
+#[path = "tidy/repeat.rs"]
+mod repeat;
 #[path = "tidy/rust.rs"]
 mod rust;
 #[path = "tidy/words.rs"]
