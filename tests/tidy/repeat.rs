@@ -23,7 +23,10 @@ fn the_report_of_several_runs_names_each_test_that_ever_differed() {
     let runs = "1\tquiet\trust\t60\t0\n2\tbusy\trust\t90\t101\n";
     let steady = "1\trust\tok\te2e: a\n2\trust\tok\te2e: a\n";
     let (code, text) = awk("report.awk", &[("runs", &runs.replace("101", "0")), ("results", steady)]);
-    assert!(code == Some(0) && text.contains("differed (suite, test, runs; b: beside a busy loop on each core): 0"));
+    assert!(
+        code == Some(0)
+            && text.contains("differed (suite, test, runs; b: beside a busy loop on each core): 0")
+    );
 
     let results = steady.to_owned()
         + "1\trust\tok\te2e: b\n2\trust\tfailed\te2e: b\n1\trust\tok\te2e: c\n1\trust\tfailed\te2e: d\n2\trust\tfailed\te2e: d\n";
