@@ -14,8 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+/// The number of bytes that are thrown away at a time.
+const DISCARDED_AT_ONCE: usize = 8 * 1024;
 
 /// A socket on loan. Dropping it returns the stream to its [`Lender`].
 pub(crate) struct LentSocket<S> {
@@ -33,6 +36,19 @@ pub(crate) struct Lender<S>(Arc<Shared<S>>);
 struct Shared<S> {
     moved_bytes: AtomicU64,
     returned: Mutex<Option<Box<S>>>,
+}
+
+/// Reads what a peer still sends, and throws it away, until the peer has ended or has sent more than `bytes_max`. A socket that is
+/// closed with unread bytes is reset, and an answer on its way with it.
+pub(crate) async fn discard(stream: &mut (impl AsyncRead + Unpin), bytes_max: usize) {
+    let mut thrown_away = vec![0; DISCARDED_AT_ONCE];
+    let mut bytes = 0;
+    while let Ok(count @ 1..) = stream.read(&mut thrown_away).await {
+        bytes += count;
+        if bytes > bytes_max {
+            return;
+        }
+    }
 }
 
 /// Lends `stream`. A write fails once the peer has taken no byte for `stall_timeout`, however much it took before.
@@ -144,7 +160,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LentSocket<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 

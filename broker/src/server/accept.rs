@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::refusal::problem_of;
 use super::rules::rate;
+use super::unserved::UnservedConnections;
 use super::worker::{NewConnection, WorkerHandle};
 use crate::clock;
 use crate::config::Limits;
@@ -54,7 +54,7 @@ pub(super) struct Acceptor {
     limiter: Arc<ConnectionLimiter>,
     proxies: Arc<Proxies>,
     counters: Arc<Shared>,
-    has_tls: bool,
+    unserved: UnservedConnections,
     next: usize,
 }
 
@@ -64,7 +64,7 @@ impl Acceptor {
         listener: Arc<TcpListener>,
         limits: &Limits,
         proxies: Arc<Proxies>,
-        has_tls: bool,
+        unserved: UnservedConnections,
         counters: Arc<Shared>,
     ) -> Self {
         let limits = ConnectionLimits {
@@ -78,7 +78,7 @@ impl Acceptor {
             limiter: ConnectionLimiter::new(limits, counters.clone()),
             proxies,
             counters,
-            has_tls,
+            unserved,
             next: 0,
         }
     }
@@ -105,7 +105,7 @@ impl Acceptor {
         let network = (!self.proxies.trusts(address)).then(|| address.into());
         let permit = match Permit::take(&self.limiter, network, clock::monotonic_us()) {
             Ok(permit) => permit,
-            Err(reason) => return self.refuse(&stream, reason),
+            Err(reason) => return self.unserved.refuse(stream, address, reason),
         };
         let stream = match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
             Ok(stream) => stream,
@@ -114,22 +114,15 @@ impl Acceptor {
         self.next = (self.next + 1) % workers.len();
         workers[self.next].serve(NewConnection { stream, peer: address, permit }).await;
     }
+}
 
-    /// Answers with the reason and closes the connection. The answer is one small write to an empty socket. If that write fails, the
-    /// client is gone.
-    fn refuse(&self, stream: &TcpStream, reason: RefusalReason) {
-        if self.has_tls {
-            // An answer would need the TLS handshake, which is the expensive part.
-            return;
+/// Accepts connections while the broker drains, and has each of them answered, until the future is dropped.
+pub(super) async fn answer_while_draining(listener: &TcpListener, unserved: &UnservedConnections) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => unserved.answer_draining(stream, address.ip()).await,
+            Err(_) => tokio::time::sleep(NO_SOCKET_PAUSE).await,
         }
-        let response = problem_of(reason).into_response();
-        let mut head = format!("HTTP/1.1 {}\r\nconnection: close\r\n", response.status()).into_bytes();
-        for (name, value) in response.headers() {
-            head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-        }
-        let body = response.into_body();
-        head.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-        let _client_is_gone = stream.try_write(&[head.as_slice(), &body].concat());
     }
 }
 

@@ -12,19 +12,21 @@ use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::dispatch::Dispatch;
 use super::handshakes::Handshake;
+use super::local_tasks::LocalTasks;
 use super::open_connections::OpenConnection;
 use super::preamble;
 use super::request_body;
+use super::unserved::UnservedConnections;
 use crate::config::Limits;
 use crate::sessions::ConnectionGuard;
-use crate::socket::{Lender, lend};
+use crate::socket::{self, Lender, lend};
 use crate::telemetry::HandshakeFailure;
 use crate::transports::ResponseBody;
 
@@ -44,6 +46,15 @@ pub(super) struct Counted {
     pub(super) connection: OpenConnection,
     /// Dropped with the first request.
     pub(super) handshake: Handshake,
+}
+
+/// A connection that its worker begins to serve.
+pub(super) struct Visitor {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) guard: Rc<ConnectionGuard>,
+    pub(super) counted: Counted,
+    /// Answers the connection if the client that a proxy names is refused.
+    pub(super) unserved: UnservedConnections,
 }
 
 /// How a connection ends once HTTP has ended.
@@ -73,12 +84,11 @@ struct Visit {
 
 /// Serves one connection. If it becomes a WebSocket, that continues in a task of its own.
 pub(super) async fn serve(
-    stream: std::net::TcpStream,
-    guard: Rc<ConnectionGuard>,
+    visitor: Visitor,
     dispatch: Rc<Dispatch>,
     draining: watch::Receiver<Option<Instant>>,
-    counted: Counted,
 ) {
+    let Visitor { stream, guard, counted, unserved } = visitor;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::error!(%error, "a connection could not be registered"),
@@ -93,20 +103,25 @@ pub(super) async fn serve(
         answering: Cell::new(0),
         ending: Cell::new(Ending::Shutdown),
     });
-    if let Err(failure) = visit.clone().serve(stream).await {
+    if let Err(failure) = visit.clone().serve(stream, &unserved).await {
         visit.guard.counters().handshake_failed(failure);
         tracing::debug!(?failure, "a connection ended before its first request");
     }
 }
 
 impl Visit {
-    async fn serve(self: Rc<Self>, mut stream: TcpStream) -> Result<(), HandshakeFailure> {
+    async fn serve(
+        self: Rc<Self>,
+        mut stream: TcpStream,
+        unserved: &UnservedConnections,
+    ) -> Result<(), HandshakeFailure> {
         let preamble = self.dispatch.preamble();
         if preamble.proxies.sends_header(self.guard.peer())
             && let Some(client) = self.in_time(preamble::begin_proxied(&mut stream)).await?
+            && let Err(reason) = self.guard.introduce(client)
         {
-            // A refusal cannot be answered before the first request.
-            self.guard.introduce(client).map_err(|_| HandshakeFailure::Refused)?;
+            unserved.refuse_introduced(stream, client, reason);
+            return Err(HandshakeFailure::Refused);
         }
         let Some(certificates) = &preamble.certificates else {
             self.in_time(preamble::begin_plain(&stream)).await?;
@@ -210,16 +225,8 @@ impl Visit {
         let Some(mut stream) = lender.take().filter(|_| ending != Ending::Drop) else { return };
         let mut draining = self.draining.clone();
         let ended = async {
-            if stream.shutdown().await.is_err() || ending != Ending::Linger {
-                return;
-            }
-            let mut thrown_away = vec![0; 8 * 1024];
-            let mut bytes = 0;
-            while let Ok(count @ 1..) = stream.read(&mut thrown_away).await {
-                bytes += count;
-                if bytes > LINGER_BYTES_MAX {
-                    return;
-                }
+            if stream.shutdown().await.is_ok() && ending == Ending::Linger {
+                socket::discard(&mut stream, LINGER_BYTES_MAX).await;
             }
         };
         tokio::select! {
@@ -336,15 +343,5 @@ where
 {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         http2::Connection::graceful_shutdown(self);
-    }
-}
-
-/// Runs the streams of an HTTP/2 connection on the worker of the connection. Each stream ends with its connection.
-#[derive(Clone, Copy)]
-struct LocalTasks;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
     }
 }

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use crate::problem::Problem;
 use crate::transports::ResponseBody;
 
 /// The methods that pages of other origins may use.
@@ -51,6 +52,21 @@ impl Readers {
         }
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     }
+}
+
+/// Returns the response to a request, with the headers that every response has.
+pub(super) fn finish(
+    result: Result<Response<ResponseBody>, Problem>,
+    readers: Readers,
+) -> Response<ResponseBody> {
+    let mut response = result.unwrap_or_else(|problem| problem.into_response().map(ResponseBody::full));
+    readers.admit_to(response.headers_mut());
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // A browser must not take a payload for a page or a script (WHATWG Fetch §3.6).
+        let value = HeaderValue::from_static("nosniff");
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, value);
+    }
+    response
 }
 
 /// Returns the response to a preflight with these headers.

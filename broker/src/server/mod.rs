@@ -3,8 +3,8 @@
 //! The main thread accepts connections and does periodic work. Each worker is a thread with a runtime of its own, which
 //! serves the connections that it receives from their first byte to their last.
 //!
-//! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `dispatch` →
-//! `cors`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
+//! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `unserved`, `dispatch` →
+//! `origin_check`, `local_tasks` → `cors`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
 
 mod accept;
 mod application;
@@ -12,18 +12,20 @@ mod connection;
 mod cors;
 mod credentials;
 mod dispatch;
-mod draining;
 mod error;
 mod handshakes;
 mod housekeeping;
 mod key_keeper;
+mod local_tasks;
 mod open_connections;
+mod origin_check;
 mod preamble;
 mod refusal;
 mod reload;
 mod request_body;
 mod rules;
 mod storage;
+mod unserved;
 mod webhook_thread;
 mod worker;
 mod workers;
@@ -50,8 +52,10 @@ use crate::tls::{CertificateFiles, Certificates};
 use accept::Acceptor;
 use credentials::{authenticator_of, check_origins, reach_of};
 use key_keeper::{KeyKeeper, client_of};
+use origin_check::OriginCheck;
 use preamble::Preamble;
 use reload::Reloader;
+use unserved::UnservedConnections;
 use worker::WorkerHandle;
 use workers::{Running, SharedParts};
 
@@ -150,37 +154,37 @@ impl Server {
         result
     }
 
-    async fn serve(
-        mut self,
-        mut next_instruction: impl AsyncFnMut() -> Instruction,
-    ) -> Result<(), ServeError> {
+    async fn serve(mut self, next_instruction: impl AsyncFnMut() -> Instruction) -> Result<(), ServeError> {
         let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
-        let listener = self.listener.try_clone().and_then(TcpListener::from_std);
-        let listener = Arc::new(listener.map_err(|error| start(&error))?);
+        let listener = self.listener.try_clone().and_then(TcpListener::from_std).map(Arc::new);
+        let listener = listener.map_err(|error| start(&error))?;
         let rules = rules::rules_of(&self.config)?;
         let origins = Arc::new(SharedOrigins::new(self.config.origins.clone(), reach_of(&self.config)));
         let keeper = KeyKeeper::new(&self.config.auth, self.shared.clone())?;
         let key_set = keeper.as_ref().map(|keeper| keeper.keys().clone());
-        let authenticator = authenticator_of(&self.config, key_set.clone())?;
-        let authenticator = Arc::new(SharedAuthenticator::new(authenticator));
+        let authenticator = authenticator_of(&self.config, key_set.clone()).map(SharedAuthenticator::new)?;
+        let authenticator = Arc::new(authenticator);
         let (hooks, webhook_sender) = application::hooks_of(&self.config, self.shared.clone())?;
         let webhook_thread = webhook_thread::start(webhook_sender).map_err(|error| start(&error))?;
         let preamble =
             Preamble { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
+        let origin_check = OriginCheck::new(origins.clone(), authenticator.clone(), &preamble);
+        let unserved = self.answer_unserved(&preamble, &origin_check)?;
         let (count, archive) = (self.workers(), self.archive.take());
         let parts = SharedParts {
             config: &self.config,
             shared: &self.shared,
             pressure: &self.pressure,
             readiness: &self.readiness,
-            origins: &origins,
+            origin_check: &origin_check,
+            unserved: &unserved,
             authenticator: &authenticator,
             hooks: &hooks,
             preamble: &preamble,
         };
         let Running { engine, overview, workers } = workers::start(&parts, count, rules, archive)?;
         let webhooks = hooks.webhooks().cloned();
-        let mut reloader = Reloader::new(
+        let reloader = Reloader::new(
             self.config.clone(),
             engine.clone(),
             origins,
@@ -193,19 +197,11 @@ impl Server {
             listener.clone(),
             &self.config.limits,
             preamble.proxies.clone(),
-            self.has_tls(),
+            unserved.clone(),
             self.shared.clone(),
         );
-        let following = async {
-            loop {
-                match next_instruction().await {
-                    Instruction::Stop => return,
-                    Instruction::Reload(config) => reloader.apply(*config).await,
-                }
-            }
-        };
         tokio::select! {
-            () = following => {}
+            () = follow(next_instruction, reloader) => {}
             () = acceptor.run(&workers) => {}
             () = housekeeping::keep_tidy(&engine, &overview) => {}
             () = housekeeping::watch_certificates(self.certificates.clone(), &self.shared) => {}
@@ -213,11 +209,22 @@ impl Server {
         }
         let drain_timeout = self.config.limits.drain_timeout;
         let deadline = Instant::now() + drain_timeout;
-        self.drain(workers, &listener, &preamble, deadline - webhook_thread.share_of(drain_timeout)).await;
+        self.drain(workers, &listener, &unserved, deadline - webhook_thread.share_of(drain_timeout)).await;
         drop((listener, self.listener));
         conclude(&engine, webhooks.as_deref());
         webhook_thread.finish(deadline);
         Ok(())
+    }
+
+    /// Starts the thread that answers connections that no worker serves.
+    fn answer_unserved(
+        &self,
+        preamble: &Preamble,
+        origin_check: &OriginCheck,
+    ) -> Result<UnservedConnections, ServeError> {
+        let header_bytes_max = self.config.limits.header_bytes_max;
+        unserved::start(preamble.clone(), origin_check.clone(), header_bytes_max, self.shared.clone())
+            .map_err(|error| ServeError::Start(error.to_string()))
     }
 
     /// Waits until all workers have ended, and answers new connections meanwhile.
@@ -225,13 +232,23 @@ impl Server {
         &self,
         workers: Vec<WorkerHandle>,
         listener: &TcpListener,
-        preamble: &Preamble,
+        unserved: &UnservedConnections,
         deadline: Instant,
     ) {
         self.readiness.drain();
         tokio::select! {
             () = workers::drain(workers, deadline) => {}
-            () = draining::answer_all(listener, preamble) => {}
+            () = accept::answer_while_draining(listener, unserved) => {}
+        }
+    }
+}
+
+/// Follows the instructions until one says stop.
+async fn follow(mut next_instruction: impl AsyncFnMut() -> Instruction, mut reloader: Reloader) {
+    loop {
+        match next_instruction().await {
+            Instruction::Stop => return,
+            Instruction::Reload(config) => reloader.apply(*config).await,
         }
     }
 }

@@ -12,12 +12,14 @@ use fanwire_protocol::CloseCode;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::connection::{self, Counted};
+use super::connection::{self, Counted, Visitor};
 use super::dispatch::Dispatch;
 use super::handshakes::Handshakes;
 use super::open_connections::{OpenConnection, OpenConnections};
+use super::origin_check::OriginCheck;
 use super::preamble::Preamble;
-use crate::auth::{SharedAuthenticator, SharedOrigins};
+use super::unserved::UnservedConnections;
+use crate::auth::SharedAuthenticator;
 use crate::clock;
 use crate::config::Limits;
 use crate::engine::Engine;
@@ -46,7 +48,8 @@ pub(super) struct WorkerParts {
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
-    pub(super) origins: Arc<SharedOrigins>,
+    pub(super) origin_check: OriginCheck,
+    pub(super) unserved: UnservedConnections,
     pub(super) authenticator: Arc<SharedAuthenticator>,
     pub(super) hooks: Arc<Hooks>,
     pub(super) metrics: Metrics,
@@ -129,7 +132,7 @@ async fn run(
         parts.workers,
     ));
     tokio::task::spawn_local(parts.mailbox.answer(worker.clone()));
-    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origins, parts.preamble));
+    let dispatch = Rc::new(Dispatch::new(worker, http, parts.origin_check, parts.preamble));
     let handshakes = Rc::new(Handshakes::new(handshakes_max));
     let open_connections: Rc<OpenConnections> = Rc::default();
     let look_after = look_after(hub.clone(), handshakes.clone(), parts.counters.clone(), authenticator);
@@ -147,7 +150,8 @@ async fn run(
                     connection: OpenConnection::new(&open_connections),
                     handshake: handshakes.begin(guard.abort().clone()),
                 };
-                let served = connection::serve(stream, guard, dispatch.clone(), draining.clone(), counted);
+                let visitor = Visitor { stream, guard, counted, unserved: parts.unserved.clone() };
+                let served = connection::serve(visitor, dispatch.clone(), draining.clone());
                 tokio::task::spawn_local(served);
             }
             _ = draining.changed() => break,

@@ -8,9 +8,11 @@ use fanwire_core::rules::Rules;
 use tokio::time::Instant;
 
 use super::error::ServeError;
+use super::origin_check::OriginCheck;
 use super::preamble::Preamble;
+use super::unserved::UnservedConnections;
 use super::worker::{self, WorkerHandle, WorkerParts};
-use crate::auth::{SharedAuthenticator, SharedOrigins};
+use crate::auth::SharedAuthenticator;
 use crate::config::Config;
 use crate::engine::{Archive, Engine, EngineParts, Observer};
 use crate::hooks::Hooks;
@@ -25,7 +27,8 @@ pub(super) struct SharedParts<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) pressure: &'a Arc<Pressure>,
     pub(super) readiness: &'a Arc<Readiness>,
-    pub(super) origins: &'a Arc<SharedOrigins>,
+    pub(super) origin_check: &'a OriginCheck,
+    pub(super) unserved: &'a UnservedConnections,
     pub(super) authenticator: &'a Arc<SharedAuthenticator>,
     pub(super) hooks: &'a Arc<Hooks>,
     pub(super) preamble: &'a Preamble,
@@ -84,7 +87,8 @@ pub(super) fn start(
             counters,
             engine: engine.clone(),
             limits: limits.clone(),
-            origins: parts.origins.clone(),
+            origin_check: parts.origin_check.clone(),
+            unserved: parts.unserved.clone(),
             authenticator: parts.authenticator.clone(),
             hooks: parts.hooks.clone(),
             metrics: metrics.clone(),

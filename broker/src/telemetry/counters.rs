@@ -96,6 +96,30 @@ impl RefusalReason {
     }
 }
 
+/// The answer to a connection that no worker serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RefusalAnswer {
+    /// An event stream that says when to reconnect.
+    EventStream,
+    /// A problem, as other requests receive it.
+    Problem,
+    /// None: more connections were refused at once than can be answered, or the client sent no request in time.
+    None,
+}
+
+impl RefusalAnswer {
+    pub(crate) const ALL: [RefusalAnswer; 3] =
+        [RefusalAnswer::EventStream, RefusalAnswer::Problem, RefusalAnswer::None];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            RefusalAnswer::EventStream => "event_stream",
+            RefusalAnswer::Problem => "problem",
+            RefusalAnswer::None => "none",
+        }
+    }
+}
+
 /// The rate for which a publish was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateReason {
@@ -240,6 +264,7 @@ impl WorkerCounters {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) refused: [AtomicU64; RefusalReason::ALL.len()],
+    pub(crate) refusal_answers: [AtomicU64; RefusalAnswer::ALL.len()],
     pub(crate) topics: AtomicU64,
     pub(crate) history_bytes: AtomicU64,
     pub(crate) history_publications: AtomicU64,
@@ -295,6 +320,11 @@ impl Shared {
     /// Counts a connection that was refused.
     pub(crate) fn refused(&self, reason: RefusalReason) {
         self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the answer to a connection that no worker serves.
+    pub(crate) fn refusal_answered(&self, answer: RefusalAnswer) {
+        self.refusal_answers[answer as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -19,7 +19,7 @@ pub use logs::{LogError, start_logs};
 
 pub(crate) use api_requests::{ApiOperation, ApiOutcome};
 pub(crate) use counters::{
-    DropReason, HandshakeFailure, RateReason, RefusalReason, Shared, Transport, WorkerCounters,
+    DropReason, HandshakeFailure, RateReason, RefusalAnswer, RefusalReason, Shared, Transport, WorkerCounters,
 };
 pub(crate) use metrics::Metrics;
 pub(crate) use overview::{Facts, Overview};

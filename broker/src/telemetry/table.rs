@@ -9,7 +9,10 @@ use fanwire_protocol::{CloseCode, ErrorCode};
 
 use super::metric::Source::{Both, Latency, Shared, Workers};
 use super::metric::{Label, Metric, Unit};
-use super::{ApiOperation, ApiOutcome, DropReason, HandshakeFailure, RateReason, RefusalReason, Transport};
+use super::{
+    ApiOperation, ApiOutcome, DropReason, HandshakeFailure, RateReason, RefusalAnswer, RefusalReason,
+    Transport,
+};
 use crate::clock;
 
 const VERSION: Label = Label { name: "version", values: || vec![env!("CARGO_PKG_VERSION")] };
@@ -17,6 +20,8 @@ const TRANSPORT: Label =
     Label { name: "transport", values: || Transport::ALL.map(Transport::label).to_vec() };
 const REFUSAL: Label =
     Label { name: "reason", values: || RefusalReason::ALL.map(RefusalReason::label).to_vec() };
+const REFUSAL_ANSWER: Label =
+    Label { name: "answer", values: || RefusalAnswer::ALL.map(RefusalAnswer::label).to_vec() };
 const HANDSHAKE: Label =
     Label { name: "reason", values: || HandshakeFailure::ALL.map(HandshakeFailure::label).to_vec() };
 const DROP: Label = Label { name: "reason", values: || DropReason::ALL.map(DropReason::label).to_vec() };
@@ -64,6 +69,13 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .by(&[REFUSAL])
     .json("connections_refused"),
+    Metric::counter(
+        "fanwire_refusal_answers_total",
+        "Answers to connections that no worker served, because of a limit or because the broker drained.",
+        Shared(|shared, index| load(&shared.refusal_answers[index])),
+    )
+    .by(&[REFUSAL_ANSWER])
+    .json("refusal_answers"),
     Metric::gauge(
         "fanwire_handshakes",
         "Connections that have not sent their first request.",

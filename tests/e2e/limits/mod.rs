@@ -4,5 +4,6 @@ mod answers;
 mod floods;
 mod pressure;
 mod rates;
+mod refused_connections;
 mod slow_peers;
 mod topics;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use fanwire_tests::{Broker, Certificate, Events, PATIENCE, Response, WebSocket, eventually};
+use fanwire_tests::{Broker, Certificate, Events, PATIENCE, WebSocket, eventually};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use serde_json::json;
 
@@ -219,16 +219,6 @@ fn connect_from(source: &str, address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// The answer to a client that has as many connections as it may. Who is named in a PROXY header is hung up on, which HAProxy tells
-/// in its own words.
-fn check_refused(refused: &Response, settings: &[&str]) {
-    if settings == PROXY_PROTOCOL {
-        assert_eq!(refused.status, 502);
-    } else {
-        refused.check_problem(503, "limit_exceeded");
-    }
-}
-
 /// Every transport works through the proxy, at once and not in heaps, and the broker knows its clients from one another.
 fn check_transports(start: fn(&Broker, &Certificate) -> Proxy, settings: &[&str]) {
     let certificate = Certificate::new();
@@ -259,11 +249,11 @@ fn check_transports(start: fn(&Broker, &Certificate) -> Proxy, settings: &[&str]
     }
     // Three sessions are open from 127.0.0.2; the proxy itself is at 127.0.0.1, and has many connections.
     let refused = open("127.0.0.2", "/ws").err().expect("no fourth");
-    check_refused(&refused, settings);
+    refused.check_problem(503, "limit_exceeded");
     let posing = "X-Forwarded-For: 203.0.113.9\r\n";
     let refused = WebSocket::try_open_over(from("127.0.0.2"), "localhost", "/ws", posing);
     let refused = refused.err().expect("not under a name of its own choice either");
-    check_refused(&refused, settings);
+    refused.check_problem(503, "limit_exceeded");
     assert!(open("127.0.0.4", "/ws").is_ok(), "another client is served");
 }
 
