@@ -24,7 +24,7 @@ export const INTERNAL = `
   deliver restart choice dials dialMs isPattern hasLink era unfit aborts demote judge suspend intervalMs dial mute current source
   seen start listener settle base dead finish pause member report best page release probe withRoom refusedAll readAll
   silence backlog early unheard lastJoined forgetSignal hasSentPayload transmit blame shorts refusals isPinging within fail refuse
-  isReported over others emit listeners cancel until life head failed heard attach change`.trim().split(/\s+/);
+  isReported over others emit listeners cancel until life head failed heard attach change printed`.trim().split(/\s+/);
 
 /** What is built: modules end with .mjs, plain scripts with .js. */
 export const OUTPUTS = [

@@ -12,7 +12,7 @@ import { Exchange, type RequestOptions } from './exchange.ts';
 import { type ClientFrame, type MemberFrame, type MessageFrame, type Payload, type Place, type Position, positionIn, type ReplyFrame, type ServerFrame } from './frames.ts';
 import type { Link } from './link.ts';
 import { type Options, PAYLOAD_BYTES_MAX, TIMEOUT_MS } from './options.ts';
-import { checkOptions, checkValues } from './names.ts';
+import { checkOptions } from './names.ts';
 import { type Message, messageOf, snapshot } from './payload.ts';
 import type { Status } from './status.ts';
 import { type Member, type SubscribeOptions, Subscription } from './subscription.ts';
@@ -76,13 +76,14 @@ export class Broker extends Emitter<BrokerEvents> {
   private readonly payloadBytesMax: number;
   private settle!: { resolve(status: Status): void; reject(error: unknown): void };
   private isComplaining = false;
+  /** The error that was printed last. It may end the connection and several requests, and is printed once. */
+  private printed: FanwireError | undefined;
 
   /** Throws a `FanwireError` with code `bad_url` or `bad_option`. */
   constructor(url: string | URL, options: Options = {}) {
     super('status error', (thrown, during) => this.report(thrown, `the '${during}' listener`));
     checkOptions('connect', options);
     checkOptions('reconnect', options.reconnect ?? {});
-    checkValues(options.name, options.transports);
     const address = parseAddress(String(url), globalThis.location?.href);
     const clock = options.clock ?? systemClock;
     this.log = options.log ?? console;
@@ -148,7 +149,6 @@ export class Broker extends Emitter<BrokerEvents> {
   publish(topic: string, payload: Payload, options: PublishOptions = {}): Promise<Receipt> {
     return this.send('publish', options, options?.key !== undefined, () => {
       const { key, echo } = options;
-      if (key !== undefined && typeof key !== 'string') throw new FanwireError('bad_option', 'publish: `key` must be text');
       return { topic, key, echo: echo === false ? false : undefined, data: this.checked(payload, topic) };
     }, (receipt) => {
       if (options.echo === false) this.channels.mute(topic, positionIn(receipt));
@@ -274,6 +274,8 @@ export class Broker extends Emitter<BrokerEvents> {
   }
 
   private complain(error: FanwireError): void {
+    if (this.printed === error) return;
+    this.printed = error;
     this.print('error', `${error.code}: ${error.message}`);
     this.emit('error', error);
   }

@@ -21,9 +21,8 @@ export class Credentials {
   /** The present token. */
   current: string | undefined;
 
-  /** Throws a `FanwireError` if `source` is neither text nor a function. */
   constructor(private readonly source: TokenSource | undefined, private readonly clock: Clock, private readonly timeoutMs: number) {
-    if (source != null && typeof source !== 'function') this.current = asToken(source, 'the option `token` is');
+    if (typeof source === 'string') this.current = source;
   }
 
   /** Whether there is a function that can return another token. */
@@ -40,7 +39,7 @@ export class Credentials {
       const late = new Promise<never>((_, reject) => {
         cancel = this.clock.after(timeoutMs, () => reject(new FanwireError('timeout', `the token function did not settle within ${timeoutMs} ms`)));
       });
-      this.current = asToken(await Promise.race([source(reason), late]), 'the token function returned');
+      this.current = asToken(await Promise.race([source(reason), late]));
     } catch (thrown) {
       throw asError(thrown, 'unavailable', 'the token function failed');
     } finally {
@@ -71,7 +70,7 @@ export function expiryMs(token: string | undefined): number | undefined {
   }
 }
 
-function asToken(token: unknown, what: string): string {
+function asToken(token: unknown): string {
   if (typeof token === 'string') return token;
-  throw new FanwireError('bad_option', `${what} ${token === null ? 'null' : `of type ${typeof token}`}: a token must be a string`);
+  throw new FanwireError('bad_option', `the token function returned ${token === null ? 'null' : `of type ${typeof token}`}: a token must be a string`);
 }

@@ -21,8 +21,9 @@ export abstract class Emitter<Events extends object> {
    * first receives what it missed, as `backlog` defines, before any newer event and never from inside this call.
    */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): () => void {
-    if (!this.names.split(' ').includes(String(name))) {
-      throw new FanwireError('bad_option', `on(): there is no event '${String(name)}'${hint(String(name), this.names)}`);
+    const names = this.names.split(' ');
+    if (!names.includes(String(name))) {
+      throw new FanwireError('bad_option', `on(): there is no event '${String(name)}'${hint(String(name), names)}`);
     }
     if (typeof listener !== 'function') throw new FanwireError('bad_option', `on('${String(name)}', …) needs a function`);
     let all = this.listeners.get(name);

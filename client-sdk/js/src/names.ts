@@ -1,58 +1,51 @@
 //! The names of options and events, and the error for a name that does not exist.
 
 import { FanwireError } from './errors.ts';
-import type { TransportName } from './link.ts';
 import { TRANSPORTS } from './options.ts';
 
-const REQUEST = 'timeoutMs signal';
+const REQUEST = 'timeoutMs:number signal:object';
 
-/** The options of each call, separated by spaces. */
+/** The options of each call, separated by spaces, each with the types that its value may have; a list has its elements. */
 const OPTIONS = {
-  connect: 'token name transports reconnect timeoutMs payloadBytesMax codec share log WebSocket fetch clock memory',
-  reconnect: 'baseMs capMs attemptsMax',
-  subscribe: 'since last token signal onLost',
-  publish: `key echo ${REQUEST}`,
-  history: `since limit reverse ${REQUEST}`,
+  connect: `token:string|function name:string transports:[${TRANSPORTS.join()}] reconnect:object timeoutMs:number payloadBytesMax:number codec:object share:function \
+log:object|boolean WebSocket:function fetch:function clock:object memory:object`,
+  reconnect: 'baseMs:number capMs:number attemptsMax:number',
+  subscribe: 'since:object|string last:number token:string signal:object onLost:function',
+  publish: `key:string echo:boolean ${REQUEST}`,
+  history: `since:object|string limit:number reverse:boolean ${REQUEST}`,
   presence: REQUEST,
   request: REQUEST,
 };
 
-/** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone. */
+/** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone, of the right types. */
 export function checkOptions(call: keyof typeof OPTIONS, options: unknown): void {
-  if (typeof options !== 'object' || options === null) throw new FanwireError('bad_option', `${call}: the options must be an object`);
-  const names = OPTIONS[call];
-  for (const name of Object.keys(options)) {
-    if (names.split(' ').includes(name)) continue;
-    const other = Object.entries(OPTIONS).find(([, others]) => others.split(' ').includes(name));
-    throw new FanwireError('bad_option', `${call}: there is no option '${name}'${other ? `: it belongs to ${other[0]}` : hint(name, names)}`);
+  const bad = (why: string) => new FanwireError('bad_option', `${call}: ${why}`);
+  if (typeof options !== 'object' || options === null) throw bad('the options must be an object');
+  const names = namesOf(OPTIONS[call]);
+  for (const [name, value] of Object.entries(options)) {
+    const index = names.indexOf(name);
+    if (index < 0) {
+      const other = Object.entries(OPTIONS).find(([, others]) => namesOf(others).includes(name));
+      throw bad(`there is no option '${name}'${other ? `: it belongs to ${other[0]}` : hint(name, names)}`);
+    }
+    const types = OPTIONS[call].split(' ')[index]!.split(':')[1]!;
+    const isRight = Array.isArray(value) ? value.every((one) => types.split(/\W/).includes(one)) : value == null || types.includes(typeof value);
+    if (!isRight) throw bad(`\`${name}\` must be of type ${types}`);
   }
 }
 
-/** Throws a `FanwireError` with code `bad_option` for values of `connect` that no connection can have. */
-export function checkValues(name: unknown, transports: unknown = []): void {
-  if (name !== undefined && typeof name !== 'string') throw new FanwireError('bad_option', 'connect: `name` must be text');
-  if (!Array.isArray(transports) || !transports.every((one) => TRANSPORTS.includes(one as TransportName))) {
-    throw new FanwireError('bad_option', `connect: \`transports\` must be a list of ${TRANSPORTS.join()}`);
-  }
+function namesOf(options: string): string[] {
+  return options.replace(/:\S+/g, '').split(' ');
 }
 
 /** Returns a proposal for a misspelt name, or the list of names if none is near. */
-export function hint(name: string, names: string): string {
-  const near = names.split(' ').find((one) => distance(name.toLowerCase(), one.toLowerCase()) <= Math.max(1, name.length / 3));
-  return near ? `: did you mean '${near}'?` : `. There are: ${names}`;
+export function hint(name: string, names: string[]): string {
+  const near = names.find((one) => isNear(name.toLowerCase(), one.toLowerCase()));
+  return near ? `: did you mean '${near}'?` : `. There are: ${names.join(' ')}`;
 }
 
-/** Returns how many letters must be inserted, removed, replaced or swapped to make one word of the other (Damerau and Levenshtein). */
-function distance(one: string, other: string): number {
-  const rows = [[...other, ''].map((_, index) => index)];
-  for (let i = 1; i <= one.length; i++) {
-    const row = rows[i] = [i];
-    for (let j = 1; j <= other.length; j++) {
-      row[j] = Math.min(
-        rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + Number(one[i - 1] !== other[j - 1]),
-        one[i - 1] === other[j - 2] && one[i - 2] === other[j - 1] ? rows[i - 2]?.[j - 2]! + 1 : Infinity,
-      );
-    }
-  }
-  return rows[one.length]![other.length]!;
+/** Returns whether `word` begins `name`, or both are the same after one letter is left out of each at most. */
+function isNear(word: string, name: string): boolean {
+  const cuts = (text: string) => [text, ...[...text].map((_, at) => text.slice(0, at) + text.slice(at + 1))];
+  return (word.length > 2 && name.startsWith(word)) || cuts(word).some((cut) => cuts(name).includes(cut));
 }

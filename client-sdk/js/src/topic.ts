@@ -4,8 +4,9 @@ import { FanwireError } from './errors.ts';
 
 /** Returns why a name cannot be a topic or pattern; undefined if the broker decides. */
 export function topicError(name: unknown): FanwireError | undefined {
-  const why = typeof name !== 'string' ? 'must be text' : /\p{Cs}/u.test(name) ? 'is not valid Unicode' : name.split('.').includes('') ? 'has an empty level' : undefined;
-  return why ? new FanwireError('bad_topic', `the topic '${typeof name === 'string' ? name : typeof name}' ${why}`) : undefined;
+  if (typeof name !== 'string') return new FanwireError('bad_topic', `a topic must be text, not ${typeof name}`);
+  const why = /\p{Cs}/u.test(name) ? 'is not valid Unicode' : name.split('.').includes('') ? 'has an empty level' : undefined;
+  return why ? new FanwireError('bad_topic', `the topic '${name}' ${why}`) : undefined;
 }
 
 /** Returns whether `name` is a pattern with wildcards. */

@@ -9,7 +9,6 @@ import WebSocketDefault from 'ws';
 const broker = connect('http://localhost:7400', { token: async (why) => why, share: tabs('x'), codec: msgpack, transports: ['sse'], log: false });
 connect('http://localhost:7400', { WebSocket });
 connect('http://localhost:7400', { WebSocket: WebSocketDefault });
-connect('http://localhost:7400', { WebSocket: globalThis.WebSocket });
 const own: WebSocketClass = WebSocket;
 connect(new URL('http://localhost:7400'), { WebSocket: own, fetch });
 const sub = broker.subscribe('a', (message: Message) => console.log(message.data), { since: new Date(), signal: new AbortController().signal });

@@ -31,6 +31,7 @@ test('a misspelt option or event names the near one', async () => {
     [() => client.publish('t', 1, { kye: 'x' }), 'key'],
     [() => client.history('t', { limt: 1 }), 'limit'],
     [() => client.presence('t', { timeoutMS: 1 }), 'timeoutMs'],
+    [() => client.history('t', { timeout: 1 }), 'timeoutMs'],
     [() => client.request('m', 1, { singal: null }), 'signal'],
     [() => client.subscribe('t').on('mesage', () => {}), 'message'],
     [() => client.on('statuss', () => {}), 'status'],
@@ -67,6 +68,32 @@ test('options that are no object, handlers that are no function, and arguments i
   client.subscribe('t', null, { last: 1 }).unsubscribe();
 });
 
-test('values that no connection can have are errors at once', async () => {
-  for (const options of [{ name: 5 }, { transports: 'sse' }, { transports: ['sockets'] }, { token: 5 }, { token: {} }]) await errorOf(() => connect('http://x', options));
+test('values of a wrong type are errors at once, and name the option and the type', async () => {
+  const wrong = {
+    connect: [{ name: 5 }, { transports: 'sse' }, { transports: ['sockets'] }, { token: 5 }, { token: {} }, { timeoutMs: '5' }, { codec: 'msgpack' }, { share: 'shop' }, { log: 'off' }, { reconnect: true }, { reconnect: { baseMs: '1' } }],
+    subscribe: [{ last: '3' }, { token: 5 }, { signal: true }, { onLost: 'x' }, { since: 5 }],
+    publish: [{ key: 5 }, { echo: 'no' }, { timeoutMs: '5' }],
+    history: [{ limit: '3' }, { reverse: 'yes' }],
+  };
+  const calls = {
+    connect: (options) => connect('http://x', options), subscribe: (options) => client.subscribe('t', options), publish: (options) => client.publish('t', 1, options),
+    history: (options) => client.history('t', options),
+  };
+  for (const [call, all] of Object.entries(wrong)) {
+    for (const options of all) assert.match(await errorOf(() => calls[call](options)), /`\w+` must be of type /, JSON.stringify(options));
+  }
+  assert.match(await errorOf(() => client.publish('t', 1, { echo: 'no' })), /publish: `echo` must be of type boolean/);
+  // What is null or undefined is not set.
+  client.subscribe('t', { last: undefined, token: null, since: 'earliest' }).unsubscribe();
+});
+
+test('an error that ends the connection and several requests is printed and emitted once', async () => {
+  const printed = [];
+  const one = connect('http://127.0.0.1:9', { log: { error: (text) => printed.push(text), warn() {} }, reconnect: { attemptsMax: 0 } });
+  const emitted = [];
+  one.on('error', (error) => emitted.push(error));
+  const requests = [1, 2].map((number) => one.publish('t', number).catch((error) => error));
+  const [first, second] = await Promise.all(requests);
+  assert.equal(first, second);
+  assert.deepEqual([printed.length, emitted], [1, [first]]);
 });

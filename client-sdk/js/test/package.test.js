@@ -20,16 +20,17 @@ function application(name, install) {
   for (const other of ['ws', '@types/ws', '@types/node', 'undici-types']) symlinkSync(join(HERE, 'node_modules', other), join(place, 'node_modules', other));
   install(join(place, 'node_modules/fanwire'));
   cpSync(join(HERE, 'test/consumer.ts'), join(place, 'app.ts'));
+  cpSync(join(HERE, 'test/consumer-page.ts'), join(place, 'page.ts'));
   writeFileSync(join(place, 'package.json'), '{"type":"module"}');
   return place;
 }
 
 function checkTypes(place, options) {
   const compilerOptions = {
-    target: 'ES2022', lib: ['ES2022', 'DOM', 'ESNext.Disposable'], strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noPropertyAccessFromIndexSignature: true,
+    target: 'ES2022', lib: BROWSER, strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noPropertyAccessFromIndexSignature: true,
     skipLibCheck: false, noEmit: true, types: ['node'], ...options,
   };
-  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['app.ts'] }));
+  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: compilerOptions.lib === BROWSER ? ['app.ts', 'page.ts'] : ['app.ts'] }));
   try {
     execFileSync(process.execPath, [TSC, '-p', place], { encoding: 'utf8' });
   } catch ({ stdout }) {
@@ -39,7 +40,13 @@ function checkTypes(place, options) {
   }
 }
 
-const RESOLUTIONS = [{ module: 'NodeNext', moduleResolution: 'NodeNext' }, { module: 'ESNext', moduleResolution: 'bundler' }];
+const BROWSER = ['ES2022', 'DOM', 'ESNext.Disposable'];
+const RESOLUTIONS = [
+  { module: 'NodeNext', moduleResolution: 'NodeNext' },
+  { module: 'ESNext', moduleResolution: 'bundler' },
+  // A program for Node alone knows no types of browsers.
+  { module: 'NodeNext', moduleResolution: 'NodeNext', lib: ['ES2022', 'ESNext.Disposable'] },
+];
 
 test('a checkout has its types, with strict options and every resolution', () => {
   const place = application('checkout', (target) => symlinkSync(HERE, target));

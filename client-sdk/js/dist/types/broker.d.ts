@@ -57,6 +57,8 @@ export declare class Broker extends Emitter<BrokerEvents> {
     private readonly payloadBytesMax;
     private settle;
     private isComplaining;
+    /** The error that was printed last. It may end the connection and several requests, and is printed once. */
+    private printed;
     /** Throws a `FanwireError` with code `bad_url` or `bad_option`. */
     constructor(url: string | URL, options?: Options);
     /** The present status of the connection. */

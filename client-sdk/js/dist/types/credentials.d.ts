@@ -10,7 +10,6 @@ export declare class Credentials {
     private readonly timeoutMs;
     /** The present token. */
     current: string | undefined;
-    /** Throws a `FanwireError` if `source` is neither text nor a function. */
     constructor(source: TokenSource | undefined, clock: Clock, timeoutMs: number);
     /** Whether there is a function that can return another token. */
     get isRenewable(): boolean;

@@ -1,4 +1,4 @@
-/** The options of each call, separated by spaces. */
+/** The options of each call, separated by spaces, each with the types that its value may have; a list has its elements. */
 declare const OPTIONS: {
     connect: string;
     reconnect: string;
@@ -8,10 +8,8 @@ declare const OPTIONS: {
     presence: string;
     request: string;
 };
-/** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone. */
+/** Throws a `FanwireError` with code `bad_option` if `options` is not an object that holds options of `call` alone, of the right types. */
 export declare function checkOptions(call: keyof typeof OPTIONS, options: unknown): void;
-/** Throws a `FanwireError` with code `bad_option` for values of `connect` that no connection can have. */
-export declare function checkValues(name: unknown, transports?: unknown): void;
 /** Returns a proposal for a misspelt name, or the list of names if none is near. */
-export declare function hint(name: string, names: string): string;
+export declare function hint(name: string, names: string[]): string;
 export {};

@@ -6,8 +6,11 @@ import type { TransportName } from '../link.ts';
 /** How long a transport that did not get through is left out, in milliseconds. */
 export const REMEMBER_MS = 300_000;
 
-/** Where the result is stored; `localStorage` in browsers. */
-export type Memory = Pick<Storage, 'getItem' | 'setItem'>;
+/** Where the result is stored; `localStorage` in browsers. Spelled out, because TypeScript for Node knows no `Storage`. */
+export interface Memory {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+}
 
 /** The transports of one client, best first. */
 export class TransportChoice {

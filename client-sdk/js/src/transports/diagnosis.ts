@@ -71,7 +71,7 @@ function hasIcon(address: Address): Promise<boolean> {
 }
 
 function unreachable(address: Address, cause: unknown): Diagnosis {
-  const why = isOffline() ? 'this device is offline' : 'no server answers. Check the address, and that the broker runs';
+  const why = isOffline() ? 'this device is offline' : 'no server answers. Check the address, http or https included, and that the broker runs';
   return { error: new FanwireError('unreachable', `cannot reach ${address.http}: ${why}`, { cause }), isFinal: false };
 }
 

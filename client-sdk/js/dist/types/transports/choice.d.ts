@@ -1,8 +1,11 @@
 import type { TransportName } from '../link.js';
 /** How long a transport that did not get through is left out, in milliseconds. */
 export declare const REMEMBER_MS = 300000;
-/** Where the result is stored; `localStorage` in browsers. */
-export type Memory = Pick<Storage, 'getItem' | 'setItem'>;
+/** Where the result is stored; `localStorage` in browsers. Spelled out, because TypeScript for Node knows no `Storage`. */
+export interface Memory {
+    getItem(key: string): string | null;
+    setItem(key: string, value: string): void;
+}
 /** The transports of one client, best first. */
 export declare class TransportChoice {
     private readonly transports;
