@@ -3,11 +3,12 @@
 //! A leaf, and the one reader for all of them. A path may name a FIFO that never has a writer, a device without end, or a file
 //! system that does not answer: the reader takes regular files only, and is bounded in size and time.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -52,13 +53,26 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// As [`read`].
 pub fn read_secret(key: &str, path: &Path) -> Result<Vec<u8>, FileError> {
     let (bytes, mode) = read_within(path, FILE_TIMEOUT)?;
-    if mode & OTHERS != 0 {
+    if is_news(path, mode & OTHERS != 0) {
         tracing::warn!(
             path = %path.display(),
             "{key}: every user of this machine can read or change the file, which holds a secret: chmod 640 or 600 it"
         );
     }
     Ok(bytes)
+}
+
+/// The files that a warning was logged for. A start reads some files several times, and one warning is enough.
+static EXPOSED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Returns whether a file is exposed to all users, and was not when it was read before.
+fn is_news(path: &Path, is_exposed: bool) -> bool {
+    let mut exposed = EXPOSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_exposed {
+        return exposed.insert(path.to_owned());
+    }
+    exposed.remove(path);
+    false
 }
 
 /// Reads on a thread of its own, which is left behind if the file system does not answer.

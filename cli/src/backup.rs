@@ -15,8 +15,8 @@ Examples:
   fanwire backup --config /etc/fanwire/fanwire.toml /var/backups/fanwire-monday";
 
 const RESTORE_EXAMPLES: &str = "\
-Stop the broker first. The database that was in the data directory is kept there as fanwire.db.before-restore.
-Every topic begins a new epoch, so that clients which saw newer publications notice that they are missing.
+Stop the broker first. The database that was in the data directory is kept there as fanwire.db.before-restore. Every \
+topic begins a new epoch, so that clients which saw newer publications notice that they are missing.
 
 Examples:
   fanwire restore --data-dir /var/lib/fanwire /var/backups/fanwire-monday";

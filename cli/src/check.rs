@@ -7,7 +7,8 @@ use fanwire_broker::config::{self, Config, Overrides};
 use fanwire_broker::server::Server;
 
 const EXAMPLES: &str = "\
-Exits with 0 if a broker can start. Otherwise it exits with 1 and prints one line with file, line and key. It starts nothing.
+Exits with 0 if a broker can start. Otherwise it exits with 1 and prints one line with file, line and key. It starts \
+nothing.
 
 Examples:
   fanwire check --config /etc/fanwire/fanwire.toml

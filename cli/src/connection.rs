@@ -79,9 +79,13 @@ impl From<Error> for Failure {
         );
         let hint = match &error {
             Error::Unreachable { .. } => "; start a broker with 'fanwire serve', or name another with --url",
+            Error::Untrusted { reason, .. } if reason.contains("does not speak TLS") => {
+                "; write http:// or ws:// in --url if the broker has no TLS"
+            }
             Error::Untrusted { .. } | Error::InvalidAuthorities { .. } => {
                 "; name the authorities to trust with --ca-file"
             }
+            Error::InvalidAddress { .. } => "; correct --url",
             Error::Refused { status: Some(401), .. } => "",
             Error::Refused { .. } => "; check --url",
             _ => "",

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::number;
 use crate::terminal::visible;
 use tls::Trusted;
 
@@ -36,8 +37,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "ca_file")]
     insecure: bool,
     /// The time limit of the whole check, in seconds
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=300))]
-    timeout: u64,
+    #[arg(long, default_value_t = 3, value_parser = number::within(1..=300))]
+    timeout: u32,
 }
 
 /// Sends one request, and reports by the exit code: 0 if and only if the answer is 200.
@@ -47,10 +48,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Some(path) => Trusted::AuthoritiesIn(path),
         None => Trusted::Public,
     };
-    match ask(&args.url, trusted, Instant::now() + Duration::from_secs(args.timeout)) {
+    match ask(&args.url, trusted, Instant::now() + Duration::from_secs(args.timeout.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fanwire: {} is not ready: {error}", args.url);
+            eprintln!("fanwire health: {} is not ready: {error}", args.url);
             ExitCode::FAILURE
         }
     }

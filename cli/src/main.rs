@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod connection;
 mod health;
+mod number;
 mod publish;
 mod serve;
 mod stdin;

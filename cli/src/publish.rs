@@ -20,15 +20,18 @@ const UNDER_WAY_BYTES_MAX: usize = 4 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  fanwire pub chat.lobby 'Hello!'                 publish text
-  fanwire pub --json orders.paid '{\"id\":17}'      publish a JSON value
-  date | fanwire pub clock                        publish the output of another program, without the last line end
-  fanwire pub --binary cam.front < frame.jpg      publish a file, byte for byte
-  tail -f app.log | fanwire pub --lines logs.app  publish each line as it arrives
-  fanwire pub --key order-17 orders.paid done     publish once, even if this is repeated within five minutes
+  fanwire pub chat.lobby 'Hello!'                 text
+  fanwire pub --json orders.paid '{\"id\":17}'      a JSON value
+  date | fanwire pub clock                        the output of a program
+  fanwire pub --binary cam.front < frame.jpg      a file, byte for byte
+  tail -f app.log | fanwire pub --lines logs.app  each line as it arrives
+  fanwire pub --key order-17 orders.paid done     once, even if repeated
 
-The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file or
-FANWIRE_TOKEN. On a terminal the receipt is printed: the topic and the position, from which 'fanwire sub --since' resumes.";
+The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file \
+or FANWIRE_TOKEN.
+
+On a terminal the receipt is printed: the topic and the position, from which 'fanwire sub --since' resumes. The last \
+line end of standard input is not published.";
 
 /// Publish to a topic
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `fanwire serve`: reads the configuration, starts a broker, and runs it until a signal stops it.
 
-mod greeting;
+mod banner;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,19 +11,21 @@ use fanwire_broker::server::{Instruction, Server};
 use fanwire_broker::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use greeting::Greeting;
+use banner::Banner;
 
 const EXAMPLES: &str = "\
 Examples:
-  fanwire serve                                     for this machine only, at http://127.0.0.1:7400
+  fanwire serve                                     for this machine, port 7400
   fanwire serve --port 8000                         on another port
   fanwire serve --config fanwire.toml               with a configuration file
-  fanwire serve --listen 0.0.0.0:7400 --open        for every machine that can reach this one
-  fanwire serve --set limits.message_bytes_max=4MiB with any setting of the file
+  fanwire serve --listen 0.0.0.0:7400 --open        for all machines
+  fanwire serve --set limits.message_bytes_max=4MiB any setting of the file
 
-Each setting also has a variable: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX. Flags override variables,
-variables override the file. 'fanwire config' prints all settings. SIGTERM and Ctrl-C close all sessions and stop the
-broker. SIGHUP reads the file again and applies topic rules, origins, credentials and a renewed certificate.";
+Each setting also has a variable: limits.message_bytes_max is FANWIRE_LIMITS_MESSAGE_BYTES_MAX. Flags override \
+variables, variables override the file. 'fanwire config' prints all settings.
+
+SIGTERM and Ctrl-C close all sessions and stop the broker. SIGHUP reads the file again and applies topic rules, \
+origins, credentials and a renewed certificate.";
 
 /// Start a broker on this machine.
 #[derive(Debug, clap::Args)]
@@ -102,9 +104,9 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         LogFormat::Json => Some(true),
     };
     telemetry::start_logs(&config.log.filter, json)?;
-    let token_command = greeting::token_command(&config);
+    let token_command = banner::token_command(&config, &banner::program());
     let server = Server::bind(config)?;
-    greet(&server, token_command);
+    print_banner(&server, token_command);
     let mut signals = None;
     server.run(async || match &mut signals {
         Some(signals) => next_instruction(args, signals).await,
@@ -166,15 +168,15 @@ async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
 }
 
 /// Prints the URLs of the broker and commands to try. If standard output is closed, the broker serves all the same.
-fn greet(server: &Server, token_command: Option<String>) {
-    let greeting = Greeting {
+fn print_banner(server: &Server, token_command: Option<String>) {
+    let banner = Banner {
         address: server.address(),
         has_tls: server.has_tls(),
         workers: server.workers(),
         token_command,
     };
     let mut output = std::io::stdout().lock();
-    let _closed = output.write_all(greeting.text().as_bytes()).and_then(|()| output.flush());
+    let _closed = output.write_all(banner.text().as_bytes()).and_then(|()| output.flush());
 }
 
 #[cfg(test)]

@@ -14,26 +14,32 @@ use fanwire_client::{Client, Error, Event, Message, Since, Status, StatusWatch, 
 use futures_core::Stream;
 
 use crate::connection::{Connection, Failure};
+use crate::number;
 use crate::terminal::visible;
 use output::{Controls, Format, Output};
 
 const EXAMPLES: &str = "\
 Examples:
-  fanwire sub chat.lobby                          print every message
-  fanwire sub 'chat.*' 'orders.>'                 several topics and patterns; a line begins with its topic and a tab
-  fanwire sub --since earliest chat.lobby         begin with all messages that the broker holds
-  fanwire sub --since 10m chat.lobby              begin with the messages of the last ten minutes
-  fanwire sub --since 2026-11-21T06:40:00Z a.b    begin with the messages from that moment on
-  fanwire sub --since 5f3a:17 chat.lobby          resume after a position, as printed by 'fanwire pub'
-  fanwire sub --last 10 --json chat.lobby | jq    the newest ten first, each as a JSON object on a line of its own
+  fanwire sub chat.lobby                          every new message
+  fanwire sub 'chat.*' 'orders.>'                 several topics and patterns
+  fanwire sub --since earliest chat.lobby         all held messages first
+  fanwire sub --since 10m chat.lobby              the last ten minutes first
+  fanwire sub --since 2026-11-21T06:40:00Z a.b    from that moment on
+  fanwire sub --since 5f3a:17 chat.lobby          after a position
+  fanwire sub --last 10 --json chat.lobby | jq    the newest ten first, as JSON
   fanwire sub --count 1 jobs.done && make report  wait for one message
   fanwire sub --no-follow --since 1h chat.lobby   print the last hour and end
-  fanwire sub --no-follow --reverse chat.lobby    print all held messages, the newest first
+  fanwire sub --no-follow --reverse chat.lobby    all held, the newest first
 
-'*' stands for one level of a topic, '>' for all levels that follow; quote them. --since, --last and --no-follow need plain topics.
-The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file or FANWIRE_TOKEN.
-After a broken connection the client reconnects and resumes. Standard error reports this, and missed messages.
-On a terminal, control characters in messages are printed as escapes such as \\u{1b}; a pipe or file receives them unchanged.";
+'*' stands for one level of a topic, '>' for all levels that follow; quote them. With several topics or a pattern, a \
+line begins with its topic and a tab. --since, --last and --no-follow need plain topics.
+
+The broker is http://127.0.0.1:7400 unless --url or FANWIRE_URL names another. The token is read from --token-file \
+or FANWIRE_TOKEN. After a broken connection the client reconnects and resumes. Standard error reports this, and \
+missed messages.
+
+On a terminal, control characters in messages are printed as escapes such as \\u{1b}; a pipe or file receives them \
+unchanged.";
 
 /// Print messages as they are published
 #[derive(Debug, clap::Args)]
@@ -46,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHERE", value_parser = since, conflicts_with = "last")]
     since: Option<Since>,
     /// Begin with the newest N messages of each topic
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
     last: Option<u32>,
     /// Print each message as one JSON object: topic, data or data_base64, offset, epoch, ts
     #[arg(long, short)]
@@ -55,8 +61,8 @@ pub(crate) struct Args {
     #[arg(long)]
     raw: bool,
     /// Stop after N messages
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
+    #[arg(long, short, value_name = "N", value_parser = number::within(1..=u32::MAX))]
+    count: Option<u32>,
     /// Print the held messages, topic by topic, and end
     #[arg(long)]
     no_follow: bool,
@@ -117,7 +123,7 @@ fn controls(args: &Args) -> Controls {
 
 /// Prints until the subscriptions end, the count is reached, or standard output is closed.
 async fn print(sources: &mut Sources, mut output: Output, args: &Args) -> Result<(), Failure> {
-    let mut left = args.count.unwrap_or(u64::MAX);
+    let mut left = args.count.map_or(u64::MAX, u64::from);
     let since = args.since.as_ref();
     let mut begun = BTreeSet::new();
     loop {

@@ -19,7 +19,7 @@ use crate::terminal::{self, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  openssl rand -base64 32 > secret
+  (umask 077; openssl rand -base64 32 > secret)
   fanwire token make --secret-file secret --user ann --subscribe 'chat.>' --publish 'chat.*'
   fanwire token make --private-key-file key.pem --user ann --expires 15m
   fanwire token inspect --secret-file secret < token
@@ -173,7 +173,7 @@ impl Signer {
                 .map_err(|error| Failure::new(format!("{}: {error}", path.display())));
         }
         let (place, secret) = match &self.secret_file {
-            Some(path) => (path.display().to_string(), read(path)?),
+            Some(path) => (path.display().to_string(), read_secret(path)?),
             None => {
                 (SECRET_VARIABLE.to_owned(), std::env::var(SECRET_VARIABLE).unwrap_or_default().into_bytes())
             }
@@ -193,11 +193,15 @@ impl Inspect {
             Some(path) => String::from_utf8_lossy(&read(path)?).into_owned(),
             None => read_stdin()?,
         };
+        if token.trim().is_empty() {
+            let message = "there is no token: write it to standard input, or name a --token-file";
+            return Err(Failure::new(message));
+        }
         let refused = |error: fanwire_broker::token::TokenError| Failure::new(error.to_string());
         let unverified = Unverified::parse(token.trim()).map_err(refused)?;
         let mut keys = Vec::new();
         if let Some(path) = &self.secret_file {
-            let secret = read(path)?;
+            let secret = read_secret(path)?;
             let key = VerifyingKey::secret(secret.trim_ascii_end());
             keys.push(key.map_err(|error| Failure::new(format!("{}: {error}", path.display())))?);
         }
@@ -278,6 +282,17 @@ fn check_patterns<'p>(patterns: impl Iterator<Item = &'p String>) -> Result<(), 
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Reads a file with a secret. If there is none, the error says how to make one.
+fn read_secret(path: &Path) -> Result<Vec<u8>, Failure> {
+    read(path).map_err(|failure| match path.try_exists() {
+        Ok(false) => Failure::new(format!(
+            "{failure}; make a secret for the broker with: openssl rand -base64 32 > {}",
+            path.display()
+        )),
+        _ => failure,
+    })
 }
 
 fn read_stdin() -> Result<String, Failure> {

@@ -50,7 +50,7 @@ impl fmt::Display for SourcePlace {
             Self::Default => formatter.write_str("defaults"),
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::Environment => formatter.write_str("environment"),
-            Self::Flags => formatter.write_str("flags"),
+            Self::Flags => formatter.write_str("command line"),
         }
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for SourcePlace {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the configuration file {}: {source}{}", path.display(), remedy(source))]
     Unreadable {
         /// The file as it was named.
         path: PathBuf,
@@ -114,6 +114,14 @@ pub enum ConfigError {
         /// The purpose of the key.
         reason: String,
     },
+}
+
+/// Returns what to do about a file that cannot be read.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; 'fanwire config' prints a file with all defaults",
+        _ => "",
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -58,6 +58,22 @@ pub(super) fn assemble(
     Ok(loader.config)
 }
 
+/// Keys with a flag of their own, and this flag. Other keys are set by `--set`.
+const FLAGS: [(&str, &str); 7] = [
+    ("listen", "--listen"),
+    ("port", "--port"),
+    ("open", "--open"),
+    ("workers", "--workers"),
+    ("data_dir", "--data-dir"),
+    ("origins", "--allow-origin"),
+    ("log.filter", "--log"),
+];
+
+/// Returns a key as the operator spells it on the command line.
+fn spelled(key: &str) -> &str {
+    FLAGS.iter().find(|(name, _)| *name == key).map_or(key, |(_, flag)| flag)
+}
+
 /// Applies the flags in their order, and `port` last, so that it overrides the port of `listen`.
 fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError> {
     let (ports, others): (Vec<_>, Vec<_>) = flags.0.iter().partition(|(key, _)| key == "port");
@@ -71,10 +87,10 @@ fn read_flags(flags: &Overrides, loader: &mut Loader) -> Result<(), ConfigError>
             let nearest = nearest::nearest(key, keys).map(str::to_owned);
             return Err(ConfigError::UnknownKey { place: SourcePlace::Flags, key: key.clone(), nearest });
         };
-        loader.set(setting, Raw::Text(text), SourcePlace::Flags, key)?;
+        loader.set(setting, Raw::Text(text), SourcePlace::Flags, spelled(key))?;
     }
     for (key, text) in ports {
-        loader.set_port(text, SourcePlace::Flags, key)?;
+        loader.set_port(text, SourcePlace::Flags, spelled(key))?;
     }
     Ok(())
 }

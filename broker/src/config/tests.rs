@@ -98,12 +98,12 @@ fn unknown_variables_and_flags_name_the_nearest() {
         &[],
         "environment: unknown key 'FANWIRE_DATABASE': 'fanwire config' prints all keys",
     );
-    check_refused("", &[], &[("prt", "1")], "flags: unknown key 'prt'; did you mean 'port'?");
+    check_refused("", &[], &[("prt", "1")], "command line: unknown key 'prt'; did you mean 'port'?");
     check_refused(
         "",
         &[],
         &[("logformat", "1")],
-        "flags: unknown key 'logformat'; did you mean 'log.format'?",
+        "command line: unknown key 'logformat'; did you mean 'log.format'?",
     );
 }
 

@@ -186,7 +186,10 @@ impl Hooks {
         data: &Payload,
     ) -> Result<Payload, Refusal> {
         let Some(callouts) = self.made(Callout::Request) else {
-            let message = format!("no application answers requests here, so '{method}' has no answer");
+            let message = format!(
+                "no application answers '{method}' here: the operator configures one with hooks.url and 'request' in \
+                 hooks.callouts"
+            );
             return Err(Refusal { code: ErrorCode::Unavailable, message });
         };
         callouts.request(&client, method, data).await

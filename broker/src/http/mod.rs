@@ -97,6 +97,7 @@ fn nearest<'a>(path: &str, known: &[&'a str]) -> Option<&'a str> {
         return None;
     }
     let near = known.iter().filter_map(|known| {
+        let path = path.strip_suffix('/').unwrap_or(path);
         let (asked, fixed): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), known.split('/').collect());
         let is_comparable = asked.len() == fixed.len();
         let pairs = asked.iter().zip(&fixed).filter(|(_, fixed)| !fixed.starts_with('{'));
@@ -108,8 +109,13 @@ fn nearest<'a>(path: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 async fn unknown_method(request: Request) -> Problem {
+    not_allowed("", &request)
+}
+
+/// Returns 405 for a request whose path is below `prefix`.
+fn not_allowed(prefix: &str, request: &Request) -> Problem {
     let (path, method) = (quoted(request.uri().path()), quoted(request.method().as_str()));
-    let detail = format!("{path} does not take {method}: 'Allow' names the methods that it takes");
+    let detail = format!("{prefix}{path} does not take {method}: 'Allow' names the methods that it takes");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, ProblemCode::MethodNotAllowed, detail)
 }
 
@@ -138,6 +144,7 @@ mod tests {
         for (path, expected) in [
             ("/topcs/a", Some("/topics/{topic}")),
             ("/metric", Some("/metrics")),
+            ("/metrics/", Some("/metrics")),
             ("/publsh", Some("/publish")),
             ("/topics", None),
             ("/nothing/here", None),

@@ -17,7 +17,7 @@ pub enum ServeError {
     )]
     OpenToAll(SocketAddr),
     /// The broker cannot listen on the address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}{}", remedy(source))]
     Listen {
         /// The address as configured.
         address: SocketAddr,
@@ -55,4 +55,18 @@ pub enum ServeError {
     /// A thread, a runtime or a metric could not be created.
     #[error("cannot start: {0}")]
     Start(String),
+}
+
+/// Returns what to do about an address on which the broker cannot listen.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there, perhaps another broker: stop it, or choose a port with --port or 'listen'"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose a port with --port or 'listen', or grant CAP_NET_BIND_SERVICE"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no network interface of this machine has this address",
+        _ => "",
+    }
 }

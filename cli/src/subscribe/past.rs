@@ -13,7 +13,7 @@ pub(super) async fn print(client: &Client, args: &Args) -> Result<(), Failure> {
     let topics: BTreeSet<&String> = args.topics.iter().collect();
     let mut printer = Printer {
         output: Output::new(format(args, topics.len() > 1), controls(args)),
-        left: args.count.unwrap_or(u64::MAX),
+        left: args.count.map_or(u64::MAX, u64::from),
     };
     let mut printed = BTreeSet::new();
     for topic in &args.topics {

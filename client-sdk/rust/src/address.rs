@@ -69,10 +69,10 @@ impl FromStr for Address {
         };
         // Neither message repeats the address: what was put there may be a secret.
         if rest.contains(['?', '#']) {
-            return Err(invalid("it has a query; a token belongs into Builder::token, never into a URL"));
+            return Err(invalid("it has a query; a token is passed separately, never in a URL"));
         }
         if rest.contains('@') {
-            return Err(invalid("it has a user name or password; use Builder::token"));
+            return Err(invalid("it has a user name or password; pass a token separately instead"));
         }
         let uri: Uri = format!("http://{rest}").parse().map_err(|_| {
             invalid("expected wss://host:port/ws, https://host:port, the same without TLS, or host:port")

@@ -29,7 +29,7 @@ pub fn decode_batch(
     text: &str,
     entries_max: usize,
 ) -> Result<Vec<Result<BatchEntry, DecodeError>>, DecodeError> {
-    let body = value::frame_object(text)?;
+    let body = value::expect_object(text, "the body must be one JSON object with a list `messages`")?;
     let list = entries(&body, entries_max).map_err(|rejection| rejection.of(None))?;
     Ok(list.into_iter().map(|value| entry(value).map_err(|rejection| rejection.of(None))).collect())
 }

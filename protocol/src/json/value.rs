@@ -18,10 +18,15 @@ pub(super) struct JsonValue<'a>(&'a str);
 
 /// Splits a frame into its fields.
 pub(super) fn frame_object(text: &str) -> Result<Object<JsonValue<'_>>, DecodeError> {
+    expect_object(text, "a frame must be one JSON object")
+}
+
+/// Splits an object into its fields. The error begins with `expected`.
+pub(super) fn expect_object<'a>(text: &'a str, expected: &str) -> Result<Object<JsonValue<'a>>, DecodeError> {
     object(text).map_err(|error| {
-        // An error of syntax tells the place only; one of type would repeat the input.
-        let why = if error.is_data() { "it is another value".into() } else { error.to_string() };
-        DecodeError::Unreadable(format!("a frame is one JSON object, this could not be read as one: {why}"))
+        // An error of syntax contains the place only; one of type would repeat the input.
+        let why = if error.is_data() { "this is another value".into() } else { error.to_string() };
+        DecodeError::Unreadable(format!("{expected}: {why}"))
     })
 }
 

@@ -14,9 +14,7 @@ pub(super) struct MsgpackValue<'a>(&'a [u8]);
 /// Splits a frame into its fields.
 pub(super) fn frame_object(bytes: &[u8]) -> Result<Object<MsgpackValue<'_>>, DecodeError> {
     object(bytes).map_err(|Malformed(why)| {
-        DecodeError::Unreadable(format!(
-            "a frame is one MessagePack map, this could not be read as one: {why}"
-        ))
+        DecodeError::Unreadable(format!("a frame must be one MessagePack map: {why}"))
     })
 }
 

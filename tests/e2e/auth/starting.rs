@@ -30,7 +30,7 @@ fn a_broker_that_would_be_open_to_all_says_what_to_write() {
 fn contradictions_and_short_secrets_stop_the_start_and_are_not_repeated() {
     let secret = [("FANWIRE_AUTH_SECRET", SECRET)];
     let said = refused(&["--open"], &secret);
-    assert!(said.contains("'open'") && said.contains("auth.anonymous") && !said.contains(SECRET), "{said}");
+    assert!(said.contains("'--open'") && said.contains("auth.anonymous") && !said.contains(SECRET), "{said}");
     let said = refused(&["--set", &format!("auth.secret={SECRET}")], &[]);
     assert!(said.contains("secret_file") && !said.contains(SECRET), "{said}");
     let said = refused(&[], &[("FANWIRE_AUTH_SECRET", "short and sweet")]);

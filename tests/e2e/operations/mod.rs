@@ -1,8 +1,8 @@
 //! Operating the broker: starting, stopping, metrics, and the load generator.
 
+mod banner;
 mod bench;
 mod bench_pusher;
-mod greeting;
 mod metric_table;
 mod metrics_and_stopping;
 mod starting;

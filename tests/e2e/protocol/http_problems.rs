@@ -52,6 +52,14 @@ fn what_cannot_be_understood_is_a_problem_that_says_why() {
     ] {
         post(address, "/publish", "application/json", body.as_bytes()).check_problem(400, code);
     }
+    let refusal = post(address, "/publish", "application/json", b"[]");
+    assert!(
+        refusal.text().contains("the body must be one JSON object with a list `messages`"),
+        "{}",
+        refusal.text()
+    );
+    let refusal = post(address, "/api/v1/topics", "application/json", b"{}");
+    assert!(refusal.text().contains("/api/v1/topics does not take POST"), "{}", refusal.text());
     post(address, "/publish", "application/json", b"\xff").check_problem(400, "bad_frame");
     post(address, "/topics/a", "application/json", b"").check_problem(400, "bad_frame");
     post(address, "/topics/a", "application/json", b"{\"a\":").check_problem(400, "bad_frame");

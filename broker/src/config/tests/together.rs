@@ -121,7 +121,7 @@ fn old_name_of_a_key_stops_the_start_and_names_the_new_one() {
         let (section, key) = old.split_once('.').unwrap();
         let text = format!("[{section}]\n{key} = 1\n");
         check_file_refused(&text, &format!("fanwire.toml:2: '{old}' is now '{new}': write the new name"));
-        let expected = format!("flags: '{old}' is now '{new}': write the new name");
+        let expected = format!("command line: '{old}' is now '{new}': write the new name");
         check_refused("", &[], &[(old, "1")], &expected);
         let variable = |key: &str| format!("FANWIRE_{}", key.replace('.', "_").to_uppercase());
         let (old, new) = (variable(old), variable(new));

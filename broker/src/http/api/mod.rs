@@ -44,7 +44,7 @@ use name::{SessionName, TopicName, UserName};
 
 use super::content_type::BodyKind;
 use super::parameters::refuse_parameters;
-use super::{HttpState, nothing_at, unknown_method};
+use super::{HttpState, not_allowed, nothing_at};
 use crate::auth::Admission;
 use crate::problem::Problem;
 use crate::telemetry::{ApiOperation, WorkerCounters};
@@ -96,6 +96,10 @@ const PATHS: [&str; 14] = [
 
 async fn unknown_path(request: Request) -> Problem {
     nothing_at(PREFIX, request.uri().path(), &PATHS)
+}
+
+async fn unknown_method(request: Request) -> Problem {
+    not_allowed(PREFIX, &request)
 }
 
 /// Refuses what would change the meaning of a request if the broker ignored it: query parameters of URLs that take none, and bodies

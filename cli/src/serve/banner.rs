@@ -10,7 +10,7 @@ use fanwire_broker::config::Config;
 use fanwire_broker::token::Algorithm;
 
 /// What the text contains about a broker that listens.
-pub(super) struct Greeting {
+pub(super) struct Banner {
     /// The address that it listens on.
     pub(super) address: SocketAddr,
     /// Whether it uses TLS.
@@ -21,7 +21,7 @@ pub(super) struct Greeting {
     pub(super) token_command: Option<String>,
 }
 
-impl Greeting {
+impl Banner {
     /// Returns the text of the banner.
     pub(super) fn text(&self) -> String {
         let address = reachable(self.address);
@@ -60,12 +60,18 @@ impl Greeting {
     }
 }
 
+/// Returns the name by which the operator called this program, such as `target/release/fanwire`, as one word of a shell.
+pub(super) fn program() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).map_or("fanwire".to_owned(), |name| quoted(&name))
+}
+
 /// Returns the command that sets the variable `TOKEN` to a token or key that `config` accepts; `None` if it requires none.
-pub(super) fn token_command(config: &Config) -> Option<String> {
+/// `program` is this program as a shell finds it.
+pub(super) fn token_command(config: &Config, program: &str) -> Option<String> {
     let auth = &config.auth;
     let make = |key: &str| {
         let mut command =
-            format!("fanwire token make {key} --user ann --subscribe 'chat.>' --publish 'chat.>'");
+            format!("{program} token make {key} --user ann --subscribe 'chat.>' --publish 'chat.>'");
         if let Some(audience) = auth.audience.first() {
             command = format!("{command} --audience {}", quoted(audience));
         }
@@ -90,10 +96,9 @@ pub(super) fn token_command(config: &Config) -> Option<String> {
     } else if auth.jwks_url.is_some() {
         Some("TOKEN=...  # a token of your identity provider that grants chat.>".to_owned())
     } else if !config.keys.is_empty() {
-        Some(
-            "TOKEN=fwk_...  # an API key, made by: fanwire token key NAME --publish '>' --subscribe '>'"
-                .to_owned(),
-        )
+        Some(format!(
+            "TOKEN=fwk_...  # an API key, made by: {program} token key NAME --publish '>' --subscribe '>'"
+        ))
     } else {
         None
     }
@@ -144,14 +149,14 @@ mod tests {
     #[test]
     fn command_for_a_token_fits_the_configuration() {
         let mut config = Config::default();
-        assert_eq!(token_command(&config), None);
+        assert_eq!(token_command(&config, "fanwire"), None);
         config.auth.secret_file = Some("/etc/it's/secret".into());
         config.auth.algorithms = vec![Algorithm::Hs512];
         config.auth.audience = vec!["chat".to_owned()];
         config.auth.issuer = Some("https://id.example/".to_owned());
         assert_eq!(
-            token_command(&config).unwrap(),
-            "TOKEN=$(fanwire token make --secret-file '/etc/it'\\''s/secret' --algorithm HS512 --user ann \
+            token_command(&config, "target/release/fanwire").unwrap(),
+            "TOKEN=$(target/release/fanwire token make --secret-file '/etc/it'\\''s/secret' --algorithm HS512 --user ann \
              --subscribe 'chat.>' --publish 'chat.>' --audience chat --issuer https://id.example/)"
         );
     }

@@ -7,12 +7,12 @@ use std::process::{Child, Command, Stdio};
 use fanwire_tests::binary;
 
 /// A running broker and the text it has printed.
-struct Greeted {
+struct Printed {
     child: Child,
     lines: Vec<String>,
 }
 
-impl Greeted {
+impl Printed {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -40,7 +40,7 @@ impl Greeted {
     }
 }
 
-impl Drop for Greeted {
+impl Drop for Printed {
     fn drop(&mut self) {
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
@@ -57,11 +57,11 @@ fn run(script: &str) -> String {
 }
 
 /// Runs the printed commands: publishes, and reads the publication from the event stream.
-fn try_it(greeted: &Greeted, token: &str) {
-    let publish = greeted.command("curl").to_owned();
-    let (subscribe, publish) = match greeted.lines.iter().rfind(|line| line.starts_with("curl")) {
+fn try_it(printed: &Printed, token: &str) {
+    let publish = printed.command("curl").to_owned();
+    let (subscribe, publish) = match printed.lines.iter().rfind(|line| line.starts_with("curl")) {
         Some(last) => (publish, last.clone()),
-        None => panic!("{:#?}", greeted.lines),
+        None => panic!("{:#?}", printed.lines),
     };
     let receipt = run(&format!("{token}\n{}", publish.replace("curl ", "curl -sS --fail-with-body ")));
     assert!(receipt.contains("\"offset\":1"), "{receipt}");
@@ -75,12 +75,12 @@ fn try_it(greeted: &Greeted, token: &str) {
 
 #[test]
 fn printed_commands_work_on_an_open_broker() {
-    try_it(&Greeted::start(&[]), "");
+    try_it(&Printed::start(&[]), "");
 }
 
 #[test]
 fn printed_commands_work_on_a_broker_that_requires_a_token() {
-    let secret = std::env::temp_dir().join(format!("fanwire greeting's secret {}", std::process::id()));
+    let secret = std::env::temp_dir().join(format!("fanwire banner's secret {}", std::process::id()));
     std::fs::write(&secret, "a secret of at least thirty-two characters").expect("the secret can be written");
     let set = [
         format!("auth.secret_file={}", secret.display()),
@@ -89,8 +89,8 @@ fn printed_commands_work_on_a_broker_that_requires_a_token() {
         "auth.algorithms=HS512".to_owned(),
     ];
     let arguments: Vec<&str> = set.iter().flat_map(|set| ["--set", set.as_str()]).collect();
-    let greeted = Greeted::start(&arguments);
-    let token = greeted.command("TOKEN=").to_owned();
-    try_it(&greeted, &token);
+    let printed = Printed::start(&arguments);
+    let token = printed.command("TOKEN=").to_owned();
+    try_it(&printed, &token);
     std::fs::remove_file(secret).expect("the secret can be removed");
 }
