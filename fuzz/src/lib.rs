@@ -4,8 +4,8 @@
 //! starts from that of `seeds`.
 
 use fanwire_protocol::{
-    ClientFrame, Cursor, Message, Pattern, Payload, PayloadView, Request, Since, Topic, TopicError, json,
-    msgpack,
+    ClientFrame, Cursor, Epoch, Message, Pattern, Payload, PayloadView, Request, Since, Topic, TopicError,
+    json, msgpack,
 };
 use serde_json::Value;
 
@@ -133,7 +133,7 @@ pub fn cursor(bytes: &[u8]) {
         let written = cursor.to_string();
         assert_eq!(Since::from_text(&written, NOW_MS), Ok(Since::Cursor(cursor.clone())), "{text}");
         if let Ok(topic) = Topic::new("a.topic") {
-            let position = cursor.position_in(&topic);
+            let position = cursor.position_in(&topic, Epoch::from_random(1));
             assert_eq!(Cursor::one(position).to_string().parse(), Ok(Cursor::one(position)));
         }
     }

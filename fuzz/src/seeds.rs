@@ -22,10 +22,11 @@ const NAMES: [&str; 6] = [
     "*\n$a",
     "räume.größe",
 ];
-const CURSORS: [&str; 8] = [
+const CURSORS: [&str; 9] = [
     "5f3a:17",
     "ffffffffffffffff:18446744073709551615",
     "m.",
+    "t.T3WOJ00CAiLIFRWsAg",
     "earliest",
     "10m",
     "99999999999999999999d",

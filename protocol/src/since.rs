@@ -4,7 +4,7 @@
 //! topic holds; that is decided by the topic's log.
 
 use crate::cursor::{Cursor, EARLIEST};
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 use crate::topic::Topic;
 
 /// A place in a topic's history from which to read on.
@@ -54,19 +54,35 @@ pub enum SinceError {
 impl Since {
     /// What is meant for `topic`. A cursor that says nothing of the topic gives a position of no topic's epoch, so that
     /// no reader is wrongly informed that it missed nothing.
-    pub fn place_in(&self, topic: &Topic) -> StartPoint {
+    ///
+    /// `epoch` is the epoch of the topic, which only the broker knows: see [`Since::needs_epoch`].
+    pub fn place_in(&self, topic: &Topic, epoch: Epoch) -> StartPoint {
         match self {
             Since::Earliest => StartPoint::Earliest,
             Since::Position(position) => StartPoint::After(*position),
-            Since::Cursor(cursor) => StartPoint::After(cursor.position_in(topic)),
+            Since::Cursor(cursor) => StartPoint::After(cursor.position_in(topic, epoch)),
             Since::Time(moment) => StartPoint::Moment(*moment),
+        }
+    }
+
+    /// Whether [`Since::place_in`] depends on the epoch.
+    pub fn needs_epoch(&self) -> bool {
+        matches!(self, Since::Cursor(cursor) if cursor.has_tags())
+    }
+
+    /// The position that is named for `topic`, if it is one and can be read without the topic's epoch.
+    pub fn position_in(&self, topic: &Topic) -> Option<Position> {
+        match self {
+            Since::Position(position) => Some(*position),
+            Since::Cursor(cursor) => cursor.untagged_position_in(topic),
+            Since::Earliest | Since::Time(_) => None,
         }
     }
 
     /// Reads a place as people and URLs write it: `earliest`, a cursor, an RFC 3339 moment, or an age before `now_ms`
     /// (milliseconds since 1970), which is a moment from then on.
     ///
-    /// None of these can be taken for another: a cursor begins with `m.` or has a `:`, an age has neither, and what
+    /// None of these can be taken for another: a cursor begins with `t.` or `m.` or has a `:`, an age has neither, and what
     /// begins like a date is never a cursor.
     ///
     /// # Errors
@@ -263,12 +279,12 @@ mod tests {
     fn a_place_in_a_topic_is_what_the_cursor_says_of_it() {
         let topic: Topic = "a".parse().unwrap();
         let cursor: Cursor = "5f3a:17".parse().unwrap();
-        assert_eq!(
-            Since::Cursor(cursor.clone()).place_in(&topic),
-            StartPoint::After(cursor.position_in(&topic))
-        );
-        assert_eq!(Since::Time(7).place_in(&topic), StartPoint::Moment(7));
-        assert_eq!(Since::Earliest.place_in(&topic), StartPoint::Earliest);
+        let epoch = Epoch::from_random(0x5f3a);
+        let place = StartPoint::After(cursor.position_in(&topic, epoch));
+        assert_eq!(Since::Cursor(cursor.clone()).place_in(&topic, epoch), place);
+        assert_eq!(Since::Cursor(cursor).place_in(&topic, Epoch::from_random(1)), place);
+        assert_eq!(Since::Time(7).place_in(&topic, epoch), StartPoint::Moment(7));
+        assert_eq!(Since::Earliest.place_in(&topic, epoch), StartPoint::Earliest);
     }
 
     proptest! {

@@ -119,7 +119,9 @@ impl Archived {
         let range = match start {
             Start::Now => return self.resume_now(topic).await,
             Start::Last(count) => Range::Newest(*count as u64),
-            Start::Since(since) => Range::Since(since.place_in(topic)),
+            Start::Since(since) => {
+                Range::Since(since.place_in(topic, self.epoch_for(Some(since), topic).await?))
+            }
         };
         let Some(stretch) = self.read(topic, range, PIECE_MESSAGES, PIECE_BYTES).await? else {
             let at = self.begin_unknown(topic)?;
@@ -180,7 +182,7 @@ impl Archived {
         reading: &Reading,
         bytes_max: usize,
     ) -> Result<History, Refusal> {
-        let start = reading.start_in(topic);
+        let start = reading.start_in(topic, self.epoch_for(reading.start(), topic).await?);
         let range = match reading {
             Reading::Forward { .. } => Range::Since(start),
             Reading::Backward { .. } => Range::Before(start),
@@ -204,6 +206,21 @@ impl Archived {
                 let head = Position { epoch, offset: 0 };
                 let gap = misses_unknown(start, head, &self.keep_of(topic));
                 History { head, page: Page { publications: Vec::new(), gap, more: false } }
+            }
+        })
+    }
+
+    /// Returns the epoch of a topic if `since` can only be read with it.
+    async fn epoch_for(&self, since: Option<&Since>, topic: &Topic) -> Result<Epoch, Refusal> {
+        if !since.is_some_and(Since::needs_epoch) {
+            return Ok(Epoch::FOREIGN);
+        }
+        let record = self.archive.load(topic, self.keep_of(topic)).await.map_err(|error| refusal(&error))?;
+        Ok(match record {
+            Some(record) => record.head.epoch,
+            None => {
+                let known = self.topics.with_existing(topic, |locked, _| locked.log().head().epoch);
+                known.unwrap_or_else(|| self.topics.beginning_of(topic).0)
             }
         })
     }

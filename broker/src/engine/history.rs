@@ -2,7 +2,7 @@
 
 use fanwire_core::log::{Missed, Page, TopicLog};
 use fanwire_core::session::Start;
-use fanwire_protocol::{Position, Since, StartPoint, Topic};
+use fanwire_protocol::{Epoch, Position, Since, StartPoint, Topic};
 
 use super::topic::Locked;
 use super::topics::Topics;
@@ -42,12 +42,16 @@ impl Reading {
         }
     }
 
-    /// Returns the point in `topic` at which it begins; [`StartPoint::Earliest`] backward is the newest publication.
-    pub(super) fn start_in(&self, topic: &Topic) -> StartPoint {
+    /// Returns the point in `topic`, whose epoch is `epoch`, at which it begins; [`StartPoint::Earliest`] backward is the newest
+    /// publication.
+    pub(super) fn start_in(&self, topic: &Topic, epoch: Epoch) -> StartPoint {
+        self.start().map_or(StartPoint::Earliest, |start| start.place_in(topic, epoch))
+    }
+
+    /// Returns the place at which the reader asks to begin.
+    pub(super) fn start(&self) -> Option<&Since> {
         match self {
-            Reading::Forward { since: start, .. } | Reading::Backward { until: start, .. } => {
-                start.as_ref().map_or(StartPoint::Earliest, |start| start.place_in(topic))
-            }
+            Reading::Forward { since: start, .. } | Reading::Backward { until: start, .. } => start.as_ref(),
         }
     }
 
@@ -67,10 +71,10 @@ pub(super) fn read_memory(
     reading: &Reading,
     bytes_max: usize,
 ) -> Option<History> {
-    let start = reading.start_in(topic);
     let found = topics.with_existing(topic, |locked, _| {
         locked.trim(clock::monotonic_us());
         let log = locked.log();
+        let start = reading.start_in(topic, log.head().epoch);
         let is_complete = match reading {
             _ if !locked.is_archived() => true,
             Reading::Forward { .. } => locked.is_loaded() && log.holds_all_from(start),
@@ -82,6 +86,7 @@ pub(super) fn read_memory(
         let is_archived = topics.is_archived(&topics.policy_of(topic));
         let (epoch, began_ts) = topics.beginning_of(topic);
         let empty = TopicLog::new(epoch, began_ts);
+        let start = reading.start_in(topic, epoch);
         (!is_archived).then(|| History { head: empty.head(), page: reading.page_of(&empty, start) })
     })
 }
@@ -96,7 +101,7 @@ pub(super) fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option
         Start::Last(count) if is_archived && *count > log.len() => None,
         Start::Last(count) => all(log.last(*count)),
         Start::Since(since) => {
-            let place = since.place_in(name);
+            let place = since.place_in(name, log.head().epoch);
             (!is_archived || log.holds_all_from(place)).then(|| log.since(place))
         }
     }

@@ -184,7 +184,7 @@ impl Visit {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits().handshake_timeout)
-            .max_buf_size(self.limits().header_bytes_max);
+            .max_buf_size(self.dispatch.head_bytes_max());
         let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
         let (socket, lender) = lend(stream, self.limits().write_timeout);
         let result = {
@@ -204,7 +204,7 @@ impl Visit {
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(u32::try_from(limits.streams_per_connection_max).unwrap_or(u32::MAX))
-            .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(self.dispatch.head_bytes_max()).unwrap_or(u32::MAX))
             .max_send_buf_size(STREAM_BUFFER_BYTES_MAX)
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_timeout);

@@ -52,6 +52,11 @@ impl Dispatch {
         &self.worker.limits
     }
 
+    /// Returns the bound on the head of a request for the HTTP library.
+    pub(super) fn head_bytes_max(&self) -> usize {
+        self.origin_check.head_limit().total_bytes_max()
+    }
+
     /// Returns the figures of the worker.
     pub(super) fn counters(&self) -> &Arc<WorkerCounters> {
         &self.worker.counters

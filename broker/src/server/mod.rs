@@ -4,7 +4,7 @@
 //! serves the connections that it receives from their first byte to their last.
 //!
 //! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `unserved`, `dispatch` →
-//! `origin_check`, `local_tasks` → `cors`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
+//! `origin_check`, `local_tasks` → `cors`, `head_limit`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
 
 mod accept;
 mod application;
@@ -14,6 +14,7 @@ mod credentials;
 mod dispatch;
 mod error;
 mod handshakes;
+mod head_limit;
 mod housekeeping;
 mod key_keeper;
 mod local_tasks;
@@ -51,6 +52,7 @@ use crate::telemetry::Shared;
 use crate::tls::{CertificateFiles, Certificates};
 use accept::Acceptor;
 use credentials::{authenticator_of, check_origins, reach_of};
+use head_limit::HeadLimit;
 use key_keeper::{KeyKeeper, client_of};
 use origin_check::OriginCheck;
 use preamble::Preamble;
@@ -168,7 +170,12 @@ impl Server {
         let webhook_thread = webhook_thread::start(webhook_sender).map_err(|error| start(&error))?;
         let preamble =
             Preamble { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
-        let origin_check = OriginCheck::new(origins.clone(), authenticator.clone(), &preamble);
+        let origin_check = OriginCheck::new(
+            origins.clone(),
+            authenticator.clone(),
+            &preamble,
+            HeadLimit::new(&self.config.limits),
+        );
         let unserved = self.answer_unserved(&preamble, &origin_check)?;
         let (count, archive) = (self.workers(), self.archive.take());
         let parts = SharedParts {
@@ -222,8 +229,7 @@ impl Server {
         preamble: &Preamble,
         origin_check: &OriginCheck,
     ) -> Result<UnservedConnections, ServeError> {
-        let header_bytes_max = self.config.limits.header_bytes_max;
-        unserved::start(preamble.clone(), origin_check.clone(), header_bytes_max, self.shared.clone())
+        unserved::start(preamble.clone(), origin_check.clone(), self.shared.clone())
             .map_err(|error| ServeError::Start(error.to_string()))
     }
 

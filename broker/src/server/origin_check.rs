@@ -1,4 +1,4 @@
-//! Checks before every answer: the transfer coding, the host, and whether the page that a request comes from may use the broker.
+//! Checks before every answer: the size of the head, the transfer coding, the host, and whether the page that a request comes from may use the broker.
 //!
 //! This file does not know what a request is for.
 
@@ -9,6 +9,7 @@ use fanwire_protocol::ErrorCode;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 
 use super::cors::Readers;
+use super::head_limit::HeadLimit;
 use super::preamble::Preamble;
 use crate::auth::{Authority, Scheme, SharedAuthenticator, SharedOrigins, Verdict};
 use crate::http::is_shared_file;
@@ -26,6 +27,7 @@ pub(super) struct OriginCheck {
     authenticator: Arc<SharedAuthenticator>,
     proxies: Arc<Proxies>,
     has_tls: bool,
+    head_limit: HeadLimit,
 }
 
 impl OriginCheck {
@@ -34,14 +36,34 @@ impl OriginCheck {
         origins: Arc<SharedOrigins>,
         authenticator: Arc<SharedAuthenticator>,
         preamble: &Preamble,
+        head_limit: HeadLimit,
     ) -> Self {
         let has_tls = preamble.certificates.is_some();
-        Self { origins, authenticator, proxies: preamble.proxies.clone(), has_tls }
+        Self { origins, authenticator, proxies: preamble.proxies.clone(), has_tls, head_limit }
+    }
+
+    /// Returns the bound on the heads of requests.
+    pub(super) fn head_limit(&self) -> HeadLimit {
+        self.head_limit
+    }
+
+    /// Checks a request as [`OriginCheck::judge_origin`] does, and the size of its head.
+    pub(super) fn judge<B>(
+        &self,
+        request: &mut Request<B>,
+        peer: IpAddr,
+    ) -> Result<(bool, Readers), (Problem, Readers)> {
+        let is_small = self.head_limit.check(request);
+        let (may_use_cookies, readers) = self.judge_origin(request, peer)?;
+        match is_small {
+            Ok(()) => Ok((may_use_cookies, readers)),
+            Err(problem) => Err((problem, readers)),
+        }
     }
 
     /// Decides whether the page that a request comes from may use the broker. Returns whether its cookies count, and which
     /// pages may read the response.
-    pub(super) fn judge<B>(
+    fn judge_origin<B>(
         &self,
         request: &mut Request<B>,
         peer: IpAddr,

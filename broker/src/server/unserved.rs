@@ -96,7 +96,6 @@ impl Reason {
 pub(super) fn start(
     preamble: Preamble,
     origin_check: OriginCheck,
-    header_bytes_max: usize,
     counters: Arc<Shared>,
 ) -> io::Result<UnservedConnections> {
     let (connections, mut incoming) = mpsc::unbounded_channel::<Unserved>();
@@ -108,7 +107,7 @@ pub(super) fn start(
         match runtime {
             // The connections end with the runtime.
             Ok(runtime) => runtime.block_on(async {
-                let desk = Rc::new(Desk { preamble, origin_check, header_bytes_max, counters: shared });
+                let desk = Rc::new(Desk { preamble, origin_check, counters: shared });
                 while let Some(connection) = incoming.recv().await {
                     tokio::task::spawn_local(desk.clone().serve(connection));
                 }
@@ -181,7 +180,6 @@ impl UnservedConnections {
 struct Desk {
     preamble: Preamble,
     origin_check: OriginCheck,
-    header_bytes_max: usize,
     counters: Arc<Shared>,
 }
 
@@ -238,13 +236,17 @@ impl Visit {
         }
     }
 
+    fn head_bytes_max(&self) -> usize {
+        self.desk.origin_check.head_limit().total_bytes_max()
+    }
+
     async fn serve_http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let service = service_fn(|request| async { Ok::<_, Infallible>(self.respond(request)) });
         let (socket, lender) = socket::lend(stream, CONNECTION_TIMEOUT);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .keep_alive(false)
-            .max_buf_size(self.desk.header_bytes_max)
+            .max_buf_size(self.head_bytes_max())
             .serve_connection(TokioIo::new(socket), service);
         let _client_is_gone = connection.await;
         let Some(mut stream) = lender.take() else { return };
@@ -261,7 +263,7 @@ impl Visit {
         });
         let connection = http2::Builder::new(LocalTasks)
             .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(self.desk.header_bytes_max).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(self.head_bytes_max()).unwrap_or(u32::MAX))
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {

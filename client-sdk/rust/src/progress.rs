@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use fanwire_protocol::{Pattern, Position, Since, StartPoint, SubscribeOptions, Topic};
+use fanwire_protocol::{Pattern, Position, Since, SubscribeOptions, Topic};
 
 /// How many topics of one wildcard subscription are remembered. When there are more, all are forgotten at once;
 /// nothing is lost by that, only a message that the broker repeats would no longer be recognised.
@@ -40,11 +40,8 @@ enum Seen {
 impl Progress {
     pub(crate) fn new(pattern: &Pattern, start: SubscribeOptions) -> Self {
         let seen = match pattern.to_topic() {
-            Some(topic) => Seen::One(start.since.as_ref().and_then(|since| match since.place_in(&topic) {
-                StartPoint::After(position) => Some(position),
-                // Until something has come, the same question is asked again.
-                StartPoint::Earliest | StartPoint::Moment(_) => None,
-            })),
+            // Where the start is no position, the same question is asked again until something has come.
+            Some(topic) => Seen::One(start.since.as_ref().and_then(|since| since.position_in(&topic))),
             None => Seen::Many(HashMap::new()),
         };
         Self { start, seen, head: None, joined_before: false }

@@ -2,6 +2,7 @@
 
 mod cut_connections;
 mod event_streams;
+mod long_cursors;
 mod patterns;
 mod rust_client;
 mod several_topics;

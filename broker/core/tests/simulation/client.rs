@@ -1,6 +1,6 @@
 //! A client of the simulation: it reads bytes, remembers its position, and knows what it must have seen.
 
-use fanwire_protocol::{Cursor, Position, Topic};
+use fanwire_protocol::{Cursor, Epoch, Position, Topic};
 
 /// What one client has received of one topic.
 pub(crate) struct Client {
@@ -31,7 +31,7 @@ impl Client {
             let event = String::from_utf8(event).map_err(|_| "an event is not UTF-8".to_owned())?;
             let id = event.lines().find_map(|line| line.strip_prefix("id: ")).ok_or("an event without id")?;
             let cursor: Cursor = id.parse().map_err(|_| format!("an id that is no cursor: {id}"))?;
-            let position = cursor.position_in(&self.topic);
+            let position = cursor.position_in(&self.topic, Epoch::FOREIGN);
             // The payload contains position and topic, so that an event mixed from two is noticed.
             if !event.contains(&format!("data: {} in {}", position.offset, self.topic)) {
                 return Err(format!("an event that is not what was published: {event:?}"));
