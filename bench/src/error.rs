@@ -1,4 +1,4 @@
-//! Why a benchmark could not be run or finished.
+//! The reason why a benchmark could not be run or finished.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub enum BenchError {
     Connect {
         /// The address that was tried.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// The server stopped answering while connections were being opened.

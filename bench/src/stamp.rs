@@ -30,7 +30,7 @@ pub(crate) struct Stamp {
     pub(crate) publisher: u16,
     /// How many publications this publisher sent to this topic before.
     pub(crate) sequence: u32,
-    /// When the publication was due, in nanoseconds since the run began; at most 73 minutes.
+    /// The time at which the publication was due, in nanoseconds since the run began; at most 73 minutes.
     pub(crate) due_nanos: u64,
 }
 

@@ -86,7 +86,7 @@ mod plan {
 
     use super::Failpoint;
 
-    /// How often a blocked place looks whether its file still exists.
+    /// The interval at which a blocked place checks whether its file still exists.
     const LOOK_EVERY: Duration = Duration::from_millis(2);
 
     #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What went wrong with one request, in a word that programs may match on.
+/// The kind of error of one request, as a word that programs match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// The frame or request could not be read: not JSON or MessagePack, a field missing or of the wrong type.
@@ -78,7 +78,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why the broker closes a WebSocket (RFC 6455 §7.4; 4000 to 4999 are the application's own).
+/// The reason why the broker closes a WebSocket (RFC 6455 §7.4; 4000 to 4999 are the application's own).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseCode {
     /// 1000: the client asked for it, or all is done.

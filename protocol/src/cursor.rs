@@ -41,7 +41,7 @@ enum Positions {
     Tagged(Vec<(u64, u64)>),
 }
 
-/// Why a text is not a cursor.
+/// An error of a text that is not a cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no cursor: pass one back exactly as the broker gave it, or 'earliest'")]
 pub struct CursorError;

@@ -1,4 +1,4 @@
-//! How frames are laid out, once for both encodings: which fields, in which order, and which of them are left out.
+//! The layout of frames, once for both encodings: which fields, in which order, and which of them are left out.
 //!
 //! This file knows no encoding. [`FrameEncoder`] is what it asks of one; [`crate::json`] and [`crate::msgpack`] have
 //! the two there are. The order of fields is fixed, so that a frame is the same bytes wherever it is encoded.
@@ -9,7 +9,7 @@ use crate::position::{Epoch, Position};
 use crate::since::Since;
 use crate::topic::{Pattern, Topic};
 
-/// What the layout of frames asks of an encoding. Names are plain ASCII letters and `_`, so no encoding has to
+/// An encoding, as the layout of frames needs it. Names are plain ASCII letters and `_`, so no encoding has to
 /// escape them.
 pub trait FrameEncoder {
     /// Writes the frame itself: an object whose fields `write` adds.

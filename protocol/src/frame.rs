@@ -14,14 +14,14 @@ use crate::topic::{Pattern, Topic};
 pub struct ClientFrame {
     /// The client's own number for the request.
     pub id: Option<u32>,
-    /// What the client wants.
+    /// The request of the client.
     pub request: Request,
 }
 
-/// What a client may ask for.
+/// The requests of clients.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// Says who the client is; optional where anonymous sessions are allowed.
+    /// Identifies the client; optional where anonymous sessions are allowed.
     Connect {
         /// A token or API key.
         token: Option<String>,
@@ -32,7 +32,7 @@ pub enum Request {
     Subscribe {
         /// A topic, or a pattern of topics.
         pattern: Pattern,
-        /// Where to begin, and with which right.
+        /// The start point, and a token for this subscription.
         options: SubscribeOptions,
     },
     /// Ends one subscription of the session.
@@ -62,7 +62,7 @@ pub enum Request {
         /// Whether the newest publication comes first.
         reverse: bool,
     },
-    /// Asks who is subscribed.
+    /// Requests the members of a topic.
     Presence {
         /// The topic whose members are read.
         topic: Topic,
@@ -72,18 +72,18 @@ pub enum Request {
         /// The token that replaces the present one.
         token: String,
     },
-    /// Asks the application behind the broker.
+    /// Passes a request to the application behind the broker.
     Call {
         /// The application's name for the question.
         method: String,
         /// The parameter of the RPC callout.
         data: Payload,
     },
-    /// Asks for a `pong`.
+    /// Requests a `pong` frame as the reply.
     Ping,
 }
 
-/// Where a subscription begins.
+/// The start point of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SubscribeOptions {
     /// Everything after this position comes before what is published from now on.
@@ -97,22 +97,22 @@ pub struct SubscribeOptions {
 /// One publication as subscribers and readers of history see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// Where it was published.
+    /// The topic that it was published to.
     pub topic: Topic,
     /// The payload as it was published.
     pub payload: Payload,
-    /// Where it stands in the topic, when the topic keeps history.
+    /// Its position, if the topic keeps history.
     pub position: Option<Position>,
-    /// When the broker accepted it, in milliseconds since 1970, when the topic keeps history.
+    /// The time at which the broker accepted it, in milliseconds since 1970, if the topic keeps history.
     pub ts: Option<u64>,
     /// The user that published it, when known.
     pub from: Option<Arc<str>>,
 }
 
-/// What the publisher is told.
+/// The receipt of a publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Where it was published.
+    /// The topic that it was published to.
     pub topic: Topic,
     /// The position of the publication.
     pub position: Position,
@@ -127,18 +127,18 @@ pub struct Member {
     pub user: String,
     /// The connection that joined.
     pub connection: String,
-    /// What the application says of the user.
+    /// The info of the user, as the application put it into the token.
     pub info: Option<Payload>,
 }
 
-/// What the broker sends.
+/// A frame of the broker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerFrame {
     /// The success of the request `id`.
     Reply {
         /// The `id` of the request.
         id: u32,
-        /// What was asked for.
+        /// The topic or pattern of the request.
         reply: Reply,
     },
     /// A request failed, or a frame could not be read.
@@ -199,7 +199,7 @@ pub enum ServerFrame {
         reason: String,
         /// Whether to come back.
         reconnect: bool,
-        /// How long to wait before coming back, in milliseconds.
+        /// The time to wait before reconnecting, in milliseconds.
         after_ms: Option<u64>,
     },
 }
@@ -211,9 +211,9 @@ pub enum Reply {
     Connected {
         /// The broker's name for the connection.
         connection: String,
-        /// Who the broker takes the client for.
+        /// The user id of the session.
         user: Option<String>,
-        /// How often the broker pings an idle session, in seconds.
+        /// The interval at which the broker pings an idle session, in seconds.
         ping_interval: u32,
         /// The broker's software and version.
         server: String,
@@ -240,7 +240,7 @@ pub enum Reply {
         topic: Topic,
         /// The newest position of the topic.
         position: Position,
-        /// What was found, oldest first unless asked in reverse.
+        /// The publications, oldest first unless `reverse` was requested.
         messages: Vec<Message>,
         /// Whether there is more in the direction of reading.
         more: bool,
@@ -258,7 +258,7 @@ pub enum Reply {
     },
     /// The reply to [`Request::Refresh`].
     Refreshed {
-        /// When the new token ends, in seconds since 1970; `None` for never.
+        /// The end of the new token, in seconds since 1970; `None` if it does not end.
         expires: Option<u64>,
     },
     /// The reply to [`Request::Call`].

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-/// How deep arrays and objects in a payload may nest, so that no reader has to recurse further.
+/// The maximum depth of arrays and objects in a payload, so that no reader has to recurse further.
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
 
 /// Text, binary, or a JSON value other than a string (a JSON string is text). Cloning is cheap.
@@ -36,7 +36,7 @@ pub enum PayloadView<'a> {
     MessagePack(&'a [u8]),
 }
 
-/// Why bytes are not a payload.
+/// An error of bytes that are not a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// Not one JSON value.

@@ -1,4 +1,4 @@
-//! Where a publication stands in its topic.
+//! The position of a publication in its topic.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -62,7 +62,7 @@ impl fmt::Debug for Epoch {
     }
 }
 
-/// Where a publication stands in its topic. Offsets grow within an epoch but need not be consecutive, so the only
+/// The position of a publication in its topic. Offsets grow within an epoch but need not be consecutive, so the only
 /// question to ask of two positions is whether one is after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {

@@ -1,4 +1,4 @@
-//! How two patterns stand to each other: whether one holds everything the other matches, and whether they share a topic.
+//! The relation of two patterns: whether one contains all topics of the other, and whether they share a topic.
 //!
 //! Access to a pattern is decided with these: everything it can match must be allowed. The bounds on the length of names
 //! are left out of account, so a pattern of 31 levels and `>` counts as matching more than the one level it could.

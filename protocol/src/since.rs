@@ -20,7 +20,7 @@ pub enum Since {
     Time(u64),
 }
 
-/// What a [`Since`] means for one topic.
+/// The meaning of a [`Since`] for one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartPoint {
     /// Before the oldest publication still held.
@@ -31,7 +31,7 @@ pub enum StartPoint {
     Moment(u64),
 }
 
-/// Why a text names no place.
+/// An error of a text that is no start point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SinceError {
     /// It looks like nothing that is known.
@@ -52,7 +52,7 @@ pub enum SinceError {
 }
 
 impl Since {
-    /// What is meant for `topic`. A cursor that says nothing of the topic gives a position of no topic's epoch, so that
+    /// Returns the start point for `topic`. A cursor without the topic gives a position of no topic's epoch, so that
     /// no reader is wrongly informed that it missed nothing.
     ///
     /// `epoch` is the epoch of the topic, which only the broker knows: see [`Since::needs_epoch`].

@@ -28,7 +28,7 @@ pub struct Pattern {
     wild: bool,
 }
 
-/// Why a name is neither a topic nor a pattern.
+/// An error of a name that is neither a topic nor a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// The name has no bytes at all.

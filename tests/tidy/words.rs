@@ -28,6 +28,9 @@ const SYNONYMS: [(&str, &str); 14] = [
 /// The most words of a doc comment that says too little.
 const DOC_WORDS_TOO_FEW: usize = 3;
 
+/// Words that begin a question, and no doc comment.
+const QUESTIONS: [&str; 5] = ["What", "Who", "Why", "How", "Where"];
+
 /// Finds vague pronouns, wherever they stand in a text file.
 pub(crate) fn vague(source: &Source) -> Vec<Breach> {
     let lower = source.text.to_lowercase();
@@ -66,6 +69,22 @@ pub(crate) fn short_docs(source: &Source) -> Vec<Breach> {
     breaches
 }
 
+/// Finds doc comments that begin like a question, `/// What a session missed.`, where rustdoc readers expect what the item is.
+pub(crate) fn question_docs(source: &Source) -> Vec<Breach> {
+    let is_doc = |line: &str| line.starts_with("///") || line.starts_with("//!");
+    let mut is_inside = false;
+    let mut breaches = Vec::new();
+    for (number, line) in source.text.lines().map(str::trim_start).enumerate() {
+        let first = if is_doc(line) && !is_inside { line[3..].split_whitespace().next() } else { None };
+        is_inside = is_doc(line);
+        if let Some(word) = first.filter(|word| QUESTIONS.contains(word)) {
+            let message = format!("a doc comment begins with '{word}': begin with what the item is or does");
+            breaches.push(Breach { line: number + 1, message });
+        }
+    }
+    breaches
+}
+
 /// Finds identifiers that use another word than the glossary.
 pub(crate) fn synonyms(source: &Source) -> Vec<Breach> {
     let code = rust::code_only(&source.text);
@@ -74,7 +93,9 @@ pub(crate) fn synonyms(source: &Source) -> Vec<Breach> {
         let names = line.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
         for name in names {
             let parts = parts_of(name);
-            let found = SYNONYMS.iter().find(|(synonym, _)| parts.iter().any(|part| part == synonym));
+            let is_synonym = |part: &String, word: &str| part == word || part.strip_suffix('s') == Some(word);
+            let found =
+                SYNONYMS.iter().find(|(synonym, _)| parts.iter().any(|part| is_synonym(part, synonym)));
             if let Some((synonym, word)) = found {
                 let message = format!("'{name}': the glossary says {word}, not {synonym}");
                 breaches.push(Breach { line: number + 1, message });
@@ -126,6 +147,30 @@ fn short_doc_comment_is_found() {
 }
 
 #[test]
+fn doc_comments_are_no_questions() {
+    let is_checked = |path: &str| {
+        ["broker/", "protocol/", "client-sdk/rust/", "cli/"].iter().any(|root| path.starts_with(root))
+    };
+    check(
+        |source| is_rust(source) && is_checked(&source.path) && !source.path.contains("tests"),
+        question_docs,
+    );
+}
+
+#[test]
+fn question_in_a_doc_comment_is_found() {
+    let good = "/// The missed publications.\n/// How many is not known.\nstruct A;\n";
+    check_can_fail(
+        question_docs,
+        "a.rs",
+        good,
+        "struct A {\n    /// What was missed.\n    b: B,\n}\n",
+        2,
+        "'What'",
+    );
+}
+
+#[test]
 fn identifiers_use_the_words_of_the_glossary() {
     check(
         |source| is_rust(source) && source.path.contains("/src/") && !source.path.starts_with("tests/"),
@@ -138,4 +183,5 @@ fn synonym_in_an_identifier_is_found() {
     let good = "// a roster\nstruct SessionRegistry;\n";
     check_can_fail(synonyms, "a.rs", good, "\nfn send_farewell() {}\n", 2, "disconnect report");
     check_can_fail(synonyms, "a.rs", good, "struct SessionRoster;\n", 1, "session registry");
+    check_can_fail(synonyms, "a.rs", good, "struct Outlets;\n", 1, "session writer");
 }

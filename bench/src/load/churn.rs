@@ -12,7 +12,7 @@ use crate::wire::Template;
 /// The longest sleep of the loop.
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 
-/// How long to wait for the last answers.
+/// The time for which to wait for the last answers.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Subscriptions that come and go.

@@ -15,7 +15,7 @@ use crate::error::BenchError;
 use crate::server::Endpoint;
 use crate::wire::Decoder;
 
-/// How long a server may take to answer one step of opening a connection.
+/// The time that a server may take to answer one step of opening a connection.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections from one source address: fewer than the 28,232 ports the kernel gives out by default, so that ports

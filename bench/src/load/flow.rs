@@ -12,7 +12,7 @@ use crate::server::{Probe, Threads};
 /// One buffer serves all sockets, so it stays in the processor's cache.
 const READ_BUFFER_BYTES: usize = 128 << 10;
 
-/// How long to wait for what is on its way, from the last delivery on.
+/// The time for which to wait for what is on its way, from the last delivery on.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The longest sleep of the loop, so that deadlines are met without a timer of their own.
@@ -24,7 +24,7 @@ const SLEEP_GRAIN: Duration = Duration::from_millis(2);
 /// What is to be known of a publisher's socket.
 const PUBLISHER_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// How long each part of a run lasts.
+/// The time for which each part of a run lasts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowPlan {
     /// Publishing before anything is measured.
@@ -48,7 +48,7 @@ pub(crate) struct FlowRun {
     pub(crate) tally: Tally,
     /// Subscribers that the server ended.
     pub(crate) closed: usize,
-    /// Why the first of them was ended.
+    /// The reason why the first of them was ended.
     pub(crate) closed_because: Option<String>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Measured {
     pub(crate) server_cpu: Option<Duration>,
     /// That of the server's busiest thread, which is what bounds it however many cores there are.
     pub(crate) busiest_thread_cpu: Option<Duration>,
-    /// How long this thread had nothing to do, awake or asleep.
+    /// The time for which this thread had nothing to do, awake or asleep.
     pub(crate) waited: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! When the next publication may go out. Pure arithmetic: no clock, no socket.
+//! The time at which the next publication may go out. Pure arithmetic: no clock, no socket.
 
 /// What holds a publisher back.
 #[derive(Debug, Clone)]

@@ -83,7 +83,7 @@ impl Publisher {
         rounds + u64::from((topic as u64) < rest)
     }
 
-    /// When the next publication is due, at a fixed rate; `None` when it waits for an acknowledgement instead.
+    /// The time at which the next publication is due, at a fixed rate; `None` when it waits for an acknowledgement instead.
     pub(crate) fn next_due_nanos(&self) -> Option<u64> {
         self.gate.next_due_nanos(self.published)
     }

@@ -13,7 +13,7 @@ use super::socket::is_early;
 use crate::error::BenchError;
 use crate::server::Endpoint;
 
-/// How long the last of them may take. A connection that the kernel turns away at first tries again after 1, 3 and 7 s.
+/// The time that the last of them may take. A connection that the kernel turns away at first tries again after 1, 3 and 7 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest sleep of the loop.
@@ -24,7 +24,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(100);
 pub(crate) struct Weathered {
     /// Connections that were opened and subscribed.
     pub(crate) served: usize,
-    /// Why the first of the others was not.
+    /// The reason why the first of the others was not.
     pub(crate) refusal: Option<String>,
     /// From the first beginning to the last that was served.
     pub(crate) elapsed: Duration,

@@ -23,7 +23,7 @@ pub(crate) struct Subscriber {
     pub(crate) listening: Listening,
     /// The number of messages received.
     pub(crate) received: u64,
-    /// Why the server ended it, once it has.
+    /// The reason why the server ended it, once it has.
     pub(crate) ended: Option<String>,
     decoder: Decoder,
     /// The next sequence of each publisher, if its messages are looked into; empty if they are only counted.

@@ -24,7 +24,7 @@ pub(crate) struct Tally {
     pub(crate) unstamped: u64,
     /// From when a publication was due to when it was read, in microseconds, of those looked into.
     pub(crate) latency: Histogram<u64>,
-    /// When the last message arrived, in nanoseconds since the run began.
+    /// The time at which the last message arrived, in nanoseconds since the run began.
     pub(crate) last_delivery_nanos: u64,
     finder: StampFinder,
 }

@@ -64,7 +64,7 @@ pub struct Flow {
     pub pacing: Pacing,
     /// Publishing before anything is measured.
     pub warmup: Duration,
-    /// How long to publish while measuring.
+    /// The time for which to publish while measuring.
     pub duration: Duration,
     /// Stops earlier, after so many publications of all publishers together.
     pub publications: Option<u64>,
@@ -106,7 +106,7 @@ pub struct Idle {
     pub connections: usize,
     /// Topics they are subscribed to; connection `n` to topic `n % topics`.
     pub topics: usize,
-    /// How long they stay, before memory is read again.
+    /// The time for which they stay, before memory is read again.
     pub hold: Duration,
 }
 
@@ -126,7 +126,7 @@ pub struct Churn {
     pub topics: usize,
     /// How many rounds of each session are unanswered at most.
     pub window: u64,
-    /// How long to measure.
+    /// The time for which to measure.
     pub duration: Duration,
 }
 

@@ -58,7 +58,7 @@ pub struct Outcome {
 /// All outcomes of a plan. Displayed, it is a table of medians.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// What was asked for.
+    /// The topic or pattern of the request.
     pub settings: Value,
     /// In the order they were measured.
     pub outcomes: Vec<Outcome>,

@@ -18,7 +18,7 @@ use crate::wire::Template;
 /// How many publications are unacknowledged at most while the topic is filled.
 const FILL_WINDOW: u64 = 256;
 
-/// How long filling the topic may take.
+/// The time that filling the topic may take.
 const FILL_MAX: Duration = Duration::from_secs(120);
 
 /// What all measured sessions together were given, and what that took.

@@ -20,7 +20,7 @@ const TOPICS_AT_ONCE: usize = 10_000;
 /// How many publications are unacknowledged at most.
 const WINDOW: u64 = 256;
 
-/// How long each publisher may take.
+/// The time that each publisher may take.
 const FILL_MAX: Duration = Duration::from_secs(60);
 
 /// How many topics are looked into afterwards.

@@ -15,10 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::cores::{Cores, pin_this_thread};
 use crate::error::BenchError;
 
-/// How long a server may take until it says where it listens.
+/// The time that a server may take until it says where it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a server may take to end after it was asked to.
+/// The time that a server may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many of its last lines are shown when it fails.

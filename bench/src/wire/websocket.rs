@@ -28,7 +28,7 @@ pub(crate) struct Header {
     pub(crate) opcode: u8,
     /// Where the payload begins.
     pub(crate) header_bytes: usize,
-    /// How long the payload is.
+    /// The time for which the payload is.
     pub(crate) payload_bytes: usize,
 }
 

@@ -19,7 +19,7 @@ pub struct Broadcast {
     pub publication: Arc<Publication>,
     /// The worker and session that must not receive it.
     pub except: Option<(usize, SessionKey)>,
-    /// What happens to sessions that cannot take it.
+    /// The rule for sessions that cannot take it.
     pub slow: SlowPolicy,
     /// The message with its MessagePack payload converted to JSON, for all formats that show it as JSON.
     converted: OnceLock<Box<Message>>,

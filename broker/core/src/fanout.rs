@@ -19,7 +19,7 @@ use crate::subscribers::{SessionKey, Subscriber, Subscribers};
 /// an outbox at once.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
-/// What one session receives at once.
+/// The deliveries of one tick to one session.
 #[derive(Debug)]
 pub enum Delivery {
     /// Joined frames, and the number of publications in them.
@@ -284,7 +284,7 @@ mod tests {
             Arc::new(Broadcast::new(publication, except))
         }
 
-        /// What each session received, and how often.
+        /// The deliveries that each session received, and their number.
         fn run(&mut self, batch: &[Arc<Broadcast>]) -> Vec<(u32, String, usize)> {
             let mut given: Vec<(u32, String, usize)> = Vec::new();
             self.fanout.run(0, &self.subscribers, batch, |session, delivery, _| {

@@ -12,13 +12,13 @@ use fanwire_protocol::{Message, ServerFrame, Topic};
 /// The number of slots in each table of encoded frames.
 pub const FORMATS_MAX: usize = 8;
 
-/// How the clients of one wire format are written to. Formats are static; two formats never share a slot.
+/// A wire format: the way in which its clients are written to. Formats are static; two formats never share a slot.
 pub struct Format {
     /// The index into the tables of encoded frames, below [`FORMATS_MAX`].
     pub slot: usize,
     /// The name of the format, for logs and metrics.
     pub label: &'static str,
-    /// How deliveries of one tick are handed to a session.
+    /// The way in which the deliveries of one tick are handed to a session.
     pub delivery: DeliveryMode,
     /// Whether the format has frames for replies and for requests. If not, what a session receives is named by its URL.
     pub has_frames: bool,
@@ -30,7 +30,7 @@ pub struct Format {
     pub encoder: &'static dyn Encoder,
 }
 
-/// How the deliveries of one tick are handed to a session.
+/// The way in which the deliveries of one tick are handed to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryMode {
     /// The frames of a topic are joined into one chunk, which all sessions of the format share.

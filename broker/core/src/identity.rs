@@ -21,7 +21,7 @@ pub enum Identity {
 pub struct Holder {
     /// The user id; `None` for a back end with a key, and for a token without a subject.
     pub user: Option<Arc<str>>,
-    /// What presence shows of the user.
+    /// The info of the user in presence.
     pub info: Option<Payload>,
     /// The permissions of the holder beyond those of the rules.
     pub grants: Grants,

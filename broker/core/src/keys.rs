@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 
 use crate::identity::Identity;
 
-/// How long a key is remembered, in milliseconds.
+/// The time for which a key is remembered, in milliseconds.
 pub const KEY_TTL_MS: u64 = 5 * 60 * 1000;
 
 /// The memory accounted for one key: its entries in table and queue, with the room that both keep free.
@@ -105,7 +105,7 @@ pub struct IdempotencyKeys {
 /// One key in the order in which they came. Flat, because the padding of a nested digest would cost 16 bytes.
 #[derive(Debug)]
 struct Remembered {
-    /// When it came, in milliseconds of the monotonic clock.
+    /// The time at which it arrived, in milliseconds of the monotonic clock.
     came_ms: u64,
     publisher: u64,
     key: u128,

@@ -9,7 +9,7 @@ pub struct Liveness {
     pinged: bool,
 }
 
-/// What to do about a session.
+/// The action for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pulse {
     /// Nothing: it has sent something within the interval.

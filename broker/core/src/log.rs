@@ -24,7 +24,7 @@ pub struct Placed {
     /// An offset such that no publication of the topic lies between it and the position, both exclusive; 0 if the
     /// publication is the first of its epoch.
     pub after: u64,
-    /// When it was accepted, in milliseconds since 1970; never before the publication before it.
+    /// The time at which it was accepted, in milliseconds since 1970; never before the publication before it.
     pub ts: u64,
 }
 

@@ -17,7 +17,7 @@ pub struct Notice {
     event: PresenceEvent,
     /// The worker and session that must not receive it: the one that has just joined.
     pub except: Option<(usize, SessionKey)>,
-    /// What happens to sessions that cannot take it.
+    /// The rule for sessions that cannot take it.
     pub slow: SlowPolicy,
     /// By the slot of the format.
     frames: [OnceLock<Bytes>; FORMATS_MAX],

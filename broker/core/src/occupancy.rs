@@ -14,7 +14,7 @@ pub const GRACES_MAX: usize = 100_000;
 /// The topics and patterns that were reported as occupied.
 #[derive(Debug, Default)]
 pub struct Occupancy {
-    /// When the grace after the last subscriber ends; `None` while there is a subscriber.
+    /// The end of the grace after the last subscriber; `None` while there is a subscriber.
     occupied: HashMap<Pattern, Option<u64>, RandomState>,
     due: BTreeSet<(u64, Pattern)>,
 }

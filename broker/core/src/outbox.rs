@@ -39,13 +39,13 @@ pub struct Outbox {
     queue: VecDeque<Item>,
     bytes: usize,
     bytes_max: usize,
-    /// What the publications of replays are accounted for in memory, in bytes.
+    /// The accounted memory of publications of replays, in bytes.
     pinned: usize,
     /// The number of bytes that have been written or taken so far.
     taken: u32,
-    /// How much of the first chunk has been written already.
+    /// The number of bytes of the first chunk that are written.
     written: usize,
-    /// What was skipped and not reported yet. Boxed, because few sessions ever need it.
+    /// The skipped publications that are not reported yet. Boxed, because few sessions ever need it.
     skipped: Option<Box<Skipped>>,
 }
 
@@ -60,12 +60,12 @@ enum Item {
     Latest(Topic),
 }
 
-/// What a slow session missed.
+/// The publications that a slow session missed.
 #[derive(Debug, Default)]
 struct Skipped {
     /// The number of publications of a topic that were skipped since the last report.
     missed: HashMap<Topic, u64, RandomState>,
-    /// What stands for [`Item::Latest`] in the queue.
+    /// The entry for [`Item::Latest`] in the queue.
     latest: HashMap<Topic, Delivery, RandomState>,
 }
 

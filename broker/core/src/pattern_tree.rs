@@ -42,7 +42,7 @@ impl<V> Default for PatternTree<V> {
 }
 
 impl<V> PatternTree<V> {
-    /// How many patterns have a value.
+    /// The number of patterns with a value.
     pub fn len(&self) -> usize {
         self.len
     }

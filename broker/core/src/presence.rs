@@ -19,7 +19,7 @@ const MEMBER_BYTES: usize = 320;
 /// The memory accounted for one more connection of a member.
 const CONNECTION_BYTES: usize = 32;
 
-/// How a session ended its membership in a topic.
+/// The way in which a session ended its membership in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
     /// On purpose: it unsubscribed, closed in good order, or was disconnected for good.
@@ -35,7 +35,7 @@ pub struct MemberSession {
     pub user: Option<Arc<str>>,
     /// The number of the connection.
     pub connection: u64,
-    /// What the other members see of the user.
+    /// The info of the user that other members see.
     pub info: Option<Payload>,
 }
 
@@ -55,7 +55,7 @@ pub struct Presence {
     bytes: usize,
 }
 
-/// What identifies a member.
+/// The identity of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum MemberId {
     User(Arc<str>),
@@ -68,7 +68,7 @@ struct MemberState {
     /// The member as it was announced when it joined.
     member: Member,
     connections: BTreeSet<u64>,
-    /// When the graces of broken connections elapse, in milliseconds of the monotonic clock, the earliest first.
+    /// The ends of the graces of broken connections, in milliseconds of the monotonic clock, the earliest first.
     graces_ms: Vec<u64>,
 }
 

@@ -36,7 +36,7 @@ pub struct Publication {
     pub message: Message,
     /// Its offset within the topic's epoch; here too because messages of topics without history have no position.
     pub offset: u64,
-    /// When it was accepted, in microseconds of the broker's monotonic clock.
+    /// The time at which it was accepted, in microseconds of the broker's monotonic clock.
     pub accepted_us: u64,
 }
 

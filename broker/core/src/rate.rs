@@ -3,7 +3,7 @@
 //! A meter is a token bucket in the form that needs one number: the moment at which all tokens taken so far are paid for (the
 //! generic cell rate algorithm, ITU-T I.371). This file does not know what is counted, or what follows from a refusal.
 
-/// How often something may happen: a number of times a second in the long run, and a number at once.
+/// A rate limit: a number of times a second in the long run, and a number at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// The number a second, at least 1.
@@ -15,7 +15,7 @@ pub struct Rate {
 /// The tokens taken of one rate. A new meter has taken none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// When all tokens taken are paid for, in nanoseconds of the caller's clock.
+    /// The time at which all taken tokens are restored, in nanoseconds of the caller's clock.
     paid_ns: u64,
 }
 

@@ -20,7 +20,7 @@ pub enum Access {
     Granted,
 }
 
-/// What happens to a delivery that does not fit into a session's outbox.
+/// The rule for a delivery that does not fit into a session's outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowPolicy {
     /// The session is closed, so that a client that needs every publication reconnects and resumes.
@@ -35,9 +35,9 @@ pub enum SlowPolicy {
 /// The policy of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicPolicy {
-    /// How much history it keeps.
+    /// The bounds of its history.
     pub history: HistoryLimits,
-    /// What happens to sessions that do not keep up.
+    /// The rule for sessions that do not keep up.
     pub slow: SlowPolicy,
     /// The maximum rate of publications; `None` is no limit.
     pub rate: Option<Rate>,

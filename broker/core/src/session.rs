@@ -25,22 +25,22 @@ mod terms;
 pub use credentials::{AcceptedCredentials, Purpose};
 pub use terms::Terms;
 
-/// Why and how the broker closes a session.
+/// The close of a session by the broker: its code, reason and reconnect advice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Close {
     /// The code of the close.
     pub code: CloseCode,
     /// The sentence for people.
     pub reason: String,
-    /// How long a client should wait before it comes back, in milliseconds.
+    /// The time that a client should wait before it reconnects, in milliseconds.
     pub after_ms: Option<u64>,
     /// The error that goes before it, with the same sentence.
     pub error: Option<ErrorCode>,
-    /// What the application says instead of what the code says by itself.
+    /// The reason and reconnect advice of the application, in place of those of the code.
     pub custom: Option<CustomClose>,
 }
 
-/// What the application may say about a close that it asked for.
+/// The parts of a close that the application may choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CustomClose {
     /// The number in the close frame.
@@ -98,7 +98,7 @@ impl Close {
     }
 }
 
-/// What the session runtime has to do about one frame.
+/// The effect of one frame, which the session runtime carries out.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Nothing: the request succeeded and asks for no reply.
@@ -131,7 +131,7 @@ pub enum Effect {
         id: Option<u32>,
         /// The topic or pattern to join.
         pattern: Pattern,
-        /// Where the subscription begins.
+        /// The start point of the subscription.
         start: Start,
         /// The holder of the token that allows it, if the session's own identity does not.
         permit: Option<Arc<Holder>>,
@@ -196,7 +196,7 @@ pub struct PublishRequest {
     pub echo: bool,
 }
 
-/// Where a new subscription begins.
+/// The start point of a new subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// With what is published from now on.

@@ -28,7 +28,7 @@ pub struct WebhookLimits {
     pub batch_events_max: usize,
     /// The maximum number of bytes in one batch; a single event may have more.
     pub batch_bytes_max: usize,
-    /// How long an event waits for others of its batch, in milliseconds; may be 0.
+    /// The time for which an event waits for others of its batch, in milliseconds; may be 0.
     pub delay_ms: u64,
     /// The maximum wait before a retry, in milliseconds.
     pub backoff_max_ms: u64,
@@ -114,11 +114,11 @@ pub struct WebhookQueue {
     counts: WebhookCounts,
     /// The number of dropped events that no accepted batch has reported.
     lost: u64,
-    /// How many of them the batch being sent reports.
+    /// The number of them that the batch being sent reports.
     lost_said: u64,
     /// The attempts that failed since the last success.
     failures: u32,
-    /// When the next attempt is due by the back-off, and when by the request of the application.
+    /// The times at which the next attempt is due: by the back-off, and by the request of the application.
     backoff_until_ms: u64,
     retry_after_ms: u64,
     is_hurried: bool,

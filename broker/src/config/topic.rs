@@ -82,19 +82,19 @@ pub struct HistoryRule {
     pub messages: Option<u64>,
     /// The bytes of payload kept, without bound if `None`.
     pub bytes: Option<u64>,
-    /// How long a publication is kept, for ever if `None`.
+    /// The time for which a publication is kept, for ever if `None`.
     pub ttl: Option<Duration>,
 }
 
 impl HistoryRule {
-    /// What a durable topic keeps whose rule does not say: as much as is likely to be wanted, and not for ever.
+    /// The default history of a durable topic: bounded in size and time, and large enough for most applications.
     pub(super) fn durable() -> Self {
         Self { messages: None, bytes: Some(1 << 30), ttl: Some(Duration::from_secs(7 * 24 * 60 * 60)) }
     }
 }
 
 impl Default for HistoryRule {
-    /// What a topic without a rule keeps: its last 100 publications, for 2 minutes.
+    /// The history of a topic without a rule: its last 100 publications, for 2 minutes.
     fn default() -> Self {
         Self { messages: Some(100), bytes: None, ttl: Some(Duration::from_secs(120)) }
     }

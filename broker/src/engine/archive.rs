@@ -66,7 +66,7 @@ pub(crate) trait Archive: Send + Sync {
     fn status(&self) -> Status;
 }
 
-/// Why an archive refuses something, by what the caller can do.
+/// An error of an archive, by what the caller can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArchiveError {
     /// Too much waits to be written. Publishing again in a moment helps.
@@ -80,7 +80,7 @@ pub(crate) enum ArchiveError {
     Unavailable,
 }
 
-/// How much of a topic is kept: what exceeds any of these is deleted, oldest first.
+/// The bounds of a topic's history: what exceeds any of these is deleted, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keep {
     /// The maximum number of publications.
@@ -119,9 +119,9 @@ pub(crate) struct Append {
     pub(crate) key: Option<String>,
     /// The present time, in milliseconds since 1970.
     pub(crate) ts: u64,
-    /// What it counts for in [`Keep::bytes`].
+    /// Its size in [`Keep::bytes`].
     pub(crate) cost: u64,
-    /// How much the topic keeps.
+    /// The bounds of the topic's history.
     pub(crate) keep: Keep,
     /// Returned with the arrival.
     pub(crate) origin: Option<Origin>,
@@ -132,7 +132,7 @@ pub(crate) struct Append {
 pub(crate) struct Committed {
     /// The position of the publication.
     pub(crate) position: Position,
-    /// When it was accepted, in milliseconds since 1970: [`Append::ts`], but never before the publication before it.
+    /// The time at which it was accepted, in milliseconds since 1970: [`Append::ts`], but never before the publication before it.
     pub(crate) ts: u64,
     /// Whether it had been accepted before under the same key, so that nothing was added now.
     pub(crate) is_duplicate: bool,
@@ -147,7 +147,7 @@ pub(crate) struct Arrival {
     pub(crate) position: Position,
     /// Nothing of the topic lies between this offset and the position, both exclusive.
     pub(crate) after: u64,
-    /// When it was accepted, in milliseconds since 1970.
+    /// The time at which it was accepted, in milliseconds since 1970.
     pub(crate) ts: u64,
     /// The payload of the publication.
     pub(crate) payload: Payload,
@@ -162,18 +162,18 @@ pub(crate) struct Arrival {
 pub(crate) struct TopicRecord {
     /// The newest position; what is published later comes after it.
     pub(crate) head: Position,
-    /// When the newest publication was accepted, in milliseconds since 1970; 0 before the first.
+    /// The time at which the newest publication was accepted, in milliseconds since 1970; 0 before the first.
     pub(crate) newest_ts: u64,
 }
 
 /// Which part of a topic is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Range {
-    /// What comes after a point, oldest first.
+    /// The publications after a point, oldest first.
     Since(StartPoint),
     /// The newest publications, at most so many, oldest first.
     Newest(u64),
-    /// What comes before a point, newest first; [`StartPoint::Earliest`] begins with the newest publication.
+    /// The publications before a point, newest first; [`StartPoint::Earliest`] begins with the newest publication.
     Before(StartPoint),
 }
 
@@ -184,7 +184,7 @@ pub(crate) struct Bounds {
     pub(crate) limit: usize,
     /// The maximum number of bytes that the payloads take in JSON; at least one publication is read.
     pub(crate) bytes_max: usize,
-    /// How much the topic keeps; anything beyond is not returned, whether it is deleted yet or not.
+    /// The bounds of the topic's history; anything beyond is not returned, whether it is deleted yet or not.
     pub(crate) keep: Keep,
 }
 
@@ -193,7 +193,7 @@ pub(crate) struct Bounds {
 pub(crate) struct StoredPublication {
     /// The offset of the publication.
     pub(crate) offset: u64,
-    /// When it was accepted, in milliseconds since 1970.
+    /// The time at which it was accepted, in milliseconds since 1970.
     pub(crate) ts: u64,
     /// The user who published it, when known.
     pub(crate) from: Option<Arc<str>>,
@@ -218,7 +218,7 @@ pub(crate) struct Stretch {
     pub(crate) more: bool,
 }
 
-/// What is removed of a topic.
+/// The part of a topic that is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removal {
     /// All publications and idempotency keys. The numbering continues, so that positions reveal the loss.
@@ -249,7 +249,7 @@ pub(crate) enum Scope {
     All,
 }
 
-/// What an archive reports of itself.
+/// The state of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status {
     /// The topics it keeps; never changes.

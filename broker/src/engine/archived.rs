@@ -24,11 +24,11 @@ use super::receipt::{Accepted, OwedReceipt};
 use super::topics::Topics;
 use crate::clock;
 
-/// How much of what a session missed is read at once, in publications and in bytes of payload.
+/// The maximum of missed publications that are read at once, in publications and in bytes of payload.
 const PIECE_MESSAGES: usize = 1000;
 const PIECE_BYTES: usize = 128 * 1024;
 
-/// What a session receives first that subscribes after a position which memory does not hold.
+/// The start of a subscription after a position that memory does not hold.
 #[derive(Debug)]
 pub(crate) struct Resumed {
     /// The newest position in the archive.

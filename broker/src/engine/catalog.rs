@@ -19,13 +19,13 @@ use super::topics::Topics;
 use crate::clock;
 use crate::owned_task;
 
-/// How long a catalog is shown before another is made, in microseconds.
+/// The age at which a catalog is replaced, in microseconds.
 const FRESH_US: u64 = 1_000_000;
 
-/// How long a catalog without requests is kept, in microseconds.
+/// The time for which a catalog without requests is kept, in microseconds.
 const KEPT_US: u64 = 15_000_000;
 
-/// How long a request waits for its turn.
+/// The time for which a request waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The last catalog, and the queue of requests.
@@ -55,7 +55,7 @@ pub(crate) struct TopicRow {
     pub(crate) messages: u64,
     /// The memory accounted for them.
     pub(crate) bytes: u64,
-    /// When the newest publication was accepted, in milliseconds since 1970.
+    /// The time at which the newest publication was accepted, in milliseconds since 1970.
     pub(crate) newest_ts: Option<u64>,
     /// The number of members.
     pub(crate) members: u64,
@@ -63,7 +63,7 @@ pub(crate) struct TopicRow {
     pub(crate) durable: bool,
 }
 
-/// What a list of topics is sorted by. Topics that are equal in it are in the order of their names.
+/// The order of a list of topics. Topics that are equal in it are in the order of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TopicOrder {
     Name,

@@ -1,4 +1,4 @@
-//! What every archive must do: one suite, run by the tests of each implementation.
+//! The contract of an archive as a test suite, which the tests of each implementation run.
 //!
 //! Nothing here computes with offsets. A check that fails names the promise of `Archive` that is broken.
 

@@ -9,7 +9,7 @@ use super::archived::Archived;
 use super::topics::Topics;
 use crate::clock;
 
-/// What is known of one topic.
+/// The details of one topic.
 #[derive(Debug)]
 pub(crate) struct TopicDetails {
     /// The pattern of the rule that applies to it, as it is configured; `None` if no rule does.
@@ -19,12 +19,12 @@ pub(crate) struct TopicDetails {
     pub(crate) state: Option<TopicActivity>,
 }
 
-/// What a topic holds, and its subscribers.
+/// The history of a topic, and its subscribers.
 #[derive(Debug)]
 pub(crate) struct TopicActivity {
     /// The newest position of the topic.
     pub(crate) head: Position,
-    /// When the newest publication was accepted, in milliseconds since 1970.
+    /// The time at which the newest publication was accepted, in milliseconds since 1970.
     pub(crate) newest_ts: Option<u64>,
     /// The number of publications held in memory, and the memory accounted for them.
     pub(crate) messages: usize,

@@ -17,7 +17,7 @@ const GENERATIONS: usize = 16_384;
 pub(super) struct Epochs {
     seed: RandomState,
     generations: Box<[AtomicU32]>,
-    /// When the broker started, in milliseconds since 1970.
+    /// The time at which the broker started, in milliseconds since 1970.
     started_ts: u64,
 }
 

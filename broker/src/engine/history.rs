@@ -8,19 +8,19 @@ use super::topic::Locked;
 use super::topics::Topics;
 use crate::clock;
 
-/// How history is read.
+/// A request to read history.
 #[derive(Debug, Clone)]
 pub(crate) enum Reading {
     /// Oldest first, after a position.
     Forward {
-        /// Where to begin; `None` is the oldest held.
+        /// The start point; `None` is the oldest held.
         since: Option<Since>,
         /// The maximum number of publications.
         limit: usize,
     },
     /// Newest first, before a position.
     Backward {
-        /// Where to begin; `None` is the newest held.
+        /// The start point; `None` is the newest held.
         until: Option<Since>,
         /// The maximum number of publications.
         limit: usize,

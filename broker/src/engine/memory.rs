@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::telemetry::Shared;
 
-/// What one topic holds.
+/// The memory that one topic holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Held {
     /// The bytes of its publications.
@@ -144,7 +144,7 @@ impl Memory {
         (self.bytes_max / 16 / KEY_BYTES as u64).max(1)
     }
 
-    /// Gives back the room of a key that was forgotten.
+    /// Releases the memory of a key that was forgotten.
     pub(super) fn release_key(&self, digest: KeyDigest) {
         let mut keys = self.keys_by_owner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = keys.get_mut(&digest.publisher) {

@@ -84,7 +84,7 @@ pub(crate) struct Engine {
     catalog: Arc<Catalog>,
 }
 
-/// What an engine is made of.
+/// The parts of an engine.
 pub(crate) struct EngineParts {
     /// The inboxes it delivers to, by worker number.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
@@ -100,16 +100,16 @@ pub(crate) struct EngineParts {
     pub(crate) archive: Option<Arc<dyn Archive>>,
     /// Learns what happens to topics.
     pub(crate) observer: Option<Arc<dyn Observer>>,
-    /// How long a user whose connection broke stays a member.
+    /// The time for which a user whose connection broke stays a member.
     pub(crate) presence_grace: Duration,
 }
 
-/// What a session receives that subscribes to a topic.
+/// The start of a subscription to a topic.
 #[derive(Debug)]
 pub(crate) struct Joined {
     /// The newest position; everything after it is delivered live.
     pub(crate) head: Position,
-    /// What was missed, oldest first.
+    /// The missed publications, oldest first.
     pub(crate) missed: Vec<Arc<Publication>>,
     /// `false` when something that was missed is no longer held.
     pub(crate) recovered: bool,
@@ -117,7 +117,7 @@ pub(crate) struct Joined {
     pub(crate) has_presence: bool,
 }
 
-/// How far a publish has come under its topic's lock.
+/// The state of a publish after its topic's lock is released.
 enum Step {
     /// The publish is accepted at once.
     Accepted(Accepted),
@@ -156,8 +156,8 @@ impl Engine {
                 locked.begin_commit();
                 return Ok(Step::Commit(publish, locked.log().head().epoch, locked.policy().history));
             }
-            let (outlets, memory) = (self.topics.outlets(), self.topics.memory());
-            locked.accept(state.name(), publish, outlets, memory).map(Step::Accepted)
+            let (targets, memory) = (self.topics.targets(), self.topics.memory());
+            locked.accept(state.name(), publish, targets, memory).map(Step::Accepted)
         })?;
         match step? {
             Step::Accepted(accepted) => {

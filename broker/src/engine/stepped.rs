@@ -20,10 +20,10 @@ use super::archive::{
 /// By how much an offset is larger than the one before, whichever topic had that.
 const STEP: u64 = 7;
 
-/// How long a topic that holds nothing stays known, in milliseconds.
+/// The time for which a topic that holds nothing stays known, in milliseconds.
 const KNOWN_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// What is kept. Several archives may be opened over it, one after the other.
+/// The stored data. Several archives may be opened over it, one after the other.
 #[derive(Default)]
 pub(crate) struct Kept {
     newest_offset: u64,
@@ -34,7 +34,7 @@ struct KeptTopic {
     epoch: Epoch,
     head: u64,
     newest_ts: u64,
-    /// What was removed: up to this offset, accepted at this time.
+    /// The newest removed publication: its offset, and the time at which it was accepted.
     floor: (u64, u64),
     held: Vec<(StoredPublication, u64)>,
     keys: HashMap<String, (u64, u64)>,

@@ -28,7 +28,7 @@ impl From<usize> for Seat {
     }
 }
 
-/// What a change of a tally means.
+/// The meaning of a change of a tally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
     /// Whether it is the first subscription of any role, or was the last.

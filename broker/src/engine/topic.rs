@@ -23,7 +23,7 @@ use super::tally::{Change, Seat, Tally};
 use crate::clock;
 use crate::hub::Inbox;
 
-/// How long a topic without history and subscribers stays, in milliseconds, so that a client that reconnects soon finds the
+/// The time for which a topic without history and subscribers stays, in milliseconds, so that a client that reconnects soon finds the
 /// position it left at.
 const LINGER_MS: u64 = 120_000;
 
@@ -69,7 +69,7 @@ struct TopicSubscribers {
 #[derive(Default)]
 struct Rare {
     keys: Option<Box<IdempotencyKeys>>,
-    /// What was taken of the policy's rate.
+    /// The use of the policy's rate so far.
     meter: Meter,
     /// The number of publications on their way to the archive.
     commits_pending: u32,
@@ -80,21 +80,21 @@ struct Rare {
 /// The topic while its lock is held.
 pub(super) struct Locked<'a>(MutexGuard<'a, Inner>);
 
-/// Where deliveries go: the patterns, and the inboxes by worker.
+/// The targets of deliveries: the patterns, and the inboxes by worker.
 #[derive(Clone, Copy)]
-pub(super) struct Outlets<'a> {
+pub(super) struct DeliveryTargets<'a> {
     pub(super) patterns: &'a PatternInterest,
     pub(super) inboxes: &'a [Arc<Inbox>],
 }
 
-/// What a topic begins with.
+/// The initial state of a topic.
 pub(super) struct Beginning {
     pub(super) epoch: Epoch,
     /// Since when nothing published can be missing, in milliseconds since 1970.
     pub(super) began_ts: u64,
     pub(super) policy: Arc<TopicPolicy>,
     pub(super) is_archived: bool,
-    /// What was taken of its rate already.
+    /// The use of its rate so far.
     pub(super) meter: Meter,
 }
 
@@ -151,10 +151,10 @@ impl Locked<'_> {
         &mut self,
         name: &Topic,
         mut publish: Publish,
-        outlets: Outlets<'_>,
+        targets: DeliveryTargets<'_>,
         memory: &Memory,
     ) -> Result<Accepted, Refusal> {
-        self.refresh_patterns(name, outlets.patterns);
+        self.refresh_patterns(name, targets.patterns);
         let subscribers = self.subscribers();
         let mut digest = None;
         if let Some(key) = publish.key.take() {
@@ -175,30 +175,30 @@ impl Locked<'_> {
         if let Some(key) = digest {
             self.rare().keys.get_or_insert_default().remember(key, position.offset, now_us / 1000);
         }
-        self.deliver(publication, except, outlets);
+        self.deliver(publication, except, targets);
         Ok(Accepted { position, is_duplicate: false, subscribers })
     }
 
     /// Takes a publication that the archive has accepted, holds it, and puts it into the inboxes of the workers with
     /// subscribers.
-    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, outlets: Outlets<'_>) {
+    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, targets: DeliveryTargets<'_>) {
         let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
         let now_us = clock::monotonic_us();
         self.0.used_us = now_us;
-        self.refresh_patterns(name, outlets.patterns);
+        self.refresh_patterns(name, targets.patterns);
         let publish = Publish { topic: name.clone(), payload, key: None, from, except: None };
         let (placed, tail) = (Placed { position, after, ts }, self.tail());
         let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us);
         self.0.is_loaded = true;
-        self.deliver(publication, origin, outlets);
+        self.deliver(publication, origin, targets);
     }
 
-    fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, outlets: Outlets<'_>) {
+    fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, targets: DeliveryTargets<'_>) {
         if self.0.subscribers.is_none() {
             return;
         }
         let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
-        for inbox in self.subscribed_inboxes(outlets.inboxes) {
+        for inbox in self.subscribed_inboxes(targets.inboxes) {
             inbox.push(broadcast.clone());
         }
     }

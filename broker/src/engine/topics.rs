@@ -19,7 +19,7 @@ use super::index::TopicIndex;
 use super::interest::PatternInterest;
 use super::memory::Memory;
 use super::new_topics::NewTopicMeters;
-use super::topic::{Beginning, Locked, Outlets, TopicState};
+use super::topic::{Beginning, DeliveryTargets, Locked, TopicState};
 use crate::clock;
 use crate::hub::Inbox;
 use crate::log_limit::LogLimit;
@@ -112,8 +112,8 @@ impl Topics {
     }
 
     /// Returns the inboxes that deliveries go to.
-    pub(super) fn outlets(&self) -> Outlets<'_> {
-        Outlets { patterns: &self.patterns, inboxes: &self.inboxes }
+    pub(super) fn targets(&self) -> DeliveryTargets<'_> {
+        DeliveryTargets { patterns: &self.patterns, inboxes: &self.inboxes }
     }
 
     /// Returns the topic if it exists.
@@ -219,7 +219,7 @@ impl Topics {
             };
             let mut locked = state.lock();
             if !locked.is_retired() {
-                self.counted(&mut locked, |locked| locked.arrive(&name, arrival, self.outlets()));
+                self.counted(&mut locked, |locked| locked.arrive(&name, arrival, self.targets()));
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! What the headers of a request say about its body: text, binary, or JSON, and what the broker cannot read.
+//! The kind of a request's body by its headers: text, binary, JSON, or one that the broker cannot read.
 
 use bytes::Bytes;
 use fanwire_protocol::Payload;

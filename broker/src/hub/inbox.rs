@@ -62,7 +62,7 @@ impl Batch {
     }
 }
 
-/// Says whether publishers have to wait, because a queue of publications is over its bound.
+/// Records whether publishers have to wait, because a queue of publications is over its bound.
 pub(crate) struct Pressure {
     bytes_max: usize,
     queues_over: AtomicUsize,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::telemetry::WorkerCounters;
 
-/// What one session or answer keeps in memory, in bytes: publications that history may have dropped meanwhile. It counts in
+/// The memory of one session or answer, in bytes: publications that history may have dropped meanwhile. It counts in
 /// [`WorkerCounters::pinned_bytes`] until it is dropped.
 pub(crate) struct PinnedBytes {
     bytes: u64,

@@ -57,7 +57,7 @@ pub(super) struct Visitor {
     pub(super) unserved: UnservedConnections,
 }
 
-/// How a connection ends once HTTP has ended.
+/// The end of a connection after HTTP has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     /// The stream is shut down and dropped.
@@ -319,7 +319,7 @@ impl Drop for Answering {
 
 /// A connection that can be asked to end after the requests that it is answering.
 trait Graceful: Future<Output = hyper::Result<()>> {
-    /// Asks the connection to end.
+    /// Requests the end of the connection.
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 

@@ -176,7 +176,7 @@ impl UnservedConnections {
     }
 }
 
-/// What the thread answers with.
+/// The parts of which the thread makes answers.
 struct Desk {
     preamble: Preamble,
     origin_check: OriginCheck,

@@ -82,7 +82,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Asks the worker to close its sessions and to end at `deadline` at the latest. Returns its thread.
+    /// Requests that the worker closes its sessions and ends at `deadline` at the latest. Returns its thread.
     pub(super) fn drain(self, deadline: Instant) -> JoinHandle<()> {
         self.drain.send_replace(Some(deadline));
         self.thread

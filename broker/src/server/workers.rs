@@ -103,7 +103,7 @@ pub(super) fn start(
     Ok(Running { engine, overview, workers })
 }
 
-/// Asks all workers to close their sessions, and waits until the workers have ended, which they do by `deadline`.
+/// Requests that all workers close their sessions, and waits until the workers have ended, which they do by `deadline`.
 pub(super) async fn drain(workers: Vec<WorkerHandle>, deadline: Instant) {
     let threads: Vec<JoinHandle<()>> = workers.into_iter().map(|worker| worker.drain(deadline)).collect();
     // On a thread of its own: the main thread answers probes meanwhile. A worker ends by itself at the deadline.

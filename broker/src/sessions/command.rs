@@ -20,7 +20,7 @@ pub(crate) enum SessionCommand {
     Subscribe {
         /// The topic or pattern.
         pattern: Pattern,
-        /// Where the subscription begins.
+        /// The start point of the subscription.
         start: Start,
     },
     /// End one subscription of the session.

@@ -9,10 +9,10 @@ use fanwire_core::session::Close;
 use crate::hooks::DisconnectReport;
 use crate::telemetry::WorkerCounters;
 
-/// How one session ends.
+/// The end of one session: its report to the application, and its close.
 pub(super) struct Ending {
     departure: Departure,
-    /// What the application receives when the session is over.
+    /// The report that the application receives when the session is over.
     report: Option<Box<DisconnectReport>>,
     is_accounted: bool,
 }

@@ -140,7 +140,7 @@ impl SessionHandle {
         is_open
     }
 
-    /// Gives the session a command, and returns the channel for its outcome.
+    /// Sends a command to the session, and returns the channel for its outcome.
     ///
     /// The subscriptions of a session without frames are named by its URL. It cannot be given others, and the end of one that it has
     /// ends the session.

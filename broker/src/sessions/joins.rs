@@ -25,7 +25,7 @@ pub(super) struct Opened {
     pub(super) head: Option<Position>,
     /// `false` when something that the session missed is no longer held.
     pub(super) recovered: bool,
-    /// What the session missed, oldest first.
+    /// The publications that the session missed, oldest first.
     pub(super) missed: Vec<Arc<Publication>>,
 }
 

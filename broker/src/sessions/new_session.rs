@@ -1,4 +1,4 @@
-//! What a session is opened with. It knows nothing of what is done with it.
+//! The parameters of a new session. This file does not know how they are used.
 
 use fanwire_core::identity::Identity;
 
@@ -17,6 +17,6 @@ pub(crate) struct NewSession {
     pub(crate) transport: Transport,
     /// Whether it is a subscriber of its topics, or observes them only.
     pub(crate) role: Role,
-    /// What the application receives when the session is over.
+    /// The report that the application receives when the session is over.
     pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
 }

@@ -53,7 +53,7 @@ pub(crate) struct PublishClient<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
-/// How far a publish has come when [`PublishPipeline::publish`] returns.
+/// The state of a publish when [`PublishPipeline::publish`] returns.
 pub(crate) enum Publishing {
     /// The publication is accepted, and this is its receipt.
     Accepted(Accepted),

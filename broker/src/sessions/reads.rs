@@ -1,4 +1,4 @@
-//! What a session reads in the background: where a subscription begins, what it missed, history, and answers of the application.
+//! Background reads of a session: the start of a subscription, missed publications, history, and answers of the application.
 //!
 //! The session's task drives all of it, so nothing of it outlives the session. This file does not know what follows from a result.
 
@@ -22,7 +22,7 @@ const READS_MAX: usize = 64;
 
 /// The result of a background read.
 pub(super) enum ReadResult {
-    /// Where a subscription begins, and the first piece of what the session missed.
+    /// The start point of a subscription, and the first piece of what the session missed.
     Resumed { requested_by: RequestedBy, topic: Topic, result: Result<Resumed, Refusal> },
     /// The session has received what it missed of the topic, except what memory holds. It is joined to the topic.
     CaughtUp { topic: Topic, joined: Joined },

@@ -48,7 +48,7 @@ pub(crate) struct SessionRuntime {
     ending: Ending,
 }
 
-/// What a transport has to do for a session.
+/// An event that a transport must act on.
 pub(crate) enum SessionEvent {
     /// The session can take the next frame, see [`SessionRuntime::handle`].
     Ready,

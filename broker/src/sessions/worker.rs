@@ -1,4 +1,4 @@
-//! What all sessions of one worker share. It lives on that worker's thread.
+//! The parts that all sessions of one worker share. They stay on that worker's thread.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -25,7 +25,7 @@ pub(super) const READS_MAX: usize = 4;
 /// The number of topics on disk that one call of [`Archive::tidy`] looks at.
 const TOPICS_AT_ONCE: usize = 10_000;
 
-/// How long a topic that holds nothing stays known after its last publication, so that the positions of clients that reconnect are
+/// The time for which a topic that holds nothing stays known after its last publication, so that the positions of clients that reconnect are
 /// still recognised.
 const NUMBERING_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 

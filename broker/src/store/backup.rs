@@ -21,7 +21,7 @@ use super::schema;
 /// The name under which a restore keeps the database that was there.
 const KEPT: &str = "fanwire.db.before-restore";
 
-/// Why a database was not copied.
+/// An error of copying a database.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// There is no database to copy.
@@ -172,7 +172,7 @@ fn sync(path: &Path) -> Result<(), CopyError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(failed(path))
 }
 
-/// Gives what the administrator restored to the user that owns the directory, so that the broker can write it.
+/// Changes the owner of the restored files to the owner of the directory, so that the broker can write it.
 fn give_to_owner(directory: &Path) {
     let Ok(owner) = fs::metadata(directory) else { return };
     let Ok(entries) = fs::read_dir(directory) else { return };

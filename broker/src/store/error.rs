@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-/// Why a data directory cannot be used. Nothing in it has been changed.
+/// An error that prevents the use of a data directory. Nothing in it has been changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// There is no such directory.
@@ -25,7 +25,7 @@ pub(crate) enum OpenError {
     ReadOnly {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         cause: String,
     },
     /// Another broker has it open.
@@ -61,7 +61,7 @@ pub(crate) enum OpenError {
     Damaged {
         /// The path of the database.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason why it is not valid.
         cause: String,
     },
     /// There is no room to begin.
@@ -72,13 +72,13 @@ pub(crate) enum OpenError {
     Failed {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         cause: String,
     },
 }
 
 impl OpenError {
-    /// What an error of the file system at `path` means.
+    /// Returns the store error for an error of the file system at `path`.
     pub(super) fn from_io(path: PathBuf, error: &io::Error) -> Self {
         let cause = error.to_string();
         match error.kind() {
@@ -92,7 +92,7 @@ impl OpenError {
         }
     }
 
-    /// What an error of SQLite on the database at `path` means.
+    /// Returns the store error for an error of SQLite on the database at `path`.
     pub(super) fn from_sqlite(path: PathBuf, error: &rusqlite::Error) -> Self {
         let cause = error.to_string();
         match error.sqlite_error_code() {

@@ -1,4 +1,4 @@
-//! What a store reports to its owner.
+//! The events that a store reports to its owner.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fanwire_protocol::Topic;
 /// return quickly and must not call the store.
 pub(crate) type Observer = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// What happens inside a store.
+/// An event inside a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// More than `queue_bytes_max` waits to be written: publishers have to wait.

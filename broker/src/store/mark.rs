@@ -20,13 +20,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::directory_sync::sync_directory;
 use super::schema::State;
 
-/// How the name of a mark begins; the rest is drawn anew at every start.
+/// The beginning of the name of a mark; the rest is drawn anew at every start.
 const NAME: &str = "fanwire.mark-";
 
 /// The name of a mark that is not complete yet.
 const UNFINISHED: &str = "fanwire.newmark";
 
-/// How the content begins.
+/// The beginning of the content.
 const MAGIC: [u8; 8] = *b"fw-mark1";
 
 /// The length of the content.
@@ -39,7 +39,7 @@ pub(super) struct Mark {
     content: Content,
 }
 
-/// What a mark says.
+/// The content of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Content {
     /// The database it belongs to: [`State::database`].
@@ -48,16 +48,16 @@ struct Content {
     commits: u64,
     /// The inode of the mark itself.
     inode: u64,
-    /// When the inode was made, in nanoseconds since 1970; 0 where the file system does not know.
+    /// The time at which the inode was made, in nanoseconds since 1970; 0 where the file system does not know.
     born_ns: u64,
     /// Whether the file system keeps a time of modification that is set.
     has_stamp: bool,
 }
 
-/// Why the mark does not vouch for the database.
+/// The reason why the mark does not vouch for the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mismatch {
-    /// What was found, for the operator.
+    /// The finding, for the operator.
     pub(super) reason: String,
     /// The largest number of commits that any mark names.
     pub(super) commits: u64,

@@ -74,7 +74,7 @@ pub(crate) struct Store {
     readers: Arc<Readers>,
     /// Permits to read, for the reads of the engine.
     read_permits: Arc<Semaphore>,
-    /// Where publications arrive, once the engine has said so.
+    /// The receiver of publications, once the engine has registered it.
     arrivals: Arc<OnceLock<Arrivals>>,
     /// The last topic that was tidied in this round.
     tidied_until: Mutex<Option<Topic>>,

@@ -30,7 +30,7 @@ pub(super) struct Point {
     pub(super) offset: u64,
     /// The costs of all publications of the epoch up to and with this one.
     pub(super) total: u64,
-    /// When it was accepted, in milliseconds since 1970.
+    /// The time at which it was accepted, in milliseconds since 1970.
     pub(super) ts: u64,
 }
 

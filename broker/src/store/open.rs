@@ -29,13 +29,13 @@ pub(super) const UNFINISHED: &str = "fanwire.db.new";
 /// it would let two brokers lock two files of one name.
 const LOCK: &str = "fanwire.lock";
 
-/// What every SQLite file begins with (SQLite file format, §1.3).
+/// The first bytes of every SQLite file (SQLite file format, §1.3).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What SQLite appends to the name of a database for the files beside it.
+/// The suffixes of the files that SQLite keeps beside a database.
 pub(super) const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// How long a statement waits for another connection, which never holds a lock for long.
+/// The time for which a statement waits for another connection, which never holds a lock for long.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// A data directory that belongs to this broker as long as this lives.
@@ -56,7 +56,7 @@ pub(super) struct OpenedDatabase {
     pub(super) connection: Connection,
     pub(super) mark: Mark,
     pub(super) state: State,
-    /// Why all topics were given new epochs, if they were.
+    /// The reason why all topics have new epochs, if they have.
     pub(super) renewed: Option<String>,
 }
 

@@ -42,7 +42,7 @@ impl Job {
     }
 }
 
-/// What the writer finds in the queue.
+/// An entry of the writer's queue.
 pub(super) enum Wakeup {
     /// The group has jobs.
     Jobs,

@@ -13,11 +13,11 @@ pub(crate) struct TopicRecord {
     pub(crate) head: u64,
     /// The offset of the newest publication that is no longer held.
     pub(crate) floor: u64,
-    /// When that one was accepted, in milliseconds since 1970; 0 if all are held.
+    /// The time at which that one was accepted, in milliseconds since 1970; 0 if all are held.
     pub(crate) floor_ts: u64,
     /// The cost of all that is held.
     pub(crate) bytes: u64,
-    /// When the newest publication was accepted, held or not, in milliseconds since 1970; 0 before the first.
+    /// The time at which the newest publication was accepted, held or not, in milliseconds since 1970; 0 before the first.
     pub(crate) newest_ts: u64,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Bounds {
     /// The maximum number of bytes that the payloads take in JSON, the largest encoding; one publication is read in any
     /// case.
     pub(crate) bytes_max: usize,
-    /// What the topic keeps; anything beyond is not shown, whether it is deleted yet or not.
+    /// The bounds of the topic's history; anything beyond is not shown, whether it is deleted yet or not.
     pub(crate) keep: Keep,
 }
 

@@ -57,7 +57,7 @@ impl Reserve {
         file.sync_all()
     }
 
-    /// Gives the room back to the disk.
+    /// Returns the room to the disk.
     pub(super) fn release(&mut self) {
         // A file that is gone already has given its room back.
         let _is_gone = fs::remove_file(&self.path);

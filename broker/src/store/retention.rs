@@ -20,7 +20,7 @@ const SLACK_MESSAGES: std::ops::RangeInclusive<u64> = 64..=8_192;
 /// The minimum slack in bytes.
 const SLACK_BYTES: u64 = 64 * 1024;
 
-/// What is still to be deleted. It is lost on restart, and the next append or trim asks for it again.
+/// The pending deletions. They are lost on restart, and the next append or trim requests them again.
 #[derive(Default)]
 pub(super) struct Retention {
     topics: HashMap<Topic, Keep>,

@@ -134,7 +134,7 @@ pub(super) fn count_commit(connection: &Connection, newest_ts: u64) -> Result<u6
         .ok_or_else(|| StoreError::damaged("the row of table state is missing"))
 }
 
-/// Gives every topic a new random epoch and the database a new identity, in one transaction. Commits are counted on from
+/// Assigns a new random epoch to every topic and a new identity to the database, in one transaction. Commits are counted on from
 /// `commits_min` at least.
 pub(super) fn renew_epochs(connection: &Connection, commits_min: u64) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;

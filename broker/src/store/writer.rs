@@ -31,13 +31,13 @@ use crate::failpoint::{self, Failpoint};
 /// publishing, and a group without publications is still short.
 const DELETED_ROWS_MIN: u64 = 1_024;
 
-/// How often a store that has failed tries whether it can write again.
+/// The interval at which a store that has failed tries to write again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The time without jobs after which the files are tidied up.
 const REST_AFTER: Duration = Duration::from_secs(1);
 
-/// How often an idle writer checks that the files are still in place.
+/// The interval at which an idle writer checks that the files are still in place.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The bytes a probe writes: more than a few publications, so that a disk with hardly any room stays failed.

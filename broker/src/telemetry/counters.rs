@@ -217,9 +217,9 @@ pub(crate) struct WorkerCounters {
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) outbox_bytes: Counter,
-    /// What answers on their way keep in memory.
+    /// The memory held by answers that are being written, in bytes.
     pub(crate) pinned_bytes: Counter,
-    /// What replays keep in memory, measured once a second.
+    /// The memory held by replays, in bytes, measured once a second.
     pub(crate) replay_bytes: Counter,
     pub(crate) latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
     pub(crate) latency_sum_us: Counter,

@@ -70,7 +70,7 @@ pub struct FanwireClaims {
     /// Patterns of the topics it may subscribe to and read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscribe: Vec<String>,
-    /// What presence shows of the user: any JSON value.
+    /// The info of the user in presence: any JSON value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<RawValue>>,
 }

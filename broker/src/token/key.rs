@@ -103,7 +103,7 @@ impl VerifyingKey {
         Self { material, id: None, algorithms: vec![algorithm] }
     }
 
-    /// Gives the key a name, which the `kid` of a token must equal.
+    /// Sets the name of the key, which the `kid` of a token must equal.
     pub fn named(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self

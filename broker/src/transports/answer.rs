@@ -30,9 +30,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// An answer on its way.
 pub(super) struct Answer {
     content: Content,
-    /// How many more messages there may be.
+    /// The number of messages that may still be added.
     messages_left: usize,
-    /// How many more encoded bytes there may be before the last message.
+    /// The number of encoded bytes that may still be written before the last message.
     bytes_left: usize,
     /// The message that is being written.
     unfinished: Option<Unfinished>,
@@ -43,13 +43,13 @@ pub(super) struct Answer {
     pub(super) gap: bool,
     /// Whether the answer was cut.
     pub(super) more: bool,
-    /// Where to continue backwards from the oldest message, where that was asked for by no cursor.
+    /// The cursor to continue backwards from the oldest message, if the request had no cursor.
     pub(super) before: Option<Vec<(Topic, Position)>>,
-    /// When the token of the client expires, in milliseconds since 1970: the answer ends then.
+    /// The time at which the token of the client expires, in milliseconds since 1970: the answer ends then.
     pub(super) ends_at_ms: Option<u64>,
 }
 
-/// Where the messages come from.
+/// The source of the messages.
 pub(super) enum Content {
     /// Publications that come from history.
     Held(MergedHistory),
@@ -240,7 +240,7 @@ impl Unfinished {
     }
 }
 
-/// What drives an answer: the piece being made, which takes the answer along.
+/// The state of an answer: the piece being made, which owns the answer meanwhile.
 type Step = Pin<Box<dyn Future<Output = (Answer, Vec<u8>, bool)>>>;
 
 /// The body of an answer that does not fit into one piece.

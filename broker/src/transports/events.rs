@@ -120,9 +120,9 @@ fn last_event_id(headers: &HeaderMap) -> Option<Since> {
 pub(crate) struct EventsBody {
     session: SessionRuntime,
     guard: Rc<ConnectionGuard>,
-    /// Where a stream that writes its own events stands in each of its plain topics.
+    /// The positions of a stream that writes its own events, by plain topic.
     positions: Vec<(Topic, Position)>,
-    /// What is sent before everything else.
+    /// The bytes that are sent first.
     head: Option<Bytes>,
     phase: Phase,
 }
@@ -131,7 +131,7 @@ pub(crate) struct EventsBody {
 enum Phase {
     /// Events are sent as they come.
     Open,
-    /// What waits is sent, and then this event.
+    /// Waiting bytes are sent, and then this event.
     Closing(Bytes),
     /// The stream has sent everything.
     Ended,

@@ -11,10 +11,10 @@ pub(super) const PART_BYTES: usize = 12 * 1024;
 
 /// An entry whose payload is being written.
 pub(super) struct LongMessage {
-    /// What comes before the payload; empty once it is written.
+    /// The bytes before the payload; empty once they are written.
     head: Vec<u8>,
     payload: Payload,
-    /// How many bytes of the payload are written.
+    /// The number of payload bytes that are written.
     at: usize,
 }
 
@@ -84,7 +84,7 @@ impl LongMessage {
     }
 }
 
-/// What comes after a payload in quotes.
+/// The bytes after a payload in quotes.
 const END_OF_TEXT: &[u8] = b"\"}";
 
 #[cfg(test)]

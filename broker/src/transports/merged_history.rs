@@ -37,10 +37,10 @@ pub(super) struct MergedHistory {
     sources: Vec<Source>,
 }
 
-/// What is read of one topic.
+/// The reading of one topic.
 struct Source {
     topic: Topic,
-    /// Where the next page begins.
+    /// The start point of the next page.
     next: Option<Since>,
     page: VecDeque<Arc<Publication>>,
     /// Whether there are publications after the page.
@@ -59,11 +59,11 @@ struct Source {
 pub(super) struct Newest {
     /// The publications held, oldest first.
     pub(super) history: MergedHistory,
-    /// How many they are.
+    /// The number of these messages.
     pub(super) count: usize,
     /// Whether older ones were left out.
     pub(super) is_cut: bool,
-    /// Where to continue backwards.
+    /// The cursor to continue backwards.
     pub(super) before: Vec<(Topic, Position)>,
 }
 

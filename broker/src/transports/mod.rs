@@ -185,7 +185,7 @@ impl Transports {
         Some(disconnect_report)
     }
 
-    /// Asks the application whether an admitted client may connect, and under which identity.
+    /// Makes the `connect` callout: whether an admitted client may connect, and under which identity.
     async fn welcome(&self, admission: Admission, connection: u64, transport: &'static str) -> Admission {
         let hooks = &self.worker.hooks;
         let identity = match admission {

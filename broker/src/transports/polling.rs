@@ -24,13 +24,13 @@ use crate::problem::Problem;
 use crate::sessions::{ConnectionGuard, NewSession, SessionEvent, SessionRuntime, Worker};
 use crate::telemetry::Transport;
 
-/// How many publications one answer has if the client does not say.
+/// The default number of publications of one answer.
 const LIMIT_DEFAULT: usize = 100;
 
 /// The most presence events in one answer.
 const PRESENCE_EVENTS_MAX: usize = 1000;
 
-/// How the entry begins that reports skipped publications.
+/// The beginning of the entry that reports skipped publications.
 const LAGGED: &[u8] = br#"{"type":"lagged""#;
 
 /// A wait needs no keep-alive: it is over in a minute.

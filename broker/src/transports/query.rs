@@ -9,7 +9,7 @@ use crate::clock;
 use crate::config::nearest;
 use crate::problem::Problem;
 
-/// How much of an unknown name is shown.
+/// The maximum length of an unknown name in an error, in bytes.
 const NAME_CHARACTERS_MAX: usize = 40;
 
 /// The longest wait of a long poll.
@@ -52,7 +52,7 @@ pub(crate) struct Query {
     pub(crate) envelope: bool,
     /// Whether the session observes the topics without being a subscriber or a member.
     pub(crate) observe: bool,
-    /// Where a client resumes that cannot set the header `Last-Event-ID`. It counts for more than `since`, because clients
+    /// The cursor of a client that cannot set the header `Last-Event-ID`. It takes precedence over `since`, because clients
     /// repeat the URL when they reconnect.
     pub(crate) resumed: Option<Since>,
 }

@@ -17,11 +17,11 @@ pub(crate) struct TransportRequest {
     pub(crate) request: Request<()>,
     /// Counts the connection under its transport.
     pub(crate) guard: Rc<ConnectionGuard>,
-    /// What its credentials came to.
+    /// The result of checking its credentials.
     pub(crate) admission: Admission,
     /// The connection that the request came over.
     pub(crate) connection_info: ConnectionInfo,
-    /// What the application receives when the session is over.
+    /// The report that the application receives when the session is over.
     pub(crate) disconnect_report: Option<Box<DisconnectReport>>,
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use fanwire_broker::config::Config;
 use fanwire_broker::token::Algorithm;
 
-/// What the text contains about a broker that listens.
+/// The facts of a listening broker that the text contains.
 pub(super) struct Banner {
     /// The address that it listens on.
     pub(super) address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Where a broker is: reads what people write (`wss://host:port/ws`, `http://host:port`, `host:port`) into one form.
+//! The address of a broker: reads the forms that people write (`wss://host:port/ws`, `http://host:port`, `host:port`) into one form.
 //!
 //! This file knows nothing of sockets; resolving the host is the business of [`crate::dial`].
 
@@ -34,13 +34,13 @@ impl Address {
         self.has_tls
     }
 
-    /// What to resolve, and what a certificate must be for.
+    /// The host to resolve, and the name that a certificate must have.
     pub(crate) fn host(&self) -> &str {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         host.unwrap_or(&self.host)
     }
 
-    /// What to resolve and connect to.
+    /// The host and port to connect to.
     pub(crate) fn socket(&self) -> (&str, u16) {
         (self.host(), self.port)
     }

@@ -1,4 +1,4 @@
-//! How long to wait before connecting again: full jitter, so that clients cut off together do not come back together.
+//! The waits before reconnecting: full jitter, so that clients that were cut off together do not reconnect together.
 //!
 //! The wait before attempt *n* is drawn evenly from 0 to `min(cap, base × 2ⁿ)` ("Exponential Backoff And Jitter",
 //! Marc Brooker, AWS Architecture Blog, 2015). This file knows no clock and draws no random numbers.
@@ -11,7 +11,7 @@ const BASE_DEFAULT: Duration = Duration::from_millis(250);
 /// The bound of every later wait, unless set otherwise.
 const CAP_DEFAULT: Duration = Duration::from_secs(20);
 
-/// How a client reconnects when its connection breaks. The first connection of all is tried once only.
+/// The way in which a client reconnects when its connection breaks. The first connection is tried only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconnect {
     /// The first wait is at most this long.
@@ -53,7 +53,7 @@ impl Backoff {
         Some(doubled.min(self.policy.cap).mul_f64(random.clamp(0.0, 1.0)))
     }
 
-    /// How many attempts have been counted.
+    /// The number of attempts so far.
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }

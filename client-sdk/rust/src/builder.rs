@@ -1,4 +1,4 @@
-//! How a client is set up.
+//! The builder of a client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::tls::Trust;
 use crate::token::TokenSource;
 use crate::wire::Encoding;
 
-/// How long connecting may take, greeting included, unless set otherwise.
+/// The default time-out of connecting, including the `connect` frame.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request may take, reconnecting included, unless set otherwise.
+/// The default time-out of a request, including reconnecting.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sets up a [`Client`].
@@ -68,7 +68,7 @@ impl Client {
 }
 
 impl Builder {
-    /// How frames are written; JSON if not set.
+    /// Sets the encoding; JSON by default.
     pub fn encoding(mut self, encoding: Encoding) -> Self {
         self.encoding = encoding;
         self
@@ -88,7 +88,7 @@ impl Builder {
         self
     }
 
-    /// Asks the application for a token at every connection, so that a client may live longer than its tokens do: when the
+    /// Calls the application for a token at every connection, so that a client may live longer than its tokens: when the
     /// broker ends a session because its token is over, the client comes back with the next one and resumes. The tokens must all be
     /// of the same user. An error of the source counts as a failed attempt to connect.
     ///
@@ -103,7 +103,7 @@ impl Builder {
         self
     }
 
-    /// What the operator of the broker sees this client as; this library's name and version if not set.
+    /// Sets the name that operators of the broker see; by default the name and version of this library.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -115,13 +115,13 @@ impl Builder {
         self
     }
 
-    /// How long one attempt to connect may take, greeting included; 10 s if not set.
+    /// Sets the time-out of one attempt to connect, including the `connect` frame; 10 s by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a request may take before it fails with [`Error::TimedOut`]; 10 s if not set. Requests made while the
+    /// Sets the time after which a request fails with [`Error::TimedOut`]; 10 s by default. Requests made while the
     /// connection is broken wait for the next one within this time.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;

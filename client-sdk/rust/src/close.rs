@@ -1,4 +1,4 @@
-//! What to do when the broker closes the connection: come back, when, or not at all.
+//! The reaction to a close by the broker: whether to reconnect, and when.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 /// The longest wait before coming back that a broker may ask for; a longer one is cut to this.
 const AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// What follows from a connection that ended.
+/// The reaction to the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Connect again: after exactly this time when the broker named one, else after the back-off's.
@@ -39,7 +39,7 @@ impl Closing {
     }
 }
 
-/// What follows from a close frame that no `closing` frame announced.
+/// Returns the reaction to a close frame that no `closing` frame announced.
 ///
 /// A code of the protocol says so itself. Of the others, 4400 to 4499 are the protocol's range for "the client is at
 /// fault" (in the manner of HTTP's 4xx), and 4000 to 4399 belong to an application this client does not know: neither
@@ -54,7 +54,7 @@ pub(crate) fn verdict_of_code(code: Option<u16>) -> Verdict {
     if again { Verdict::Reconnect { after: None } } else { Verdict::End }
 }
 
-/// What follows from a connection that could not be made.
+/// Returns the reaction to a connection that could not be made.
 pub(crate) fn verdict_of_error(error: &Error) -> Verdict {
     let final_status = |status: &Option<u16>| matches!(status, Some(401 | 403));
     let end = match error {

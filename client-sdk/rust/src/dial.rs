@@ -24,10 +24,10 @@ const FRAME_BYTES_MAX: usize = 64 << 20;
 /// The id of the greeting; no request of the exchange is under way yet.
 const GREETING_ID: u32 = 0;
 
-/// How often a broker is taken to ping when it says it does not.
+/// The assumed ping interval of a broker that announces none.
 const PING_INTERVAL_DEFAULT: Duration = Duration::from_secs(25);
 
-/// How much of a plain HTTP answer's body is shown to people.
+/// The maximum length of a plain HTTP answer in an error, in bytes.
 const REASON_BYTES_MAX: usize = 300;
 
 /// All that is needed to connect, again and again.
@@ -51,7 +51,7 @@ pub(crate) struct Connection {
     pub(crate) ping_interval: Duration,
 }
 
-/// Why there is none, and whether to try again.
+/// The reason why there is no connection, and whether to try again.
 #[derive(Debug)]
 pub(crate) struct DialError {
     pub(crate) error: Error,
@@ -109,7 +109,7 @@ impl Dialer {
         }
     }
 
-    /// Says who this is and waits to be told the connection's name. The token goes here and not into the URL, because
+    /// Sends the `connect` frame and waits for `connected`. The token is sent here and not in the URL, because
     /// URLs end up in the logs of everything on the way.
     async fn greet(&self, mut socket: Socket, token: Option<String>) -> Result<Connection, DialError> {
         let request = Request::Connect { token, name: Some(self.name.clone()) };

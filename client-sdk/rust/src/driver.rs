@@ -18,7 +18,7 @@ use crate::exchange::{Blocked, Command, Exchange};
 use crate::socket::{Heard, Reading, Socket};
 use crate::status::Status;
 
-/// How long a subscription that is not read may keep the whole connection from being read, before it is paused.
+/// The time for which an unread subscription may block the whole connection, before it is paused.
 pub(crate) const STALL_MAX: Duration = Duration::from_secs(5);
 
 /// The same while the application waits for an answer, which may be behind what is not read. An application that reads
@@ -28,10 +28,10 @@ pub(crate) const STALL_MAX_WHILE_ASKED: Duration = Duration::from_millis(200);
 /// A connection that held this long has proved itself: the next one to break is retried at once.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// How long a broker may take to answer a ping.
+/// The time in which a broker must answer a ping.
 const PONG_WAIT: Duration = Duration::from_secs(10);
 
-/// How long closing may take, what is still to be sent included.
+/// The time-out of closing, including what is still to be sent.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Driver {
@@ -42,7 +42,7 @@ pub(crate) struct Driver {
     pub(crate) status: watch::Sender<Status>,
 }
 
-/// How the application reaches the driver.
+/// The channel from the application to the driver.
 pub(crate) struct Controls {
     /// Unbounded, because every command holds a part of a bounded budget. Ends when the application let go of the
     /// client and all its subscriptions.
@@ -53,7 +53,7 @@ pub(crate) struct Controls {
     pub(crate) close: Arc<Notify>,
 }
 
-/// How a connection ended.
+/// The end of a connection.
 enum Outcome {
     CloseRequested,
     Broken { cause: Error, verdict: Verdict },

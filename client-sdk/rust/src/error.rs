@@ -1,11 +1,11 @@
-//! What can go wrong, by what the caller can do about it.
+//! The errors of the client, by what the caller can do about them.
 
 use std::io;
 use std::sync::Arc;
 
 use fanwire_protocol::{ErrorCode, Pattern, PayloadError, TopicError};
 
-/// Why something asked of a [`Client`](crate::client::Client) did not happen.
+/// An error of a [`Client`](crate::client::Client).
 ///
 /// Cheap to clone: one broken connection answers every request that was waiting on it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,13 +14,13 @@ pub enum Error {
     /// The address is no broker's: correct it.
     #[error("this is no broker address: {reason}")]
     InvalidAddress {
-        /// What is wrong with it.
+        /// The reason why it is not valid.
         reason: &'static str,
     },
-    /// What was given to [`Builder::authorities`](crate::builder::Builder::authorities) will not do: correct it.
+    /// The argument of [`Builder::authorities`](crate::builder::Builder::authorities) is not valid: correct it.
     #[error("these are no certificates (PEM) of authorities: {reason}")]
     InvalidAuthorities {
-        /// What is wrong with it.
+        /// The reason why it is not valid.
         reason: String,
     },
     /// The server does not prove to be the broker, or does not speak TLS.
@@ -28,7 +28,7 @@ pub enum Error {
     Untrusted {
         /// The address of the server.
         url: String,
-        /// Why it is not trusted.
+        /// The reason why it is not trusted.
         reason: String,
     },
     /// The topic or pattern breaks a rule of names: correct it.
@@ -47,7 +47,7 @@ pub enum Error {
     Unreachable {
         /// The address that was tried.
         url: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: Arc<io::Error>,
     },
     /// Something answers at the address, but does not let this client in or is no fanwire broker.
@@ -57,13 +57,13 @@ pub enum Error {
         url: String,
         /// The HTTP status, when the answer was a plain HTTP response.
         status: Option<u16>,
-        /// What the server answered.
+        /// The answer of the server.
         reason: String,
     },
     /// The application's own source of tokens failed: see [`Builder::token_source`](crate::builder::Builder::token_source).
     #[error("there is no token: {source}")]
     Token {
-        /// What the source said.
+        /// The error of the source.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The broker understood and said no; `code` says what kind of no.
@@ -90,7 +90,7 @@ pub enum Error {
     Disconnected {
         /// The WebSocket close code, when there was one.
         code: Option<u16>,
-        /// Why the connection is closed.
+        /// The reason of the close.
         reason: String,
     },
     /// The application called [`Client::close`](crate::client::Client::close).

@@ -1,10 +1,10 @@
-//! What a subscription yields.
+//! The events of a subscription.
 
 use fanwire_protocol::{Member, Message, Topic};
 
 use crate::error::Error;
 
-/// What happened in a [`Subscription`](crate::subscription::Subscription).
+/// An event of a [`Subscription`](crate::subscription::Subscription).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -15,7 +15,7 @@ pub enum Event {
     /// be delivered: the topic no longer held it when the client came back, the subscription is a pattern (patterns
     /// cannot be resumed), or the broker skipped messages for a reader that was too slow.
     Lost {
-        /// How many messages, where the broker counted them.
+        /// The number of messages, if the broker counted them.
         missed: Option<u64>,
     },
     /// A user's first connection joined the topic, which keeps presence. Who joins or leaves while this client is away is

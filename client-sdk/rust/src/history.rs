@@ -27,7 +27,7 @@ pub struct History {
 /// A part of a topic's history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryPage {
-    /// What was found: oldest first, unless asked in reverse.
+    /// The messages, oldest first unless read in reverse.
     pub messages: Vec<Message>,
     /// The topic's newest position.
     pub position: Position,
@@ -99,7 +99,7 @@ pub struct HistoryStream {
     messages: VecDeque<Message>,
 }
 
-/// What follows the messages that are there.
+/// The next step after the messages of this page.
 enum Next {
     Ask(History),
     Asked(History, Pin<Box<dyn Future<Output = Result<HistoryPage, Error>> + Send>>),

@@ -17,13 +17,13 @@ use crate::status::Status;
 use crate::token::TokenSource;
 use crate::wire::Encoding;
 
-/// How many bytes of requests may be under way at once, queued ones included; asking for more waits.
+/// The maximum size of requests in progress, in bytes, including queued ones; further requests wait.
 pub(crate) const REQUEST_BUFFER_BYTES: u32 = 8 << 20;
 
-/// What every request is charged on top of its payload, so that small ones are bounded in number too.
+/// The charge of every request on top of its payload, in bytes, so that small ones are bounded in number too.
 const REQUEST_BYTES: usize = 256;
 
-/// What all clones of a client and its subscriptions share.
+/// The state that all clones of a client and its subscriptions share.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) commands: mpsc::UnboundedSender<Command>,

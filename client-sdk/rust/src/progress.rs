@@ -1,4 +1,4 @@
-//! How far one subscription has come: what to ask for when subscribing again, which messages are news, and when
+//! The progress of one subscription: the start point for subscribing again, which messages are new, and when
 //! something was lost.
 //!
 //! This file is pure: it knows no sockets and no queues. Offsets are never counted, only compared, as they need not be
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use fanwire_protocol::{Pattern, Position, Since, SubscribeOptions, Topic};
 
-/// How many topics of one wildcard subscription are remembered. When there are more, all are forgotten at once;
+/// The maximum number of topics of one wildcard subscription that are remembered. When there are more, all are forgotten at once;
 /// nothing is lost by that, only a message that the broker repeats would no longer be recognised.
 const WILDCARD_TOPICS_MAX: usize = 4096;
 
@@ -21,7 +21,7 @@ pub(crate) enum Joined {
     Lossy,
 }
 
-/// How far one subscription has come.
+/// The progress of one subscription.
 #[derive(Debug)]
 pub(crate) struct Progress {
     start: SubscribeOptions,
@@ -47,7 +47,7 @@ impl Progress {
         Self { start, seen, head: None, joined_before: false }
     }
 
-    /// What to ask for now.
+    /// Returns the start point for subscribing now.
     pub(crate) fn options(&self) -> SubscribeOptions {
         match self.seen {
             Seen::One(Some(position)) => SubscribeOptions {

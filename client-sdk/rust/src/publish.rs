@@ -9,7 +9,7 @@ use fanwire_protocol::{Payload, Receipt, Reply, Request};
 use crate::error::Error;
 use crate::link::{Link, topic, unexpected};
 
-/// What can be published: `&str` and `String` as text, bytes as binary, and any [`Payload`]; JSON with
+/// A payload that can be published: `&str` and `String` as text, bytes as binary, and any [`Payload`]; JSON with
 /// [`Payload::from_json`].
 pub trait IntoPayload {
     /// Makes it a payload.
@@ -112,7 +112,7 @@ impl Publish {
         self
     }
 
-    /// Asks for the publication once, whatever happens: without a key, a broken connection makes the outcome unknown, and
+    /// Sends the publish once, whatever happens: without a key, a broken connection makes the outcome unknown, and
     /// the error is [`Error::ConnectionLost`].
     pub fn without_key(mut self) -> Self {
         self.key = Key::None;

@@ -11,10 +11,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::event::Event;
 
-/// How many bytes of undelivered messages one subscription may hold, unless set otherwise.
+/// The default size of the queue of one subscription, in bytes.
 pub(crate) const SUBSCRIPTION_BUFFER_BYTES: u32 = 4 << 20;
 
-/// What every event is charged on top of its payload, so that empty messages do not count for nothing.
+/// The charge of every event on top of its payload, in bytes, so that empty messages do not count for nothing.
 const EVENT_BYTES: usize = 256;
 
 /// The end of the queue that the connection writes to.
@@ -48,7 +48,7 @@ struct Queued {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// What became of an event.
+/// The outcome of adding an event.
 #[derive(Debug)]
 pub(crate) enum Pushed {
     Done,
@@ -94,7 +94,7 @@ impl Sender {
         drop(self.shared.room.acquire_many(cost).await);
     }
 
-    /// What `event` is charged: at most the whole capacity, so that one large message always fits an empty queue.
+    /// Returns the charge of `event`, in bytes: at most the whole capacity, so that one large message always fits an empty queue.
     pub(crate) fn cost(&self, event: &Event) -> u32 {
         let payload = match event {
             Event::Message(message) => message.payload.len(),
@@ -107,7 +107,7 @@ impl Sender {
         self.events.is_closed()
     }
 
-    /// Asks the reader to call for attention once [`Sender::is_half_empty`].
+    /// Requests that the reader wakes the sender once [`Sender::is_half_empty`].
     pub(crate) fn set_paused(&self, paused: bool) {
         self.shared.paused.store(paused, Ordering::SeqCst);
     }

@@ -25,7 +25,7 @@ pub(crate) enum Reading {
     Off,
 }
 
-/// What came from the broker.
+/// An input from the broker.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Frame(ServerFrame),

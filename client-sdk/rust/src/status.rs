@@ -1,4 +1,4 @@
-//! How the connection of a client is doing.
+//! The status of a client's connection.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 
-/// How the connection of a client is doing.
+/// The status of a client's connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Status {
@@ -21,9 +21,9 @@ pub enum Status {
     Reconnecting {
         /// Which attempt this is, from 1, since a connection last held for ten seconds.
         attempt: u32,
-        /// How long it waits before it starts.
+        /// The time for which it waits before it starts.
         wait: Duration,
-        /// Why the connection or the attempt before failed.
+        /// The reason why the connection or the last attempt failed.
         cause: String,
     },
     /// There will be no connection any more.

@@ -53,7 +53,7 @@ impl Subscribe {
         self
     }
 
-    /// How many bytes of messages may wait to be read; 4 MiB if not set. See [`Subscription`] for what happens then.
+    /// Sets the maximum size of messages that wait to be read, in bytes; 4 MiB by default. See [`Subscription`] for what happens then.
     pub fn buffer_bytes(mut self, bytes: u32) -> Self {
         self.buffer_bytes = bytes;
         self
@@ -108,12 +108,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// What was subscribed to.
+    /// Returns the topic or pattern of the subscription.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// Where the last message that was yielded stands; `None` before the first, and for messages without a position. An
+    /// Returns the position of the last message that was yielded; `None` before the first, and for messages without a position. An
     /// application that keeps it can go on from there another day, with [`Subscribe::since`].
     pub fn position(&self) -> Option<Position> {
         self.position

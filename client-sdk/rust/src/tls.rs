@@ -72,7 +72,7 @@ fn invalid(error: &dyn std::fmt::Display) -> Error {
     Error::InvalidAuthorities { reason: error.to_string() }
 }
 
-/// Why a hand-shake failed, if TLS has to do with it.
+/// Returns the reason why a handshake failed, if TLS is the cause.
 fn explain(error: &io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {

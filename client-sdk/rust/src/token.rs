@@ -16,10 +16,10 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What the application's source returns.
+/// The future that the application's source returns.
 type Asked = Pin<Box<dyn Future<Output = Result<String, Box<dyn StdError + Send + Sync>>> + Send>>;
 
-/// Where the token of each connection comes from. Shared by the client and its driver.
+/// The source of the token of each connection. Shared by the client and its driver.
 pub(crate) enum TokenSource {
     /// It is this one, if any, until a refresh replaces it.
     Kept(Mutex<Option<Secret>>),
@@ -39,7 +39,7 @@ impl TokenSource {
         Self::Kept(Mutex::new(Some(Secret(token))))
     }
 
-    /// Asks the application by this function.
+    /// Calls this function of the application.
     pub(crate) fn asking<S, F, E>(source: S) -> Self
     where
         S: Fn() -> F + Send + Sync + 'static,

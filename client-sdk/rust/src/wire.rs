@@ -6,7 +6,7 @@ use fanwire_protocol::{
 };
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-/// How frames are written on the connection. Payloads are the same in both.
+/// The encoding of frames on the connection. Payloads are the same in both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
     /// Text: readable with any tool; binary payloads grow by a third.

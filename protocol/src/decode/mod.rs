@@ -1,4 +1,4 @@
-//! How frames are read, once for both encodings: which fields a frame must have, of which type, and what is said of
+//! Reading of frames, once for both encodings: which fields a frame must have, of which type, and what is said of
 //! one that is wrong.
 //!
 //! This folder knows no encoding. An encoding splits an object into the raw values of the fields this version knows
@@ -15,7 +15,7 @@ pub(crate) use server::server_frame;
 
 use crate::code::ErrorCode;
 
-/// Why bytes are not a frame.
+/// An error of bytes that are not a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are no object of the session's encoding at all, or one without a `type`: the peer does not speak the
@@ -29,7 +29,7 @@ pub enum DecodeError {
         id: Option<u32>,
         /// The code, [`ErrorCode::BadFrame`] or [`ErrorCode::BadTopic`].
         code: ErrorCode,
-        /// What is wrong, with the field's name, and what is expected.
+        /// The field and what is expected of it.
         message: String,
     },
 }

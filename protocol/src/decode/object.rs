@@ -13,7 +13,7 @@ use crate::payload::{Payload, PayloadError};
 use crate::position::{Epoch, Position};
 use crate::topic::{Pattern, Topic, TopicError};
 
-/// What the reading of frames asks of an encoding: what a raw value is. `None` means it is something else.
+/// A raw value of an encoding, as the reading of frames needs it. `None` means that the value is of another kind.
 pub(crate) trait FieldValue<'a>: Copy {
     /// Whether it is null, which for an optional field is the same as not being there.
     fn is_null(self) -> bool;
@@ -106,7 +106,7 @@ fields! {
     AfterMs = "after_ms",
 }
 
-/// Why an object is no valid frame, before it is known which request it belongs to.
+/// The reason why an object is no valid frame, before it is known which request it belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
     pub(crate) code: ErrorCode,
@@ -132,7 +132,7 @@ impl Rejection {
 /// The raw values of an object's known fields. Of a name that occurs twice the last value counts.
 pub(crate) struct Object<V> {
     values: [Option<V>; FIELDS],
-    /// What stands before a field's name in messages, for objects within the frame.
+    /// The prefix of field names in messages, for objects within the frame.
     within: &'static str,
 }
 

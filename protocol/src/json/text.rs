@@ -39,10 +39,10 @@ pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How many bytes are looked at in one go, in a form that compiles to vector instructions.
+/// The number of bytes that are examined at once, in a form that compiles to vector instructions.
 const BLOCK: usize = 16;
 
-/// Where the first byte stands that cannot be in a JSON string as it is.
+/// Returns the index of the first byte that needs an escape in a JSON string.
 fn first_to_escape(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
     let clean = blocks.iter().take_while(|block| is_clean_block(block)).count() * BLOCK;

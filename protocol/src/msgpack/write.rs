@@ -15,7 +15,7 @@ pub(super) fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut MsgpackEncoder))
 /// Writes one frame to the end of a buffer.
 pub(super) struct MsgpackEncoder {
     writer: Writer,
-    /// How many fields the map being written has so far.
+    /// The number of fields of the map being written.
     fields: u8,
 }
 

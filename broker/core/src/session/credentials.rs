@@ -23,12 +23,12 @@ pub enum Purpose {
     Subscribe {
         /// The topic or pattern to join.
         pattern: Pattern,
-        /// Where the subscription begins.
+        /// The start point of the subscription.
         start: Start,
     },
 }
 
-/// What follows when the credentials of a session were accepted.
+/// The result of accepted credentials of a session.
 #[derive(Debug, PartialEq)]
 pub struct AcceptedCredentials {
     /// The frame to send as the reply.

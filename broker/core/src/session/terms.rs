@@ -3,7 +3,7 @@
 use crate::limits::SessionLimits;
 use crate::rules::Rules;
 
-/// What holds for every session at the moment of a request.
+/// The settings that hold for every session at the moment of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// The limits of one session.

@@ -33,7 +33,7 @@ fn text_of(key: &str) -> &'static str {
     }
 }
 
-/// What only makes sense where credentials are asked for; and a certificate is nothing without its key.
+/// Settings that require credentials; and a certificate is nothing without its key.
 fn base_of(key: &str) -> Vec<(&'static str, &'static str)> {
     match key {
         "auth.jwks_ca_file" => [("FANWIRE_AUTH_JWKS_URL", "https://id.example/keys")].to_vec(),

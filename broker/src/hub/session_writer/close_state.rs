@@ -6,7 +6,7 @@ use fanwire_core::session::Close;
 
 use crate::clock;
 
-/// How far the close of one session is.
+/// The progress of closing one session.
 pub(super) struct CloseState {
     timeout_ms: u64,
     /// The close that was requested and not taken yet.

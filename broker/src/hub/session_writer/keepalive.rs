@@ -7,7 +7,7 @@ use fanwire_core::liveness::{Liveness, Pulse};
 
 use crate::clock;
 
-/// How a transport keeps a quiet session open and detects a dead one.
+/// The way in which a transport keeps a quiet session open and detects a dead one.
 #[derive(Clone, Copy)]
 pub(crate) struct Keepalive {
     /// The bytes that are sent after a silence.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::hub::link::Link;
 use crate::telemetry::WorkerCounters;
 
-/// What empties the outbox.
+/// The receiver of the outbox's bytes.
 pub(crate) enum Sink {
     /// The hub writes to this socket. The session's task helps only when the socket would block. The socket is connected when the
     /// answer to the handshake has been written; until then the outbox keeps what comes.
@@ -43,7 +43,7 @@ impl Sink {
         }
     }
 
-    /// Tells the peer that nothing more will come. What the peer sends can still be read.
+    /// Shuts down the writing half. Bytes from the peer can still be read.
     pub(crate) fn shut_writing(&self) {
         if let Some(link) = self.link() {
             link.shut_writing();

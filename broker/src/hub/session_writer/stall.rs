@@ -10,7 +10,7 @@ const NOTHING_WAITS: u64 = u64::MAX;
 /// Detects that nothing leaves an outbox for too long, although something waits in it.
 pub(super) struct Stall {
     timeout_ms: u32,
-    /// What had been taken when the outbox was seen last.
+    /// The number of bytes taken when the outbox was checked last.
     taken: Cell<u32>,
     /// Since when nothing has been taken, in milliseconds of the monotonic clock; [`NOTHING_WAITS`] if nothing waits.
     since_ms: Cell<u64>,

@@ -1,4 +1,4 @@
-//! What follows from a frame.
+//! The effects of a frame.
 
 use fanwire_core::access::Refusal;
 use fanwire_core::log::Page;

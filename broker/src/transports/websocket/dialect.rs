@@ -16,7 +16,7 @@ use tungstenite::Message;
 use super::reader::frame_bytes_max;
 use crate::telemetry::Transport;
 
-/// How the messages of one WebSocket are read.
+/// A way to read the messages of one WebSocket.
 pub(in crate::transports) trait Dialect {
     /// Reads one text or binary message. The inner error is answered by the session; the outer one closes it.
     fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close>;
@@ -105,7 +105,7 @@ pub(in crate::transports) struct Bare {
     pub(in crate::transports) pattern: Pattern,
     /// Whether the session receives what it publishes.
     pub(in crate::transports) has_echo: bool,
-    /// Where the subscription begins.
+    /// The start point of the subscription.
     pub(in crate::transports) start: Start,
 }
 

@@ -38,7 +38,7 @@ const PING: &[u8] = &[0x89, 0];
 pub(super) struct Upgrades {
     worker: Rc<Worker>,
     readers: Rc<ReaderPool>,
-    /// What clients of `/ws` may choose from.
+    /// The subprotocols that clients of `/ws` may choose.
     dialects: &'static [Subprotocol],
 }
 

@@ -99,7 +99,7 @@ struct Backlog {
     followed: usize,
 }
 
-/// What a reader does after a message.
+/// The instruction to a reader after a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// It reads the next message.
@@ -110,7 +110,7 @@ pub(crate) enum Next {
     Stop,
 }
 
-/// Why a reader reads nothing more.
+/// The reason why a reader reads nothing more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadEnd {
     /// The peer has closed, or has broken the protocol.
@@ -124,7 +124,7 @@ pub(crate) enum ReadEnd {
     TooLarge,
 }
 
-/// How far one call has read.
+/// The progress of one call.
 enum Progress {
     /// All bytes are read.
     All,

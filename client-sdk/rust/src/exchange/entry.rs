@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::progress::{Joined, Progress};
 use crate::queue::{Pushed, Sender};
 
-/// What the broker knows of a subscription.
+/// The state of a subscription at the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Nothing: there is no connection.
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     pub(super) progress: Progress,
     /// Whether something that cannot be had again was dropped, of which the reader is still to be told.
     pub(super) loses: bool,
-    /// Who waits for the first `subscribed`.
+    /// The caller that waits for the first `subscribed`.
     answer: Option<oneshot::Sender<Result<(), Error>>>,
 }
 

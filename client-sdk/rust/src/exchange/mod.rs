@@ -1,4 +1,4 @@
-//! What this client and the broker owe each other: requests waiting for replies, subscriptions and how far they have
+//! The state that this client shares with the broker: requests waiting for replies, subscriptions and how far they have
 //! come, and what must be said again on a new connection.
 //!
 //! This is the client as a state machine: frames and commands go in, frames and events come out. It knows no sockets,
@@ -21,16 +21,16 @@ use crate::event::Event;
 use crate::queue::{Pushed, Sender};
 use entry::{Entry, State};
 
-/// Where the answer to a request goes.
+/// The receiver of the answer to a request.
 pub(crate) type Answer = oneshot::Sender<Result<Reply, Error>>;
 
-/// What the application asks of its client. Each command holds a part of the client's request budget until it is done
+/// A command of the application to its client. Each command holds a part of the client's request budget until it is done
 /// with, so that any number of them is bounded in bytes.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Asks and wants to know.
+    /// A request whose answer the caller waits for.
     Ask { request: Request, answer: Answer, charge: OwnedSemaphorePermit },
-    /// Says and does not.
+    /// A frame without an answer.
     Tell { request: Request, charge: OwnedSemaphorePermit },
     /// Starts a subscription whose events go to `sender`.
     Subscribe {
@@ -55,12 +55,12 @@ pub(crate) struct Exchange {
     id_last: u32,
     sequence_last: u64,
     pending: HashMap<u32, Pending>,
-    /// What is to be said, in order.
+    /// The frames to send, in order.
     outgoing: VecDeque<Outgoing>,
     entries: HashMap<Pattern, Entry>,
-    /// How many entries have wildcards: while none has, a message is looked up rather than matched.
+    /// The number of entries with wildcards. While there is none, a message is looked up rather than matched.
     wild: usize,
-    /// What was received and is not yet in its subscription's queue.
+    /// The received events that are not yet in the queues of their subscriptions.
     deliveries: VecDeque<Delivery>,
 }
 
@@ -257,7 +257,7 @@ impl Exchange {
         None
     }
 
-    /// How many events are not in their queues yet.
+    /// Returns the number of events that are not in their queues yet.
     pub(crate) fn undelivered(&self) -> usize {
         self.deliveries.len()
     }
@@ -352,7 +352,7 @@ impl Exchange {
         self.outgoing.push_back(Outgoing { sequence, what: What::Tell { request, charge } });
     }
 
-    /// Asks the broker for a subscription, from where it stands.
+    /// Sends a `subscribe` frame that begins at the subscription's progress.
     fn join(&mut self, pattern: &Pattern) {
         let Some(entry) = self.entries.get(pattern) else { return };
         let request = Request::Subscribe { pattern: pattern.clone(), options: entry.progress.options() };
