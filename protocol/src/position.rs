@@ -77,6 +77,20 @@ impl Position {
     pub fn is_after(self, other: Position) -> Option<bool> {
         (self.epoch == other.epoch).then_some(self.offset > other.offset)
     }
+
+    /// Returns the bound directly before this position: everything after the bound begins here. Nothing need be published at the
+    /// bound, so it is compared and never looked up.
+    #[must_use]
+    pub fn bound_before(self) -> Self {
+        Self { offset: self.offset.saturating_sub(1), ..self }
+    }
+
+    /// Returns the bound directly after this position: everything before the bound ends here. Nothing need be published at the
+    /// bound, so it is compared and never looked up.
+    #[must_use]
+    pub fn bound_after(self) -> Self {
+        Self { offset: self.offset.saturating_add(1), ..self }
+    }
 }
 
 #[cfg(test)]
@@ -112,5 +126,15 @@ mod tests {
         assert_eq!(at(1, 5).is_after(at(1, 4)), Some(true));
         assert_eq!(at(1, 4).is_after(at(1, 4)), Some(false));
         assert_eq!(at(2, 9).is_after(at(1, 4)), None);
+    }
+
+    #[test]
+    fn a_bound_takes_in_its_position_and_nothing_more() {
+        let at = |offset| Position { epoch: Epoch::from_random(1), offset };
+        assert_eq!(at(7).is_after(at(7).bound_before()), Some(true));
+        assert_eq!(at(6).is_after(at(7).bound_before()), Some(false));
+        assert_eq!(at(7).bound_after().is_after(at(7)), Some(true));
+        assert_eq!(at(7).bound_after().is_after(at(8)), Some(false));
+        assert_eq!((at(0).bound_before(), at(u64::MAX).bound_after()), (at(0), at(u64::MAX)));
     }
 }

@@ -148,13 +148,7 @@ impl TopicLog {
             from: publish.from,
         };
         let publication = Arc::new(Publication { message, offset: self.head, accepted_us: now_us });
-        if kept {
-            self.hold(publication.clone(), limits, now_us);
-        } else {
-            // If a rule was removed just now, older publications may still be held; nothing may be missing after them.
-            self.clear();
-            self.lose_through(self.head, ts);
-        }
+        self.hold_if_kept(publication.clone(), limits, now_us);
         publication
     }
 
@@ -171,11 +165,12 @@ impl TopicLog {
         now_us: u64,
     ) -> Arc<Publication> {
         let Placed { position, after, ts } = placed;
+        let kept = limits.keeps();
         let message = Message {
             topic: topic.clone(),
             payload: publish.payload,
-            position: Some(position),
-            ts: Some(ts),
+            position: kept.then_some(position),
+            ts: kept.then_some(ts),
             from: publish.from,
         };
         let publication = Arc::new(Publication { message, offset: position.offset, accepted_us: now_us });
@@ -186,7 +181,7 @@ impl TopicLog {
             self.begin_after(Position { offset: after, ..position }, ts);
         }
         (self.head, self.newest_ts) = (position.offset, ts);
-        self.hold(publication.clone(), limits, now_us);
+        self.hold_if_kept(publication.clone(), limits, now_us);
         publication
     }
 
@@ -195,6 +190,16 @@ impl TopicLog {
         (self.epoch, self.head, self.newest_ts, self.floor) = (head.epoch, head.offset, ts, 0);
         self.clear();
         self.lose_through(head.offset, ts);
+    }
+
+    /// Holds the publication at the head, if the topic keeps anything.
+    fn hold_if_kept(&mut self, publication: Arc<Publication>, limits: &HistoryLimits, now_us: u64) {
+        if limits.keeps() {
+            return self.hold(publication, limits, now_us);
+        }
+        // If a rule was removed just now, older publications may still be held; nothing may be missing after them.
+        self.clear();
+        self.lose_through(self.head, self.newest_ts);
     }
 
     fn hold(&mut self, publication: Arc<Publication>, limits: &HistoryLimits, now_us: u64) {

@@ -237,12 +237,13 @@ impl Source {
         let Self { topic, head, .. } = self;
         let (range, at, continued) = match range {
             Some((oldest, newest)) => {
-                // Reading begins after a position, and no publication lies between this one and the oldest.
-                let before = Position { offset: oldest - 1, ..head };
-                (Some((before, newest)), before, Position { offset: oldest, ..head })
+                let oldest = Position { offset: oldest, ..head };
+                // Reading begins after a position.
+                let before = oldest.bound_before();
+                (Some((before, newest)), before, oldest)
             }
             // Nothing of the topic was taken: its newest is left to be read backwards.
-            None => (None, head, Position { offset: head.offset + 1, ..head }),
+            None => (None, head, head.bound_after()),
         };
         let source = Self {
             topic,
@@ -261,10 +262,11 @@ impl Source {
 /// Returns where a reader stands before the first of `publications`. Reading backwards, a position is never included, so that
 /// is after it; where nothing is left to read it is the first of all, before which there never was anything.
 fn start_of(publications: &[Arc<Publication>], head: Position, direction: Direction) -> Position {
-    match (publications.first(), direction) {
-        (Some(first), Direction::Forward) => Position { offset: first.offset - 1, ..head },
-        (Some(first), Direction::Backward) => Position { offset: first.offset + 1, ..head },
+    let first = publications.first().map(|first| Position { offset: first.offset, ..head });
+    match (first, direction) {
+        (Some(first), Direction::Forward) => first.bound_before(),
+        (Some(first), Direction::Backward) => first.bound_after(),
         (None, Direction::Forward) => head,
-        (None, Direction::Backward) => Position { offset: 1, ..head },
+        (None, Direction::Backward) => Position { offset: 0, ..head }.bound_after(),
     }
 }

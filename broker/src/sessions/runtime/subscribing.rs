@@ -172,9 +172,11 @@ impl SessionRuntime {
 fn take_missed(opened: Opened, missed: &mut Vec<Arc<Publication>>) -> Subscribed {
     let Opened { head, recovered, missed: mut own } = opened;
     let has_missed = !own.is_empty();
-    // Any position that is earlier than the first publication and not dropped yet would do.
-    let before = own.first().map(|first| first.offset - 1);
-    let after = head.map(|head| Position { offset: before.unwrap_or(head.offset), ..head });
+    let first = own.first().map(|first| first.offset);
+    let after = head.map(|head| match first {
+        Some(offset) => Position { offset, ..head }.bound_before(),
+        None => head,
+    });
     missed.append(&mut own);
     Subscribed { after, recovered, has_missed }
 }

@@ -79,6 +79,28 @@ fn offsets_in_steps_of_seven_all_stay_held() {
     check_since(&model.log, at(35), &[43], false);
 }
 
+#[test]
+fn a_log_that_keeps_nothing_reports_every_loss_and_gives_no_positions() {
+    let mut log = log();
+    let topic: Topic = "t".parse().unwrap();
+    let mut place = |offset, after, limits: &HistoryLimits| {
+        let payload = Payload::text("x");
+        let publish = Publish { topic: topic.clone(), payload, key: None, from: None, except: None };
+        let position = Position { epoch: Epoch::from_random(9), offset };
+        let publication = log.append_placed(publish, &topic, Placed { position, after, ts: 1 }, limits, 0);
+        (publication.message.position, publication.message.ts, log.since(at(after)).recovered, log.len())
+    };
+    place(7, 0, &LIMITS);
+    assert_eq!(
+        place(14, 7, &HistoryLimits::OFF),
+        (None, None, false, 0),
+        "what was held before is dropped too"
+    );
+    assert_eq!(place(21, 14, &HistoryLimits::OFF), (None, None, false, 0));
+    let held = Position { epoch: Epoch::from_random(9), offset: 28 };
+    assert_eq!(place(28, 21, &LIMITS), (Some(held), Some(1), true, 1));
+}
+
 proptest! {
     /// Sparse offsets, with publications that never arrive, against filtering plain lists.
     #[test]
