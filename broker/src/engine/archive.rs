@@ -7,7 +7,9 @@
 //! - The offsets of a topic grow with each publication, and need not be consecutive. The `ts` of a topic never go back.
 //! - The arrivals of a topic come in the order of its positions. A publication that was accepted before under its key does not
 //!   arrive again.
-//! - The receipt of a publication and its arrival are independent: either may come first, on any thread.
+//! - The receipt of a publication and its arrival are independent: either may come first, on any thread. The engine passes a receipt
+//!   on once both have come.
+//! - A read may begin at any offset, also at one that no publication has.
 //! - What has arrived can be read.
 //!
 //! An archive knows neither sessions nor rules; how much a topic keeps is an argument.

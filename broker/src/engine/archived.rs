@@ -19,8 +19,9 @@ use super::archive::{
     Append, Archive, ArchiveError, Bounds, Committed, Keep, Range, Removal, StoredPublication, Stretch,
     TopicRecord,
 };
+use super::commits;
 use super::history::{History, Reading};
-use super::receipt::{Accepted, OwedReceipt};
+use super::receipt::OwedReceipt;
 use super::topics::Topics;
 use crate::clock;
 
@@ -100,14 +101,8 @@ impl Archived {
             origin: publish.except,
         };
         let (topics, committed_name) = (self.topics.clone(), name.clone());
-        let done = Box::new(move |result| {
-            let accepted = receipted(&topics, &committed_name, bytes, result);
-            receipt.send(committed_name, accepted);
-        });
-        self.archive.append(append, done).map_err(|error| {
-            end_commit(&self.topics, &name);
-            refusal(&error)
-        })
+        let done = Box::new(move |result| receipted(&topics, committed_name, bytes, receipt, result));
+        self.archive.append(append, done).map_err(|error| refuse_commit(&self.topics, &name, &error))
     }
 
     /// Reads the head of a topic and, in the topic's order, the first piece of what a session missed that asks for `start`. Creates
@@ -204,7 +199,11 @@ impl Archived {
             None => {
                 let epoch = known.map_or_else(|| self.topics.beginning_of(topic).0, |head| head.epoch);
                 let head = Position { epoch, offset: 0 };
-                let gap = misses_unknown(start, head, &self.keep_of(topic));
+                let gap = match (range, start) {
+                    // Before every position of its epoch there was nothing.
+                    (Range::Before(_), StartPoint::After(at)) => at.epoch != epoch,
+                    _ => misses_unknown(start, head, &self.keep_of(topic)),
+                };
                 History { head, page: Page { publications: Vec::new(), gap, more: false } }
             }
         })
@@ -325,31 +324,41 @@ impl Piece {
     }
 }
 
-/// Takes a receipt from the archive. The publication itself arrives by [`Topics::arrive`], before or after.
+/// Takes a receipt from the archive, and passes it on once the publication has arrived too, by [`Topics::arrive`].
 fn receipted(
     topics: &Topics,
-    name: &Topic,
+    name: Topic,
     bytes: u64,
+    receipt: OwedReceipt,
     result: Result<Committed, ArchiveError>,
-) -> Result<Accepted, Refusal> {
-    let subscribers = end_commit(topics, name);
-    let Committed { position, is_duplicate, .. } = result.map_err(|error| refusal(&error))?;
+) {
+    let Committed { position, is_duplicate, .. } = match result {
+        Ok(committed) => committed,
+        Err(error) => {
+            let refusal = refuse_commit(topics, &name, &error);
+            return receipt.send(name, Err(refusal));
+        }
+    };
     if !is_duplicate {
         let counters = topics.counters();
         counters.durable_publications.fetch_add(1, Ordering::Relaxed);
         counters.durable_publication_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
-    Ok(Accepted { position, is_duplicate, subscribers })
-}
-
-/// Ends the wait for a receipt, and returns the number of subscriptions of the topic.
-fn end_commit(topics: &Topics, name: &Topic) -> u64 {
-    let subscribers = topics.with_existing(name, |locked, state| {
-        locked.end_commit();
+    let mut due = Some(commits::Committed { position, is_duplicate, receipt });
+    let subscribers = topics.with_existing(&name, |locked, state| {
         locked.refresh_patterns(state.name(), topics.patterns());
+        due = due.take().and_then(|committed| locked.commits().committed(committed));
         locked.subscribers()
     });
-    subscribers.unwrap_or(0)
+    if let Some(committed) = due {
+        committed.send(&name, subscribers.unwrap_or(0));
+    }
+}
+
+/// Ends the wait for a receipt that will not come, and returns the refusal to send instead.
+fn refuse_commit(topics: &Topics, name: &Topic, error: &ArchiveError) -> Refusal {
+    topics.with_existing(name, |locked, _| locked.commits().refused());
+    refusal(error)
 }
 
 /// Returns what is kept under `history`, as of now.

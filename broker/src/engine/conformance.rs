@@ -1,6 +1,6 @@
 //! The contract of an archive as a test suite, which the tests of each implementation run.
 //!
-//! Nothing here computes with offsets. A check that fails names the promise of `Archive` that is broken.
+//! Nothing here computes with offsets, beyond bounds beside them. A check that fails names the promise of `Archive` that is broken.
 
 mod engine;
 
@@ -29,6 +29,7 @@ pub(crate) fn check(empty: &dyn Fn() -> Open) {
         publications_arrive_in_order_and_are_read_as_they_were,
         reads_begin_at_any_position_and_tell_of_loss,
         pages_follow_on_in_both_directions,
+        reads_begin_at_bounds_where_nothing_is_published,
         moments_find_what_was_accepted_since,
         what_need_not_be_kept_is_not_read,
         a_repeated_key_adds_nothing,
@@ -232,6 +233,26 @@ fn pages_follow_on_in_both_directions(bench: &Bench) {
     let small = Bounds { bytes_max: 1, ..bounds(9) };
     let stretch = bench.read("a", Range::Since(StartPoint::Earliest), small);
     assert_eq!((texts(&stretch.publications), stretch.more), (numbers(0..1), true), "at least one is read");
+}
+
+fn reads_begin_at_bounds_where_nothing_is_published(bench: &Bench) {
+    let positions = bench.fill("a", 0..5);
+    for (position, index) in positions.iter().zip(0u64..) {
+        let since = Range::Since(StartPoint::After(position.bound_before()));
+        let stretch = bench.read("a", since, bounds(9));
+        assert_eq!((texts(&stretch.publications), stretch.gap), (numbers(index..5), false));
+        let before = Range::Before(StartPoint::After(position.bound_after()));
+        let stretch = bench.read("a", before, bounds(9));
+        let mut expected = numbers(0..index + 1);
+        expected.reverse();
+        assert_eq!((texts(&stretch.publications), stretch.gap), (expected, false));
+    }
+    let first = Position { offset: 0, ..positions[0] }.bound_after();
+    let stretch = bench.read("a", Range::Before(StartPoint::After(first)), bounds(9));
+    assert_eq!((stretch.publications.len(), stretch.gap), (0, false), "there was nothing before the first");
+    bench.remove("a", Removal::History);
+    let stretch = bench.read("a", Range::Since(StartPoint::After(positions[4].bound_before())), bounds(9));
+    assert_eq!((stretch.publications.len(), stretch.gap), (0, true), "the newest is not held");
 }
 
 fn moments_find_what_was_accepted_since(bench: &Bench) {

@@ -9,7 +9,7 @@
 //! | `topics` | all topics that exist; `index`, `epochs`, `new_topics`, `interest` are parts of it |
 //! | `topic` | one topic under its lock |
 //! | `memory` | the accounting of what clients can make the engine hold |
-//! | `archived` | topics in an archive, whose contract is in `archive` |
+//! | `archived` | topics in an archive, whose contract is in `archive`; `commits` is a part of it |
 //! | `history` | reading |
 //! | `presence` | members |
 //! | `catalog`, `details` | topics as operators see them |
@@ -22,6 +22,7 @@
 mod archive;
 mod archived;
 mod catalog;
+mod commits;
 mod details;
 mod epochs;
 mod history;
@@ -153,7 +154,7 @@ impl Engine {
         let name = publish.topic.clone();
         let step = self.topics.with(&name, |locked, state| {
             if locked.is_archived() {
-                locked.begin_commit();
+                locked.commits().begin();
                 return Ok(Step::Commit(publish, locked.log().head().epoch, locked.policy().history));
             }
             let (targets, memory) = (self.topics.targets(), self.topics.memory());
@@ -166,7 +167,7 @@ impl Engine {
             }
             Step::Commit(publish, epoch, history) => {
                 let Some(archived) = &self.archived else {
-                    self.topics.with_existing(&name, |locked, _| locked.end_commit());
+                    self.topics.with_existing(&name, |locked, _| locked.commits().refused());
                     return Err(archived::no_archive());
                 };
                 archived.commit(publish, epoch, &history, receipt_to.reserve())?;

@@ -1,8 +1,8 @@
 //! Receipts: what became of a publication, and where that is reported.
 //!
 //! A publication that is held in memory only is accepted at once, and its receipt is the return value of the publish. The receipt of
-//! a publication that goes to the disk is sent later, from the store's thread and in the order of the positions. This file owns the
-//! destinations of such receipts. It does not know what a session or an HTTP answer does with one.
+//! a publication that goes to the archive is sent later, from a thread of the archive. This file owns the destinations of such
+//! receipts. It does not know what a session or an HTTP answer does with one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};

@@ -16,9 +16,16 @@ use super::archive::{
     Append, Archive, ArchiveError, Arrival, Arrivals, Bounds, Committed, Done, Interest, Keep, Pending,
     Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
 };
+use crate::hub::Pressure;
 
 /// By how much an offset is larger than the one before, whichever topic had that.
 const STEP: u64 = 7;
+
+/// The number of publications of a topic below which none is dropped.
+const SLACK: u64 = 100;
+
+/// The number of calls that wait before publishers have to wait.
+const WAITING_MAX: usize = 1000;
 
 /// The time for which a topic that holds nothing stays known, in milliseconds.
 const KNOWN_MS: u64 = 24 * 60 * 60 * 1000;
@@ -40,8 +47,16 @@ struct KeptTopic {
     keys: HashMap<String, (u64, u64)>,
 }
 
+/// Bounds the calls that wait, by making publishers wait.
+struct Waiting {
+    /// The number of calls, and whether publishers have to wait.
+    calls: Mutex<(usize, bool)>,
+    pressure: Arc<Pressure>,
+}
+
 /// An archive in memory with sparse offsets, for tests.
 pub(crate) struct Stepped {
+    waiting: Arc<Waiting>,
     kept: Arc<Mutex<Kept>>,
     arrivals: Arc<OnceLock<Arrivals>>,
     calls: Option<mpsc::Sender<Call>>,
@@ -51,17 +66,19 @@ pub(crate) struct Stepped {
 
 type Call = Box<dyn FnOnce() + Send>;
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing that holds this lock can panic part-way.
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stepped {
-    /// Opens what is `kept`. The order of receipts and arrivals follows from `seed`.
-    pub(crate) fn open(kept: Arc<Mutex<Kept>>, scope: Scope, seed: u64) -> Self {
-        let (calls, waiting) = mpsc::channel::<Call>();
-        let thread = thread::spawn(move || call_late(&waiting, &mut Rng::with_seed(seed)));
-        Self { kept, arrivals: Arc::default(), calls: Some(calls), thread: Some(thread), scope }
+    /// Opens what is `kept`. The order of receipts and arrivals follows from `seed`; publishers wait under `pressure`.
+    pub(crate) fn open(kept: Arc<Mutex<Kept>>, scope: Scope, seed: u64, pressure: Arc<Pressure>) -> Self {
+        let (calls, received) = mpsc::channel::<Call>();
+        let waiting = Arc::new(Waiting { calls: Mutex::default(), pressure });
+        let called = waiting.clone();
+        let thread = thread::spawn(move || call_late(&received, &called, &mut Rng::with_seed(seed)));
+        Self { waiting, kept, arrivals: Arc::default(), calls: Some(calls), thread: Some(thread), scope }
     }
 
     /// Accepts a publication of another broker.
@@ -89,6 +106,7 @@ impl Stepped {
 
     fn call(&self, call: Call) {
         if let Some(calls) = &self.calls {
+            self.waiting.begin();
             // The thread ends only after this archive.
             let _ended = calls.send(call);
         }
@@ -118,22 +136,44 @@ impl Drop for Stepped {
     }
 }
 
+impl Waiting {
+    fn begin(&self) {
+        let mut calls = lock(&self.calls);
+        calls.0 += 1;
+        if !calls.1 && calls.0 > WAITING_MAX {
+            calls.1 = true;
+            self.pressure.raise();
+        }
+    }
+
+    fn end(&self, count: usize) {
+        let mut calls = lock(&self.calls);
+        calls.0 -= count;
+        if calls.1 && calls.0 <= WAITING_MAX / 2 {
+            calls.1 = false;
+            self.pressure.relieve();
+        }
+    }
+}
+
 /// Makes the calls in their order, some at a time.
-fn call_late(waiting: &mpsc::Receiver<Call>, random: &mut Rng) {
+fn call_late(received: &mpsc::Receiver<Call>, waiting: &Waiting, random: &mut Rng) {
     let mut due: VecDeque<Call> = VecDeque::new();
-    while let Ok(call) = waiting.recv() {
+    while let Ok(call) = received.recv() {
         due.push_back(call);
         for _ in 0..random.usize(..4) {
             thread::yield_now();
-            due.extend(waiting.try_recv());
+            due.extend(received.try_recv());
         }
+        let count = due.len();
         due.drain(..).for_each(|call| call());
+        waiting.end(count);
     }
 }
 
 impl Kept {
     fn accept(&mut self, append: Append) -> (Committed, Option<Arrival>) {
-        let Append { topic, epoch, payload, from, key, ts, cost, origin, .. } = append;
+        let Append { topic, epoch, payload, from, key, ts, cost, origin, keep } = append;
         let next = self.newest_offset + STEP;
         let new = || KeptTopic {
             epoch,
@@ -159,12 +199,22 @@ impl Kept {
         }
         let stored = StoredPublication { offset: next, ts, from: from.clone(), payload: payload.clone() };
         kept.held.push((stored, cost));
+        kept.drop_old(&keep);
         let committed = Committed { position, ts, is_duplicate: false };
         (committed, Some(Arrival { topic, position, after, ts, payload, from, origin }))
     }
 }
 
 impl KeptTopic {
+    /// Drops what is far beyond what `keep` keeps.
+    fn drop_old(&mut self, keep: &Keep) {
+        let len = self.held.len() as u64;
+        if len > SLACK && len / 2 > keep.messages {
+            let old = self.held.len() - keep.messages as usize;
+            self.floor = self.held.drain(..old).last().map_or(self.floor, |(last, _)| (last.offset, last.ts));
+        }
+    }
+
     fn record(&self) -> TopicRecord {
         TopicRecord { head: Position { epoch: self.epoch, offset: self.head }, newest_ts: self.newest_ts }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use fanwire_core::broadcast::Broadcast;
 use fanwire_core::keys::IdempotencyKey;
 use fanwire_core::rules::{Access, Rule, TopicPolicy};
 use fanwire_protocol::{Payload, Since};
@@ -65,10 +66,14 @@ impl Bench {
         self.try_publish(name, key.map(|key| IdempotencyKey::from(key.to_owned()))).unwrap()
     }
 
-    fn waiting(&self, worker: usize) -> Vec<u64> {
+    fn taken(&self, worker: usize) -> Vec<Arc<Broadcast>> {
         let mut batch = Batch::default();
         self.inboxes[worker].take(&mut batch, usize::MAX);
-        batch.broadcasts.iter().map(|broadcast| broadcast.publication.offset).collect()
+        batch.broadcasts
+    }
+
+    fn waiting(&self, worker: usize) -> Vec<u64> {
+        self.taken(worker).iter().map(|broadcast| broadcast.publication.offset).collect()
     }
 
     fn history_bytes(&self) -> u64 {

@@ -16,6 +16,7 @@ use fanwire_core::rules::TopicPolicy;
 use fanwire_protocol::{Epoch, Position, Topic};
 
 use super::archive::{Arrival, Origin, TopicRecord};
+use super::commits::{Commits, Committed};
 use super::interest::PatternInterest;
 use super::memory::{Held, Memory};
 use super::receipt::Accepted;
@@ -71,8 +72,8 @@ struct Rare {
     keys: Option<Box<IdempotencyKeys>>,
     /// The use of the policy's rate so far.
     meter: Meter,
-    /// The number of publications on their way to the archive.
-    commits_pending: u32,
+    /// The publications on their way to the archive.
+    commits: Commits,
     /// The members; `None` while there are none.
     presence: Option<Box<Presence>>,
 }
@@ -180,8 +181,8 @@ impl Locked<'_> {
     }
 
     /// Takes a publication that the archive has accepted, holds it, and puts it into the inboxes of the workers with
-    /// subscribers.
-    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, targets: DeliveryTargets<'_>) {
+    /// subscribers. Returns the receipts that waited for it.
+    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, targets: DeliveryTargets<'_>) -> Vec<Committed> {
         let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
         let now_us = clock::monotonic_us();
         self.0.used_us = now_us;
@@ -191,6 +192,7 @@ impl Locked<'_> {
         let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us);
         self.0.is_loaded = true;
         self.deliver(publication, origin, targets);
+        self.0.rare.as_mut().map_or_else(Vec::new, |rare| rare.commits.arrived(position))
     }
 
     fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, targets: DeliveryTargets<'_>) {
@@ -342,15 +344,9 @@ impl Locked<'_> {
         }
     }
 
-    /// Counts a publication on its way to the archive; the topic stays until [`Locked::end_commit`].
-    pub(super) fn begin_commit(&mut self) {
-        self.rare().commits_pending += 1;
-    }
-
-    /// Counts a publication whose receipt has come.
-    pub(super) fn end_commit(&mut self) {
-        let rare = self.rare();
-        rare.commits_pending = rare.commits_pending.saturating_sub(1);
+    /// Returns the publications on their way to the archive; the topic stays while there are any.
+    pub(super) fn commits(&mut self) -> &mut Commits {
+        &mut self.rare().commits
     }
 
     /// Returns what is held in memory: all of the history, or the newest part of an archived topic's.
@@ -421,7 +417,7 @@ impl TopicSubscribers {
 impl Rare {
     /// Returns whether the topic can do without.
     fn is_idle(&self) -> bool {
-        self.commits_pending == 0 && self.presence.is_none() && self.keys.is_none()
+        self.commits.is_idle() && self.presence.is_none() && self.keys.is_none()
     }
 }
 

@@ -207,8 +207,8 @@ impl Topics {
         })
     }
 
-    /// Takes in a publication that the archive has accepted. One for a topic that is not used on this broker is in the archive
-    /// only.
+    /// Takes in a publication that the archive has accepted, and sends the receipts that waited for it. One for a topic that is not
+    /// used on this broker is in the archive only.
     pub(super) fn arrive(&self, arrival: Arrival) {
         let name = arrival.topic.clone();
         loop {
@@ -219,7 +219,10 @@ impl Topics {
             };
             let mut locked = state.lock();
             if !locked.is_retired() {
-                self.counted(&mut locked, |locked| locked.arrive(&name, arrival, self.targets()));
+                let due = self.counted(&mut locked, |locked| locked.arrive(&name, arrival, self.targets()));
+                let subscribers = locked.subscribers();
+                drop(locked);
+                due.into_iter().for_each(|committed| committed.send(&name, subscribers));
                 break;
             }
         }

@@ -43,7 +43,8 @@ pub(super) fn open(
 ) -> Result<Option<Arc<dyn Archive>>, ServeError> {
     #[cfg(debug_assertions)]
     if std::env::var_os(TEST_ARCHIVE).is_some() {
-        return Ok(Some(Arc::new(stepped::Stepped::open(Arc::default(), Scope::All, fastrand::u64(..)))));
+        let (kept, seed) = (Arc::default(), fastrand::u64(..));
+        return Ok(Some(Arc::new(stepped::Stepped::open(kept, Scope::All, seed, pressure.clone()))));
     }
     let Some(directory) = &config.data_dir else { return Ok(None) };
     create(directory).map_err(|source| ServeError::DataDirectory { directory: directory.clone(), source })?;

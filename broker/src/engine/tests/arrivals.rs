@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fanwire_core::limits::HistoryLimits;
 use fanwire_core::rules::{Rules, TopicPolicy};
 use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Payload, Position, Since};
@@ -15,13 +16,17 @@ use crate::hub::{Inbox, Pressure};
 use crate::telemetry::Shared;
 
 fn over(archive: Arc<Stepped>) -> Bench {
+    over_with(archive, Rules::default())
+}
+
+fn over_with(archive: Arc<Stepped>, rules: Rules) -> Bench {
     let counters: Arc<Shared> = Arc::default();
     let pressure = Arc::new(Pressure::new(usize::MAX / 2, counters.clone()));
     let inboxes: Vec<_> = (0..2).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
     let engine = Engine::new(EngineParts {
         inboxes: inboxes.clone(),
         pressure,
-        rules: Rules::default(),
+        rules,
         topics_max: 10,
         memory_bytes_max: MIB,
         counters: counters.clone(),
@@ -33,7 +38,11 @@ fn over(archive: Arc<Stepped>) -> Bench {
 }
 
 fn stepped(scope: Scope) -> Arc<Stepped> {
-    Arc::new(Stepped::open(Arc::new(Mutex::new(Kept::default())), scope, fastrand::u64(..)))
+    Arc::new(Stepped::open(Arc::new(Mutex::new(Kept::default())), scope, fastrand::u64(..), no_pressure()))
+}
+
+fn no_pressure() -> Arc<Pressure> {
+    Arc::new(Pressure::new(usize::MAX / 2, Arc::default()))
 }
 
 /// Waits until something has come to the inbox of a worker.
@@ -52,7 +61,7 @@ fn an_archive_in_steps_of_seven_keeps_every_promise() {
     conformance::check(&|| {
         let kept: Arc<Mutex<Kept>> = Arc::default();
         let seed = fastrand::u64(..);
-        Box::new(move || Arc::new(Stepped::open(kept.clone(), Scope::Durable, seed)))
+        Box::new(move || Arc::new(Stepped::open(kept.clone(), Scope::Durable, seed, no_pressure())))
     });
 }
 
@@ -114,9 +123,9 @@ fn a_topic_whose_receipt_is_awaited_is_not_removed() {
         .engine
         .topics
         .with(&topic("a"), |locked, _| {
-            locked.begin_commit();
+            locked.commits().begin();
             assert!(!locked.is_idle(u64::MAX));
-            locked.end_commit();
+            locked.commits().refused();
             assert!(locked.is_idle(u64::MAX));
         })
         .unwrap();
@@ -137,4 +146,34 @@ fn a_session_ahead_of_what_has_arrived_subscribes_from_there() {
     assert_eq!((joined.head, joined.missed.len()), (ahead, 0));
     let foreign = Position { epoch: Epoch::FOREIGN, ..first };
     assert!(bench.engine.join_after(&topic("a"), 0, foreign).is_none());
+}
+
+#[test]
+fn a_topic_that_keeps_nothing_is_delivered_without_positions() {
+    let archive = stepped(Scope::All);
+    let bench = over_with(
+        archive.clone(),
+        rules(TopicPolicy { history: HistoryLimits::OFF, ..TopicPolicy::DEFAULT }),
+    );
+    bench.engine.topics.with(&topic("a"), |locked, _| locked.load(None)).unwrap();
+    bench.engine.join(&topic("a"), 0, &Start::Now).unwrap();
+    let mut last = None;
+    for text in ["x", "y"] {
+        let position = archive.publish_elsewhere(&topic("a"), Payload::text(text), 1);
+        let broadcast = loop {
+            if let Some(broadcast) = bench.taken(0).pop() {
+                break broadcast;
+            }
+            std::thread::yield_now();
+        };
+        let message = &broadcast.publication.message;
+        assert_eq!(
+            (message.position, message.ts, broadcast.publication.offset),
+            (None, None, position.offset)
+        );
+        let since = |position| bench.engine.join(&topic("a"), 0, &Start::Since(Since::Position(position)));
+        assert_eq!(since(position).map(|joined| joined.missed.len()), Some(0));
+        assert!(last.is_none_or(|last| since(last).is_none()), "what was missed is not in memory");
+        last = Some(position);
+    }
 }
