@@ -21,7 +21,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH ?= 60
 
 # The steps of `make test`, in the order in which a mistake is found soonest.
-STEPS := test-format test-lint test-docs test-rust test-instructions test-js test-php test-browser test-fuzz test-deploy
+STEPS := test-format test-lint test-docs test-rust test-archive test-instructions test-js test-php test-browser test-fuzz test-deploy
 
 .PHONY: help run build test $(STEPS) test-tools repeat fmt lint fuzz instructions-baseline bench image image-binary compose clean
 
@@ -61,6 +61,10 @@ test-docs: ## Build the documentation with warnings denied
 
 test-rust: build ## Run unit, property, golden-vector, end-to-end and tidy tests
 	cargo test $(LOCKED) --workspace
+
+# All packages are named, so that the libraries are those that test-rust has built.
+test-archive: build ## Run the end-to-end tests again, over an archive in memory whose offsets grow in steps of seven
+	cargo test $(LOCKED) --workspace --features fanwire-tests/stepped-archive --test e2e
 
 test-instructions: ## Count the instructions of the hot pieces under valgrind, against the committed baseline
 	cargo run $(LOCKED) --release --package fanwire-instructions -- check

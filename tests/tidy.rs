@@ -6,12 +6,16 @@
 
 #[path = "tidy/architecture.rs"]
 mod architecture;
+#[path = "tidy/archives.rs"]
+mod archives;
 #[path = "tidy/circles.rs"]
 mod circles;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/inner_floors.rs"]
 mod inner_floors;
+#[path = "tidy/offsets.rs"]
+mod offsets;
 #[path = "tidy/picks.rs"]
 mod picks;
 #[path = "tidy/readme.rs"]
@@ -389,6 +393,63 @@ fn impurity_is_found() {
         "\ntokio.workspace = true\n",
         2,
         "tokio",
+    );
+}
+
+#[test]
+fn offsets_are_compared_and_never_computed() {
+    check(offsets::concerns, offsets::computed);
+}
+
+#[test]
+fn computed_offset_is_found() {
+    let good = "fn a(offset: u64) -> u64 { if first.offset > offset { offset } else { b + 1 } }\n";
+    for bad in
+        ["\nx.offset + 1", "\nx.offset += 1", "\nhead - first.offset", "\nfirst_offset.saturating_sub(1)"]
+    {
+        check_can_fail(offsets::computed, "broker/src/a.rs", good, bad, 2, "never computed");
+    }
+    check_can_fail(
+        offsets::computed,
+        "a.ts",
+        "// offset + 1\n",
+        "\nhead!.offset - seen?.offset",
+        2,
+        "computed",
+    );
+}
+
+#[test]
+fn tests_over_one_archive_are_the_ones_of_the_table() {
+    let exceptions = archives::exceptions(&sources().unwrap());
+    check(|source| source.path == "TESTING.md", |source| archives::table(source, &exceptions));
+    check(|source| is_rust(source) && source.path != "tests/tidy.rs", archives::ignored);
+}
+
+#[test]
+fn unnamed_exception_is_found() {
+    let ignored = "#[test]\n#[cfg_attr(feature = \"stepped-archive\", ignore = \"why\")]\nfn a() {}\n";
+    let source = Source { path: "tests/e2e/a.rs".to_owned(), text: ignored.to_owned() };
+    assert_eq!(archives::ignored(&source), []);
+    let exceptions = archives::exceptions(&[source]);
+    let rule = |source: &Source| archives::table(source, &exceptions);
+    let good = "\n## Two archives\n\n| `a` | why |\n\n## Other\n\n| `c` | x |\n";
+    check_can_fail(rule, "TESTING.md", good, "\n## Two archives\n", 2, "a does not run");
+    check_can_fail(
+        rule,
+        "TESTING.md",
+        good,
+        &good.replace("| why |", "| why |\n| `b` | x |"),
+        2,
+        "b runs over",
+    );
+    check_can_fail(
+        archives::ignored,
+        "a.rs",
+        ignored,
+        "#[test]\n#[ignore]\nfn a() {}\n",
+        2,
+        "every test runs",
     );
 }
 

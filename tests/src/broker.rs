@@ -16,6 +16,14 @@ const FAILPOINTS: &str = "FANWIRE_FAILPOINTS";
 /// The variable that starts a debug build over an archive in memory whose offsets grow in steps of seven.
 const TEST_ARCHIVE: &str = "FANWIRE_TEST_ARCHIVE";
 
+/// Whether all brokers of these tests keep all topics in that archive: the second pass of `make test`.
+pub const STEPPED_ARCHIVE: bool = cfg!(feature = "stepped-archive");
+
+/// Returns the offset that the `count`th publication has, if all publications of the broker are to one topic.
+pub fn nth_offset(count: u64) -> u64 {
+    if STEPPED_ARCHIVE { 7 * count } else { count }
+}
+
 /// A running broker. Dropping it kills the process; when a test fails, what the broker logged is shown.
 pub struct Broker {
     child: Child,
@@ -39,11 +47,21 @@ pub fn binary() -> &'static PathBuf {
     })
 }
 
+/// The start of a command that serves, as a debug build over the archive of these tests.
+pub fn serve_command() -> Command {
+    let mut command = Command::new(binary());
+    command.arg("serve");
+    if STEPPED_ARCHIVE {
+        command.env(TEST_ARCHIVE, "stepped");
+    }
+    command
+}
+
 impl Broker {
     /// Starts a broker with these arguments beside `serve --listen 127.0.0.1:0`.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut command = serve_command();
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
         Self::spawn(command)
     }
 
@@ -61,27 +79,17 @@ impl Broker {
     /// Starts a broker as [`Broker::with_file`] does, with a plan of failpoints such as `store.commit=sleep(200ms)`.
     /// The binary must be a debug build.
     pub fn with_failpoints(text: &str, arguments: &[&str], plan: &str) -> Self {
-        Self::with_variable(text, arguments, FAILPOINTS, plan)
-    }
-
-    fn with_variable(text: &str, arguments: &[&str], variable: &str, value: &str) -> Self {
         let file = temporary("toml");
         std::fs::write(&file, text).expect("a file can be written");
-        let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
-        if !value.is_empty() {
-            command.env(variable, value);
+        let mut command = serve_command();
+        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(&file).args(arguments);
+        if !plan.is_empty() {
+            command.env(FAILPOINTS, plan);
         }
         let broker = Self::spawn(command);
         // It has been read by now; a file that is left behind does no harm.
         let _left_behind = std::fs::remove_file(&file);
         broker
-    }
-
-    /// Starts a broker over an archive in memory whose offsets grow in steps of seven, and that answers late. The binary must be
-    /// a debug build.
-    pub fn over_stepped_archive(text: &str, arguments: &[&str]) -> Self {
-        Self::with_variable(text, arguments, TEST_ARCHIVE, "stepped")
     }
 
     /// Starts a broker of one worker whose data directory is a small disk, with a configuration that says `text`.
@@ -100,9 +108,7 @@ impl Broker {
     fn spawn(mut command: Command) -> Self {
         for (name, _) in std::env::vars_os() {
             let is_planned = command.get_envs().any(|(planned, _)| planned == name);
-            // Set for the whole run of the tests, the archive is that of every broker.
-            let is_kept = is_planned || name == TEST_ARCHIVE;
-            if name.to_string_lossy().starts_with("FANWIRE_") && !is_kept {
+            if name.to_string_lossy().starts_with("FANWIRE_") && !is_planned {
                 command.env_remove(name);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Broker, temporary};
+use crate::{Broker, STEPPED_ARCHIVE, temporary};
 
 /// A directory that is removed with everything in it when it is dropped.
 pub struct DataDirectory(PathBuf);
@@ -32,6 +32,17 @@ impl DataDirectory {
     /// Starts a broker of two workers on it, with a plan of failpoints (see `broker/src/failpoint.rs`).
     pub fn serve_with_failpoints(&self, text: &str, plan: &str) -> Broker {
         Broker::with_failpoints(text, &["--workers", "2", "--data-dir", self.text()], plan)
+    }
+
+    /// Stops a broker in good order and starts another one on it, with a configuration that says `text`. An archive in memory ends
+    /// with its broker, so over that the same broker continues.
+    pub fn restart(&self, mut broker: Broker, text: &str) -> Broker {
+        if STEPPED_ARCHIVE {
+            return broker;
+        }
+        broker.terminate();
+        assert!(broker.wait().success(), "{}", broker.log());
+        self.serve(text)
     }
 
     /// Starts a broker of two workers on it, with a configuration that says `text`.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use application::{Application, HOOKS_SECRET, HookAnswer, HookCall};
 pub use authority::Authority;
-pub use broker::{Broker, binary};
+pub use broker::{Broker, STEPPED_ARCHIVE, binary, nth_offset, serve_command};
 pub use directory::{DataDirectory, Gate};
 pub use events::{Event, Events};
 pub use http::{Http, Response, get, post, request};

@@ -11,11 +11,9 @@ use crate::fixtures::texts::publish;
 /// How many publications the topics of these tests keep.
 const KEPT: usize = 40;
 
-/// A broker that keeps history in memory, and one over an archive whose offsets are sparse and that answers late.
-fn brokers() -> [Broker; 2] {
+fn broker() -> Broker {
     let rule = format!("[[topic]]\nmatch = '>'\nhistory = {{ messages = {KEPT} }}\n");
-    let arguments = ["--workers", "2"];
-    [Broker::with_file(&rule, &arguments), Broker::over_stepped_archive(&rule, &arguments)]
+    Broker::with_file(&rule, &["--workers", "2"])
 }
 
 fn number(text: &str) -> usize {
@@ -33,13 +31,7 @@ trait Connection {
 /// Reads over connections that are cut at random. At each start the broker must say that something was lost exactly when
 /// the first number is not the one after the last.
 fn check<C: Connection>(open: impl Fn(SocketAddr, &str) -> C) {
-    for broker in brokers() {
-        check_over(&broker, &open);
-    }
-}
-
-fn check_over<C: Connection>(broker: &Broker, open: impl Fn(SocketAddr, &str) -> C) {
-    let mut random = random();
+    let (broker, mut random) = (broker(), random());
     let mut numbers = Numbers::begin(broker.address(), &["gaps"]);
     let answer = get(broker.address(), "/topics/gaps").json();
     let mut cursor = answer["cursor"].as_str().expect("a cursor").to_owned();
@@ -141,11 +133,7 @@ impl Connection for Polls {
 
 #[test]
 fn a_poll_is_told_of_every_loss_and_of_no_other() {
-    brokers().iter().for_each(check_polls);
-}
-
-fn check_polls(broker: &Broker) {
-    let mut random = random();
+    let (broker, mut random) = (broker(), random());
     let mut numbers = Numbers::begin(broker.address(), &["gaps"]);
     let start = get(broker.address(), "/topics/gaps").json();
     let cursor = start["cursor"].as_str().expect("a cursor").to_owned();
@@ -204,10 +192,7 @@ fn what_is_older_than_its_time_is_gone_and_told_so() {
 
 #[test]
 fn a_cursor_of_another_topic_says_nothing_here() {
-    brokers().iter().for_each(check_foreign_cursor);
-}
-
-fn check_foreign_cursor(broker: &Broker) {
+    let broker = broker();
     let (here, there) = (publish(broker.address(), "here", "x"), publish(broker.address(), "there", "y"));
     assert_ne!(here["epoch"], there["epoch"]);
     let cursor = format!("{}:{}", there["epoch"].as_str().expect("text"), there["offset"]);
@@ -224,10 +209,7 @@ fn check_foreign_cursor(broker: &Broker) {
 
 #[test]
 fn a_bare_socket_is_not_opened_where_it_would_begin_with_a_gap() {
-    brokers().iter().for_each(check_bare_socket);
-}
-
-fn check_bare_socket(broker: &Broker) {
+    let broker = broker();
     let start = get(broker.address(), "/topics/bare").json();
     let start = start["cursor"].as_str().expect("a cursor");
     for index in 0..=KEPT {

@@ -242,6 +242,7 @@ fn moments_out_of_all_bounds_are_answered_honestly() {
 }
 
 #[test]
+#[cfg_attr(feature = "stepped-archive", ignore = "restarts the broker, whose archive is in memory")]
 fn a_moment_before_a_restart_is_known_on_disk_and_not_in_memory() {
     let directory = DataDirectory::new();
     let rules = RULES.replace("messages = 3", "messages = 100");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanwire_protocol::{ClientFrame, Reply, Request, ServerFrame, Since, msgpack};
-use fanwire_tests::{Broker, Events, Opcode, WebSocket, get};
+use fanwire_tests::{Broker, Events, Opcode, STEPPED_ARCHIVE, WebSocket, get};
 use serde_json::{Value, json};
 
 use crate::fixtures::texts::publish;
@@ -160,6 +160,11 @@ fn several_topics_are_read_backwards_with_one_cursor() {
     let address = broker.address();
     for number in 1..=20 {
         publish(address, ["many.a", "many.b", "many.c"][number * 7 % 3], &number.to_string());
+        if STEPPED_ARCHIVE {
+            // An archive keeps the time of a publication in milliseconds, and topics are mixed by time.
+            let now = now_ms();
+            fanwire_tests::eventually("the next millisecond", || (now_ms() > now).then_some(()));
+        }
     }
     let path = "/stream?topic=many.a&topic=many.b&topic=many.c&topic=many.silent&reverse=true&";
     assert_eq!(pages_over_http(address, path, None), reversed((1..=20).collect()));
@@ -211,6 +216,7 @@ fn a_moment_before_what_is_known_is_told_and_what_is_held_is_given() {
 }
 
 #[test]
+#[cfg_attr(feature = "stepped-archive", ignore = "is about topics in memory")]
 fn what_was_before_a_topic_began_is_not_claimed_to_be_known() {
     let broker = Broker::start(&[]);
     let mut socket = WebSocket::open(broker.address(), "/ws");

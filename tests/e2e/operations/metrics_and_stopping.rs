@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fanwire_tests::{Broker, Events, Http, Opcode, WebSocket, binary, get};
+use fanwire_tests::{Broker, Events, Http, Opcode, WebSocket, binary, get, nth_offset, serve_command};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -49,8 +49,8 @@ fn many_requests_go_over_one_connection_and_old_clients_are_served_too() {
     let request =
         "POST /topics/k HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx";
     http.send(request.repeat(10).as_bytes());
-    for offset in 1..=10 {
-        assert_eq!(http.read().json()["offset"], offset);
+    for count in 1..=10 {
+        assert_eq!(http.read().json()["offset"], nth_offset(count));
     }
     let mut old = Http::connect(broker.address());
     old.send(b"GET /topics/k HTTP/1.0\r\n\r\n");
@@ -122,8 +122,8 @@ fn a_client_that_does_not_answer_the_close_does_not_delay_the_stop() {
 
 #[test]
 fn a_closed_log_pipe_ends_nothing() {
-    let mut broker = Command::new(binary())
-        .args(["serve", "--listen", "127.0.0.1:0", "--set", "log.filter=debug"])
+    let mut broker = serve_command()
+        .args(["--listen", "127.0.0.1:0", "--set", "log.filter=debug"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,16 +1,16 @@
 //! What the broker prints when it starts, and what its pages and probes answer.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use fanwire_tests::{Broker, Http, PATIENCE, WebSocket, binary, get, request};
+use fanwire_tests::{Broker, Http, PATIENCE, WebSocket, get, nth_offset, request, serve_command};
 
 use crate::fixtures::texts::{publish, subscribe};
 
 /// Starts a broker by hand and reads what it prints to where it would print no more.
 fn banner(arguments: &[&str]) -> String {
-    let mut broker = Command::new(binary())
-        .args(["serve", "--listen"])
+    let mut broker = serve_command()
+        .arg("--listen")
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -137,12 +137,12 @@ fn reading_and_publishing_and_waiting_share_a_connection_in_order() {
         )
         .as_bytes(),
     );
-    assert_eq!(http.read().json()["offset"], 1);
+    assert_eq!(http.read().json()["offset"], nth_offset(1));
     assert_eq!(http.read().json()["messages"][0]["data"], "1");
-    assert_eq!(http.read().json()["offset"], 2);
+    assert_eq!(http.read().json()["offset"], nth_offset(2));
     assert_eq!(http.read().json()["messages"], serde_json::json!([]));
     assert_eq!(http.read().status, 404);
-    assert_eq!(http.read().json()["offset"], 3);
+    assert_eq!(http.read().json()["offset"], nth_offset(3));
     for text in ["1", "2", "3"] {
         assert_eq!(subscriber.read_json()["data"], text);
     }

@@ -3,7 +3,7 @@
 
 use std::net::Shutdown;
 
-use fanwire_tests::{Broker, Http, eventually};
+use fanwire_tests::{Broker, Http, eventually, nth_offset};
 
 use crate::fixtures::honest::Honest;
 
@@ -314,9 +314,9 @@ fn requests_sent_all_at_once_are_answered_in_order() {
     };
     let all: String = (0..100).map(publish).collect();
     http.send(all.as_bytes());
-    for number in 0..100 {
+    for count in 1..=100 {
         let answer = http.read();
-        assert_eq!((answer.status, &answer.json()["offset"]), (200, &(number + 1).into()));
+        assert_eq!((answer.status, &answer.json()["offset"]), (200, &nth_offset(count).into()));
     }
     http.send(b"GET /topics/order?since=earliest HTTP/1.1\r\nHost: x\r\n\r\n");
     let history = http.read().json();

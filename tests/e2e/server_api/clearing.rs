@@ -62,11 +62,9 @@ fn history_in_memory_is_cleared() {
 fn history_on_disk_is_cleared_for_good() {
     let directory = DataDirectory::new();
     let durable = "[[topic]]\nmatch = '>'\ndurable = true\n";
-    let mut broker = directory.serve(durable);
+    let broker = directory.serve(durable);
     let lost = check(&broker);
-    broker.terminate();
-    assert!(broker.wait().success(), "{}", broker.log());
-    let mut broker = directory.serve(durable);
+    let broker = directory.restart(broker, durable);
     assert_eq!(held(&broker), ["after"]);
     let mut back = WebSocket::open(broker.address(), "/ws");
     let since = json!({"epoch": lost["epoch"], "offset": lost["offset"]});
@@ -74,9 +72,7 @@ fn history_on_disk_is_cleared_for_good() {
     assert_eq!(reply["recovered"], false, "{reply}");
     drop(back);
     // A topic that only the disk knows can be cleared, too.
-    broker.terminate();
-    assert!(broker.wait().success(), "{}", broker.log());
-    let broker = directory.serve(durable);
+    let broker = directory.restart(broker, durable);
     let cleared = clear(&broker);
     assert_eq!(held(&broker), Vec::<String>::new());
     let next = publish(&broker, "next");

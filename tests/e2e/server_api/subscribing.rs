@@ -86,13 +86,11 @@ fn a_durable_topic_is_replayed_from_disk() {
     let directory = DataDirectory::new();
     let key = format!("[[key]]\nname = 'operator'\nhash = '{ADMIN_HASH}'\nadmin = true\n");
     let configuration = format!("{}{key}[[topic]]\nmatch = '>'\ndurable = true\n", fanwire_tests::AUTH);
-    let mut broker = directory.serve(&configuration);
+    let broker = directory.serve(&configuration);
     for number in 0..20 {
         publish(&broker, "log", &number.to_string());
     }
-    broker.terminate();
-    assert!(broker.wait().success());
-    let broker = directory.serve(&configuration);
+    let broker = directory.restart(broker, &configuration);
     let (mut socket, connection) = powerless(&broker, "ann");
     let path = format!("/sessions/{connection}/subscribe");
     assert_eq!(affected(&broker, &path, &json!({"topic": "log", "last": 5})), 1);

@@ -91,8 +91,7 @@ fn a_durable_topic_is_described_from_its_disk() {
     let rules = "[[topic]]\nmatch = 'kept.>'\ndurable = true\nhistory = { messages = 10 }\n";
     let broker = directory.serve(rules);
     let receipt = post(broker.address(), "/topics/kept.a", "text/plain", b"hello").json();
-    broker.kill();
-    let broker = directory.serve(rules);
+    let broker = directory.restart(broker, rules);
     let details = ask(&broker, "/topics/kept.a");
     assert_eq!(
         (&details["epoch"], &details["offset"], &details["durable"]),

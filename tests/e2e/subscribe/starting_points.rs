@@ -1,6 +1,6 @@
 //! Where a subscription begins, and what is read of the past. Coming back while others publish stands in `cuts`.
 
-use fanwire_tests::{Broker, Events, WebSocket};
+use fanwire_tests::{Broker, Events, WebSocket, nth_offset};
 use serde_json::{Value, json};
 
 use crate::fixtures::texts::{publish, subscribe};
@@ -33,7 +33,7 @@ fn the_replay_comes_before_what_is_live_and_the_reply_before_both() {
     let reply = socket.read_json();
     assert_eq!(
         (&reply["type"], &reply["offset"], &reply["recovered"]),
-        (&json!("subscribed"), &json!(50), &json!(true))
+        (&json!("subscribed"), &json!(nth_offset(50)), &json!(true))
     );
     publish(broker.address(), "replay", "live");
     let texts: Vec<Value> = (0..11).map(|_| socket.read_json()["data"].clone()).collect();
@@ -49,23 +49,23 @@ fn a_position_that_is_not_held_is_told_and_what_is_held_is_given() {
         ["1", "2", "3", "4"].map(|text| publish(broker.address(), "short", text)).to_vec();
     let epoch = receipts[0]["epoch"].clone();
     for (since, recovered, expected) in [
-        (json!({"epoch": epoch, "offset": 4}), true, &[][..]),
-        (json!({"epoch": epoch, "offset": 3}), true, &["4"]),
-        (json!({"epoch": epoch, "offset": 2}), true, &["3", "4"]),
-        (json!({"epoch": epoch, "offset": 1}), false, &["3", "4"]),
+        (json!({"epoch": epoch, "offset": nth_offset(4)}), true, &[][..]),
+        (json!({"epoch": epoch, "offset": nth_offset(3)}), true, &["4"]),
+        (json!({"epoch": epoch, "offset": nth_offset(2)}), true, &["3", "4"]),
+        (json!({"epoch": epoch, "offset": nth_offset(1)}), false, &["3", "4"]),
         (json!({"epoch": epoch, "offset": 0}), false, &["3", "4"]),
-        (json!({"epoch": epoch, "offset": 5}), false, &["3", "4"]),
+        (json!({"epoch": epoch, "offset": nth_offset(5)}), false, &["3", "4"]),
         (json!({"epoch": epoch, "offset": u64::MAX}), false, &["3", "4"]),
-        (json!({"epoch": "other", "offset": 4}), false, &["3", "4"]),
-        (json!({"epoch": "", "offset": 4}), false, &["3", "4"]),
+        (json!({"epoch": "other", "offset": nth_offset(4)}), false, &["3", "4"]),
+        (json!({"epoch": "", "offset": nth_offset(4)}), false, &["3", "4"]),
         (json!("earliest"), true, &["3", "4"]),
-        (json!(format!("{}:3", epoch.as_str().expect("text"))), true, &["4"]),
+        (json!(format!("{}:{}", epoch.as_str().expect("text"), nth_offset(3))), true, &["4"]),
     ] {
         let mut socket = WebSocket::open(broker.address(), "/ws");
         let reply = socket.ask(&json!({"type": "subscribe", "id": 1, "topic": "short", "since": since}));
         assert_eq!(
             (&reply["recovered"], &reply["offset"]),
-            (&json!(recovered), &json!(4)),
+            (&json!(recovered), &json!(nth_offset(4))),
             "{since}: {reply}"
         );
         for text in expected {
@@ -87,7 +87,7 @@ fn history_frames_page_both_ways() {
         let reply = socket.ask(&request);
         assert_eq!(
             (&reply["type"], &reply["offset"], &reply["more"]),
-            (&json!("history"), &json!(5), &json!(more)),
+            (&json!("history"), &json!(nth_offset(5)), &json!(more)),
             "{request}"
         );
         let texts: Vec<_> = reply["messages"]
@@ -113,7 +113,7 @@ fn subscribing_twice_changes_nothing() {
     publish(broker.address(), "twice", "1");
     assert_eq!(socket.read_json()["data"], "1");
     let again = socket.ask(&json!({"type": "subscribe", "id": 2, "topic": "twice", "since": "earliest"}));
-    assert_eq!((&again["type"], &again["offset"]), (&json!("subscribed"), &json!(1)));
+    assert_eq!((&again["type"], &again["offset"]), (&json!("subscribed"), &json!(nth_offset(1))));
     publish(broker.address(), "twice", "2");
     assert_eq!(socket.read_json()["data"], "2", "nothing is replayed and nothing doubled");
 }
