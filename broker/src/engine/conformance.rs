@@ -3,6 +3,7 @@
 //! Nothing here computes with offsets, beyond bounds beside them. A check that fails names the promise of `Archive` that is broken.
 
 mod engine;
+mod simulation;
 
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(crate) fn check(empty: &dyn Fn() -> Open) {
         promise(&Bench::new(open()));
     }
     engine::check(empty);
+    simulation::check(empty);
 }
 
 /// An archive, and everything that has arrived from it.

@@ -211,7 +211,8 @@ impl KeptTopic {
         let len = self.held.len() as u64;
         if len > SLACK && len / 2 > keep.messages {
             let old = self.held.len() - keep.messages as usize;
-            self.floor = self.held.drain(..old).last().map_or(self.floor, |(last, _)| (last.offset, last.ts));
+            self.floor =
+                self.held.drain(..old).next_back().map_or(self.floor, |(last, _)| (last.offset, last.ts));
         }
     }
 

@@ -8,6 +8,7 @@ use fanwire_tests::{
 use serde_json::{Value, json};
 
 use super::DURABLE;
+use crate::fixtures::texts::publish_later;
 
 /// How many publications make a topic so long that most of it is on disk only.
 const LONG: usize = 5000;
@@ -210,7 +211,7 @@ fn streams_and_polls_go_on_after_a_restart_where_they_were() {
     let directory = DataDirectory::new();
     let broker = directory.serve(DURABLE);
     publish(broker.address(), "a", "1");
-    publish(broker.address(), "b", "2");
+    publish_later(broker.address(), "b", "2");
     let mut events = Events::open(broker.address(), "/stream?topic=a&topic=b&since=earliest", "");
     assert_eq!([events.next_data(), events.next_data()], ["1", "2"]);
     let id = events.last_event_id.clone().expect("an id");
@@ -218,7 +219,7 @@ fn streams_and_polls_go_on_after_a_restart_where_they_were() {
     let cursor = page["cursor"].as_str().expect("a cursor").to_owned();
     publish(broker.address(), "a", "3");
     let broker = restart(broker, &directory);
-    publish(broker.address(), "b", "4");
+    publish_later(broker.address(), "b", "4");
     let headers = format!("Last-Event-ID: {id}\r\n");
     let mut again = Events::open(broker.address(), "/stream?topic=a&topic=b", &headers);
     assert_eq!([again.next_data(), again.next_data()], ["3", "4"]);

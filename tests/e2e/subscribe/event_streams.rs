@@ -1,9 +1,9 @@
 //! Server-Sent Events, byte by byte where it matters.
 
-use fanwire_tests::{Broker, Events, Http, WebSocket, nth_offset, post};
+use fanwire_tests::{Broker, Events, Http, STEPPED_ARCHIVE, WebSocket, nth_offset, post};
 use serde_json::{Value, json};
 
-use crate::fixtures::texts::publish;
+use crate::fixtures::texts::{publish, publish_later};
 
 #[test]
 fn a_stream_begins_with_how_long_to_wait_and_where_it_stands() {
@@ -63,8 +63,9 @@ fn a_stream_of_many_topics_can_be_cut_at_its_very_beginning() {
     let mut events = Events::open(address, path, "");
     let id = std::iter::from_fn(|| events.next_block()).find_map(|block| block.id).expect("an id");
     drop(events);
-    publish(address, "early.b", "missed b");
-    publish(address, "early.a", "missed a");
+    let publish_next = if STEPPED_ARCHIVE { publish_later } else { publish };
+    publish_next(address, "early.b", "missed b");
+    publish_next(address, "early.a", "missed a");
     let mut again = Events::open(address, path, &format!("Last-Event-ID: {id}\r\n"));
     assert_eq!((again.next_data(), again.next_data()), ("missed b".to_owned(), "missed a".to_owned()));
     let mut with_earliest = Events::open(address, &format!("{path}&since=earliest"), "");

@@ -15,7 +15,7 @@ use crate::engine::{Accepted, Archive, Engine, EngineParts, Joined, Reading, Rec
 use crate::hub::{Batch, Inbox, Pressure};
 use crate::telemetry::Shared;
 
-const EVERYTHING: HistoryLimits =
+pub(super) const EVERYTHING: HistoryLimits =
     HistoryLimits { messages: usize::MAX, bytes: usize::MAX, ttl_ms: u64::MAX / 2000 };
 
 /// Runs this part of the suite.
@@ -34,8 +34,8 @@ pub(super) fn check(empty: &dyn Fn() -> Open) {
 }
 
 /// An engine over an archive, whose topics are all durable.
-struct Broker {
-    engine: Arc<Engine>,
+pub(super) struct Broker {
+    pub(super) engine: Arc<Engine>,
     inbox: Arc<Inbox>,
     counters: Arc<Shared>,
     runtime: tokio::runtime::Runtime,
@@ -43,7 +43,12 @@ struct Broker {
 
 impl Broker {
     fn over(archive: Arc<dyn Archive>) -> Self {
-        let policy = TopicPolicy { history: EVERYTHING, durable: true, ..TopicPolicy::DEFAULT };
+        Self::keeping(EVERYTHING, archive)
+    }
+
+    /// An engine whose topics keep `history`.
+    pub(super) fn keeping(history: HistoryLimits, archive: Arc<dyn Archive>) -> Self {
+        let policy = TopicPolicy { history, durable: true, ..TopicPolicy::DEFAULT };
         let rule = Rule { pattern: ">".parse().unwrap(), policy, publish: None, subscribe: None };
         let counters: Arc<Shared> = Arc::default();
         let pressure = Arc::new(Pressure::new(usize::MAX / 2, counters.clone()));
@@ -62,12 +67,12 @@ impl Broker {
         Self { engine: Arc::new(engine), inbox, counters, runtime: runtime() }
     }
 
-    fn publish(&self, name: &str, number: u64) -> Accepted {
+    pub(super) fn publish(&self, name: &str, number: u64) -> Accepted {
         publish(&self.engine, name, number)
     }
 
     /// Subscribes and returns what was missed, whether all of it was recovered, and where live delivery begins.
-    fn subscribe(&self, name: &str, start: &Start) -> (Vec<String>, bool, Position) {
+    pub(super) fn subscribe(&self, name: &str, start: &Start) -> (Vec<String>, bool, Position) {
         let text_of = |publications: Vec<Arc<fanwire_core::publication::Publication>>| -> Vec<String> {
             publications.iter().map(|publication| text_of(&publication.message.payload)).collect()
         };
@@ -87,6 +92,21 @@ impl Broker {
             missed.extend(text_of(piece.publications));
             at = piece.at;
         }
+    }
+
+    /// Returns what is on its way to the subscribers now.
+    pub(super) fn delivered(&self) -> Vec<(u64, String)> {
+        let mut batch = Batch::default();
+        self.inbox.take(&mut batch, usize::MAX);
+        let publications = batch.broadcasts.iter().map(|broadcast| &broadcast.publication);
+        publications.map(|held| (held.offset, text_of(&held.message.payload))).collect()
+    }
+
+    /// Reads a page of history: the texts, and whether it has a gap.
+    pub(super) fn read(&self, name: &str, reading: Reading) -> (Vec<String>, bool) {
+        let name = topic(name);
+        let page = self.runtime.block_on(self.engine.read_history(&name, reading, 1 << 20)).unwrap().page;
+        (page.publications.iter().map(|held| text_of(&held.message.payload)).collect(), page.gap)
     }
 
     /// Waits for live deliveries until `last` has come; those up to `head` were missed, and are left out.
@@ -123,9 +143,8 @@ fn what_a_receipt_reports_can_be_read_and_is_delivered(open: &Open) {
     broker.subscribe("a", &Start::Now);
     for number in 0..200 {
         let accepted = broker.publish("a", number);
-        let mut batch = Batch::default();
-        assert!(broker.inbox.take(&mut batch, usize::MAX), "{number} is on its way to the subscribers");
-        assert_eq!(batch.broadcasts.len(), 1);
+        let delivered = [(accepted.position.offset, number.to_string())];
+        assert_eq!(broker.delivered(), delivered, "it is on its way to the subscribers");
         assert_eq!((broker.engine.head(&topic("a")), accepted.subscribers), (Some(accepted.position), 1));
         let before = Since::Position(accepted.position.bound_before());
         let reading = Reading::Forward { since: Some(before), limit: 9 };
