@@ -182,7 +182,12 @@ impl Locked<'_> {
 
     /// Takes a publication that the archive has accepted, holds it, and puts it into the inboxes of the workers with
     /// subscribers. Returns the receipts that waited for it.
-    pub(super) fn arrive(&mut self, name: &Topic, arrival: Arrival, targets: DeliveryTargets<'_>) -> Vec<Committed> {
+    pub(super) fn arrive(
+        &mut self,
+        name: &Topic,
+        arrival: Arrival,
+        targets: DeliveryTargets<'_>,
+    ) -> Vec<Committed> {
         let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
         let now_us = clock::monotonic_us();
         self.0.used_us = now_us;
