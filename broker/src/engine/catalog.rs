@@ -13,6 +13,8 @@ use fanwire_core::access::Refusal;
 use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::Semaphore;
 
+use super::archived::Archived;
+use super::details::{self, TopicDetails};
 use super::memory::CatalogShare;
 use super::topic::TopicState;
 use super::topics::Topics;
@@ -28,9 +30,10 @@ const KEPT_US: u64 = 15_000_000;
 /// The time for which a request waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The last catalog, and the queue of requests.
-#[derive(Debug)]
-pub(super) struct Catalog {
+/// The topics as operators see them: the last list of them, and the queue of requests.
+pub(crate) struct Catalog {
+    topics: Arc<Topics>,
+    archived: Option<Arc<Archived>>,
     last: Mutex<Option<Arc<Snapshot>>>,
     turns: Arc<Semaphore>,
 }
@@ -100,13 +103,60 @@ pub(crate) struct TopicPage {
     pub(crate) more: bool,
 }
 
-impl Default for Catalog {
-    fn default() -> Self {
-        Self { last: Mutex::default(), turns: Arc::new(Semaphore::new(1)) }
-    }
-}
-
 impl Catalog {
+    /// A catalog of `topics`.
+    pub(super) fn new(topics: Arc<Topics>, archived: Option<Arc<Archived>>) -> Self {
+        Self { topics, archived, last: Mutex::default(), turns: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Describes a topic, whether it exists or not. Creates none.
+    ///
+    /// # Errors
+    /// If the archive cannot be read.
+    pub(crate) async fn describe(&self, topic: &Topic) -> Result<TopicDetails, Refusal> {
+        details::describe(&self.topics, self.archived.as_deref(), topic).await
+    }
+
+    /// Returns a page of the topics that exist: those with subscribers or history, or used in the last minutes.
+    ///
+    /// # Errors
+    /// If there are too many requests at once.
+    pub(crate) async fn list(self: &Arc<Self>, query: TopicQuery) -> Result<TopicPage, Refusal> {
+        let refusal = || Refusal {
+            code: ErrorCode::Unavailable,
+            message: "there are too many requests for the list of topics: repeat in a moment".to_owned(),
+        };
+        let (catalog, turns) = (self.clone(), self.turns.clone());
+        let page = owned_task::run(async move {
+            let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
+            let page = move || {
+                let _turn = turn;
+                query.page(&catalog.snapshot().rows)
+            };
+            Some(tokio::task::spawn_blocking(page).await)
+        });
+        let Some(page) = page.await.transpose() else { return Err(refusal()) };
+        page.and_then(|page| page).map_err(|error| {
+            tracing::error!(%error, "listing topics ended early");
+            refusal()
+        })
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let made_us = clock::monotonic_us();
+        if let Some(last) = self.last().filter(|last| last.made_us + FRESH_US > made_us) {
+            return last;
+        }
+        let topics = &self.topics;
+        let mut states: Vec<Arc<TopicState>> = Vec::new();
+        topics.for_each(|state| states.push(state.clone()));
+        let rows: Vec<TopicRow> = states.iter().filter_map(|state| row_of(state, topics)).collect();
+        let share = topics.memory().share_of_catalog(rows.capacity() * size_of::<TopicRow>());
+        let snapshot = Arc::new(Snapshot { rows, made_us, _share: share });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
+        snapshot
+    }
+
     fn last(&self) -> Option<Arc<Snapshot>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -171,51 +221,6 @@ impl TopicQuery {
 fn contains(name: &str, search: &str) -> bool {
     let search = search.as_bytes();
     search.is_empty() || name.as_bytes().windows(search.len()).any(|part| part.eq_ignore_ascii_case(search))
-}
-
-/// Returns a page of the topics that exist: those with subscribers or history, or used in the last minutes.
-///
-/// # Errors
-/// If too many ask at once.
-pub(super) async fn list(
-    catalog: &Arc<Catalog>,
-    topics: &Arc<Topics>,
-    query: TopicQuery,
-) -> Result<TopicPage, Refusal> {
-    let refusal = || Refusal {
-        code: ErrorCode::Unavailable,
-        message: "too many ask for the list of topics at once: ask again in a moment".to_owned(),
-    };
-    let (catalog, topics, turns) = (catalog.clone(), topics.clone(), catalog.turns.clone());
-    let page = owned_task::run(async move {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
-        let page = move || {
-            let _turn = turn;
-            query.page(&catalog.snapshot(&topics).rows)
-        };
-        Some(tokio::task::spawn_blocking(page).await)
-    });
-    let Some(page) = page.await.transpose() else { return Err(refusal()) };
-    page.and_then(|page| page).map_err(|error| {
-        tracing::error!(%error, "listing topics ended early");
-        refusal()
-    })
-}
-
-impl Catalog {
-    fn snapshot(&self, topics: &Topics) -> Arc<Snapshot> {
-        let made_us = clock::monotonic_us();
-        if let Some(last) = self.last().filter(|last| last.made_us + FRESH_US > made_us) {
-            return last;
-        }
-        let mut states: Vec<Arc<TopicState>> = Vec::new();
-        topics.for_each(|state| states.push(state.clone()));
-        let rows: Vec<TopicRow> = states.iter().filter_map(|state| row_of(state, topics)).collect();
-        let share = topics.memory().share_of_catalog(rows.capacity() * size_of::<TopicRow>());
-        let snapshot = Arc::new(Snapshot { rows, made_us, _share: share });
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
-        snapshot
-    }
 }
 
 /// Returns the topic as it is now; `None` if it has just been retired.

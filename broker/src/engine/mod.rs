@@ -13,6 +13,7 @@
 //! | `history` | reading |
 //! | `presence` | members |
 //! | `catalog`, `details` | topics as operators see them |
+//! | `housekeeping` | the periodic work: trimming, eviction, the archive |
 //! | `tally`, `interest` | subscriptions by worker and role |
 //! | `receipt`, `observer` | where receipts and events go |
 //!
@@ -26,6 +27,7 @@ mod commits;
 mod details;
 mod epochs;
 mod history;
+mod housekeeping;
 mod index;
 mod interest;
 mod memory;
@@ -49,36 +51,37 @@ use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::rate::Rate;
 use fanwire_core::rules::Rules;
 use fanwire_core::session::Start;
-use fanwire_protocol::{Epoch, Member, Pattern, Position, StartPoint, Topic};
+use fanwire_protocol::{Epoch, Pattern, Position, StartPoint, Topic};
 
 use crate::clock;
 use crate::hub::{Inbox, Pressure};
 use crate::telemetry::Shared;
 use archived::Archived;
-use catalog::Catalog;
 use memory::Memory;
-use presence::Members;
 use tally::Change;
 use topic::Locked;
 use topics::Topics;
 
 pub(crate) use archive::{
-    Append, Archive, ArchiveError, Arrival, Arrivals, Bounds, Committed, Done, Interest, Keep, Origin,
-    Pending, Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
+    Append, Archive, ArchiveError, Arrival, Arrivals, Bounds, Committed, Done, Interest, Keep, Pending,
+    Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
 };
 pub(crate) use archived::{Piece, Resumed};
-pub(crate) use catalog::{TopicOrder, TopicPage, TopicQuery, TopicRow};
+pub(crate) use catalog::{Catalog, TopicOrder, TopicQuery, TopicRow};
 pub(crate) use details::TopicDetails;
 pub(crate) use history::{History, Reading};
+pub(crate) use housekeeping::Housekeeping;
 pub(crate) use observer::Observer;
+pub(crate) use presence::Members;
 pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo};
 pub(crate) use tally::{Role, Seat};
 
-/// All topics of the broker, shared by all workers.
+/// All topics of the broker, shared by all workers: publishing, subscribing and reading. Callers that need one part of it hold
+/// that part: [`Members`], [`Catalog`] or [`Housekeeping`].
 pub(crate) struct Engine {
     topics: Arc<Topics>,
     /// The topics in the archive; `None` without one.
-    archived: Option<Archived>,
+    archived: Option<Arc<Archived>>,
     members: Members,
     observer: Option<Arc<dyn Observer>>,
     pressure: Arc<Pressure>,
@@ -114,7 +117,7 @@ pub(crate) struct Joined {
     pub(crate) missed: Vec<Arc<Publication>>,
     /// `false` when something that was missed is no longer held.
     pub(crate) recovered: bool,
-    /// Whether the topic keeps presence, so that [`Engine::enter`] must follow.
+    /// Whether the topic keeps presence, so that [`Members::enter`] must follow.
     pub(crate) has_presence: bool,
 }
 
@@ -133,11 +136,32 @@ impl Engine {
         let memory = Memory::new(parts.memory_bytes_max, parts.counters.clone());
         let topics = Topics::new(parts.rules, parts.inboxes, parts.topics_max, memory, parts.counters, scope);
         let topics = Arc::new(topics);
-        let archived = parts.archive.map(|archive| Archived::new(topics.clone(), archive));
+        let archived = parts.archive.map(|archive| Arc::new(Archived::new(topics.clone(), archive)));
         let grace_ms = parts.presence_grace.as_millis() as u64;
-        let members = Members::new(grace_ms, parts.observer.clone());
+        let members = Members::new(topics.clone(), grace_ms, parts.observer.clone());
+        let catalog = Arc::new(Catalog::new(topics.clone(), archived.clone()));
         let (observer, pressure) = (parts.observer, parts.pressure);
-        Self { topics, archived, members, observer, pressure, catalog: Arc::default() }
+        Self { topics, archived, members, observer, pressure, catalog }
+    }
+
+    /// Returns the members of topics with presence.
+    pub(crate) fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Returns the topics as operators see them.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
+    /// Returns the periodic work, for the thread that does it.
+    pub(crate) fn housekeeping(&self) -> Housekeeping {
+        Housekeeping::new(self.topics.clone(), self.archived.clone(), self.catalog.clone())
+    }
+
+    /// Returns the pressure by which publishers wait until the workers have delivered more.
+    pub(crate) fn pressure(&self) -> &Arc<Pressure> {
+        &self.pressure
     }
 
     /// Accepts a publication and hands it to every worker with a subscriber. Returns `None` if the topic is in the archive: the
@@ -263,7 +287,7 @@ impl Engine {
         held.unwrap_or_else(|| !self.topics.is_archived(&self.topics.policy_of(topic)))
     }
 
-    /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Engine::enter`] began.
+    /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Members::enter`] began.
     pub(crate) fn leave(
         &self,
         topic: &Topic,
@@ -275,7 +299,7 @@ impl Engine {
         self.topics.with_existing(topic, |locked, state| {
             self.unsubscribe(locked, state.name(), seat);
             if let Some(member_session) = present {
-                self.members.exit(&self.topics, locked, state.name(), member_session, departure);
+                self.members.exit(locked, state.name(), member_session, departure);
             }
         });
     }
@@ -291,7 +315,7 @@ impl Engine {
     }
 
     fn report_topic(&self, locked: &Locked<'_>, name: &Topic, (change, interest): (Change, Interest)) {
-        let archived = self.archived.as_ref().filter(|_| locked.is_archived());
+        let archived = self.archived.as_deref().filter(|_| locked.is_archived());
         if self.observer.is_some() || archived.is_some() {
             self.report_interest(&name.clone().into(), archived, (change, interest));
         }
@@ -316,7 +340,7 @@ impl Engine {
     /// Subscribes to all topics that match a pattern with wildcards.
     pub(crate) fn join_pattern(&self, pattern: &Pattern, seat: impl Into<Seat>) {
         let report = |change| {
-            self.report_interest(pattern, self.archived.as_ref(), (change, Interest::Begins));
+            self.report_interest(pattern, self.archived.as_deref(), (change, Interest::Begins));
         };
         self.topics.patterns().subscribe(pattern, seat.into(), report);
     }
@@ -324,7 +348,7 @@ impl Engine {
     /// Ends what [`Engine::join_pattern`] began.
     pub(crate) fn leave_pattern(&self, pattern: &Pattern, seat: impl Into<Seat>) {
         let report = |change| {
-            self.report_interest(pattern, self.archived.as_ref(), (change, Interest::Ends));
+            self.report_interest(pattern, self.archived.as_deref(), (change, Interest::Ends));
         };
         self.topics.patterns().unsubscribe(pattern, seat.into(), report);
     }
@@ -334,21 +358,6 @@ impl Engine {
         if let Some(observer) = &self.observer {
             observer.interest(pattern);
         }
-    }
-
-    /// Adds a session, which is at `place`, to the members of a topic, if its rule keeps presence.
-    pub(crate) fn enter(&self, topic: &Topic, member_session: &MemberSession, place: Origin) {
-        self.members.enter(&self.topics, topic, member_session, place);
-    }
-
-    /// Returns at most `limit` members of a topic, and whether there are more; `None` if its rule keeps no presence.
-    pub(crate) fn members(&self, topic: &Topic, limit: usize) -> Option<(Vec<Member>, bool)> {
-        presence::members(&self.topics, topic, limit)
-    }
-
-    /// Removes the members whose grace has elapsed at `now_ms`.
-    pub(crate) fn expire_presence(&self, now_ms: u64) {
-        self.members.expire(&self.topics, now_ms);
     }
 
     /// Returns the newest position of a topic; `None` if only the archive knows it, or the topic does not exist.
@@ -361,11 +370,6 @@ impl Engine {
     /// Returns whether publications of the topic are kept at all.
     pub(crate) fn keeps_history(&self, topic: &Topic) -> bool {
         self.topics.policy_of(topic).history.keeps()
-    }
-
-    /// Returns whether the rule of the topic keeps presence.
-    pub(crate) fn keeps_presence(&self, topic: &Topic) -> bool {
-        self.topics.policy_of(topic).presence
     }
 
     /// Reads a page of history of about `bytes_max` bytes at most; `None` if it is in the archive: see
@@ -410,32 +414,6 @@ impl Engine {
         }
     }
 
-    /// Returns a page of the topics that exist.
-    ///
-    /// # Errors
-    /// If too many ask at once.
-    pub(crate) async fn list_topics(&self, query: TopicQuery) -> Result<TopicPage, Refusal> {
-        catalog::list(&self.catalog, &self.topics, query).await
-    }
-
-    /// Describes a topic, whether it exists or not.
-    ///
-    /// # Errors
-    /// If the archive cannot be read.
-    pub(crate) async fn describe(&self, topic: &Topic) -> Result<TopicDetails, Refusal> {
-        details::describe(&self.topics, self.archived.as_ref(), topic).await
-    }
-
-    /// Returns whether publishers must wait until the workers have delivered more.
-    pub(crate) fn is_under_pressure(&self) -> bool {
-        self.pressure.is_high()
-    }
-
-    /// Waits until publishers may continue.
-    pub(crate) fn relieved(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.pressure.clone().relieved()
-    }
-
     /// Returns the rules as they are now.
     pub(crate) fn rules(&self) -> Guard<Arc<Rules>> {
         self.topics.rules()
@@ -446,43 +424,8 @@ impl Engine {
         self.topics.change_rules(rules);
     }
 
-    /// Waits until memory is over its cap.
-    pub(crate) async fn outgrown(&self) {
-        self.topics.memory().outgrown().await;
-    }
-
-    /// Drops the history of the topics longest unused until memory has room again.
-    pub(crate) fn evict(&self) {
-        self.topics.evict();
-    }
-
-    /// Drops what is too old, and topics that are not needed.
-    pub(crate) fn tidy(&self) {
-        self.catalog.forget_stale(clock::monotonic_us());
-        self.topics.tidy();
-    }
-
-    /// Deletes what archived topics need not keep any longer. Waits for the disk.
-    pub(crate) fn tidy_archive(&self) {
-        if let Some(archived) = &self.archived {
-            archived.tidy();
-        }
-    }
-
-    /// Counts what waits to be written by the archive.
-    pub(crate) fn measure_archive(&self) {
-        if let Some(archived) = &self.archived {
-            archived.measure();
-        }
-    }
-
-    /// Returns whether there is an archive.
-    pub(crate) fn has_archive(&self) -> bool {
-        self.archived.is_some()
-    }
-
     fn archived(&self) -> Result<&Archived, Refusal> {
-        self.archived.as_ref().ok_or_else(archived::no_archive)
+        self.archived.as_deref().ok_or_else(archived::no_archive)
     }
 }
 

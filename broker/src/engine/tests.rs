@@ -140,7 +140,7 @@ fn history_stays_within_its_memory_and_the_longest_unused_goes_first() {
     while bench.history_bytes() <= 100_000 {
         bench.publish(&format!("filler.{}", fastrand::u32(..)), None);
     }
-    bench.engine.evict();
+    bench.engine.housekeeping().evict();
     assert!(bench.history_bytes() <= 100_000 * 7 / 8);
     assert!(bench.counters.history_evictions.load(Ordering::Relaxed) > 0);
     let joined =

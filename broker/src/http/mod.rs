@@ -23,7 +23,7 @@ pub(crate) use operations::Readiness;
 pub(crate) use pages::is_shared_file;
 
 use crate::config::Limits;
-use crate::engine::Engine;
+use crate::engine::{Catalog, Engine};
 use crate::problem::{Problem, ProblemCode, QUOTED_CHARS_MAX, quoted};
 use crate::sessions::{Lookups, PublishPipeline, WorkerMailboxes};
 use crate::telemetry::{Metrics, Overview, WorkerCounters};
@@ -53,6 +53,7 @@ pub(crate) struct HttpState {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) overview: Arc<Overview>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) mailboxes: WorkerMailboxes,

@@ -23,7 +23,7 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Trims history and removes idle topics, at intervals and whenever memory runs short, and measures rates.
-pub(super) async fn keep_tidy(engine: &Arc<Engine>, overview: &Overview) {
+pub(super) async fn keep_tidy(engine: &Engine, overview: &Overview) {
     let ticks_of = |interval| {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -32,24 +32,25 @@ pub(super) async fn keep_tidy(engine: &Arc<Engine>, overview: &Overview) {
     let mut ticks = ticks_of(TIDY_INTERVAL);
     let mut store_ticks = ticks_of(TIDY_STORE_INTERVAL);
     let mut measuring = ticks_of(MEASURE_INTERVAL);
+    let housekeeping = engine.housekeeping();
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                engine.tidy();
+                housekeeping.tidy();
                 log_limit::report_left_out();
             }
             _ = store_ticks.tick() => {
-                let engine = engine.clone();
-                if let Err(error) = tokio::task::spawn_blocking(move || engine.tidy_archive()).await {
+                let archive = housekeeping.clone();
+                if let Err(error) = tokio::task::spawn_blocking(move || archive.tidy_archive()).await {
                     tracing::error!(%error, "tidying the store failed");
                 }
             }
             _ = measuring.tick() => {
-                engine.measure_archive();
+                housekeeping.measure_archive();
                 overview.measure_pace(clock::monotonic_us());
-                engine.expire_presence(clock::monotonic_ms());
+                engine.members().expire(clock::monotonic_ms());
             }
-            () = engine.outgrown() => engine.evict(),
+            () = housekeeping.outgrown() => housekeeping.evict(),
         }
     }
 }

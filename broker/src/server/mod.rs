@@ -261,7 +261,7 @@ async fn follow(mut next_instruction: impl AsyncFnMut() -> Instruction, mut relo
 
 /// Reports that all sessions have ended: no user stays a member, and no topic is occupied.
 fn conclude(engine: &Engine, webhooks: Option<&Webhooks>) {
-    engine.expire_presence(u64::MAX);
+    engine.members().expire(u64::MAX);
     if let Some(webhooks) = webhooks {
         webhooks.conclude();
     }

@@ -194,6 +194,7 @@ fn http_state(parts: &WorkerParts) -> HttpState {
         counters: parts.counters.clone(),
         metrics: parts.metrics.clone(),
         engine: parts.engine.clone(),
+        catalog: parts.engine.catalog(),
         overview: parts.overview.clone(),
         readiness: parts.readiness.clone(),
         mailboxes: parts.mailboxes.clone(),

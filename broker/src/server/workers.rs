@@ -55,7 +55,7 @@ pub(super) fn start(
     let limits = &config.limits;
     let inboxes: Vec<_> = (0..count).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
     let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
-    let history_bytes_max = config.history.bytes_max;
+    let (history_bytes_max, has_store) = (config.history.bytes_max, archive.is_some());
     let engine = Arc::new(Engine::new(EngineParts {
         inboxes: inboxes.clone(),
         pressure: pressure.clone(),
@@ -73,7 +73,7 @@ pub(super) fn start(
         history_bytes_max,
         outbox_bytes_max: limits.outbox_bytes_max as u64,
         has_hooks: config.hooks.url.is_some(),
-        has_store: engine.has_archive(),
+        has_store,
     };
     let overview = Arc::new(Overview::new(counters.clone(), shared.clone(), facts));
     let (mailboxes, incoming) = WorkerMailboxes::new(count);

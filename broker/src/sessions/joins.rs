@@ -157,7 +157,7 @@ impl Joins {
         for topic in topics {
             let is_held = self.reads.as_ref().is_some_and(|reads| reads.holds(&topic));
             let is_member = self.members.iter().any(|(member_of, _)| *member_of == topic);
-            if !is_held && !is_member && self.worker.engine.keeps_presence(&topic) {
+            if !is_held && !is_member && self.worker.engine.members().are_kept(&topic) {
                 self.enter_as_member(&topic);
             }
         }
@@ -168,7 +168,7 @@ impl Joins {
             return;
         }
         let member_session = self.handle.session().member_session();
-        self.worker.engine.enter(topic, &member_session, (self.worker.hub.worker(), self.key));
+        self.worker.engine.members().enter(topic, &member_session, (self.worker.hub.worker(), self.key));
         self.members.push((topic.clone(), member_session));
     }
 

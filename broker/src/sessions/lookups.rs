@@ -38,7 +38,7 @@ impl Lookups {
             decide(&rules, identity, Action::ReadPresence, &pattern)?;
         }
         self.hooks.subscribe(client(identity), &pattern).await?;
-        Ok(self.engine.members(topic, self.members_max))
+        Ok(self.engine.members().list(topic, self.members_max))
     }
 
     /// Makes an RPC callout and returns the answer.

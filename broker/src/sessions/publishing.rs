@@ -223,8 +223,8 @@ impl PublishPipeline {
     /// Waits until the workers have delivered enough of what was published before. Publishers are slowed down to the speed of delivery
     /// by this.
     pub(crate) async fn relieved(&self) {
-        if self.engine.is_under_pressure() {
-            self.engine.relieved().await;
+        if self.engine.pressure().is_high() {
+            self.engine.pressure().clone().relieved().await;
         }
     }
 }

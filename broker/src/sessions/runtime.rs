@@ -210,8 +210,8 @@ impl SessionRuntime {
             return Poll::Pending;
         }
         let can_publish = matches!(self.handle.transport(), Transport::WebSocket | Transport::Bare);
-        if self.relief.is_none() && can_publish && self.worker.engine.is_under_pressure() {
-            self.relief = Some(Box::pin(self.worker.engine.relieved()));
+        if self.relief.is_none() && can_publish && self.worker.engine.pressure().is_high() {
+            self.relief = Some(Box::pin(self.worker.engine.pressure().clone().relieved()));
         }
         if let Some(relief) = &mut self.relief {
             ready!(relief.as_mut().poll(context));

@@ -256,7 +256,7 @@ fn reading_creates_no_topic(open: &Open) {
         let reading = Reading::Forward { since: None, limit: 9 };
         let (engine, name) = (&broker.engine, topic(name));
         broker.runtime.block_on(engine.read_history(&name, reading, 1 << 20)).unwrap();
-        broker.runtime.block_on(engine.describe(&name)).unwrap();
+        broker.runtime.block_on(engine.catalog().describe(&name)).unwrap();
         assert!(engine.head(&name).is_none() && engine.take_of_rate(&name).is_ok());
     }
     assert_eq!(broker.counters.topics.load(Ordering::Relaxed), 0);

@@ -33,15 +33,15 @@ fn reading_a_topic_that_does_not_exist_creates_none() {
         let name = topic(&format!("t.{number}"));
         let history = bench.engine.history(&name, &Reading::Forward { since: None, limit: 9 }, 1000).unwrap();
         assert!(history.page.publications.is_empty() && !history.page.gap && !history.page.more);
-        assert_eq!(bench.engine.members(&name, 9), Some((Vec::new(), false)));
+        assert_eq!(bench.engine.members().list(&name, 9), Some((Vec::new(), false)));
         assert_eq!(bench.engine.head(&name), None);
         assert_eq!(bench.engine.take_of_rate(&name), Ok(()));
     }
     let name = topic("t.1");
-    assert!(block_on(bench.engine.describe(&name)).unwrap().state.is_none());
+    assert!(block_on(bench.engine.catalog().describe(&name)).unwrap().state.is_none());
     assert_eq!(block_on(bench.engine.clear_history(&name)).unwrap().offset, 0);
     bench.engine.leave(&name, 0, None, Departure::Left);
-    bench.engine.expire_presence(u64::MAX);
+    bench.engine.members().expire(u64::MAX);
     assert_eq!(topics(&bench), 0);
 }
 
@@ -129,7 +129,7 @@ fn keys_and_members_count_with_history_under_one_cap() {
         let joined = bench.engine.join(&topic(name), 0, &Start::Now);
         let info = Some(Payload::text("x".repeat(1000)));
         let session = MemberSession { user: None, connection, info };
-        bench.engine.enter(&topic(name), &session, (0, SessionKey(0)));
+        bench.engine.members().enter(&topic(name), &session, (0, SessionKey(0)));
         joined.is_some()
     };
     let entered = (0..1000).take_while(|connection| enter("room", *connection)).count();
@@ -141,7 +141,7 @@ fn keys_and_members_count_with_history_under_one_cap() {
     for number in 0..200 {
         bench.publish(&format!("t.{number}"), None);
     }
-    bench.engine.evict();
+    bench.engine.housekeeping().evict();
     assert!(bench.history_bytes() + presence_bytes <= 100_000 * 7 / 8);
     for connection in 0..1000 {
         let session = MemberSession { user: None, connection, info: None };
@@ -165,7 +165,7 @@ fn the_list_of_topics_is_counted_while_it_is_kept() {
         after: None,
         limit: 10,
     };
-    assert_eq!(block_on(bench.engine.list_topics(query)).unwrap().total, 100);
+    assert_eq!(block_on(bench.engine.catalog().list(query)).unwrap().total, 100);
     assert!(bench.counters.catalog_bytes.load(Ordering::Relaxed) >= 100 * size_of::<TopicRow>() as u64);
     bench.engine.catalog.forget_stale(u64::MAX);
     assert_eq!(bench.counters.catalog_bytes.load(Ordering::Relaxed), 0);

@@ -89,7 +89,7 @@ pub(super) async fn list(State(state): State<HttpState>, uri: Uri) -> Result<Res
     let known = ["search", "prefix", "sort", "order", "after", "limit"];
     let query = read_query(&Parameters::parse(&uri, &known)?)?;
     let order = query.order;
-    let page = state.engine.list_topics(query).await?;
+    let page = state.catalog.list(query).await?;
     let mut topics: Vec<Row<'_>> = page.rows.iter().map(row).collect();
     topics.truncate(fitting(&topics));
     let has_more = page.more || topics.len() < page.rows.len();
@@ -103,7 +103,7 @@ pub(super) async fn one(
     State(state): State<HttpState>,
     TopicName(topic): TopicName,
 ) -> Result<Response, Problem> {
-    let TopicDetails { rule, policy, state } = state.engine.describe(&topic).await?;
+    let TopicDetails { rule, policy, state } = state.catalog.describe(&topic).await?;
     let history = policy.history;
     let bounded = |bound: usize| (bound != usize::MAX).then_some(bound);
     let kept = history.keeps().then(|| Kept {

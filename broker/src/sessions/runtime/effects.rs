@@ -189,7 +189,7 @@ impl SessionRuntime {
     }
 
     fn presence(&mut self, id: Option<u32>, topic: Topic) {
-        match self.worker.engine.members(&topic, self.worker.limits.presence_members_max) {
+        match self.worker.engine.members().list(&topic, self.worker.limits.presence_members_max) {
             Some((members, more)) => {
                 self.replies.reply(id, || Reply::Presence { topic, members, more });
             }
