@@ -20,6 +20,7 @@ use fanwire_core::identity::Identity;
 use fanwire_core::publication::Publish;
 use fanwire_protocol::{ErrorCode, Pattern, Payload};
 use http::Uri;
+use tokio::task::JoinSet;
 
 use crate::client::HttpClient;
 use crate::config::{Callout, HooksConfig, WebhookEvent, WebhooksConfig};
@@ -47,6 +48,10 @@ pub(crate) struct CallSecurity {
     /// Certificates (PEM) of authorities to trust, besides those that browsers trust.
     pub(crate) authorities: Option<Vec<u8>>,
 }
+
+/// The maximum number of callouts that one request of a client makes at once, so that it takes no more than its share of
+/// `hooks.callouts_at_once_max`.
+const CALLOUTS_OF_REQUEST_MAX: usize = 16;
 
 /// The client that a callout is made for.
 #[derive(Debug, Clone)]
@@ -158,6 +163,47 @@ impl Hooks {
                 callouts.subscribe(&client, pattern).await
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Authorizes `client` to subscribe to all of `patterns`, by at most [`CALLOUTS_OF_REQUEST_MAX`] callouts at once. Must be called on a
+    /// worker.
+    ///
+    /// # Errors
+    /// If the application refuses one of them, or does not answer; the first in the order of `patterns` if several are known by
+    /// then. Callouts that have not begun are not made.
+    pub(crate) async fn subscribe_all(
+        self: &Arc<Self>,
+        client: &CalloutClient,
+        patterns: impl Iterator<Item = &Pattern>,
+    ) -> Result<(), Refusal> {
+        let needed = patterns.filter(|pattern| self.requires(Callout::Subscribe, &client.identity, pattern));
+        let mut needed = needed.cloned().enumerate();
+        let mut made = JoinSet::new();
+        let mut refused: Option<(usize, Refusal)> = None;
+        loop {
+            while refused.is_none()
+                && made.len() < CALLOUTS_OF_REQUEST_MAX
+                && let Some((index, pattern)) = needed.next()
+            {
+                let (hooks, client) = (self.clone(), client.clone());
+                made.spawn_local(async move { (index, hooks.subscribe(client, &pattern).await) });
+            }
+            match made.join_next().await {
+                None => return refused.map_or(Ok(()), |(_, refusal)| Err(refusal)),
+                Some(Ok((_, Ok(())))) => {}
+                Some(Ok((index, Err(refusal)))) => {
+                    if refused.as_ref().is_none_or(|(first, _)| index < *first) {
+                        refused = Some((index, refusal));
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a callout has panicked");
+                    let message =
+                        "the broker failed to ask the application: its log has the reason".to_owned();
+                    refused = Some((0, Refusal { code: ErrorCode::Internal, message }));
+                }
+            }
         }
     }
 

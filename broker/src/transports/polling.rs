@@ -84,13 +84,9 @@ pub(super) async fn check_access(
         decide(&rules, &session.identity, Action::ReadHistory, pattern)?;
         decide(&rules, &session.identity, Action::Subscribe, pattern)?;
     }
-    for pattern in patterns {
-        let client = CalloutClient {
-            identity: session.identity.clone(),
-            connection: Some(session.connection_info.connection),
-        };
-        worker.hooks.subscribe(client, pattern).await?;
-    }
+    let identity = session.identity.clone();
+    let client = CalloutClient { identity, connection: Some(session.connection_info.connection) };
+    worker.hooks.subscribe_all(&client, patterns.iter()).await?;
     Ok(())
 }
 

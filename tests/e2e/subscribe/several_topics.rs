@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fanwire_tests::{Application, Broker, DataDirectory, Events, HookAnswer};
+use fanwire_tests::{Application, Broker, DataDirectory, Events, HookAnswer, PATIENCE, get};
 use serde_json::json;
 
 use crate::fixtures::texts::publish;
@@ -68,4 +68,40 @@ fn topics_on_disk_and_in_memory_keep_their_order_in_one_stream() {
         // More than memory holds of a durable topic.
         check_stream(&broker, "/stream?topic=a&topic=b", 1200);
     }
+}
+
+#[test]
+fn the_callouts_of_a_stream_are_made_side_by_side_and_within_a_bound() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let application = Application::start(move |call| {
+        // The first callouts wait until as many as may be have come; a broker that makes one after the other never gets there.
+        if call.body.contains("first") {
+            let _released = held.lock().expect("no thread panics").recv_timeout(PATIENCE);
+        }
+        let allow = !call.body.contains("secret");
+        HookAnswer::Json(json!({ "allow": allow }))
+    });
+    let broker = Broker::with_file(&application.config("callouts = ['subscribe']"), &["--workers", "1"]);
+    for end in ["", "&wait=1"] {
+        let (address, calls) = (broker.address(), application.calls().len());
+        let topics: Vec<String> = (0..40)
+            .map(|number| format!("topic={}.{number}", if number < 16 { "first" } else { "rest" }))
+            .collect();
+        let path = format!("/stream?{}&since=earliest{end}", topics.join("&"));
+        let opening = std::thread::spawn(move || {
+            if path.ends_with("wait=1") {
+                get(address, &path).status
+            } else {
+                Events::open(address, &path, "").next_block().map_or(0, |_| 200)
+            }
+        });
+        application.await_calls(calls + 16);
+        (0..16).for_each(|_| release.send(()).expect("the application runs"));
+        assert_eq!(opening.join().expect("it is answered"), 200);
+        assert_eq!(application.calls().len(), calls + 40, "one callout for each topic");
+    }
+    assert_eq!(application.calls_at_once(), 16);
+    let refused = get(broker.address(), "/stream?topic=a&topic=secret&topic=b");
+    refused.check_problem(403, "forbidden");
 }

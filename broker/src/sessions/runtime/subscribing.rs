@@ -27,7 +27,7 @@ impl SessionRuntime {
     /// Subscribes to all that a URL names, if access rules and authorization callouts allow all of it. What the session missed is in
     /// its outbox afterwards, oldest first.
     ///
-    /// The callouts are made first, and the disk is read for the topics that need it. Then all other topics are joined without waiting in
+    /// The callouts are made first, side by side, and the disk is read for the topics that need it. Then all other topics are joined without waiting in
     /// between, so that deliveries have the order that a replay has.
     ///
     /// # Errors
@@ -45,10 +45,8 @@ impl SessionRuntime {
         for (pattern, start) in wanted {
             self.check_subscribe(pattern, start)?;
         }
-        for (pattern, _) in wanted {
-            self.worker.hooks.subscribe(self.callout_client(), pattern).await?;
-        }
-        Ok(())
+        let patterns = wanted.iter().map(|(pattern, _)| pattern);
+        self.worker.hooks.subscribe_all(&self.callout_client(), patterns).await
     }
 
     fn check_subscribe(&self, pattern: &Pattern, start: &Start) -> Result<(), Refusal> {
