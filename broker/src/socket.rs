@@ -25,17 +25,21 @@ pub(crate) struct LentSocket<S> {
     /// There until the socket is dropped or taken over.
     stream: Option<S>,
     shared: Arc<Shared<S>>,
-    stall_timeout: Duration,
-    /// There while the stream takes no bytes.
-    stall: Option<Pin<Box<Sleep>>>,
+    /// There while the stream takes no bytes, with the time-out that it was made for.
+    stall: Option<(Pin<Box<Sleep>>, u64)>,
 }
 
 /// The owner of a [`LentSocket`].
 pub(crate) struct Lender<S>(Arc<Shared<S>>);
 
 struct Shared<S> {
+    stall_timeout_ms: AtomicU64,
     moved_bytes: AtomicU64,
     returned: Mutex<Option<Box<S>>>,
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads what a peer still sends, and throws it away, until the peer has ended or has sent more than `bytes_max`. A socket that is
@@ -53,8 +57,12 @@ pub(crate) async fn discard(stream: &mut (impl AsyncRead + Unpin), bytes_max: us
 
 /// Lends `stream`. A write fails once the peer has taken no byte for `stall_timeout`, however much it took before.
 pub(crate) fn lend<S>(stream: S, stall_timeout: Duration) -> (LentSocket<S>, Lender<S>) {
-    let shared = Arc::new(Shared { moved_bytes: AtomicU64::new(0), returned: Mutex::new(None) });
-    let socket = LentSocket { stream: Some(stream), shared: shared.clone(), stall_timeout, stall: None };
+    let shared = Arc::new(Shared {
+        stall_timeout_ms: AtomicU64::new(milliseconds(stall_timeout)),
+        moved_bytes: AtomicU64::new(0),
+        returned: Mutex::new(None),
+    });
+    let socket = LentSocket { stream: Some(stream), shared: shared.clone(), stall: None };
     (socket, Lender(shared))
 }
 
@@ -62,6 +70,11 @@ impl<S> Lender<S> {
     /// Returns the number of bytes read and written so far.
     pub(crate) fn moved_bytes(&self) -> u64 {
         self.0.moved_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lets the peer take no byte for at most `timeout` from now on. Takes effect when the socket is written to or flushed again.
+    pub(crate) fn hurry(&self, timeout: Duration) {
+        self.0.stall_timeout_ms.fetch_min(milliseconds(timeout), Ordering::Relaxed);
     }
 
     /// Takes the stream back. Returns `None` while it is on loan, and after another owner has taken it over.
@@ -91,9 +104,14 @@ impl<S> LentSocket<S> {
             self.count(*written.as_ref().unwrap_or(&0));
             return Poll::Ready(written);
         }
-        let timeout = self.stall_timeout;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        ready!(stall.as_mut().poll(context));
+        let timeout_ms = self.shared.stall_timeout_ms.load(Ordering::Relaxed);
+        if self.stall.as_ref().is_none_or(|(_, made_for_ms)| *made_for_ms != timeout_ms) {
+            let sleep = tokio::time::sleep(Duration::from_millis(timeout_ms));
+            self.stall = Some((Box::pin(sleep), timeout_ms));
+        }
+        if let Some((stall, _)) = &mut self.stall {
+            ready!(stall.as_mut().poll(context));
+        }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -181,6 +199,18 @@ mod tests {
         written.expect("it was slow, not stuck");
         let error = socket.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_has_less_time_once_its_connection_is_hurried() {
+        let (near, _far) = tokio::io::duplex(16);
+        let (mut socket, lender) = lend(near, STALL);
+        let mut writing = std::pin::pin!(socket.write_all(&[0; 64]));
+        tokio::select! {
+            _ = &mut writing => panic!("there is no room"),
+            () = tokio::task::yield_now() => lender.hurry(Duration::from_millis(10)),
+        }
+        assert_eq!(writing.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

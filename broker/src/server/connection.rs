@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::dispatch::Dispatch;
 use super::handshakes::Handshake;
-use super::local_tasks::LocalTasks;
+use super::http2_streams::{StreamBody, StreamTasks};
 use super::open_connections::OpenConnection;
 use super::preamble;
 use super::request_body;
@@ -189,7 +189,7 @@ impl Visit {
         let (socket, lender) = lend(stream, self.limits().write_timeout);
         let result = {
             let connection = builder.serve_connection(TokioIo::new(socket), service).with_upgrades();
-            self.drive(pin!(connection), std::future::pending()).await
+            self.drive(pin!(connection), &lender, std::future::pending()).await
         };
         self.end(&lender).await;
         result
@@ -200,7 +200,13 @@ impl Visit {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let limits = self.limits();
-        let mut builder = http2::Builder::new(LocalTasks);
+        let tasks = StreamTasks {
+            write_timeout: limits.write_timeout,
+            close_timeout: limits.close_timeout,
+            draining: self.draining.clone(),
+            counters: self.dispatch.counters().clone(),
+        };
+        let mut builder = http2::Builder::new(tasks);
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(u32::try_from(limits.streams_per_connection_max).unwrap_or(u32::MAX))
@@ -208,11 +214,15 @@ impl Visit {
             .max_send_buf_size(STREAM_BUFFER_BYTES_MAX)
             .keep_alive_interval(limits.ping_interval)
             .keep_alive_timeout(limits.ping_timeout);
-        let service = service_fn(|request| Self::answer(Answering::begin(&self), request));
+        let service = service_fn(|request| {
+            let answer = Self::answer(Answering::begin(&self), request);
+            async { answer.await.map(|response| response.map(StreamBody::new)) }
+        });
         let (socket, lender) = lend(stream, self.limits().write_timeout);
         let result = {
             let connection = builder.serve_connection(TokioIo::new(socket), service);
-            self.drive(pin!(connection), self.idle(&lender, limits.handshake_timeout)).await
+            let idle = self.idle(&lender, limits.handshake_timeout);
+            self.drive(pin!(connection), &lender, idle).await
         };
         self.end(&lender).await;
         result
@@ -237,10 +247,11 @@ impl Visit {
     }
 
     /// Drives a connection to its end. When the broker stops, or `idle` completes, the connection is asked to end. In the second
-    /// case it has `limits.close_timeout` for that.
-    async fn drive<C: Graceful>(
+    /// case it has `limits.close_timeout` for that; in the first, it may take nothing of an answer for that long.
+    async fn drive<C: Graceful, S>(
         &self,
         mut connection: Pin<&mut C>,
+        lender: &Lender<S>,
         idle: impl Future<Output = ()>,
     ) -> Result<(), HandshakeFailure> {
         let mut idle = pin!(idle);
@@ -255,7 +266,9 @@ impl Visit {
                     // It was counted where the abort was decided.
                     return Ok(());
                 }
-                _ = draining.wait_for(Option::is_some), if !is_ending => {}
+                _ = draining.wait_for(Option::is_some), if !is_ending => {
+                    lender.hurry(self.limits().close_timeout);
+                }
                 () = &mut idle, if !is_ending => {
                     connection.as_mut().graceful_shutdown();
                     let gone = tokio::time::timeout(self.limits().close_timeout, connection).await;
@@ -334,9 +347,9 @@ where
     }
 }
 
-impl<S, I> Graceful for http2::Connection<I, S, LocalTasks>
+impl<S, I> Graceful for http2::Connection<I, S, StreamTasks>
 where
-    S: hyper::service::HttpService<Incoming, ResBody = ResponseBody>,
+    S: hyper::service::HttpService<Incoming, ResBody = StreamBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: 'static,
     I: Read + Write + Unpin + 'static,

@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use tower_service::Service;
 
 use super::cors;
+use super::http2_streams;
 use super::origin_check::OriginCheck;
 use super::preamble::Preamble;
 use super::refusal::problem_of;
@@ -158,7 +159,7 @@ impl Dispatch {
         let guard = if request.version() < Version::HTTP_2 {
             guard
         } else {
-            guard.for_stream().map_err(problem_of)?
+            guard.for_stream(http2_streams::abort_signal()).map_err(problem_of)?
         };
         let proxies = &self.preamble.proxies;
         let client = proxies.client_of(request.headers(), guard.peer());

@@ -4,7 +4,7 @@
 //! serves the connections that it receives from their first byte to their last.
 //!
 //! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `unserved`, `dispatch` →
-//! `origin_check`, `local_tasks` → `cors`, `head_limit`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
+//! `origin_check`, `http2_streams` → `cors`, `head_limit`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
 
 mod accept;
 mod application;
@@ -16,8 +16,8 @@ mod error;
 mod handshakes;
 mod head_limit;
 mod housekeeping;
+mod http2_streams;
 mod key_keeper;
-mod local_tasks;
 mod open_connections;
 mod origin_check;
 mod preamble;

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::cors;
-use super::local_tasks::LocalTasks;
+use super::http2_streams::LocalTasks;
 use super::origin_check::OriginCheck;
 use super::preamble::{self, Preamble};
 use super::refusal::problem_of;

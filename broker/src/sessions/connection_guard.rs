@@ -49,18 +49,18 @@ impl ConnectionGuard {
     }
 
     /// Returns a guard for one of many requests on this connection (HTTP/2). The request is counted like a connection, under the same
-    /// limits. Aborting it aborts the whole connection.
+    /// limits. `abort` ends the request; without it, the whole connection is ended.
     ///
     /// # Errors
     /// Says which limit is reached.
-    pub(crate) fn for_stream(self: &Rc<Self>) -> Result<Rc<Self>, RefusalReason> {
+    pub(crate) fn for_stream(self: &Rc<Self>, abort: Option<Rc<Notify>>) -> Result<Rc<Self>, RefusalReason> {
         let permit = self.permit.another(clock::monotonic_us())?;
         self.counters.connections[Transport::Http as usize].add(1);
         self.streams.set(self.streams.get() + 1);
         Ok(Rc::new(Self {
             transport: Cell::new(Transport::Http),
             counters: self.counters.clone(),
-            abort: self.abort.clone(),
+            abort: abort.unwrap_or_else(|| self.abort.clone()),
             publish_meter: OnceCell::new(),
             streams: Cell::new(0),
             connection: Some(self.clone()),

@@ -33,6 +33,11 @@ impl ResponseBody {
         self.size_hint().exact()
     }
 
+    /// Returns whether the session or answer that feeds the body watches whether the client takes it.
+    pub(crate) fn is_watched(&self) -> bool {
+        matches!(self, Self::Streamed(_))
+    }
+
     /// A body that is made piece by piece as the socket takes it.
     pub(super) fn streamed(body: impl Body<Data = Bytes, Error = axum::Error> + 'static) -> Self {
         Self::Streamed(Box::pin(body))

@@ -6,3 +6,4 @@ mod bench_pusher;
 mod metric_table;
 mod metrics_and_stopping;
 mod starting;
+mod stopping_deaf_clients;

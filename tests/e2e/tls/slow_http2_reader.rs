@@ -68,3 +68,56 @@ fn a_reader_that_opens_no_window_is_taken_for_idle() {
     }
     assert_eq!(received, http2::WINDOW, "the broker ends the connection");
 }
+
+#[test]
+fn a_stream_that_is_not_read_is_reset_and_the_others_of_its_connection_are_served() {
+    let certificate = Certificate::new();
+    let settings = certificate.settings();
+    let mut all: Vec<&str> = settings.iter().map(String::as_str).collect();
+    all.extend(["limits.write_timeout=1s", "limits.ping_interval=1h"]);
+    let broker = Broker::with(&all);
+    let http = certificate.try_connect(broker.address(), &["h2"]).expect("the broker speaks HTTP/2");
+    let mut http2 = Http2::begin(http);
+    // An answer that is whole in memory and one that is made piece by piece; the window of neither ever opens.
+    publish(&mut certificate.connect(broker.address()), 500_000);
+    let mut stream = 0;
+    for path in ["/openapi.json", "/topics/a"] {
+        let unread = stream + 1;
+        stream = unread;
+        http2.get(unread, path);
+        let (mut received, mut polls) = (0, 0);
+        loop {
+            let frame = http2.read_frame().expect("the connection lives on");
+            match (frame.stream, frame.kind) {
+                (other, http2::RST_STREAM) if other == unread => break,
+                (other, http2::DATA) if other == unread => received += frame.payload.len(),
+                _ => {}
+            }
+            // The other streams move meanwhile.
+            if received == http2::WINDOW && polls < 200 {
+                polls += 1;
+                stream += 2;
+                http2.get(stream, "/healthz");
+            }
+        }
+        assert_eq!(received, http2::WINDOW, "{path}");
+        assert!(polls > 0, "{path}");
+        stream += 1;
+    }
+    stream += 1;
+    http2.get(stream, "/metrics");
+    let mut page = Vec::new();
+    let closes = loop {
+        let frame = http2.read_frame().expect("the connection lives on");
+        if frame.stream == stream && frame.kind == http2::DATA {
+            page.extend_from_slice(&frame.payload);
+            http2.open_window(stream, frame.payload.len());
+            let text = String::from_utf8_lossy(&page);
+            let name = "fanwire_closes_total{reason=\"too_slow\"} ";
+            if let Some(count) = text.lines().find_map(|line| line.strip_prefix(name)) {
+                break count.to_owned();
+            }
+        }
+    };
+    assert_eq!(closes, "2");
+}
