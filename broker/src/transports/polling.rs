@@ -52,6 +52,7 @@ pub(super) async fn poll(
     patterns: Vec<Pattern>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
+    check_direction(&patterns, query)?;
     check_access(worker, &asked.session, &patterns).await?;
     let limit = query.limit.or(query.last).unwrap_or(LIMIT_DEFAULT.min(worker.limits.history_limit_max));
     let (guard, expires_ms) = (asked.guard.clone(), asked.session.identity.expires_ms());
@@ -68,6 +69,18 @@ pub(super) async fn poll(
     answer.gap |= query.start_point().is_some() && patterns.iter().any(Pattern::is_wild);
     answer.ends_at_ms = expires_ms;
     respond(worker, &guard, answer).await
+}
+
+/// Refuses to read the newest publications of a pattern, or to read backwards: a pattern holds none.
+fn check_direction(patterns: &[Pattern], query: &Query) -> Result<(), Problem> {
+    let reads_past = query.last.is_some() || query.reverse;
+    match patterns.iter().find(|pattern| reads_past && pattern.is_wild()) {
+        Some(pattern) => {
+            let detail = format!("'{pattern}' is a pattern, which has no history: read each topic by itself");
+            Err(Problem::new(StatusCode::BAD_REQUEST, ErrorCode::BadTopic, detail))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Checks that a client may read and subscribe to all of `patterns`.

@@ -68,6 +68,7 @@ $url = broker_for_browsers();
   const change = (how) => (member) => { names[how](member.user); byId('members').textContent = `Here: ${[...names].join(', ')}`; };
   room.on('join', change('add'));
   room.on('leave', change('delete'));
+  room.on('ended', ({ message }) => { byId('status').textContent = message; });
   room.on('joined', async () => {
     names.clear();
     (await broker.presence('room.lobby')).forEach(change('add'));
