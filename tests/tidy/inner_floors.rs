@@ -18,6 +18,7 @@ const CORE: House = House {
     floors: &[
         &[
             "format",
+            "held",
             "identity",
             "liveness",
             "occupancy",

@@ -46,7 +46,7 @@ impl Broadcast {
         let bytes = self.frames[format.slot].get_or_init(|| {
             let mut out = Vec::with_capacity(self.publication.message.payload.len() + 192);
             format.encoder.message(self.message_for(format), &mut out);
-            Bytes::from(out)
+            self.publication.held().bytes_of(out)
         });
         bytes.clone()
     }

@@ -227,9 +227,10 @@ impl<'a> Share<'a> {
 
 /// Joins frames into one chunk; a lone frame is its own chunk.
 fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, format: &Format) -> Bytes {
-    let Some(first) = broadcasts.next().map(|broadcast| broadcast.bytes(format)) else {
+    let Some(first_broadcast) = broadcasts.next() else {
         return Bytes::new();
     };
+    let first = first_broadcast.bytes(format);
     let (remaining, _) = broadcasts.size_hint();
     if remaining == 0 {
         return first;
@@ -239,7 +240,7 @@ fn join<'a>(mut broadcasts: impl Iterator<Item = &'a Arc<Broadcast>>, format: &F
     for broadcast in broadcasts {
         chunk.extend_from_slice(&broadcast.bytes(format));
     }
-    Bytes::from(chunk)
+    first_broadcast.publication.held().bytes_of(chunk)
 }
 
 #[cfg(test)]
@@ -248,6 +249,7 @@ mod tests {
 
     use super::*;
     use crate::format::testing::{PLAIN, SEPARATE};
+    use crate::held::HeldSum;
     use crate::publication::Publication;
 
     struct Bench {
@@ -280,7 +282,7 @@ mod tests {
                 ts: None,
                 from: None,
             };
-            let publication = Arc::new(Publication { message, offset, accepted_us: 0 });
+            let publication = Arc::new(Publication::new(message, offset, 0, &HeldSum::default()));
             Arc::new(Broadcast::new(publication, except))
         }
 

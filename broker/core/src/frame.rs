@@ -31,7 +31,7 @@ impl Frame {
     pub fn encode(publication: &Publication, format: &Format) -> Self {
         let mut bytes = Vec::with_capacity(publication.message.payload.len() + 192);
         format.encoder.message(&publication.message, &mut bytes);
-        Self::new(publication, Bytes::from(bytes))
+        Self::new(publication, publication.held().bytes_of(bytes))
     }
 
     /// Moves a reader's position in the topic, `at`, to this publication.

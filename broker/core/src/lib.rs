@@ -9,6 +9,7 @@ pub mod broadcast;
 pub mod fanout;
 pub mod format;
 pub mod frame;
+pub mod held;
 pub mod identity;
 pub mod keys;
 pub mod limits;

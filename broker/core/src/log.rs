@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fanwire_protocol::{Epoch, Message, Position, StartPoint, Topic};
 
+use crate::held::HeldSum;
 use crate::limits::HistoryLimits;
 use crate::publication::{Publication, Publish};
 use entries::Entries;
@@ -69,6 +70,13 @@ pub struct Page {
     pub more: bool,
 }
 
+impl Missed {
+    /// Returns the memory that the publications are accounted for, in bytes.
+    pub fn cost(&self) -> usize {
+        self.publications.iter().map(|publication| publication.cost()).sum()
+    }
+}
+
 impl Page {
     /// Returns the same page, cut off where it passes `bytes_max`, but never before its first publication.
     #[must_use]
@@ -127,7 +135,7 @@ impl TopicLog {
 
     /// Accepts a publication: gives it the next position and holds it as far as `limits` allow. `ts` is in
     /// milliseconds since 1970, `now_us` in microseconds of the monotonic clock; `topic` is the name this log is kept
-    /// under, so that all its publications share one allocation of it.
+    /// under, so that all its publications share one allocation of it. Its memory counts in `held`.
     pub fn append(
         &mut self,
         publish: Publish,
@@ -135,6 +143,7 @@ impl TopicLog {
         limits: &HistoryLimits,
         ts: u64,
         now_us: u64,
+        held: &HeldSum,
     ) -> Arc<Publication> {
         self.head += 1;
         let ts = ts.max(self.newest_ts);
@@ -147,7 +156,7 @@ impl TopicLog {
             ts: kept.then_some(ts),
             from: publish.from,
         };
-        let publication = Arc::new(Publication { message, offset: self.head, accepted_us: now_us });
+        let publication = Arc::new(Publication::new(message, self.head, now_us, held));
         self.hold_if_kept(publication.clone(), limits, now_us);
         publication
     }
@@ -163,6 +172,7 @@ impl TopicLog {
         placed: Placed,
         limits: &HistoryLimits,
         now_us: u64,
+        held: &HeldSum,
     ) -> Arc<Publication> {
         let Placed { position, after, ts } = placed;
         let kept = limits.keeps();
@@ -173,7 +183,7 @@ impl TopicLog {
             ts: kept.then_some(ts),
             from: publish.from,
         };
-        let publication = Arc::new(Publication { message, offset: position.offset, accepted_us: now_us });
+        let publication = Arc::new(Publication::new(message, position.offset, now_us, held));
         if position.epoch == self.epoch && position.offset <= self.head {
             return publication;
         }
@@ -250,6 +260,12 @@ impl TopicLog {
         }
     }
 
+    /// Returns the number of publications after `position` that are no longer held, for a log that gives the offsets itself; 0
+    /// for a position of another epoch, about which nothing is known.
+    pub fn dropped_after(&self, position: Position) -> u64 {
+        if position.epoch == self.epoch { self.floor.saturating_sub(position.offset) } else { 0 }
+    }
+
     /// Returns whether everything after `position` is still held.
     fn holds_all_after(&self, position: Position) -> bool {
         position.epoch == self.epoch && (self.floor..=self.head).contains(&position.offset)
@@ -285,15 +301,28 @@ impl TopicLog {
     /// recovers if nothing that was accepted since has been dropped, and the log existed at that moment: what
     /// was published before it began is not known.
     pub fn since(&self, place: StartPoint) -> Missed {
-        let (start, recovered) = match place {
+        let (start, recovered) = self.beginning(place);
+        Missed { publications: self.entries.range(start, self.len()).cloned().collect(), recovered }
+    }
+
+    /// Returns the index of the first publication that a subscriber missed, and whether nothing is missing before it.
+    fn beginning(&self, place: StartPoint) -> (usize, bool) {
+        match place {
             StartPoint::Earliest => (0, true),
             StartPoint::After(position) if self.holds_all_after(position) => {
                 (self.index_after(position.offset), true)
             }
             StartPoint::After(_) => (0, false),
             StartPoint::Moment(moment) => (self.index_at(moment), self.holds_all_from(place)),
-        };
-        Missed { publications: self.entries.range(start, self.len()).cloned().collect(), recovered }
+        }
+    }
+
+    /// Returns at most the first `limit` publications of the newest `count`, oldest first.
+    pub fn page_of_last(&self, count: usize, limit: usize) -> Page {
+        let start = self.len().saturating_sub(count);
+        let end = self.len().min(start.saturating_add(limit));
+        let publications = self.entries.range(start, end).cloned().collect();
+        Page { publications, gap: false, more: end < self.len() }
     }
 
     /// Returns the newest `count` publications, oldest first.
@@ -304,10 +333,10 @@ impl TopicLog {
 
     /// Returns at most `limit` publications after `since`, oldest first.
     pub fn page_forward(&self, since: StartPoint, limit: usize) -> Page {
-        let Missed { mut publications, recovered } = self.since(since);
-        let more = publications.len() > limit;
-        publications.truncate(limit);
-        Page { publications, gap: !recovered, more }
+        let (start, recovered) = self.beginning(since);
+        let end = self.len().min(start.saturating_add(limit));
+        let publications = self.entries.range(start, end).cloned().collect();
+        Page { publications, gap: !recovered, more: end < self.len() }
     }
 
     /// Returns at most `limit` publications before `until`, newest first; [`StartPoint::Earliest`] begins with the newest held

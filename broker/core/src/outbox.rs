@@ -32,7 +32,7 @@ const PIECES_MIN: usize = 64;
 /// The queue of what is to be written to one session, in order.
 ///
 /// Deliveries and replies count with their encoded size against the bound. Replays wait as the publications themselves and
-/// are encoded piece by piece as the socket takes them; [`Outbox::pinned_bytes`] returns what they hold.
+/// are encoded piece by piece as the socket takes them; what they hold counts too, as [`Outbox::pinned_bytes`].
 #[derive(Debug)]
 pub struct Outbox {
     format: &'static Format,
@@ -142,11 +142,11 @@ impl Outbox {
     }
 
     fn is_full_for(&self, delivery: &Delivery) -> bool {
-        self.bytes > 0 && !self.has_room_for(delivery.bytes())
+        self.bytes + self.pinned > 0 && !self.has_room_for(delivery.bytes())
     }
 
     fn has_room_for(&self, bytes: usize) -> bool {
-        self.bytes + bytes <= self.bytes_max && self.queue.len() < self.pieces_max()
+        self.bytes + self.pinned + bytes <= self.bytes_max && self.queue.len() < self.pieces_max()
     }
 
     fn pieces_max(&self) -> usize {
@@ -188,16 +188,16 @@ impl Outbox {
         if self.queue.is_empty() {
             return self.push_or_skip(topic, delivery);
         }
-        let pieces_max = self.pieces_max();
+        let bytes = newest.bytes();
+        let has_room = self.has_room_for(bytes);
         let skipped = self.skipped.get_or_insert_default();
         let mut missed = delivery.count() - newest.count();
-        let bytes = newest.bytes();
         if let Some(waiting) = skipped.latest.get_mut(topic) {
             missed += waiting.count();
             self.bytes -= waiting.bytes();
             self.bytes += bytes;
             *waiting = newest;
-        } else if self.bytes + bytes > self.bytes_max || self.queue.len() >= pieces_max {
+        } else if !has_room {
             missed += newest.count();
         } else {
             self.bytes += bytes;
@@ -254,12 +254,18 @@ impl Outbox {
         }
     }
 
-    /// Adds what a session missed, oldest first.
+    /// Adds what a session missed, oldest first. The caller keeps it within a half of the bound.
     pub fn push_replay(&mut self, publications: Vec<Arc<Publication>>) {
         if !publications.is_empty() {
             self.pinned += publications.iter().map(|publication| publication.cost()).sum::<usize>();
             self.queue.push_back(Item::Replay(publications.into()));
         }
+    }
+
+    /// Reports that `count` publications of `topic` were dropped before the session was sent them.
+    pub fn push_missed(&mut self, topic: &Topic, count: u64) {
+        self.note_missed(topic, count as usize);
+        self.report_missed(topic);
     }
 
     /// Returns whether so much waits that no requests of the session should be read until some of it is written.
@@ -328,6 +334,7 @@ impl Outbox {
     /// Encodes the next piece of the replay that comes first, and puts it before the rest.
     fn encode_replay(&mut self) {
         let Some(Item::Replay(publications)) = self.queue.front_mut() else { return };
+        let Some(held) = publications.front().map(|publication| publication.held().clone()) else { return };
         let mut chunk = Vec::new();
         while chunk.len() < REPLAY_AHEAD_BYTES
             && let Some(publication) = publications.pop_front()
@@ -339,7 +346,7 @@ impl Outbox {
             self.queue.pop_front();
         }
         self.bytes += chunk.len();
-        self.queue.push_front(Item::Chunk(Bytes::from(chunk)));
+        self.queue.push_front(Item::Chunk(held.bytes_of(chunk)));
     }
 
     /// Encodes the next publication of the replay that comes first, and puts it before the rest.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fanwire_protocol::{Message, Payload, Topic};
 
+use crate::held::{HeldShare, HeldSum};
 use crate::keys::IdempotencyKey;
 use crate::subscribers::SessionKey;
 
@@ -38,9 +39,22 @@ pub struct Publication {
     pub offset: u64,
     /// The time at which it was accepted, in microseconds of the broker's monotonic clock.
     pub accepted_us: u64,
+    /// Its share of the memory that publications take up.
+    held: HeldShare,
 }
 
 impl Publication {
+    /// A publication of `message` at `offset`, accepted at `accepted_us`. Its memory counts in `held` until it is dropped.
+    pub fn new(message: Message, offset: u64, accepted_us: u64, held: &HeldSum) -> Self {
+        let held = held.share(Self::cost_of(&message.payload));
+        Self { message, offset, accepted_us, held }
+    }
+
+    /// Returns the sum in which the publication counts. Frames made of it count there too.
+    pub fn held(&self) -> &HeldSum {
+        self.held.sum()
+    }
+
     /// Returns the memory accounted for the publication, in bytes.
     pub fn cost(&self) -> usize {
         Self::cost_of(&self.message.payload)

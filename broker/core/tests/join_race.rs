@@ -8,6 +8,7 @@ mod format;
 
 use std::sync::Arc;
 
+use fanwire_core::held::HeldSum;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::TopicLog;
 use fanwire_core::publication::Publish;
@@ -52,7 +53,7 @@ fn name() -> Topic {
 fn publish(world: &World) {
     let mut topic = world.topic.lock().expect("no thread panics under this lock");
     let publish = Publish { topic: name(), payload: Payload::text(""), key: None, from: None, except: None };
-    let publication = topic.log.append(publish, &name(), &LIMITS, 0, 0);
+    let publication = topic.log.append(publish, &name(), &LIMITS, 0, 0, &HeldSum::default());
     if topic.has_subscriber {
         world.inbox.lock().expect("no thread panics under this lock").push(publication.offset);
     }

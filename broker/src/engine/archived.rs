@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fanwire_core::access::Refusal;
+use fanwire_core::held::HeldSum;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::Page;
 use fanwire_core::publication::{Publication, Publish};
@@ -20,38 +21,10 @@ use super::archive::{
     TopicRecord,
 };
 use super::commits;
-use super::history::{History, Reading};
+use super::history::{History, PIECE_BYTES, PIECE_MESSAGES, Piece, Reading, Resumed};
 use super::receipt::OwedReceipt;
 use super::topics::Topics;
 use crate::clock;
-
-/// The maximum of missed publications that are read at once, in publications and in bytes of payload.
-const PIECE_MESSAGES: usize = 1000;
-const PIECE_BYTES: usize = 128 * 1024;
-
-/// The start of a subscription after a position that memory does not hold.
-#[derive(Debug)]
-pub(crate) struct Resumed {
-    /// The newest position in the archive.
-    pub(crate) head: Position,
-    /// `false` when something that was missed is no longer held.
-    pub(crate) recovered: bool,
-    /// The first piece of what was missed.
-    pub(crate) piece: Piece,
-}
-
-/// A piece of what a session missed.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    /// The publications, oldest first.
-    pub(crate) publications: Vec<Arc<Publication>>,
-    /// The position after which the next piece begins.
-    pub(crate) at: Position,
-    /// Whether publications before these are no longer held, because their time was over meanwhile.
-    pub(crate) has_gap: bool,
-    /// Whether publications were left out because they are damaged in the archive.
-    pub(crate) is_damaged: bool,
-}
 
 /// The topics in the archive.
 pub(super) struct Archived {
@@ -130,7 +103,7 @@ impl Archived {
         let is_whole = !stretch.gap || matches!(start, Start::Last(_) | Start::Since(Since::Earliest));
         let recovered = is_whole && !stretch.damaged;
         let head = stretch.record.head;
-        Ok(Resumed { head, recovered, piece: Piece::of(topic, stretch) })
+        Ok(Resumed { head, recovered, piece: piece_of(topic, stretch, self.topics.memory().held()) })
     }
 
     async fn resume_now(&self, topic: &Topic) -> Result<Resumed, Refusal> {
@@ -161,7 +134,7 @@ impl Archived {
     pub(super) async fn read_on(&self, topic: &Topic, at: Position) -> Result<Piece, Refusal> {
         let range = Range::Since(StartPoint::After(at));
         Ok(match self.read(topic, range, PIECE_MESSAGES, PIECE_BYTES).await? {
-            Some(stretch) => Piece::of(topic, stretch),
+            Some(stretch) => piece_of(topic, stretch, self.topics.memory().held()),
             // Nothing was ever in the archive under this epoch, or no more is.
             None => Piece { has_gap: at.offset > 0, ..Piece::empty(at) },
         })
@@ -193,7 +166,8 @@ impl Archived {
                 let head = stretch.record.head;
                 let (gap, more) = (stretch.gap || stretch.damaged, stretch.more);
                 let is_backward = matches!(range, Range::Before(_));
-                let publications = publications(topic, head.epoch, stretch.publications, is_backward);
+                let held = self.topics.memory().held();
+                let publications = publications(topic, head.epoch, stretch.publications, is_backward, held);
                 History { head, page: Page { publications, gap, more } }
             }
             None => {
@@ -311,17 +285,12 @@ impl Archived {
     }
 }
 
-impl Piece {
-    fn empty(at: Position) -> Self {
-        Self { publications: Vec::new(), at, has_gap: false, is_damaged: false }
-    }
-
-    fn of(topic: &Topic, stretch: Stretch) -> Self {
-        let at = Position { offset: stretch.reached, ..stretch.record.head };
-        let (has_gap, is_damaged) = (stretch.gap, stretch.damaged);
-        let publications = publications(topic, at.epoch, stretch.publications, false);
-        Self { publications, at, has_gap, is_damaged }
-    }
+/// Makes a piece of what the archive returned.
+fn piece_of(topic: &Topic, stretch: Stretch, held: &HeldSum) -> Piece {
+    let at = Position { offset: stretch.reached, ..stretch.record.head };
+    let (has_gap, is_damaged) = (stretch.gap, stretch.damaged);
+    let publications = publications(topic, at.epoch, stretch.publications, false, held);
+    Piece { publications, has_gap, is_damaged, ..Piece::empty(at) }
 }
 
 /// Takes a receipt from the archive, and passes it on once the publication has arrived too, by [`Topics::arrive`].
@@ -400,6 +369,7 @@ fn publications(
     epoch: Epoch,
     mut stored: Vec<StoredPublication>,
     is_backward: bool,
+    held: &HeldSum,
 ) -> Vec<Arc<Publication>> {
     if is_backward {
         stored.reverse();
@@ -411,7 +381,7 @@ fn publications(
         newest_us = now_us.saturating_sub(age_us).max(newest_us);
         let position = Some(Position { epoch, offset });
         let message = Message { topic: topic.clone(), payload, position, ts: Some(ts), from };
-        Arc::new(Publication { message, offset, accepted_us: newest_us })
+        Arc::new(Publication::new(message, offset, newest_us, held))
     };
     let mut publications: Vec<_> = stored.into_iter().map(place).collect();
     if is_backward {

@@ -1,6 +1,10 @@
 //! Reading history: what a reader asks for and receives, and how memory answers.
 
+use std::sync::Arc;
+
 use fanwire_core::log::{Missed, Page, TopicLog};
+use fanwire_core::publication::Publication;
+use fanwire_core::rules::SlowPolicy;
 use fanwire_core::session::Start;
 use fanwire_protocol::{Epoch, Position, Since, StartPoint, Topic};
 
@@ -32,6 +36,43 @@ pub(crate) enum Reading {
 pub(crate) struct History {
     pub(crate) head: Position,
     pub(crate) page: Page,
+}
+
+/// The maximum of missed publications that are read at once, in publications and in bytes of payload.
+pub(super) const PIECE_MESSAGES: usize = 1000;
+pub(super) const PIECE_BYTES: usize = 128 * 1024;
+
+/// The start of a subscription that cannot be sent all at once.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    /// The newest position in the archive.
+    pub(crate) head: Position,
+    /// `false` when something that was missed is no longer held.
+    pub(crate) recovered: bool,
+    /// The first piece of what was missed.
+    pub(crate) piece: Piece,
+}
+
+/// A piece of what a session missed.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// The publications, oldest first.
+    pub(crate) publications: Vec<Arc<Publication>>,
+    /// The position after which the next piece begins.
+    pub(crate) at: Position,
+    /// Whether publications before these are no longer held, because their time was over meanwhile.
+    pub(crate) has_gap: bool,
+    /// The number of publications in that gap, if the topic's rule lets slow sessions skip.
+    pub(crate) skipped: Option<u64>,
+    /// Whether publications were left out because they are damaged in the archive.
+    pub(crate) is_damaged: bool,
+}
+
+impl Piece {
+    /// A piece without publications, which ends at `at`.
+    pub(super) fn empty(at: Position) -> Self {
+        Self { publications: Vec::new(), at, has_gap: false, skipped: None, is_damaged: false }
+    }
 }
 
 impl Reading {
@@ -91,8 +132,14 @@ pub(super) fn read_memory(
     })
 }
 
-/// Returns what a session missed that asks for `start`; `None` if the archive must be read for it.
-pub(super) fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
+/// Returns what a session missed that asks for `start`; `None` if the archive must be read for it, or if it takes more than
+/// `bytes_max` of memory and must be read piece by piece.
+pub(super) fn missed(locked: &Locked<'_>, name: &Topic, start: &Start, bytes_max: usize) -> Option<Missed> {
+    let missed = missed_of_any_size(locked, name, start)?;
+    is_within(&missed, bytes_max).then_some(missed)
+}
+
+fn missed_of_any_size(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option<Missed> {
     let (log, is_archived) = (locked.log(), locked.is_archived());
     let all = |publications| Some(Missed { publications, recovered: true });
     match start {
@@ -105,4 +152,64 @@ pub(super) fn missed(locked: &Locked<'_>, name: &Topic, start: &Start) -> Option
             (!is_archived || log.holds_all_from(place)).then(|| log.since(place))
         }
     }
+}
+
+/// Returns what follows `at`, if memory holds it and it takes at most `bytes_max`, and the head after it. The archive may be ahead of
+/// what has arrived: then all that arrives up to `at` is known already.
+pub(super) fn rest(
+    locked: &Locked<'_>,
+    at: Position,
+    bytes_max: usize,
+) -> Option<(Vec<Arc<Publication>>, Position)> {
+    let log = locked.log();
+    let head = log.head();
+    if !locked.is_loaded() {
+        return None;
+    }
+    if head.epoch == at.epoch && at.offset > head.offset {
+        return Some((Vec::new(), at));
+    }
+    let missed = log.holds_all_from(StartPoint::After(at)).then(|| log.since(StartPoint::After(at)))?;
+    is_within(&missed, bytes_max).then_some((missed.publications, head))
+}
+
+/// Returns whether what was missed can be sent at once. One publication cannot be cut.
+fn is_within(missed: &Missed, bytes_max: usize) -> bool {
+    missed.publications.len() <= 1 || missed.cost() <= bytes_max
+}
+
+/// Returns where a session begins in a topic that only memory holds, and the first piece of what it missed.
+pub(super) fn resume_in_memory(locked: &Locked<'_>, name: &Topic, start: &Start) -> Resumed {
+    let log = locked.log();
+    let (page, recovered) = match start {
+        Start::Now => (log.page_of_last(0, 0), true),
+        Start::Last(count) => (log.page_of_last(*count, PIECE_MESSAGES), true),
+        Start::Since(since) => {
+            let page = log.page_forward(since.place_in(name, log.head().epoch), PIECE_MESSAGES);
+            let recovered = !page.gap;
+            (page, recovered)
+        }
+    };
+    let piece = piece_of(page.within(PIECE_BYTES), log.head());
+    Resumed { head: log.head(), recovered, piece: Piece { has_gap: false, ..piece } }
+}
+
+/// Returns the piece after `at` of what a session missed of a topic that only memory holds.
+pub(super) fn read_on_in_memory(locked: &Locked<'_>, at: Position) -> Piece {
+    let log = locked.log();
+    let page = log.page_forward(StartPoint::After(at), PIECE_MESSAGES).within(PIECE_BYTES);
+    let piece = piece_of(page, log.head());
+    if !piece.has_gap || locked.policy().slow == SlowPolicy::Disconnect {
+        return piece;
+    }
+    Piece { skipped: Some(log.dropped_after(at)), ..piece }
+}
+
+/// Makes a piece of a page, which ends at `head` unless there is more.
+fn piece_of(page: Page, head: Position) -> Piece {
+    let at = match page.publications.last() {
+        Some(last) if page.more => Position { offset: last.offset, ..head },
+        _ => head,
+    };
+    Piece { publications: page.publications, has_gap: page.gap, ..Piece::empty(at) }
 }

@@ -5,6 +5,7 @@
 //! | history | the cap, shared with the others | the topics longest unused lose theirs |
 //! | idempotency keys | half of the cap; a sixteenth for one user or address | the publish is refused |
 //! | members of presence | a quarter of the cap | the subscription is refused |
+//! | what sessions and answers pin | half of the cap, see `hub/pinned.rs` | the session longest behind is closed |
 //! | the catalog shown to operators | one at a time, for 15 s | history makes room |
 //!
 //! Every change of a topic is counted when its lock is released. This file does not know topics, only sums.
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanwire_core::access::Refusal;
+use fanwire_core::held::HeldSum;
 use fanwire_core::keys::{IdempotencyKey, KEY_BYTES, KeyDigest};
 use fanwire_protocol::ErrorCode;
 use foldhash::fast::FixedState;
@@ -71,7 +73,12 @@ impl Memory {
         let counters = &self.counters;
         let all =
             [&counters.history_bytes, &counters.key_bytes, &counters.presence_bytes, &counters.catalog_bytes];
-        all.into_iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
+        all.into_iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum::<u64>() + counters.pinned_bytes()
+    }
+
+    /// Returns the sum in which publications count until the last reference to them is dropped.
+    pub(super) fn held(&self) -> &HeldSum {
+        &self.counters.held
     }
 
     /// Returns whether the sum is over the cap. If so, [`Memory::outgrown`] returns.

@@ -51,7 +51,7 @@ use fanwire_core::publication::{Publication, Publish};
 use fanwire_core::rate::Rate;
 use fanwire_core::rules::Rules;
 use fanwire_core::session::Start;
-use fanwire_protocol::{Epoch, Pattern, Position, StartPoint, Topic};
+use fanwire_protocol::{Epoch, Pattern, Position, Topic};
 
 use crate::clock;
 use crate::hub::{Inbox, Pressure};
@@ -66,10 +66,9 @@ pub(crate) use archive::{
     Append, Archive, ArchiveError, Arrival, Arrivals, Bounds, Committed, Done, Interest, Keep, Pending,
     Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
 };
-pub(crate) use archived::{Piece, Resumed};
 pub(crate) use catalog::{Catalog, TopicOrder, TopicQuery, TopicRow};
 pub(crate) use details::TopicDetails;
-pub(crate) use history::{History, Reading};
+pub(crate) use history::{History, Piece, Reading, Resumed};
 pub(crate) use housekeeping::Housekeeping;
 pub(crate) use observer::Observer;
 pub(crate) use presence::Members;
@@ -86,6 +85,7 @@ pub(crate) struct Engine {
     observer: Option<Arc<dyn Observer>>,
     pressure: Arc<Pressure>,
     catalog: Arc<Catalog>,
+    replay_bytes_max: usize,
 }
 
 /// The parts of an engine.
@@ -99,6 +99,8 @@ pub(crate) struct EngineParts {
     pub(crate) topics_max: u64,
     /// The maximum memory of what clients can make it hold, in bytes.
     pub(crate) memory_bytes_max: u64,
+    /// The maximum memory of what one session is sent at once of what it missed, in bytes. Beyond, it is sent piece by piece.
+    pub(crate) replay_bytes_max: usize,
     pub(crate) counters: Arc<Shared>,
     /// Keeps topics beyond memory.
     pub(crate) archive: Option<Arc<dyn Archive>>,
@@ -141,7 +143,15 @@ impl Engine {
         let members = Members::new(topics.clone(), grace_ms, parts.observer.clone());
         let catalog = Arc::new(Catalog::new(topics.clone(), archived.clone()));
         let (observer, pressure) = (parts.observer, parts.pressure);
-        Self { topics, archived, members, observer, pressure, catalog }
+        Self {
+            topics,
+            archived,
+            members,
+            observer,
+            pressure,
+            catalog,
+            replay_bytes_max: parts.replay_bytes_max,
+        }
     }
 
     /// Returns the members of topics with presence.
@@ -209,13 +219,14 @@ impl Engine {
     }
 
     /// Subscribes `worker` to one topic. Nothing is lost or doubled in between: what was missed and the head are read, and the
-    /// subscription is added, under one hold of the topic's lock. Returns `None` if what is asked for is in the archive, or there is
-    /// no room for another topic or member: see [`Engine::resume`].
+    /// subscription is added, under one hold of the topic's lock. Returns `None` if what is asked for is in the archive or too much to
+    /// be sent at once, or there is no room for another topic or member: see [`Engine::resume`].
     pub(crate) fn join(&self, topic: &Topic, seat: impl Into<Seat>, start: &Start) -> Option<Joined> {
         let seat = seat.into();
         let joined = self.topics.with(topic, |locked, state| {
             locked.trim(clock::monotonic_us());
-            let Missed { publications, recovered } = history::missed(locked, state.name(), start)?;
+            let Missed { publications, recovered } =
+                history::missed(locked, state.name(), start, self.replay_bytes_max)?;
             let has_presence = locked.policy().presence && seat.role == Role::Subscriber;
             if has_presence && self.topics.memory().check_presence().is_err() {
                 return None;
@@ -235,13 +246,10 @@ impl Engine {
             if locked.policy().presence {
                 self.topics.memory().check_presence()?;
             }
-            let missed = history::missed(locked, state.name(), start).filter(|_| !locked.is_archived());
-            let head = locked.log().head();
-            Ok::<_, Refusal>(missed.map(|missed| {
-                let publications = missed.publications;
-                let piece = Piece { publications, at: head, has_gap: false, is_damaged: false };
-                Resumed { head, recovered: missed.recovered, piece }
-            }))
+            locked.trim(clock::monotonic_us());
+            let resumed =
+                (!locked.is_archived()).then(|| history::resume_in_memory(locked, state.name(), start));
+            Ok::<_, Refusal>(resumed)
         })??;
         match in_memory {
             Some(resumed) => Ok(resumed),
@@ -252,9 +260,16 @@ impl Engine {
     /// Reads the piece after `at` of what a session missed.
     ///
     /// # Errors
-    /// If the archive cannot be read.
+    /// If the archive cannot be read, or there is no room for the topic.
     pub(crate) async fn read_on(&self, topic: &Topic, at: Position) -> Result<Piece, Refusal> {
-        self.archived()?.read_on(topic, at).await
+        let in_memory = self.topics.with(topic, |locked, _| {
+            locked.trim(clock::monotonic_us());
+            (!locked.is_archived()).then(|| history::read_on_in_memory(locked, at))
+        })?;
+        match in_memory {
+            Some(piece) => Ok(piece),
+            None => self.archived()?.read_on(topic, at).await,
+        }
     }
 
     /// Subscribes `worker` after `at`, which [`Engine::resume`] or [`Engine::read_on`] returned; `None` if there is more to read
@@ -263,15 +278,7 @@ impl Engine {
         let seat = seat.into();
         let joined = self.topics.with_existing(topic, |locked, state| {
             locked.trim(clock::monotonic_us());
-            let log = locked.log();
-            let head = log.head();
-            // The archive may be ahead of what has arrived: then all that arrives up to there is known already.
-            let is_ahead = head.epoch == at.epoch && at.offset > head.offset;
-            if !locked.is_loaded() || !(is_ahead || log.holds_all_from(StartPoint::After(at))) {
-                return None;
-            }
-            let missed = if is_ahead { Vec::new() } else { log.since(StartPoint::After(at)).publications };
-            let head = Position { offset: head.offset.max(at.offset), ..head };
+            let (missed, head) = history::rest(locked, at, self.replay_bytes_max)?;
             self.subscribe(locked, state.name(), seat);
             let has_presence = locked.policy().presence && seat.role == Role::Subscriber;
             Some(Joined { head, missed, recovered: true, has_presence })
@@ -279,12 +286,13 @@ impl Engine {
         joined.flatten()
     }
 
-    /// Returns whether [`Engine::join`] needs no archive for this start.
-    pub(crate) fn can_join(&self, topic: &Topic, start: &Start) -> bool {
-        let held = self
-            .topics
-            .with_existing(topic, |locked, state| history::missed(locked, state.name(), start).is_some());
-        held.unwrap_or_else(|| !self.topics.is_archived(&self.topics.policy_of(topic)))
+    /// Returns the memory of what [`Engine::join`] sends at once for this start; `None` if it cannot send it.
+    pub(crate) fn joined_bytes(&self, topic: &Topic, start: &Start) -> Option<usize> {
+        let held = self.topics.with_existing(topic, |locked, state| {
+            let missed = history::missed(locked, state.name(), start, self.replay_bytes_max);
+            missed.map(|missed| missed.cost())
+        });
+        held.unwrap_or_else(|| (!self.topics.is_archived(&self.topics.policy_of(topic))).then_some(0))
     }
 
     /// Ends what [`Engine::join`] began, and if the session is `present`, what [`Members::enter`] began.

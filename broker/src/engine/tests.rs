@@ -35,6 +35,7 @@ fn bench_with(rules: Rules, memory_bytes_max: u64, topics_max: u64) -> Bench {
         rules,
         topics_max,
         memory_bytes_max,
+        replay_bytes_max: 1 << 20,
         counters: counters.clone(),
         archive: None,
         observer: None,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fanwire_core::access::Refusal;
 use fanwire_core::broadcast::Broadcast;
+use fanwire_core::held::HeldSum;
 use fanwire_core::keys::{IdempotencyKeys, KeyDigest};
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::{Placed, TopicLog};
@@ -171,7 +172,8 @@ impl Locked<'_> {
         self.0.used_us = now_us;
         let except = publish.except;
         let inner = &mut *self.0;
-        let publication = inner.log.append(publish, name, &inner.policy.history, clock::unix_ms(), now_us);
+        let publication =
+            inner.log.append(publish, name, &inner.policy.history, clock::unix_ms(), now_us, memory.held());
         let position = self.0.log.head();
         if let Some(key) = digest {
             self.rare().keys.get_or_insert_default().remember(key, position.offset, now_us / 1000);
@@ -187,6 +189,7 @@ impl Locked<'_> {
         name: &Topic,
         arrival: Arrival,
         targets: DeliveryTargets<'_>,
+        held: &HeldSum,
     ) -> Vec<Committed> {
         let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
         let now_us = clock::monotonic_us();
@@ -194,7 +197,7 @@ impl Locked<'_> {
         self.refresh_patterns(name, targets.patterns);
         let publish = Publish { topic: name.clone(), payload, key: None, from, except: None };
         let (placed, tail) = (Placed { position, after, ts }, self.tail());
-        let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us);
+        let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us, held);
         self.0.is_loaded = true;
         self.deliver(publication, origin, targets);
         self.0.rare.as_mut().map_or_else(Vec::new, |rare| rare.commits.arrived(position))

@@ -219,7 +219,9 @@ impl Topics {
             };
             let mut locked = state.lock();
             if !locked.is_retired() {
-                let due = self.counted(&mut locked, |locked| locked.arrive(&name, arrival, self.targets()));
+                let due = self.counted(&mut locked, |locked| {
+                    locked.arrive(&name, arrival, self.targets(), self.memory.held())
+                });
                 let subscribers = locked.subscribers();
                 drop(locked);
                 due.into_iter().for_each(|committed| committed.send(&name, subscribers));

@@ -180,6 +180,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
+    use fanwire_core::held::HeldSum;
     use fanwire_core::publication::Publication;
     use fanwire_protocol::{Message, Payload};
 
@@ -193,7 +194,7 @@ mod tests {
             ts: None,
             from: None,
         };
-        Arc::new(Broadcast::new(Arc::new(Publication { message, offset: 1, accepted_us: 0 }), None))
+        Arc::new(Broadcast::new(Arc::new(Publication::new(message, 1, 0, &HeldSum::default())), None))
     }
 
     #[test]

@@ -21,7 +21,7 @@ use fanwire_protocol::Pattern;
 
 pub(crate) use inbox::{Batch, Inbox, Pressure};
 pub(crate) use link::Link;
-pub(crate) use pinned::PinnedBytes;
+pub(crate) use pinned::{MemoryShort, PinnedBound};
 pub(crate) use session_writer::{Keepalive, SessionWriter, Sink};
 
 use crate::clock;
@@ -44,11 +44,18 @@ pub(crate) struct Hub {
     writers: RefCell<Vec<Option<Rc<SessionWriter>>>>,
     vacant: RefCell<Vec<SessionKey>>,
     open: Cell<usize>,
+    pinned: Arc<PinnedBound>,
+    memory_short: Rc<MemoryShort>,
 }
 
 impl Hub {
     /// An empty hub for the worker with this number.
-    pub(crate) fn new(worker: usize, inbox: Arc<Inbox>, counters: Arc<WorkerCounters>) -> Self {
+    pub(crate) fn new(
+        worker: usize,
+        inbox: Arc<Inbox>,
+        pinned: Arc<PinnedBound>,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
         Self {
             worker,
             inbox,
@@ -58,6 +65,8 @@ impl Hub {
             writers: RefCell::default(),
             vacant: RefCell::default(),
             open: Cell::new(0),
+            pinned,
+            memory_short: Rc::default(),
         }
     }
 
@@ -130,6 +139,48 @@ impl Hub {
         self.subscribers.borrow_mut().leave(pattern, key);
     }
 
+    /// Returns the signal that memory is short, for answers that this hub does not write.
+    pub(crate) fn memory_short(&self) -> Rc<MemoryShort> {
+        self.memory_short.clone()
+    }
+
+    /// Closes sessions while they keep more in memory than they may together. The session whose oldest waiting bytes have
+    /// waited longest goes first.
+    pub(crate) fn relieve_memory(&self) {
+        if self.pinned.is_over() {
+            self.close_longest_behind();
+        }
+    }
+
+    #[cold]
+    fn close_longest_behind(&self) {
+        let now_ms = clock::monotonic_ms();
+        if !self.memory_short.may_search(now_ms) {
+            return;
+        }
+        self.memory_short.notify();
+        let mut behind: Vec<(u32, Rc<SessionWriter>)> = Vec::new();
+        self.for_each_writer(|writer| {
+            behind.extend(writer.behind_since_s(now_ms).map(|since_s| (since_s, writer.clone())));
+        });
+        behind.sort_by_key(|(since_s, _)| *since_s);
+        let mut closed = 0;
+        for (_, writer) in behind {
+            if self.pinned.has_room() {
+                break;
+            }
+            writer.close_to_free_memory();
+            closed += 1;
+        }
+        if self.pinned.is_over() {
+            // What is left are messages of which a part is written, to clients that do not take the rest.
+            self.for_each_writer(|writer| writer.abort_if_closing());
+        } else {
+            self.memory_short.found_enough();
+        }
+        self.pinned.closed(closed);
+    }
+
     /// Calls `visit` with the writer of every open session.
     pub(crate) fn for_each_writer(&self, mut visit: impl FnMut(&Rc<SessionWriter>)) {
         for writer in self.writers.borrow().iter().flatten() {
@@ -146,6 +197,7 @@ impl Hub {
             while self.inbox.take(&mut batch, TICK_BYTES_MAX) {
                 self.tick(&batch, &mut touched);
                 batch.clear();
+                self.relieve_memory();
                 // Between two ticks the sessions get their turn: to write what would block, to be closed, to read.
                 tokio::task::yield_now().await;
             }

@@ -26,7 +26,7 @@ use fanwire_core::outbox::{Outbox, Written};
 use fanwire_core::publication::Publication;
 use fanwire_core::rules::SlowPolicy;
 use fanwire_core::session::Close;
-use fanwire_protocol::CloseCode;
+use fanwire_protocol::{CloseCode, Topic};
 
 pub(crate) use keepalive::Keepalive;
 pub(crate) use review::Review;
@@ -179,9 +179,34 @@ impl SessionWriter {
         self.outbox.borrow().bytes()
     }
 
-    /// Returns the memory that replays keep, in bytes.
-    pub(crate) fn pinned_bytes(&self) -> usize {
-        self.outbox.borrow().pinned_bytes()
+    /// Returns since when the oldest bytes in the outbox have waited, in seconds of the monotonic clock;
+    /// `None` if nothing waits or the session is being closed.
+    pub(crate) fn behind_since_s(&self, now_ms: u64) -> Option<u32> {
+        let outbox = self.outbox.borrow();
+        let is_behind = !outbox.is_empty() && !self.close_state.is_closing();
+        is_behind.then(|| self.stall.behind_since_s(now_ms, &outbox))
+    }
+
+    /// Closes the session as too slow and drops what waits for it at once.
+    pub(crate) fn close_to_free_memory(&self) {
+        let reason = "sessions that do not read keep too much memory together, and this one has been behind for longest";
+        self.request_close(Close::new(CloseCode::TooSlow, reason));
+        self.outbox.borrow_mut().clear_unbegun();
+    }
+
+    /// Ends the connection of a session that is being closed and does not take what is left for it.
+    pub(crate) fn abort_if_closing(&self) {
+        if self.close_state.is_closing() && !self.is_empty() {
+            self.close_state.hurry(0);
+            self.sink.abort();
+            self.task.wake();
+        }
+    }
+
+    /// Reports that `count` publications of `topic` are no longer held and will not be sent.
+    pub(crate) fn push_missed(&self, topic: &Topic, count: u64, counters: &WorkerCounters) {
+        counters.dropped(DropReason::Skipped, count);
+        self.outbox.borrow_mut().push_missed(topic, count);
     }
 
     /// Takes the next frame, for transports that write something of their own around each.

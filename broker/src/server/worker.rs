@@ -25,7 +25,7 @@ use crate::config::Limits;
 use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
-use crate::hub::{Hub, Inbox};
+use crate::hub::{Hub, Inbox, PinnedBound};
 use crate::sessions::{
     ConnectionGuard, Lookups, Permit, PublishPipeline, Worker, WorkerMailbox, WorkerMailboxes,
 };
@@ -45,6 +45,7 @@ pub(super) struct WorkerParts {
     pub(super) number: usize,
     pub(super) workers: usize,
     pub(super) inbox: Arc<Inbox>,
+    pub(super) pinned: Arc<PinnedBound>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
@@ -119,7 +120,7 @@ async fn run(
     mut draining: watch::Receiver<Option<Instant>>,
 ) {
     let http = http_state(&parts);
-    let hub = Rc::new(Hub::new(parts.number, parts.inbox, parts.counters.clone()));
+    let hub = Rc::new(Hub::new(parts.number, parts.inbox, parts.pinned, parts.counters.clone()));
     let authenticator = parts.authenticator.clone();
     let handshakes_max = parts.limits.handshakes_max.div_ceil(parts.workers);
     let worker = Rc::new(Worker::new(
@@ -226,7 +227,7 @@ async fn look_after(
     loop {
         ticks.tick().await;
         let (now_ms, unix_ms) = (clock::monotonic_ms(), clock::unix_ms());
-        let (mut waiting_bytes, mut replay_bytes) = (0, 0);
+        let mut waiting_bytes = 0;
         let seen = authenticator.changes();
         let has_changed = std::mem::replace(&mut changes, seen) != seen;
         hub.for_each_writer(|writer| {
@@ -235,10 +236,9 @@ async fn look_after(
             }
             writer.sweep(now_ms, unix_ms, &counters);
             waiting_bytes += writer.waiting_bytes() as u64;
-            replay_bytes += writer.pinned_bytes() as u64;
         });
+        hub.relieve_memory();
         counters.outbox_bytes.set(waiting_bytes);
-        counters.replay_bytes.set(replay_bytes);
         counters.handshakes.set(handshakes.len() as u64);
     }
 }

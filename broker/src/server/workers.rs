@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::{Archive, Engine, EngineParts, Observer};
 use crate::hooks::Hooks;
 use crate::http::Readiness;
-use crate::hub::{Inbox, Pressure};
+use crate::hub::{Inbox, PinnedBound, Pressure};
 use crate::sessions::WorkerMailboxes;
 use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
 
@@ -54,7 +54,8 @@ pub(super) fn start(
     let SharedParts { config, shared, pressure, .. } = *parts;
     let limits = &config.limits;
     let inboxes: Vec<_> = (0..count).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
-    let counters: Vec<Arc<WorkerCounters>> = inboxes.iter().map(|_| Arc::default()).collect();
+    let counters: Vec<Arc<WorkerCounters>> =
+        inboxes.iter().map(|_| Arc::new(WorkerCounters::new(shared.held.clone()))).collect();
     let (history_bytes_max, has_store) = (config.history.bytes_max, archive.is_some());
     let engine = Arc::new(Engine::new(EngineParts {
         inboxes: inboxes.clone(),
@@ -62,11 +63,14 @@ pub(super) fn start(
         rules,
         topics_max: limits.topics_max as u64,
         memory_bytes_max: history_bytes_max,
+        replay_bytes_max: limits.outbox_bytes_max / 2,
         counters: shared.clone(),
         archive,
         observer: parts.hooks.webhooks().cloned().map(|webhooks| -> Arc<dyn Observer> { webhooks }),
         presence_grace: limits.presence_grace,
     }));
+    let pinned = PinnedBound::new(history_bytes_max, limits.outbox_bytes_max as u64, shared.clone());
+    let pinned = Arc::new(pinned);
     let start = |error: &dyn std::error::Error| ServeError::Start(error.to_string());
     let metrics = Metrics::new(counters.clone(), shared.clone()).map_err(|error| start(&error))?;
     let facts = Facts {
@@ -84,6 +88,7 @@ pub(super) fn start(
             number,
             workers: count,
             inbox,
+            pinned: pinned.clone(),
             counters,
             engine: engine.clone(),
             limits: limits.clone(),

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fanwire_core::access::{DIRECT, Refusal};
 use fanwire_core::fanout::Delivery;
+use fanwire_core::held::HeldSum;
 use fanwire_core::publication::Publication;
 use fanwire_core::session::{Close, Session};
 use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
@@ -186,7 +186,7 @@ impl SessionHandle {
         if bytes.is_empty() {
             return false;
         }
-        self.writer.push_direct(Delivery::Chunk(Bytes::from(bytes), 1), counters)
+        self.writer.push_direct(Delivery::Chunk(counters.held.bytes_of(bytes), 1), counters)
     }
 }
 
@@ -194,7 +194,7 @@ impl SessionHandle {
 pub(crate) fn direct_message(payload: Payload) -> Arc<Publication> {
     let topic: Topic = DIRECT.parse().expect("it keeps the rules of names");
     let message = Message { topic, payload, position: None, ts: None, from: None };
-    Arc::new(Publication { message, offset: 0, accepted_us: clock::monotonic_us() })
+    Arc::new(Publication::new(message, 0, clock::monotonic_us(), &HeldSum::default()))
 }
 
 /// Returns the refusal to end a subscription that the session does not have.

@@ -139,8 +139,11 @@ async fn catch_up(
         // The session's task polls this whenever it has written something. No permit is held here.
         std::future::poll_fn(|_| if writer.is_backed_up() { Poll::Pending } else { Poll::Ready(()) }).await;
         let close = match worker.engine.read_on(topic, at).await {
-            Ok(piece) if !piece.has_gap && !piece.is_damaged => {
+            Ok(piece) if (!piece.has_gap || piece.skipped.is_some()) && !piece.is_damaged => {
                 at = piece.at;
+                if let Some(skipped) = piece.skipped.filter(|_| piece.has_gap) {
+                    writer.push_missed(topic, skipped, &worker.counters);
+                }
                 writer.push_replay(piece.publications, &worker.counters);
                 continue;
             }

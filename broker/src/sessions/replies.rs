@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fanwire_core::publication::Publication;
 use fanwire_protocol::{Reply, ServerFrame};
 
@@ -49,7 +48,7 @@ impl Replies {
     /// Moves the replies into the outbox.
     pub(super) fn flush(&mut self) {
         if !self.gathered.is_empty() {
-            self.writer.push_own(Bytes::from(std::mem::take(&mut self.gathered)));
+            self.writer.push_own(self.counters.held.bytes_of(std::mem::take(&mut self.gathered)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use fanwire_core::held::HeldSum;
 use fanwire_protocol::{CloseCode, ErrorCode};
 
 use super::api_requests::ApiRequestCounters;
@@ -217,15 +218,18 @@ pub(crate) struct WorkerCounters {
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) outbox_bytes: Counter,
-    /// The memory held by answers that are being written, in bytes.
-    pub(crate) pinned_bytes: Counter,
-    /// The memory held by replays, in bytes, measured once a second.
-    pub(crate) replay_bytes: Counter,
+    /// The memory of everything encoded for clients. The sum of [`Shared::held`].
+    pub(crate) held: HeldSum,
     pub(crate) latency: [Counter; LATENCY_BOUNDS_US.len() + 1],
     pub(crate) latency_sum_us: Counter,
 }
 
 impl WorkerCounters {
+    /// Counters at zero, whose memory counts in `held`.
+    pub(crate) fn new(held: HeldSum) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// Counts an error sent to a client.
     pub(crate) fn error(&self, code: ErrorCode) {
         self.errors[code as usize].add(1);
@@ -278,6 +282,10 @@ pub(crate) struct Shared {
     pub(crate) presence_bytes: AtomicU64,
     pub(crate) catalog_bytes: AtomicU64,
     pub(crate) inbox_bytes: AtomicU64,
+    /// The memory of all publications and of everything encoded for clients, each counted once.
+    pub(crate) held: HeldSum,
+    /// Sessions and answers that were closed because too much was pinned.
+    pub(crate) pinned_closes: AtomicU64,
     /// Publications of durable topics, which are accepted on the store's thread, and their bytes.
     pub(crate) durable_publications: AtomicU64,
     pub(crate) durable_publication_bytes: AtomicU64,
@@ -317,6 +325,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Returns the memory of publications and encoded frames that only sessions and answers keep, in bytes: neither history nor an
+    /// inbox holds them.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        let others = self.history_bytes.load(Ordering::Relaxed) + self.inbox_bytes.load(Ordering::Relaxed);
+        self.held.bytes().saturating_sub(others)
+    }
+
     /// Counts a connection that was refused.
     pub(crate) fn refused(&self, reason: RefusalReason) {
         self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);

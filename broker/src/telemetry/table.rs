@@ -192,10 +192,15 @@ pub(super) const METRICS: &[Metric] = &[
     .json("outbox_bytes"),
     Metric::gauge(
         "fanwire_pinned_bytes",
-        "Bytes of publications that replays and answers on their way keep in memory, whether history still holds them or not.",
-        Workers(|worker, _| worker.pinned_bytes.value() + worker.replay_bytes.value()),
+        "Memory of publications and encoded frames that only sessions and answers on their way keep, each counted once.",
+        Shared(|shared, _| shared.pinned_bytes()),
     )
     .json("pinned_bytes"),
+    Metric::counter(
+        "fanwire_pinned_closes_total",
+        "Sessions and answers that were ended because what they keep in memory reached its share of history.bytes_max.",
+        Shared(|shared, _| load(&shared.pinned_closes)),
+    ),
     Metric::gauge(
         "fanwire_history_publications",
         "Publications held as history.",

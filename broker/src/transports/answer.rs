@@ -21,7 +21,6 @@ use super::long_message::{LongMessage, PART_BYTES};
 use super::merged_history::MergedHistory;
 use super::write_watch::WriteWatch;
 use crate::clock;
-use crate::hub::PinnedBytes;
 use crate::telemetry::WorkerCounters;
 
 /// About how many bytes are encoded at a time.
@@ -61,8 +60,8 @@ pub(super) enum Content {
 enum Unfinished {
     /// Entries that are encoded bytes already.
     Encoded(Bytes),
-    /// A message that is encoded part by part.
-    Long(LongMessage),
+    /// A message that is encoded part by part, and the publication, whose memory counts as long as its payload is kept.
+    Long { message: LongMessage, _publication: Arc<Publication> },
 }
 
 impl Answer {
@@ -80,20 +79,6 @@ impl Answer {
             before: None,
             ends_at_ms: None,
         }
-    }
-
-    /// Returns the memory that the answer keeps, in bytes.
-    fn pinned_bytes(&self) -> usize {
-        let content = match &self.content {
-            Content::Held(history) => history.pinned_bytes(),
-            Content::Live(frames, _) => frames.iter().map(|frame| frame.bytes.len()).sum(),
-        };
-        let unfinished = match &self.unfinished {
-            Some(Unfinished::Long(message)) => message.pinned_bytes(),
-            Some(Unfinished::Encoded(bytes)) => bytes.len(),
-            None => 0,
-        };
-        content + unfinished
     }
 
     /// Encodes the next piece. Returns whether it is the last.
@@ -167,7 +152,7 @@ impl Answer {
     async fn next_message(&mut self) -> Result<bool, Refusal> {
         let next = match &mut self.content {
             Content::Held(history) => {
-                history.next().await?.map(|(_, publication)| Unfinished::of(&publication))
+                history.next().await?.map(|(_, publication)| Unfinished::of(publication))
             }
             Content::Live(frames, positions) => frames.pop_front().map(|frame| {
                 if let Some((_, at)) = positions.iter_mut().find(|(topic, _)| *topic == frame.topic) {
@@ -221,11 +206,12 @@ pub(super) fn cursor(positions: &[(Topic, Position)]) -> Cursor {
 }
 
 impl Unfinished {
-    fn of(publication: &Publication) -> Self {
+    fn of(publication: Arc<Publication>) -> Self {
         if publication.message.payload.len() > PART_BYTES {
-            return Self::Long(LongMessage::new(&publication.message));
+            let message = LongMessage::new(&publication.message);
+            return Self::Long { message, _publication: publication };
         }
-        Self::Encoded(Frame::encode(publication, &ENTRY).bytes)
+        Self::Encoded(Frame::encode(&publication, &ENTRY).bytes)
     }
 
     /// Appends one part. Returns whether it was the last.
@@ -235,7 +221,7 @@ impl Unfinished {
                 piece.extend_from_slice(&bytes.split_to(bytes.len().min(PIECE_BYTES)));
                 bytes.is_empty()
             }
-            Self::Long(message) => message.write_part(piece),
+            Self::Long { message, .. } => message.write_part(piece),
         }
     }
 }
@@ -250,7 +236,8 @@ struct AnswerBody {
     /// `None` when the last piece has been taken.
     step: Option<Step>,
     watch: WriteWatch,
-    pinned: PinnedBytes,
+    /// The pieces count in the memory that is held for clients.
+    counters: Arc<WorkerCounters>,
 }
 
 impl Answer {
@@ -264,17 +251,15 @@ impl Answer {
         watch: impl FnOnce() -> WriteWatch,
     ) -> Result<ResponseBody, Refusal> {
         let (first, is_last) = self.next_piece().await?;
-        let first = Bytes::from(first);
+        let first = counters.held.bytes_of(first);
         if is_last {
             return Ok(ResponseBody::full(first));
         }
-        let mut pinned = PinnedBytes::new(counters.clone());
-        pinned.set(self.pinned_bytes() + first.len());
         Ok(ResponseBody::streamed(AnswerBody {
             first: Some(first),
             step: Some(step(self)),
             watch: watch(),
-            pinned,
+            counters: counters.clone(),
         }))
     }
 }
@@ -302,8 +287,7 @@ impl Body for AnswerBody {
         }
         let Some(running) = &mut body.step else { return Poll::Ready(None) };
         let (answer, piece, is_last) = ready!(running.as_mut().poll(context));
-        body.pinned.set(answer.pinned_bytes() + piece.len());
         body.step = (!is_last).then(|| step(answer));
-        Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from(piece)))))
+        Poll::Ready(Some(Ok(hyper::body::Frame::data(body.counters.held.bytes_of(piece)))))
     }
 }

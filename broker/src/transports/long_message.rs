@@ -36,11 +36,6 @@ impl LongMessage {
         Self { head, payload, at: 0 }
     }
 
-    /// Returns the memory of the payload, in bytes.
-    pub(super) fn pinned_bytes(&self) -> usize {
-        self.payload.len()
-    }
-
     /// Appends the next part. Returns whether it was the last.
     pub(super) fn write_part(&mut self, out: &mut Vec<u8>) -> bool {
         out.append(&mut self.head);

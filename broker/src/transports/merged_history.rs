@@ -201,12 +201,6 @@ impl MergedHistory {
     pub(super) fn positions(&self) -> Vec<(Topic, Position)> {
         self.sources.iter().map(|source| (source.topic.clone(), source.at)).collect()
     }
-
-    /// Returns the memory accounted for the pages, in bytes.
-    pub(super) fn pinned_bytes(&self) -> usize {
-        let pages = self.sources.iter().flat_map(|source| &source.page);
-        pages.map(|publication| publication.cost()).sum()
-    }
 }
 
 impl Source {

@@ -110,7 +110,8 @@ async fn respond(
     answer: Answer,
 ) -> Result<Response<ResponseBody>, Problem> {
     let (counters, timeout) = (&worker.counters, worker.limits.write_timeout);
-    let watch = || WriteWatch::begin(timeout, guard.abort().clone(), counters.clone());
+    let watch =
+        || WriteWatch::begin(timeout, guard.abort().clone(), worker.hub.memory_short(), counters.clone());
     let mut response = Response::new(answer.into_body(counters, watch).await?);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

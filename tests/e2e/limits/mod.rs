@@ -2,6 +2,7 @@
 
 mod answers;
 mod floods;
+mod pinned;
 mod pressure;
 mod rates;
 mod refused_connections;

@@ -11,6 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
+use fanwire_core::held::HeldSum;
 use fanwire_core::publication::Publication;
 use fanwire_protocol::{Epoch, Message, Payload, Position, Topic};
 
@@ -92,5 +93,5 @@ fn message(topic: &Topic, payload: Payload, offset: u64) -> Message {
 
 fn broadcast(topic: &Topic, offset: u64) -> Arc<Broadcast> {
     let message = message(topic, payload(), offset);
-    Arc::new(Broadcast::new(Arc::new(Publication { message, offset, accepted_us: 0 }), None))
+    Arc::new(Broadcast::new(Arc::new(Publication::new(message, offset, 0, &HeldSum::default())), None))
 }

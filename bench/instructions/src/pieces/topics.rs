@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use fanwire_core::held::HeldSum;
 use fanwire_core::identity::Identity;
 use fanwire_core::limits::{HistoryLimits, SessionLimits};
 use fanwire_core::log::TopicLog;
@@ -51,7 +52,7 @@ fn publish(topic: &Topic) -> Publish {
 fn full_log(topic: &Topic) -> TopicLog {
     let mut log = TopicLog::new(Epoch::from_random(1), 1);
     for now in 0..HistoryLimits::DEFAULT.messages as u64 {
-        log.append(publish(topic), topic, &HistoryLimits::DEFAULT, now, now);
+        log.append(publish(topic), topic, &HistoryLimits::DEFAULT, now, now, &HeldSum::default());
     }
     log
 }
@@ -62,7 +63,7 @@ pub(super) fn log_append() {
     let publishes: Vec<Publish> = (0..REPEAT).map(|_| publish(&topic)).collect();
     measured(|| {
         for (publish, now) in publishes.into_iter().zip(1000..) {
-            black_box(log.append(publish, &topic, &HistoryLimits::DEFAULT, now, now));
+            black_box(log.append(publish, &topic, &HistoryLimits::DEFAULT, now, now, &HeldSum::default()));
         }
     });
 }

@@ -108,7 +108,7 @@ mod tests {
     fn publication(offset: u64) -> Arc<Publication> {
         let topic = "a".parse().unwrap();
         let message = Message { topic, payload: Payload::text(""), position: None, ts: None, from: None };
-        Arc::new(Publication { message, offset, accepted_us: 0 })
+        Arc::new(Publication::new(message, offset, 0, &crate::held::HeldSum::default()))
     }
 
     proptest! {

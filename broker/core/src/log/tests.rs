@@ -21,7 +21,7 @@ fn append_at(log: &mut TopicLog, limits: &HistoryLimits, ts: u64, now_ms: u64) -
     let topic: Topic = "t".parse().unwrap();
     let publish =
         Publish { topic: topic.clone(), payload: Payload::text("x"), key: None, from: None, except: None };
-    log.append(publish, &topic, limits, ts, now_ms * 1000)
+    log.append(publish, &topic, limits, ts, now_ms * 1000, &HeldSum::default())
 }
 
 fn offsets(publications: &[Arc<Publication>]) -> Vec<u64> {
@@ -105,7 +105,7 @@ fn publications_placed_elsewhere_are_held_if_they_follow_on() {
         };
         let position = Position { epoch: Epoch::from_random(epoch), offset };
         let placed = Placed { position, after: offset - 1, ts: 1 };
-        let publication = log.append_placed(publish, &topic, placed, &LIMITS, 0);
+        let publication = log.append_placed(publish, &topic, placed, &LIMITS, 0, &HeldSum::default());
         assert_eq!((publication.offset, publication.message.position), (offset, Some(position)));
         (offsets(&log.last(9)), log.head().offset)
     };

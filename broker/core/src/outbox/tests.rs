@@ -14,7 +14,7 @@ fn publication(offset: u64) -> Arc<Publication> {
     let topic = "t".parse().unwrap();
     let message =
         Message { topic, payload: Payload::text(offset.to_string()), position, ts: None, from: None };
-    Arc::new(Publication { message, offset, accepted_us: 0 })
+    Arc::new(Publication::new(message, offset, 0, &crate::held::HeldSum::default()))
 }
 
 /// Writes out all that waits, at most `step` bytes at a time.

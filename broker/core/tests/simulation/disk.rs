@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
+use fanwire_core::held::HeldSum;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::{Missed, Placed};
 use fanwire_core::outbox::Outbox;
@@ -107,7 +108,8 @@ impl World {
             let publish = Publish { topic: state.name.clone(), payload, key: None, from: None, except: None };
             let position = Position { epoch, offset };
             let placed = Placed { position, after, ts: 0 };
-            let publication = state.log.append_placed(publish, &state.name, placed, &TAIL, 0);
+            let publication =
+                state.log.append_placed(publish, &state.name, placed, &TAIL, 0, &HeldSum::default());
             let except = sender.map(|(_, (worker, key))| (worker, SessionKey(key)));
             let broadcast = Arc::new(Broadcast::new(publication, except));
             for worker in &mut self.workers {
@@ -217,5 +219,5 @@ fn on_disk(topic: &fanwire_protocol::Topic, at: Position, offset: u64) -> Arc<Pu
         ts: Some(0),
         from: None,
     };
-    Arc::new(Publication { message, offset, accepted_us: 0 })
+    Arc::new(Publication::new(message, offset, 0, &HeldSum::default()))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use fanwire_core::broadcast::Broadcast;
 use fanwire_core::fanout::{CHUNK_BYTES_MAX, Fanout};
+use fanwire_core::held::HeldSum;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::log::TopicLog;
 use fanwire_core::outbox::{Outbox, Written};
@@ -22,7 +23,8 @@ use crate::disk::Disk;
 use crate::format::EVENTS;
 
 const LIMITS: HistoryLimits = HistoryLimits { messages: 12, bytes: usize::MAX, ttl_ms: 400 };
-pub(crate) const OUTBOX_BYTES: usize = 600;
+/// Room for some live deliveries beside what a replay refers to.
+pub(crate) const OUTBOX_BYTES: usize = 1200;
 
 /// A flaw, made on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +168,7 @@ impl World {
             except: None,
         };
         let publication: Arc<Publication> =
-            log.append(publish, name, &LIMITS, self.now_ms, self.now_ms * 1000);
+            log.append(publish, name, &LIMITS, self.now_ms, self.now_ms * 1000, &HeldSum::default());
         published.push((publication.offset, sender));
         let except = sender
             .filter(|_| self.flaw != Flaw::EchoesAnyway)

@@ -59,6 +59,7 @@ impl Broker {
             rules: Rules::new(vec![rule], Access::Anyone),
             topics_max: 100,
             memory_bytes_max: 1 << 20,
+            replay_bytes_max: 1 << 20,
             counters: counters.clone(),
             archive: Some(archive),
             observer: None,

@@ -29,6 +29,7 @@ fn over_with(archive: Arc<Stepped>, rules: Rules) -> Bench {
         rules,
         topics_max: 10,
         memory_bytes_max: MIB,
+        replay_bytes_max: 1 << 20,
         counters: counters.clone(),
         archive: Some(archive),
         observer: None,

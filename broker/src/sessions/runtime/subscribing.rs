@@ -68,11 +68,17 @@ impl SessionRuntime {
 
     async fn join_all(&mut self, wanted: &[(Pattern, Start)]) -> Result<Vec<Subscribed>, Refusal> {
         let mut opened: Vec<Option<Opened>> = Vec::with_capacity(wanted.len());
+        // What several topics send at once is held to the bound of one session together.
+        let mut room = self.worker.limits.outbox_bytes_max / 2;
         for (pattern, start) in wanted {
             self.check_subscribe(pattern, start)?;
-            let topic = pattern.to_topic().filter(|topic| !self.worker.engine.can_join(topic, start));
+            let topic = pattern.to_topic().filter(|topic| {
+                let bytes = self.worker.engine.joined_bytes(topic, start).filter(|bytes| *bytes <= room);
+                room -= bytes.unwrap_or(0);
+                bytes.is_none()
+            });
             opened.push(match topic {
-                Some(topic) => Some(self.join_from_disk(topic, start).await?),
+                Some(topic) => Some(self.join_in_pieces(topic, start).await?),
                 None => None,
             });
         }
@@ -103,9 +109,9 @@ impl SessionRuntime {
         Ok(subscribed.into_iter().flatten().collect())
     }
 
-    /// Subscribes to a topic whose beginning is on disk. Nothing of it is delivered before [`SessionRuntime::poll`] has sent the session
+    /// Subscribes to a topic of which the session missed more than it can be sent at once, or what is on disk. Nothing of it is delivered before [`SessionRuntime::poll`] has sent the session
     /// the rest of what it missed.
-    async fn join_from_disk(&mut self, topic: Topic, start: &Start) -> Result<Opened, Refusal> {
+    async fn join_in_pieces(&mut self, topic: Topic, start: &Start) -> Result<Opened, Refusal> {
         let topic = self.joins.hold(&topic.into());
         let resumed = self.worker.engine.resume(&topic, start).await;
         self.joins.begin_catching_up(topic, resumed)

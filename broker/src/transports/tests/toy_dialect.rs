@@ -25,7 +25,7 @@ use crate::auth::{Admission, SharedAuthenticator};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineParts};
 use crate::hooks::Hooks;
-use crate::hub::{Hub, Inbox, Pressure};
+use crate::hub::{Hub, Inbox, PinnedBound, Pressure};
 use crate::sessions::{ConnectionGuard, ConnectionInfo, ConnectionLimiter, ConnectionLimits, Permit, Worker};
 use crate::socket::lend;
 use crate::telemetry::{Shared, Transport, WorkerCounters};
@@ -122,13 +122,15 @@ fn worker() -> (Rc<Worker>, Arc<Shared>) {
         rules: Rules::default(),
         topics_max: 100,
         memory_bytes_max: 1 << 20,
+        replay_bytes_max: 1 << 20,
         counters: shared.clone(),
         archive: None,
         observer: None,
         presence_grace: Duration::ZERO,
     });
     let counters: Arc<WorkerCounters> = Arc::default();
-    let hub = Rc::new(Hub::new(0, inbox, counters.clone()));
+    let pinned = Arc::new(PinnedBound::new(1 << 20, 1 << 20, shared.clone()));
+    let hub = Rc::new(Hub::new(0, inbox, pinned, counters.clone()));
     let authenticator: Arc<SharedAuthenticator> = Arc::default();
     let hooks: Arc<Hooks> = Arc::default();
     let worker = Worker::new(hub, Arc::new(engine), Limits::default(), counters, authenticator, hooks, 1);

@@ -6,6 +6,7 @@ use super::{
     Epoch, HistoryLimits, LIMITS, Payload, Placed, Position, Publish, Topic, TopicLog, at, check_since, log,
     offsets,
 };
+use crate::held::HeldSum;
 
 /// A log beside the plain list of everything that was published.
 struct Model {
@@ -33,7 +34,14 @@ impl Model {
         if after > self.log.head().offset {
             self.held.clear();
         }
-        self.log.append_placed(publish, &topic, Placed { position, after, ts: offset }, limits, 0);
+        self.log.append_placed(
+            publish,
+            &topic,
+            Placed { position, after, ts: offset },
+            limits,
+            0,
+            &HeldSum::default(),
+        );
         self.published.push(offset);
         self.held.push(offset);
         self.held.drain(..self.held.len().saturating_sub(limits.messages));
@@ -87,7 +95,14 @@ fn a_log_that_keeps_nothing_reports_every_loss_and_gives_no_positions() {
         let payload = Payload::text("x");
         let publish = Publish { topic: topic.clone(), payload, key: None, from: None, except: None };
         let position = Position { epoch: Epoch::from_random(9), offset };
-        let publication = log.append_placed(publish, &topic, Placed { position, after, ts: 1 }, limits, 0);
+        let publication = log.append_placed(
+            publish,
+            &topic,
+            Placed { position, after, ts: 1 },
+            limits,
+            0,
+            &HeldSum::default(),
+        );
         (publication.message.position, publication.message.ts, log.since(at(after)).recovered, log.len())
     };
     place(7, 0, &LIMITS);
