@@ -68,7 +68,7 @@ impl IntoPayload for Bytes {
 ///
 /// When the connection breaks between sending and receipt, the client asks again on the next one, under the same
 /// idempotency key: the broker publishes once, and answers the second time with the first receipt
-/// ([`Receipt::duplicate`]). A broker remembers a key for five minutes, but only the last 10,000 of a topic.
+/// ([`Receipt::duplicate`]). A broker remembers a key for five minutes.
 ///
 /// To have many under way at once, spawn or join them: each waits for its own receipt only. They are made in the order in
 /// which they were first polled, as long as none has to wait for room: at most 8 MiB are under way.
