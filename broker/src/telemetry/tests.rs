@@ -144,6 +144,17 @@ fn every_name_and_label_in_documents_and_the_dashboard_is_in_the_table() {
     assert!(found.len() > 40, "{found:?}");
 }
 
+#[test]
+fn the_dashboard_shows_every_metric() {
+    for metric in METRICS.iter().filter(|metric| metric.name != "fanwire_build_info") {
+        let is_shown = DASHBOARD.match_indices(metric.name).any(|(at, name)| {
+            let rest = &DASHBOARD[at + name.len()..];
+            ["{", "_bucket{", "_sum{"].iter().any(|end| rest.starts_with(end))
+        });
+        assert!(is_shown, "deploy/grafana/dashboards/fanwire.json has no panel with {}", metric.name);
+    }
+}
+
 /// Checks label names, and values that are compared with `=`.
 fn check_labels(metric: &Metric, labels: &str) {
     for label in labels.split(',') {
