@@ -1,9 +1,11 @@
 //! The part that `pub` and `sub` share: the broker's URL, the token, the connection, and the text of failures.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
+use fanwire_broker::operator_file;
 use fanwire_client::{Builder, Client, Encoding, Error, ErrorCode};
 
 use crate::terminal;
@@ -34,6 +36,9 @@ pub(crate) struct Connection {
     /// Use MessagePack as the encoding; the default is JSON
     #[arg(long)]
     msgpack: bool,
+    /// The token, once it has been read.
+    #[arg(skip)]
+    token: OnceLock<Result<Option<String>, String>>,
 }
 
 /// The reason why a subcommand failed, as one line.
@@ -99,7 +104,7 @@ impl Connection {
     pub(crate) async fn open(&self, name: &str) -> Result<Client, Failure> {
         let mut builder = self.builder().name(format!("fanwire-{name}/{}", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &self.ca_file {
-            let authorities = std::fs::read(path)
+            let authorities = operator_file::read_named(path)
                 .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
             builder = builder.authorities(authorities);
         }
@@ -119,16 +124,26 @@ impl Connection {
         matches!(self.token(), Ok(Some(_)))
     }
 
+    /// Returns the token, which is read once: a pipe gives it only once.
     fn token(&self) -> Result<Option<String>, Failure> {
+        self.token.get_or_init(|| self.read_token()).clone().map_err(Failure::new)
+    }
+
+    fn read_token(&self) -> Result<Option<String>, String> {
         let token = match &self.token_file {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
-                Failure::new(format!("cannot read the token in {}: {error}", path.display()))
-            })?,
+            Some(path) => token_in(path)?,
             None => std::env::var(TOKEN_VARIABLE).unwrap_or_default(),
         };
         let token = token.trim();
         Ok((!token.is_empty()).then(|| token.to_owned()))
     }
+}
+
+/// Reads the token in a file, which may be a pipe such as `<(command)`.
+fn token_in(path: &Path) -> Result<String, String> {
+    let cannot = |reason: &dyn fmt::Display| format!("cannot read the token in {}: {reason}", path.display());
+    let bytes = operator_file::read_named(path).map_err(|error| cannot(&error))?;
+    String::from_utf8(bytes).map_err(|_| cannot(&"it is not text"))
 }
 
 /// Runs the subcommand `name` to its end, and prints its failure if it fails. `has_token` says whether a token is sent.

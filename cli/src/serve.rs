@@ -28,7 +28,7 @@ SIGTERM and Ctrl-C close all sessions and stop the broker. SIGHUP reads the file
 origins, credentials and a renewed certificate.";
 
 /// Start a broker on this machine.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Read this configuration file (TOML).
@@ -129,6 +129,15 @@ fn configure(args: &Args) -> Result<Config, config::ConfigError> {
     config::load(args.config.as_deref(), environment, &args.overrides())
 }
 
+/// Reads the configuration again, away from the thread that accepts connections.
+async fn reconfigure(args: &Args) -> Result<Config, String> {
+    let args = args.clone();
+    match tokio::task::spawn_blocking(move || configure(&args)).await {
+        Ok(config) => config.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The signals that a broker handles.
 struct Signals {
     terminate: Signal,
@@ -159,7 +168,7 @@ async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
                 tracing::info!("interrupted: draining");
                 return Instruction::Stop;
             }
-            _ = signals.hang_up.recv() => match configure(args) {
+            _ = signals.hang_up.recv() => match reconfigure(args).await {
                 Ok(config) => return Instruction::Reload(Box::new(config)),
                 Err(error) => tracing::error!(%error, "SIGHUP: the configuration has an error and is not applied"),
             },

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanwire_broker::key_hash::KeyHash;
+use fanwire_broker::operator_file;
 use fanwire_broker::token::{
     Algorithm, Audiences, Claims, FanwireClaims, Seconds, SigningKey, TOKEN_BYTES_MAX, Unverified,
     VerifyingKey,
@@ -281,7 +282,8 @@ fn check_patterns<'p>(patterns: impl Iterator<Item = &'p String>) -> Result<(), 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+    operator_file::read_named(path)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
 /// Reads a file with a secret. If there is none, the error says how to make one.

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::operator_file::FileError;
+
 /// The place of a setting. Later variants override earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourcePlace {
@@ -63,8 +65,8 @@ pub enum ConfigError {
     Unreadable {
         /// The file as it was named.
         path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
+        /// The reason why it cannot be read.
+        source: FileError,
     },
     /// The file is not TOML.
     #[error("{place}: not valid TOML: {message}")]
@@ -117,9 +119,11 @@ pub enum ConfigError {
 }
 
 /// Returns what to do about a file that cannot be read.
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "; 'fanwire config' prints a file with all defaults",
+fn remedy(error: &FileError) -> &'static str {
+    match error {
+        FileError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            "; 'fanwire config' prints a file with all defaults"
+        }
         _ => "",
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! This file owns the order of the sources. It opens no file but the one it is given, and reads no environment of its own.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::error::{ConfigError, SourcePlace};
 use super::settings::{Loader, SETTINGS, find};
 use super::value::Raw;
 use super::{check, environment, file, nearest, renamed};
+use crate::operator_file;
 
 /// The settings of the command line: pairs of a dotted key and its value, such as
 /// `("limits.message_bytes_max", "64MiB")`. The key `port` sets only the port of `listen`.
@@ -28,8 +30,12 @@ pub fn load(
     flags: &Overrides,
 ) -> Result<Config, ConfigError> {
     let text = match file {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?,
+        Some(path) => {
+            let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+            let bytes = operator_file::read_named(path).map_err(unreadable)?;
+            let not_text = |error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error).into());
+            String::from_utf8(bytes).map_err(not_text)?
+        }
         None => String::new(),
     };
     assemble(document::Source { path: file.unwrap_or(Path::new("")), text: &text }, environment, flags)

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use fanwire_broker::operator_file;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -54,7 +55,8 @@ pub(super) fn wrap<S: Read + Write>(
 
 fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("no certificate in {}: {error}", path.display());
-    let pem = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let pem = operator_file::read_named(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(&error))?;

@@ -7,6 +7,7 @@
 #[path = "../../../client-sdk/rust/tests/client/fake_broker.rs"]
 #[allow(dead_code, reason = "the client's own tests need more of it")]
 mod fake_broker;
+mod files;
 mod process;
 mod publishing;
 mod subscribing;
