@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHERE", value_parser = since, conflicts_with = "last")]
     since: Option<Since>,
     /// Begin with the newest N messages of each topic
-    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
+    #[arg(long, value_name = "N", value_parser = number::within(0..=u32::MAX))]
     last: Option<u32>,
     /// Print each message as one JSON object: topic, data or data_base64, offset, epoch, ts
     #[arg(long, short)]
