@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-/// What stopped a benchmark, by what the caller can do about it.
+/// An error that ends a benchmark, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The plan asks for something that cannot be measured: change the plan.
@@ -14,7 +14,7 @@ pub enum BenchError {
     Start {
         /// The path of the program.
         program: String,
-        /// What happened, with what the program printed last.
+        /// The event, with the last lines that the program printed.
         reason: String,
     },
     /// The server is not here to be measured, or cannot do what the scenario asks for; others can be measured without it.

@@ -23,12 +23,12 @@ const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const NO_DIGIT: u8 = 0xff;
 const VALUES: [u8; 256] = digit_values();
 
-/// What one publication says of itself.
+/// The stamp of one publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// The number of the publisher.
     pub(crate) publisher: u16,
-    /// How many publications this publisher sent to this topic before.
+    /// The number of earlier publications of this publisher to this topic.
     pub(crate) sequence: u32,
     /// The time at which the publication was due, in nanoseconds since the run began; at most 73 minutes.
     pub(crate) due_nanos: u64,

@@ -36,9 +36,9 @@ pub(crate) enum Transport {
 #[derive(Debug, Clone)]
 pub(crate) struct Fanwire {
     transport: Transport,
-    /// What the server is told besides its defaults, as lines of its configuration file.
+    /// The settings of the server besides its defaults, as lines of its configuration file.
     settings: String,
-    /// What holds for every topic, as lines of a rule; empty for what holds without.
+    /// The rule for every topic, as lines; empty for the rule without configuration.
     rule: String,
     security: Security,
 }

@@ -18,7 +18,7 @@ use crate::server::{Cores, Endpoint, Owned, Probe, Server, pin_this_thread};
 use crate::wire::websocket::{TEXT, server_frame};
 use crate::wire::{AcknowledgementBytes, Decoder, Frames, Masked, Template, Vocabulary};
 
-/// What a connection says first, and what it is answered.
+/// The first bytes of a connection, and the answer to them.
 const SUBSCRIBER: u8 = b's';
 const PUBLISHER: u8 = b'p';
 const WELCOME: u8 = b'w';
@@ -31,7 +31,7 @@ pub(crate) struct Floor {
     fan: Fan,
 }
 
-/// Who gets a publication.
+/// The subscribers that receive a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fan {
     /// Sends to every connection.

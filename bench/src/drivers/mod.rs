@@ -1,4 +1,4 @@
-//! What is measured: one driver per kind of server. A driver knows how its server is started, how subscribers and
+//! The servers that are measured: one driver per kind of server. A driver knows how its server is started, how subscribers and
 //! publishers are opened, and how a publication looks; it does not know what is measured.
 
 mod centrifugo;
@@ -93,7 +93,7 @@ impl FromStr for Peer {
     }
 }
 
-/// Where the servers' programs are.
+/// The paths of the servers' programs.
 #[derive(Debug, Clone)]
 pub struct Programs {
     /// The path of the `fanwire` binary.
@@ -106,12 +106,12 @@ pub struct Programs {
     pub mosquitto: PathBuf,
 }
 
-/// What a load needs from a server.
+/// A server, as a load needs it.
 pub(crate) trait Driver {
     /// Starts the server with its default configuration, on its core.
     fn start(&self, programs: &Programs, cores: Option<Cores>) -> Result<Server, BenchError>;
 
-    /// How a connection to `host` is opened and subscribed to all of `patterns`, topics or fanwire's patterns.
+    /// Returns the opening of a connection to `host` that is subscribed to all of `patterns`, topics or fanwire's patterns.
     ///
     /// # Errors
     /// If the server has no such subscriptions.
@@ -125,7 +125,7 @@ pub(crate) trait Driver {
         Err(BenchError::LeftOut(format!("this server keeps nothing of '{topic}' to replay")))
     }
 
-    /// How a connection to `host` is opened for publishing. Publishers are opened after all subscribers. `alone_in` is
+    /// Returns the opening of a connection to `host` for publishing. Publishers are opened after all subscribers. `alone_in` is
     /// the run's topic, if it has one topic and one publisher: then whatever comes back from it is an acknowledgement.
     fn publisher(&self, host: &str, alone_in: Option<&str>) -> Result<Opening, BenchError>;
 
@@ -141,7 +141,7 @@ pub(crate) trait Driver {
         Err(BenchError::LeftOut("a connection to this server is one subscription for good".into()))
     }
 
-    /// How many publications of one connection the server lets be unanswered, whatever the plan says.
+    /// Returns the maximum number of unanswered publications of one connection, whatever the plan says.
     fn outstanding_max(&self) -> u64 {
         u64::MAX
     }

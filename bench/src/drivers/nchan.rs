@@ -10,7 +10,7 @@ use crate::server::{Configured, Cores, Server};
 use crate::wire::websocket::{TEXT, client_frame};
 use crate::wire::{Decoder, Frames, Masked, Template, Vocabulary};
 
-/// How many messages fanwire keeps of a topic without a rule.
+/// The number of messages that fanwire keeps of a topic without a rule.
 const HELD: u64 = 100;
 
 /// Starts nginx with nchan and speaks its protocol.

@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     pub(crate) socket: Socket,
     /// Reads what the server sends from now on.
     pub(crate) decoder: Decoder,
-    /// What was read beyond the last reply, to be decoded first.
+    /// The bytes read beyond the last reply, to be decoded first.
     pub(crate) unread: Vec<u8>,
     /// The endpoint that it connects to.
     pub(super) endpoint: Endpoint,

@@ -21,7 +21,7 @@ const SLEEP_MAX: Duration = Duration::from_millis(20);
 /// The poll sleeps whole milliseconds, so a publication due sooner than this is waited for awake.
 const SLEEP_GRAIN: Duration = Duration::from_millis(2);
 
-/// What is to be known of a publisher's socket.
+/// The readiness of a publisher's socket.
 const PUBLISHER_INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The time for which each part of a run lasts.
@@ -33,7 +33,7 @@ pub(crate) struct FlowPlan {
     pub(crate) duration: Duration,
 }
 
-/// What a run gave.
+/// The results of a run.
 #[derive(Debug)]
 pub(crate) struct FlowRun {
     /// Publications sent over the whole run.
@@ -69,7 +69,7 @@ pub(crate) struct Measured {
     pub(crate) waited: Duration,
 }
 
-/// How the load waits for something to do while it publishes.
+/// The way in which the load waits for work while it publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// By asking again and again, on a core of its own: waking a sleeping reader is work that the kernel does in the

@@ -24,7 +24,7 @@ struct Step {
     answer: Answer,
 }
 
-/// What a step waits for.
+/// The frames that a step waits for.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// A WebSocket at this path.
@@ -33,18 +33,18 @@ pub(crate) enum Answer {
     EventStream,
     /// WebSocket messages, of which some carry a marker.
     Messages {
-        /// What is in those that are waited for.
+        /// The text in frames that are waited for.
         marker: &'static [u8],
-        /// What is in one that says no.
+        /// The text in a frame that refuses.
         refusal: &'static [u8],
-        /// How many are waited for.
+        /// The number of frames that are waited for.
         count: usize,
     },
     /// One byte with this value.
     Byte(u8),
 }
 
-/// How far an opening has come.
+/// The progress of an opening.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// More must be received.
@@ -75,7 +75,7 @@ impl Opening {
         self.then(request, Answer::Upgrade(path.to_owned()))
     }
 
-    /// What is to be sent first.
+    /// The bytes to send first.
     pub(crate) fn begin(&mut self) -> Vec<u8> {
         self.steps.front_mut().map(|step| std::mem::take(&mut step.send)).unwrap_or_default()
     }
@@ -103,7 +103,7 @@ impl Opening {
         Ok(Progress::Open)
     }
 
-    /// Who reads the connection once it is open.
+    /// Sets the decoder of the connection once it is open.
     pub(crate) fn into_decoder(self) -> Decoder {
         self.decoder
     }

@@ -1,6 +1,6 @@
 //! The time at which the next publication may go out. Pure arithmetic: no clock, no socket.
 
-/// What holds a publisher back.
+/// The pace of a publisher.
 #[derive(Debug, Clone)]
 pub(crate) enum Gate {
     /// As fast as it goes, with a bounded number on the way.
@@ -12,7 +12,7 @@ pub(crate) enum Gate {
 }
 
 impl Gate {
-    /// How many publications may go out now, when `published` have and the run is `now_nanos` old.
+    /// Returns the number of publications that may be sent now, when `published` are sent and the run is `now_nanos` old.
     pub(crate) fn room(&self, published: u64, now_nanos: u64) -> u64 {
         match self {
             Self::Window(window) => window.room(),
@@ -23,7 +23,7 @@ impl Gate {
         }
     }
 
-    /// When publication `number` is due: latency is measured from then. As fast as it goes, that is `now_nanos`.
+    /// Returns when publication `number` is due; latency is measured from then. Without a rate, that is `now_nanos`.
     pub(crate) fn due_nanos(&self, number: u64, now_nanos: u64) -> u64 {
         match self {
             Self::Window(_) => now_nanos,
@@ -31,7 +31,7 @@ impl Gate {
         }
     }
 
-    /// When publication `number` is due at a fixed rate; `None` when it waits for an acknowledgement instead.
+    /// Returns when publication `number` is due at a fixed rate; `None` when it waits for an acknowledgement instead.
     pub(crate) fn next_due_nanos(&self, number: u64) -> Option<u64> {
         match self {
             Self::Window(_) => None,
@@ -47,7 +47,7 @@ impl Gate {
         }
     }
 
-    /// How much of what went out is not acknowledged yet, as far as that is followed.
+    /// Returns the number of publications without an acknowledgement, as far as they are followed.
     pub(crate) fn waiting(&self) -> u64 {
         match self {
             Self::Window(window) | Self::PaceWithin(_, window) => window.outstanding.div_ceil(window.weight),
@@ -68,7 +68,7 @@ impl Gate {
 pub(crate) struct Window {
     size: u64,
     group: u64,
-    /// How many answers one that goes out is given.
+    /// The number of answers to one publication.
     weight: u64,
     outstanding: u64,
 }

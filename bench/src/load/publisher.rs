@@ -18,7 +18,7 @@ const PENDING_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Publisher {
     /// The socket of the publisher.
     pub(crate) socket: Socket,
-    /// How many publications went out.
+    /// The number of publications sent.
     pub(crate) published: u64,
     number: u16,
     decoder: Decoder,
@@ -66,7 +66,7 @@ impl Publisher {
         self.published >= self.publications_max
     }
 
-    /// How many of its publications were acknowledged, as far as that is followed.
+    /// Returns the number of acknowledged publications, as far as they are followed.
     pub(crate) fn acknowledged(&self) -> u64 {
         self.published - self.gate.waiting()
     }
@@ -76,7 +76,7 @@ impl Publisher {
         !self.pending.is_empty() || self.gate.waiting() > 0
     }
 
-    /// How many of its publications went to topic number `topic`.
+    /// Returns the number of its publications to topic number `topic`.
     pub(crate) fn published_to(&self, topic: usize) -> u64 {
         let topics = self.templates.len() as u64;
         let (rounds, rest) = (self.published / topics, self.published % topics);

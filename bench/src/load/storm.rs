@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest sleep of the loop.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
 
-/// What came of a storm. The connections stay open until this is dropped.
+/// The results of a storm. The connections stay open until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Weathered {
     /// Connections that were opened and subscribed.

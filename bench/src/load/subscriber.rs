@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use super::{Connection, Socket, Tally};
 use crate::wire::{Decoder, Event};
 
-/// What a subscriber listens to.
+/// The subscription of a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listening {
     /// The topic with this number.
@@ -19,7 +19,7 @@ pub(crate) enum Listening {
 pub(crate) struct Subscriber {
     /// The socket of the subscriber.
     pub(crate) socket: Socket,
-    /// What it is subscribed to.
+    /// The topic or pattern that it is subscribed to.
     pub(crate) listening: Listening,
     /// The number of messages received.
     pub(crate) received: u64,

@@ -1,4 +1,4 @@
-//! What arrived: counts of everything, and order and latency of those messages that are looked into.
+//! The arrivals: counts of everything, and order and latency of those messages that are decoded.
 
 use hdrhistogram::Histogram;
 

@@ -1,4 +1,4 @@
-//! What to measure, with which peers, and within which bounds. Checked before anything is opened.
+//! The plan: the scenario, the peers, and the bounds. Checked before anything is opened.
 
 mod check;
 mod scenario;
@@ -21,26 +21,26 @@ pub struct Plan {
     pub scenario: Scenario,
     /// The peers to measure, in this order.
     pub peers: Vec<Peer>,
-    /// Where the servers come from.
+    /// The source of the servers.
     pub target: Target,
-    /// How often to go through all peers.
+    /// The number of rounds over all peers.
     pub repeat: usize,
     /// Which cores to pin the server and the load to; `None` leaves that to the kernel.
     pub cores: Option<Cores>,
-    /// How many frames the floor sends in one call; ignored by all other peers.
+    /// The number of frames that the floor sends in one call; ignored by all other peers.
     pub frames_per_send: usize,
     /// Whose clients those of a Pusher server are; ignored by all other peers.
     pub pusher_app: PusherApp,
 }
 
-/// Where servers come from.
+/// The source of servers.
 #[derive(Debug, Clone)]
 pub enum Target {
     /// The bench starts each one on a free port and stops it after its run.
     Start(Programs),
     /// One that runs already.
     Running {
-        /// Where it listens, on loopback.
+        /// Its address, on loopback.
         address: SocketAddr,
         /// Its process id, without which its processor time and memory are unknown.
         pid: Option<u32>,

@@ -12,23 +12,23 @@ pub enum Scenario {
     Flow(Flow),
     /// Publications flow, and each is on disk before it is acknowledged.
     Durable {
-        /// How the publications flow.
+        /// The flow of the publications.
         flow: Flow,
-        /// Where the server's data directory is made for the time of the run.
+        /// The folder in which the server's data directory is made for the time of the run.
         directory: PathBuf,
     },
     /// Publications flow twice: to subscribers who all read, and to the same beside some who have stopped reading.
     Stuck {
-        /// How they flow, and to how many who read.
+        /// The flow, and the number of subscribers that read.
         flow: Flow,
-        /// How many do not read.
+        /// The number of subscribers that do not read.
         stuck: usize,
     },
     /// Publications flow through a server with one worker, and through one with more.
     Workers {
-        /// How the publications flow.
+        /// The flow of the publications.
         flow: Flow,
-        /// How many workers more is.
+        /// The larger number of workers.
         workers: usize,
     },
     /// Publications flow past subscriptions to patterns that do not match them.
@@ -72,7 +72,7 @@ pub struct Flow {
     pub inspect_every: usize,
 }
 
-/// What subscribers listen to.
+/// The subscriptions of the subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listeners {
     /// Number `n` to topic `n % topics`.
@@ -81,7 +81,7 @@ pub enum Listeners {
     Everything,
 }
 
-/// How fast publishers publish.
+/// The rate of the publishers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pacing {
     /// As fast as it goes, each publisher with at most so many publications unacknowledged.
@@ -93,9 +93,9 @@ pub enum Pacing {
 /// Subscriptions to patterns that match nothing, beside a flow of publications.
 #[derive(Debug, Clone)]
 pub struct Patterns {
-    /// How publications flow; each round goes to every topic as often as `publications` allow.
+    /// The flow of the publications; each round goes to every topic as often as `publications` allow.
     pub flow: Flow,
-    /// How many subscriptions to patterns there are in the end; a tenth of them is measured too.
+    /// The final number of subscriptions to patterns; a tenth of them is measured too.
     pub patterns: usize,
 }
 
@@ -122,9 +122,9 @@ pub struct Storm {
 pub struct Churn {
     /// The number of sessions.
     pub sessions: usize,
-    /// How many topics they go through.
+    /// The number of topics that they go through.
     pub topics: usize,
-    /// How many rounds of each session are unanswered at most.
+    /// The maximum number of unanswered rounds of each session.
     pub window: u64,
     /// The time for which to measure.
     pub duration: Duration,
@@ -133,13 +133,13 @@ pub struct Churn {
 /// A topic that holds much, and sessions that come back to it one after the other.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// How many publications the topic holds.
+    /// The number of publications that the topic holds.
     pub publications: u64,
-    /// How many sessions read all of them.
+    /// The number of sessions that read all of them.
     pub sessions: usize,
     /// Bytes of each payload.
     pub payload_bytes: usize,
-    /// Where the data directory is made if the topic is to be held on disk.
+    /// The folder in which the data directory is made if the topic is held on disk.
     pub directory: Option<PathBuf>,
 }
 
@@ -178,7 +178,7 @@ impl Patterns {
     /// Subscriptions of one session; well below what servers allow by default.
     pub(crate) const IN_SESSION: usize = 500;
 
-    /// How many sessions hold the subscriptions.
+    /// Returns the number of sessions that hold the subscriptions.
     pub(crate) fn sessions(&self) -> usize {
         self.patterns.div_ceil(Self::IN_SESSION)
     }
@@ -200,7 +200,7 @@ impl Scenario {
         }
     }
 
-    /// Where a data directory is to be made, if one is needed.
+    /// Returns the folder in which a data directory is made, if one is needed.
     pub(crate) fn directory(&self) -> Option<&Path> {
         match self {
             Self::Durable { directory, .. } => Some(directory),
@@ -209,7 +209,7 @@ impl Scenario {
         }
     }
 
-    /// What a report says of it.
+    /// Returns the description in a report.
     pub(super) fn settings(&self) -> Value {
         match self {
             Self::Flow(flow) | Self::Durable { flow, .. } => flow.settings(),

@@ -1,4 +1,4 @@
-//! How figures are shown. Knows neither scenarios nor drivers: a figure is a name and a number, and the servers of one
+//! The output of figures. Knows neither scenarios nor drivers: a figure is a name and a number, and the servers of one
 //! run are compared by the figures they share.
 
 mod svg;
@@ -17,14 +17,14 @@ pub struct Figure {
     pub name: &'static str,
     /// The heading in a table, with its unit.
     pub label: &'static str,
-    /// How many decimals are worth showing.
+    /// The number of decimals to show.
     pub decimals: usize,
     /// The number; `None` where it cannot be known.
     pub value: Option<f64>,
 }
 
 impl Figure {
-    /// What the names of the figures begin with by which servers are compared: microseconds of processor time, user and
+    /// The beginning of the names of the figures by which servers are compared: microseconds of processor time, user and
     /// system, that all threads of the server took for one of something.
     const SERVER_CPU: &str = "server_cpu_us_per_";
     /// The server's processor time for one delivery.
@@ -42,7 +42,7 @@ impl Figure {
     }
 }
 
-/// What one run of one peer gave.
+/// The figures of one run of one peer.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The peer that was measured.
@@ -51,7 +51,7 @@ pub struct Outcome {
     pub repetition: usize,
     /// The numbers, in the order to show them.
     pub figures: Vec<Figure>,
-    /// What a reader of the numbers must know.
+    /// The notes for the reader of the figures.
     pub notes: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct Report {
     pub settings: Value,
     /// In the order they were measured.
     pub outcomes: Vec<Outcome>,
-    /// Who took no part, and why.
+    /// The peers that took no part, with the reason.
     pub left_out: Vec<(Peer, String)>,
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::{Figure, Report, table};
 use crate::drivers::Peer;
 
-/// What is drawn, where a scenario has it, and which way is better.
+/// The figures that are drawn, if a scenario has them, and the better direction.
 const DRAWN: [(&str, &str); 11] = [
     ("deliveries_per_second", "more is better"),
     (Figure::SERVER_CPU_PER_DELIVERY, "less is better"),

@@ -33,7 +33,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What the server counted of its disk so far.
+/// The counters of the server's disk so far.
 struct Written {
     commits: f64,
     publications: f64,

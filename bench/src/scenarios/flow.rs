@@ -90,7 +90,7 @@ fn open_publishers(flow: &Flow, driver: &dyn Driver, server: &Server) -> Result<
         .collect()
 }
 
-/// How many of `publications` fall to publisher `index`, in whole groups of `group`, at least one.
+/// Returns the share of publisher `index` in `publications`, in whole groups of `group`, at least one.
 fn share(publications: Option<u64>, index: usize, publishers: usize, group: u64) -> u64 {
     let Some(publications) = publications else { return u64::MAX };
     let (each, rest) = (publications / publishers as u64, publications % publishers as u64);
@@ -142,7 +142,7 @@ fn figures(run: &FlowRun, resident: Option<u64>) -> Vec<Figure> {
     ]
 }
 
-/// What a reader of the run's figures must know.
+/// Returns the notes for the reader of the run's figures.
 pub(super) fn notes(run: &FlowRun) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(reason) = &run.closed_because {

@@ -1,4 +1,4 @@
-//! What is measured. A scenario opens connections through a driver, lets the load run, and turns what it saw into
+//! The scenarios. A scenario opens connections through a driver, lets the load run, and turns what it saw into
 //! figures; how these are shown is the report's business.
 
 mod churn;
@@ -22,12 +22,12 @@ use crate::report::Figure;
 use crate::server::{Cores, Endpoint, Owned, Probe, Server, pin_this_thread};
 use crate::wire::Template;
 
-/// What one run of one peer gave.
+/// The figures of one run of one peer.
 #[derive(Debug)]
 pub(crate) struct Measurement {
     /// The figures of the run.
     pub(crate) figures: Vec<Figure>,
-    /// What a reader of the numbers must know.
+    /// The notes for the reader of the figures.
     pub(crate) notes: Vec<String>,
 }
 

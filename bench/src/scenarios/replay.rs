@@ -15,13 +15,13 @@ use crate::report::Figure;
 use crate::server::{Probe, Server};
 use crate::wire::Template;
 
-/// How many publications are unacknowledged at most while the topic is filled.
+/// The maximum number of unacknowledged publications while the topic is filled.
 const FILL_WINDOW: u64 = 256;
 
 /// The time that filling the topic may take.
 const FILL_MAX: Duration = Duration::from_secs(120);
 
-/// What all measured sessions together were given, and what that took.
+/// The deliveries to all measured sessions, and their cost.
 struct Given {
     deliveries: u64,
     out_of_order: u64,

@@ -17,13 +17,13 @@ use crate::wire::Template;
 /// Topics that one publisher fills before the next does: their publications are made ahead of time.
 const TOPICS_AT_ONCE: usize = 10_000;
 
-/// How many publications are unacknowledged at most.
+/// The maximum number of unacknowledged publications.
 const WINDOW: u64 = 256;
 
 /// The time that each publisher may take.
 const FILL_MAX: Duration = Duration::from_secs(60);
 
-/// How many topics are looked into afterwards.
+/// The number of topics that are checked afterwards.
 const SAMPLES: usize = 100;
 
 /// Publishes once to every topic, then reads some of them back.

@@ -51,7 +51,7 @@ impl Certificate {
         self.directory.path().join("key.pem")
     }
 
-    /// How clients speak TLS to a server with this certificate. Each connection shakes hands in full, as that of a browser
+    /// The TLS settings of clients of a server with this certificate. Each connection shakes hands in full, as that of a browser
     /// that was never there before, and would rather have AES-128 than AES-256, as browsers do (Chromium and Firefox offer
     /// `TLS_AES_128_GCM_SHA256` first).
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, BenchError> {

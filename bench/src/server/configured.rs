@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Cores, Endpoint, Owned, Probe, Process, ProcessPlan, Server};
 use crate::error::BenchError;
 
-/// How such a server is started.
+/// A server that is started with a configuration file.
 pub(crate) struct Configured<'a> {
     /// The path of the program.
     pub(crate) program: &'a Path,
     /// Its arguments, after which the name of the file comes.
     pub(crate) arguments: &'a [&'a str],
-    /// What the file says, for a port and a directory that the server may write to.
+    /// The text of the file, for a port and a directory that the server may write to.
     pub(crate) configuration: &'a dyn Fn(u16, &str) -> String,
-    /// What is in the line that says that it is ready.
+    /// A text in the line that reports that it is ready.
     pub(crate) ready: &'static str,
 }
 

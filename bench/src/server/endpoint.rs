@@ -1,4 +1,4 @@
-//! Where a server is spoken to, and whether in the clear.
+//! The address of a server, with or without TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 pub(crate) struct Endpoint {
     /// The address of the server.
     pub(crate) address: SocketAddr,
-    /// How a client speaks TLS there; `None` is in the clear.
+    /// The TLS settings of clients; `None` without TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 

@@ -23,9 +23,9 @@ pub(crate) use process::{Process, ProcessPlan};
 pub(crate) struct Server {
     /// The endpoint that it listens on.
     pub(crate) endpoint: Endpoint,
-    /// How to ask for its processor time and memory, when it is known which process it is.
+    /// The probe for its processor time and memory, if its process is known.
     pub(crate) probe: Option<Probe>,
-    /// What ends with the measurement. Never read: it is kept to be dropped.
+    /// The parts that end with the measurement. Never read: it is kept to be dropped.
     pub(crate) _owned: Owned,
 }
 
@@ -36,7 +36,7 @@ impl Server {
     }
 }
 
-/// What of the server belongs to the bench.
+/// The parts of the server that belong to the bench.
 #[derive(Debug)]
 pub(crate) enum Owned {
     /// Nothing: it ran before and runs on.

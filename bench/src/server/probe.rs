@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::BenchError;
 
-/// Where to read about one process or thread.
+/// The files about one process or thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
     stat: PathBuf,

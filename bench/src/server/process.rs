@@ -21,16 +21,16 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time that a server may take to end after it was asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many of its last lines are shown when it fails.
+/// The number of its last lines that are shown when it fails.
 const LINES_KEPT: usize = 10;
 
-/// How to start a server.
+/// The command that starts a server.
 pub(crate) struct ProcessPlan<'a> {
     /// The path of the program.
     pub(crate) program: &'a Path,
     /// The arguments of the program.
     pub(crate) arguments: &'a [&'a str],
-    /// What it reads on its standard input.
+    /// The bytes of its standard input.
     pub(crate) input: &'a str,
     /// Finds the address in a line that the server prints once it listens.
     pub(crate) address_in: AddressIn,

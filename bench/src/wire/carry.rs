@@ -1,4 +1,4 @@
-//! Items that end where they like in a stream that is read in pieces that end where *they* like.
+//! Cuts a stream that is read in pieces into items. An item may end anywhere in a piece.
 //!
 //! Owns the few bytes of an item whose end has not come yet. Does not know what an item is; a whole one is handed on
 //! straight from the reader's buffer, without a copy.

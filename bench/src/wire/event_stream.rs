@@ -3,7 +3,7 @@
 use super::Event;
 use super::carry::{Carry, ItemTooLong, line_bytes};
 
-/// How the body is framed, from the response's head.
+/// The framing of the body, from the response's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// A body with `Transfer-Encoding: chunked`.

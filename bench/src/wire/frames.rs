@@ -6,7 +6,7 @@ use super::Event;
 use super::carry::{Carry, ItemTooLong};
 use super::websocket::{self, Header, PONG, client_frame};
 
-/// What the frames of a stream may say.
+/// The vocabulary of the frames of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Vocabulary {
     /// Every frame is a publication.

@@ -4,10 +4,10 @@
 use super::Event;
 use super::carry::{Carry, ItemTooLong};
 
-/// What no answer is as long as, for one whose length cannot be read.
+/// A length that no answer has, for one whose length cannot be read.
 const NO_LENGTH: usize = 1 << 60;
 
-/// How much of an answer is shown to people, in bytes.
+/// The maximum length of an answer in an error, in bytes.
 const SHOWN_BYTES: usize = 300;
 
 /// Counts answers that say yes, and ends with the first that does not.
@@ -77,7 +77,7 @@ fn fields(seen: &[u8]) -> Option<String> {
     head_bytes(seen).map(|head| String::from_utf8_lossy(&seen[..head]).to_ascii_lowercase())
 }
 
-/// What the head says under `name`.
+/// Returns the value of the header `name`.
 fn field<'a>(fields: &'a str, name: &str) -> Option<&'a str> {
     fields.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

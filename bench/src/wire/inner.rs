@@ -12,7 +12,7 @@ const HEADER_BYTES_MAX: usize = 10;
 pub(super) struct InnerStream {
     /// The beginning of a frame header.
     header: Vec<u8>,
-    /// What is left of the frame being read, and its opcode.
+    /// The rest of the frame being read, and its opcode.
     remaining: usize,
     opcode: u8,
     carry: Carry,

@@ -1,4 +1,4 @@
-//! What servers send, cut into messages as cheaply as can be: headers are read, payloads are not.
+//! The bytes of servers, cut into messages at the lowest cost: headers are read, payloads are not.
 //!
 //! One decoder per kind of stream. All take bytes cut anywhere and give [`Event`]s; none does I/O. The other direction
 //! is small: requests are written by the drivers, publications are ready-made [`Template`]s.
@@ -22,7 +22,7 @@ pub(crate) use mqtt::MqttStream;
 pub(crate) use nats::NatsStream;
 pub(crate) use template::{Finish, Masked, Template};
 
-/// What a stream of bytes turned out to say.
+/// An event read from a stream of bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     /// A publication was delivered: the message, with whatever envelope it has.

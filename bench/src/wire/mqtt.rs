@@ -19,10 +19,10 @@ const RETAIN: u8 = 0x01;
 /// Identifies every packet: answers are counted, not matched.
 const PACKET_ID: [u8; 2] = [0, 1];
 
-/// What `CONNACK` says when all is well (§3.2).
+/// The content of `CONNACK` of an accepted connection (§3.2).
 pub(crate) const CONNECTED: &[u8] = &[0x20, 2, 0, 0];
 
-/// How `SUBACK` for one topic begins (§3.9).
+/// The beginning of `SUBACK` for one topic (§3.9).
 pub(crate) const SUBSCRIBED: &[u8] = &[0x90, 3, 0, 1];
 
 /// Whether the server keeps a publication for those who subscribe later.

@@ -13,14 +13,14 @@ pub(crate) struct Template {
     /// `None` if it goes out as it is.
     stamp_at: Option<usize>,
     mask: [u8; STAMP_BYTES],
-    /// What is left to be done to each one, if anything is.
+    /// The remaining work for each one, if there is any.
     finish: Option<Finish>,
 }
 
 /// Changes the bytes of a publication.
 type Change = dyn Fn(&mut [u8]);
 
-/// What changes a publication that has its stamp, such as a signature of all of it.
+/// The last change to a publication that has its stamp, such as a signature of all of it.
 #[derive(Clone)]
 pub(crate) struct Finish(Rc<Change>);
 

@@ -19,14 +19,14 @@ pub(crate) const MASKING_KEY: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
-/// What the first bytes of a server's frame say.
+/// The head of a server's frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// Whether the frame is the last of its message.
     pub(crate) fin: bool,
-    /// What the frame is.
+    /// The kind of the frame.
     pub(crate) opcode: u8,
-    /// Where the payload begins.
+    /// The offset of the payload.
     pub(crate) header_bytes: usize,
     /// The time for which the payload is.
     pub(crate) payload_bytes: usize,

@@ -34,7 +34,9 @@ impl Source<'_> {
         key: &str,
         keys: impl Iterator<Item = &'k str>,
     ) -> ConfigError {
-        let nearest = nearest(key, keys).map(str::to_owned);
+        // In the file the port is a part of `listen`; only the command line and the environment have `port`.
+        let nearest = if key == "port" { Some("listen") } else { nearest(key, keys) };
+        let nearest = nearest.map(str::to_owned);
         ConfigError::UnknownKey { place: self.place(offset), key: key.to_owned(), nearest }
     }
 }

@@ -98,6 +98,7 @@ fn unknown_variables_and_flags_name_the_nearest() {
         &[],
         "environment: unknown key 'FANWIRE_DATABASE': 'fanwire config' prints all keys",
     );
+    check_refused("port = 8000", &[], &[], "fanwire.toml:1: unknown key 'port'; did you mean 'listen'?");
     check_refused("", &[], &[("prt", "1")], "command line: unknown key 'prt'; did you mean 'port'?");
     check_refused(
         "",

@@ -22,7 +22,7 @@ const SIGNATURE_DIGITS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Signer {
     key: hmac::Key,
-    /// What is signed before the query: the method and the path, a line each.
+    /// The signed text before the query: the method and the path, a line each.
     signed_first: String,
     /// The query up to the signature, which is signed as it stands.
     query: Range<usize>,
