@@ -1,4 +1,4 @@
-//! A socket that is lent to the HTTP library and comes back, and that counts the bytes that pass through it.
+//! A socket that is lent to the HTTP library and returned, and that counts the bytes that pass through it.
 //!
 //! A leaf. hyper drops a socket when a connection ends, also while the client still sends a body that is not read. Then the
 //! operating system resets the connection, and the client may never read the answer. A [`LentSocket`] goes back to its

@@ -151,7 +151,7 @@ impl CloseCode {
         Self::ALL.into_iter().find(|code| code.number() == number)
     }
 
-    /// Whether a client that comes back with the same behaviour and credentials can expect to be served.
+    /// Returns whether a client that reconnects with the same behaviour and credentials can expect to be served.
     pub fn should_reconnect(self) -> bool {
         match self {
             CloseCode::GoingAway | CloseCode::TimedOut | CloseCode::TooSlow | CloseCode::RateLimited => true,

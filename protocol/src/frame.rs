@@ -197,7 +197,7 @@ pub enum ServerFrame {
         code: u16,
         /// The reason, as a sentence for people.
         reason: String,
-        /// Whether to come back.
+        /// Whether the client should reconnect.
         reconnect: bool,
         /// The time to wait before reconnecting, in milliseconds.
         after_ms: Option<u64>,

@@ -45,12 +45,12 @@ pub struct Close {
 pub struct CustomClose {
     /// The number in the close frame.
     pub number: u16,
-    /// Whether the client should come back.
+    /// Whether the client should reconnect.
     pub reconnect: bool,
 }
 
 impl Close {
-    /// A close that says nothing of when to come back.
+    /// A close without a time to reconnect.
     pub fn new(code: CloseCode, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into(), after_ms: None, error: None, custom: None }
     }
@@ -82,7 +82,7 @@ impl Close {
         self.custom.map_or(self.code.number(), |custom| custom.number)
     }
 
-    /// Whether the client should come back.
+    /// Whether the client should reconnect.
     pub fn should_reconnect(&self) -> bool {
         self.custom.map_or(self.code.should_reconnect(), |custom| custom.reconnect)
     }

@@ -89,10 +89,10 @@ impl Builder {
     }
 
     /// Calls the application for a token at every connection, so that a client may live longer than its tokens: when the
-    /// broker ends a session because its token is over, the client comes back with the next one and resumes. The tokens must all be
+    /// broker ends a session because its token has ended, the client reconnects with the next one and resumes. The tokens must all be
     /// of the same user. An error of the source counts as a failed attempt to connect.
     ///
-    /// To go on without coming back, show the next token in time with [`Client::refresh`].
+    /// To continue without reconnecting, send the next token in time with [`Client::refresh`].
     pub fn token_source<S, F, E>(mut self, source: S) -> Self
     where
         S: Fn() -> F + Send + Sync + 'static,

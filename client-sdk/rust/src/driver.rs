@@ -95,7 +95,7 @@ impl Driver {
                 Outcome::Broken { cause, verdict } => (cause, verdict),
             };
             let verdict = self.reconsidered(&cause, verdict);
-            // When there is no coming back, what was under way is told why, not only that the connection is gone.
+            // If the client does not reconnect, pending requests receive the reason, not only that the connection is gone.
             let Verdict::Reconnect { after } = verdict else { break cause };
             self.exchange.disconnected();
             match self.reconnect(after, cause).await {
@@ -226,7 +226,7 @@ impl Driver {
         }
     }
 
-    /// Waits for `work` and goes on hearing the application; `None` when it wants to close.
+    /// Waits for `work`, and handles commands of the application meanwhile; `None` when it closes the client.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = Box::pin(work);
         loop {
@@ -244,7 +244,7 @@ impl Driver {
     /// Sends what is still to be sent, and closes as RFC 6455 §7.1.2 wants it. Answers that arrive until then count;
     /// messages do not.
     async fn say_goodbye(&mut self, mut socket: Socket) {
-        // What the application said before it said goodbye belongs to what is to be sent.
+        // Commands from before the close are still sent.
         while let Ok(command) = self.controls.commands.try_recv() {
             self.exchange.command(command);
         }

@@ -18,8 +18,8 @@ pub enum Event {
         /// The number of messages, if the broker counted them.
         missed: Option<u64>,
     },
-    /// A user's first connection joined the topic, which keeps presence. Who joins or leaves while this client is away is
-    /// not told: ask for [`Client::presence`](crate::client::Client::presence) after each return.
+    /// A user's first connection joined the topic, which keeps presence. Changes while this client was
+    /// disconnected are not reported: call [`Client::presence`](crate::client::Client::presence) after each reconnect.
     Join {
         /// The topic of the event.
         topic: Topic,

@@ -144,7 +144,7 @@ impl HistoryStream {
     fn take(&mut self, mut question: History, page: HistoryPage) -> bool {
         let is_new_epoch = self.end.is_some_and(|end| end.epoch != page.position.epoch);
         if is_new_epoch && question.reverse {
-            // What the topic holds now is newer than everything read, and what was older is gone.
+            // The topic now holds only publications that are newer than everything read; the older ones are gone.
             return true;
         }
         let end = *self.end.get_or_insert(page.position);

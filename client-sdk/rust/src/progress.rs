@@ -78,8 +78,8 @@ impl Progress {
         if (seen.is_none() && live_only) || nothing_held {
             *seen = head.or(*seen);
         } else if seen.is_none() && self.start.since == Some(Since::Earliest) {
-            // What was held at this joining was promised. Asked for as everything after the beginning of the epoch, the
-            // broker says so if it lets go of some of it before it has arrived.
+            // All publications held at this joining were promised. A position at the beginning of the epoch makes the
+            // broker report a loss if it drops some of them before they have arrived.
             *seen = head.map(|head| Position { offset: 0, ..head });
         }
         self.head = head;

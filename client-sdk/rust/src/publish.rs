@@ -66,7 +66,7 @@ impl IntoPayload for Bytes {
 
 /// A publish about to be made: await it for the broker's [`Receipt`], or call [`Publish::unacknowledged`].
 ///
-/// When the connection breaks between sending and receipt, the client asks again on the next one, under the same
+/// When the connection breaks between sending and receipt, the client repeats the publish on the next one, under the same
 /// idempotency key: the broker publishes once, and answers the second time with the first receipt
 /// ([`Receipt::duplicate`]). A broker remembers a key for five minutes.
 ///
@@ -132,7 +132,7 @@ impl Publish {
     /// If the topic is none, the queue stays full for the request time-out, or the client is closed.
     pub async fn unacknowledged(self) -> Result<(), Error> {
         let (link, bytes) = (self.link.clone(), self.payload_bytes());
-        // What is never asked for again needs no key.
+        // A publish that is never repeated needs no key.
         let key = match self.key {
             Key::Given(_) => self.key,
             Key::Made | Key::None => Key::None,

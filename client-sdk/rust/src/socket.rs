@@ -43,7 +43,7 @@ pub(crate) struct Socket {
     stream: WebSocketStream<Carrier>,
     encoding: Encoding,
     unflushed: bool,
-    /// Writing failed. Reading goes on until it fails too: the broker's last words may say why.
+    /// Writing failed. Reading continues until it fails too: the last frames of the broker may contain the reason.
     write_error: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl Socket {
         self.start_send(Message::Ping(bytes::Bytes::new()));
     }
 
-    /// Puts a close frame behind what was sent so far; [`Socket::turn`] then goes on to [`Heard::Close`].
+    /// Puts a close frame behind what was sent so far; [`Socket::turn`] then returns [`Heard::Close`].
     pub(crate) fn start_close(&mut self) {
         self.start_send(Message::Close(Some(tungstenite::protocol::CloseFrame {
             code: tungstenite::protocol::frame::coding::CloseCode::Normal,

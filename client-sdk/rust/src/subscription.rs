@@ -114,7 +114,7 @@ impl Subscription {
     }
 
     /// Returns the position of the last message that was yielded; `None` before the first, and for messages without a position. An
-    /// application that keeps it can go on from there another day, with [`Subscribe::since`].
+    /// application that stores it can resume there later, with [`Subscribe::since`].
     pub fn position(&self) -> Option<Position> {
         self.position
     }

@@ -1,6 +1,6 @@
 //! TLS: which certificates the client trusts, and a stream with or without TLS.
 //!
-//! It does not know what is said over the stream, nor whether to come back when there is none.
+//! It does not know the frames on the stream, nor whether to reconnect.
 
 use std::io;
 use std::pin::Pin;

@@ -6,7 +6,7 @@ use rmp::encode::ByteBuf;
 pub(super) struct Writer(ByteBuf);
 
 impl Writer {
-    /// A writer that goes on where `bytes` end.
+    /// A writer that appends to `bytes`.
     pub(super) fn after(bytes: Vec<u8>) -> Self {
         Self(ByteBuf::from_vec(bytes))
     }

@@ -220,7 +220,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    /// After any order of events: the bounds hold, batches are stretches of what was put in and in that order, nothing is told again
+    /// After any order of events: the bounds hold, batches are stretches of what was put in and in that order, nothing is reported again
     /// after it was taken, and everything is delivered, dropped and counted, or still there.
     #[test]
     fn nothing_is_lost_uncounted_or_out_of_order(happenings in prop::collection::vec(happening(), 0..200)) {
@@ -268,7 +268,7 @@ proptest! {
             assert!(reported_lost <= counts.dropped());
             assert_eq!(queue.oldest_ms().is_none(), queue.is_empty());
         }
-        // Whatever happened, an application that takes everything is told all that is left.
+        // Whatever happened, an application that accepts everything receives all that is left.
         if on_its_way.is_some() {
             queue.finish(WebhookOutcome::Delivered, now, 0);
         }

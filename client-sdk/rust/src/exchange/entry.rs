@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub(super) state: State,
     pub(super) sender: Sender,
     pub(super) progress: Progress,
-    /// Whether something that cannot be had again was dropped, of which the reader is still to be told.
+    /// Whether a loss must still be reported to the reader.
     pub(super) loses: bool,
     /// The caller that waits for the first `subscribed`.
     answer: Option<oneshot::Sender<Result<(), Error>>>,
@@ -49,7 +49,7 @@ impl Entry {
         Self { serial, state: State::Offline, sender, progress, loses: false, answer: Some(answer) }
     }
 
-    /// Whether the broker has to be told when the subscription ends.
+    /// Whether the client must send `unsubscribe` when the subscription ends.
     pub(super) fn is_known_to_broker(&self) -> bool {
         matches!(self.state, State::Asked { .. } | State::Live)
     }
@@ -95,7 +95,7 @@ impl Entry {
         pushed
     }
 
-    /// Ends the subscription: the reader is told why, unless it was this side's own wish.
+    /// Ends the subscription. The reader receives the reason, unless this side ended it.
     pub(super) fn end(self, error: Error) {
         if let Some(answer) = self.answer {
             let _ = answer.send(Err(error));
