@@ -28,10 +28,15 @@ pub(super) const LIST_BYTES_MAX: usize = 1024 * 1024;
 pub(super) fn fitting<T: Serialize>(entries: &[T]) -> usize {
     let mut bytes = 0;
     let is_beyond = |entry: &T| {
-        bytes += serde_json::to_vec(entry).map_or(0, |json| json.len() + 1);
+        bytes += encoded_bytes(entry);
         bytes > LIST_BYTES_MAX
     };
     entries.iter().position(is_beyond).map_or(entries.len(), |fitting| fitting.max(1))
+}
+
+/// Returns the size of an entry of a list once it is encoded.
+pub(super) fn encoded_bytes(entry: &impl Serialize) -> usize {
+    serde_json::to_vec(entry).map_or(0, |json| json.len() + 1)
 }
 
 /// Reads a body of at most `bytes_max`, which must arrive within `timeout`.

@@ -46,6 +46,29 @@ fn page_has_the_sum_of_all_workers() {
     }
 }
 
+/// `/metrics` and `/api/v1/stats` are written whole, because no client can make them grow: docs/limits.md states these bounds.
+#[test]
+fn pages_of_metrics_have_a_bound_whatever_is_counted() {
+    const WORKERS: usize = 8;
+    /// More digits than any value has.
+    const DIGITS_MAX: usize = 24;
+    let workers: Vec<Arc<WorkerCounters>> = (0..WORKERS).map(|_| Arc::default()).collect();
+    let shared = Arc::new(Shared::default());
+    let page = Metrics::new(workers.clone(), shared.clone()).unwrap().render().unwrap();
+    let series = page.lines().filter(|line| !line.starts_with('#')).count();
+    let largest = page.len() + series * DIGITS_MAX;
+    assert!(largest < 64 * 1024, "/metrics may have {largest} bytes");
+    let size = |workers: &[Arc<WorkerCounters>]| {
+        let stats = overview(workers.to_vec(), shared.clone()).stats(Some("x".repeat(1000).into()));
+        let text = stats.to_string();
+        text.len() + text.matches(':').count() * DIGITS_MAX
+    };
+    let (one, all) = (size(&workers[..1]), size(&workers));
+    let each = (all - one) / (WORKERS - 1);
+    assert!(one - each < 16 * 1024 && each < 2 * 1024, "/api/v1/stats: {one} bytes, {each} for each worker");
+    assert!(OPENAPI.len() < 256 * 1024, "/openapi.json: {} bytes", OPENAPI.len());
+}
+
 #[test]
 fn rates_are_computed_over_the_interval_between_two_calls() {
     let worker = Arc::new(WorkerCounters::default());

@@ -17,6 +17,7 @@ mod restarts;
 mod restoring;
 #[cfg(not(feature = "stepped-archive"))]
 mod unread;
+mod young_topics;
 
 /// A rule that makes every topic durable.
 const DURABLE: &str = "[[topic]]\nmatch = '>'\ndurable = true\n";

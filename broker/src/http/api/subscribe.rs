@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::fields::BODY_BYTES_MAX;
 use super::{Fields, SessionName, UserName};
 use crate::http::HttpState;
-use crate::http::body::{fitting, json_response};
+use crate::http::body::{LIST_BYTES_MAX, encoded_bytes, json_response};
 use crate::problem::Problem;
 use crate::sessions::{SessionCommand, SessionHandle};
 
@@ -28,11 +28,26 @@ const SESSIONS_TIMEOUT: Duration = Duration::from_secs(5);
 const REASON_BYTES_MAX: usize = 1024;
 
 /// The result for all sessions of a user.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Outcome {
     sessions: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Failure>,
+    /// Whether more sessions failed than `failed` contains.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+}
+
+impl Outcome {
+    /// Adds a session that failed, if the list has room for it. `bytes` is the size of the list so far.
+    fn fail(&mut self, failure: Failure, bytes: &mut usize) {
+        *bytes += encoded_bytes(&failure);
+        if *bytes > LIST_BYTES_MAX {
+            self.more = true;
+        } else {
+            self.failed.push(failure);
+        }
+    }
 }
 
 /// A session that failed to execute the command.
@@ -118,7 +133,7 @@ async fn command_session(
     let result = results.ok_or_else(|| name.is_unknown())?;
     match outcome(result, Instant::now() + SESSIONS_TIMEOUT).await {
         None => Err(name.is_unknown()),
-        Some(Ok(())) => Ok(json_response(&Outcome { sessions: 1, failed: Vec::new() })),
+        Some(Ok(())) => Ok(json_response(&Outcome { sessions: 1, ..Outcome::default() })),
         Some(Err(refusal)) if refusal.code == ErrorCode::Unavailable => {
             Err(Problem::new(StatusCode::CONFLICT, refusal.code, refusal.message))
         }
@@ -145,20 +160,18 @@ async fn command_user(
         })
         .await?;
     let deadline = Instant::now() + SESSIONS_TIMEOUT;
-    let mut all = Outcome { sessions: 0, failed: Vec::new() };
+    let (mut all, mut bytes) = (Outcome::default(), 0);
     for (connection, result) in results.into_iter().flatten() {
         match outcome(result, deadline).await {
             // The session has ended meanwhile.
             None => {}
             Some(Ok(())) => all.sessions += 1,
-            Some(Err(Refusal { code, message })) => all.failed.push(Failure {
-                connection: format!("{connection:x}"),
-                code: code.as_str(),
-                message,
-            }),
+            Some(Err(Refusal { code, message })) => {
+                let connection = format!("{connection:x}");
+                all.fail(Failure { connection, code: code.as_str(), message }, &mut bytes);
+            }
         }
     }
-    all.failed.truncate(fitting(&all.failed));
     Ok(json_response(&all))
 }
 
@@ -205,4 +218,21 @@ async fn read_ending(body: Body, state: &HttpState) -> Result<(Pattern, String),
         )));
     }
     Ok((pattern, reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_failures_that_is_cut_says_so() {
+        let (mut all, mut bytes) = (Outcome::default(), 0);
+        for number in 0..1000 {
+            let (connection, message) = (format!("{number:x}"), "x".repeat(2000));
+            all.fail(Failure { connection, code: "forbidden", message }, &mut bytes);
+        }
+        let body = serde_json::to_vec(&all).unwrap();
+        assert!(all.more && all.failed.len() > 400 && body.len() < LIST_BYTES_MAX + 1000, "{}", body.len());
+        assert_eq!(serde_json::to_string(&Outcome::default()).unwrap(), r#"{"sessions":0}"#);
+    }
 }
