@@ -306,6 +306,7 @@ impl TopicLog {
     }
 
     /// Returns the index of the first publication that a subscriber missed, and whether nothing is missing before it.
+    #[inline(always)]
     fn beginning(&self, place: StartPoint) -> (usize, bool) {
         match place {
             StartPoint::Earliest => (0, true),

@@ -49,28 +49,28 @@ fn publish(topic: &Topic) -> Publish {
 }
 
 /// A log that is full, as most that are busy.
-fn full_log(topic: &Topic) -> TopicLog {
+fn full_log(topic: &Topic, held: &HeldSum) -> TopicLog {
     let mut log = TopicLog::new(Epoch::from_random(1), 1);
     for now in 0..HistoryLimits::DEFAULT.messages as u64 {
-        log.append(publish(topic), topic, &HistoryLimits::DEFAULT, now, now, &HeldSum::default());
+        log.append(publish(topic), topic, &HistoryLimits::DEFAULT, now, now, held);
     }
     log
 }
 
 pub(super) fn log_append() {
-    let topic = topic("orders.eu.paid");
-    let mut log = full_log(&topic);
+    let (topic, held) = (topic("orders.eu.paid"), HeldSum::default());
+    let mut log = full_log(&topic, &held);
     let publishes: Vec<Publish> = (0..REPEAT).map(|_| publish(&topic)).collect();
     measured(|| {
         for (publish, now) in publishes.into_iter().zip(1000..) {
-            black_box(log.append(publish, &topic, &HistoryLimits::DEFAULT, now, now, &HeldSum::default()));
+            black_box(log.append(publish, &topic, &HistoryLimits::DEFAULT, now, now, &held));
         }
     });
 }
 
 /// Resuming two publications behind the head of a log that holds a hundred.
 pub(super) fn resume() {
-    let log = full_log(&topic("orders.eu.paid"));
+    let log = full_log(&topic("orders.eu.paid"), &HeldSum::default());
     let Position { epoch, offset } = log.head();
     let place = StartPoint::After(Position { epoch, offset: offset - 2 });
     measured(|| {
