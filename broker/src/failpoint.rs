@@ -26,6 +26,8 @@ use std::io;
 pub(crate) enum Failpoint {
     /// `store.create`: between two steps of creating the database.
     StoreCreate,
+    /// `store.restore`: between two steps of a restore.
+    StoreRestore,
     /// `store.commit`: right before a transaction is committed, on the thread of the writer.
     StoreCommit,
     /// `store.read`: before a read of the database, on a blocking thread.
@@ -123,6 +125,7 @@ mod plan {
         let (name, rest) = text.trim().split_once('=').ok_or_else(|| format!("'{text}' has no '='"))?;
         let point = match name {
             "store.create" => Failpoint::StoreCreate,
+            "store.restore" => Failpoint::StoreRestore,
             "store.commit" => Failpoint::StoreCommit,
             "store.read" => Failpoint::StoreRead,
             "callout.answer" => Failpoint::CalloutAnswer,

@@ -17,6 +17,7 @@ use super::open::{
     COMPANIONS, DATABASE, DataDirectory, UNFINISHED, check_tables, companion, remove_database,
 };
 use super::schema;
+use crate::failpoint::{self, Failpoint};
 
 /// The name under which a restore keeps the database that was there.
 const KEPT: &str = "fanwire.db.before-restore";
@@ -91,6 +92,8 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
         _ => {}
     }
     let claimed = DataDirectory::claim(data_directory)?;
+    let reach = || failpoint::reach(Failpoint::StoreRestore).map_err(failed(data_directory));
+    reach()?;
     let (database, kept) = (claimed.database(), data_directory.join(KEPT));
     let is_there = database.exists();
     if is_there && kept.exists() {
@@ -99,6 +102,7 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
     let unfinished = data_directory.join(UNFINISHED);
     remove_database(&unfinished).map_err(failed(&unfinished))?;
     copy(&source, &unfinished)?;
+    reach()?;
     let state = {
         let connection = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let found = check_tables(&unfinished, &connection)?;
@@ -109,13 +113,17 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
         state
     };
     sync(&unfinished)?;
+    reach()?;
     // From here on the database that is there does not match the mark: a broker that is started before the end gives its
     // topics new epochs as well.
     Mark::create(data_directory, &state).map_err(failed(data_directory))?;
+    reach()?;
     if is_there {
         keep_aside(database, &kept).map_err(failed(database))?;
     }
+    reach()?;
     fs::rename(&unfinished, database).map_err(failed(database))?;
+    reach()?;
     sync_directory(data_directory).map_err(failed(data_directory))?;
     give_to_owner(data_directory);
     Ok(is_there.then_some(kept))

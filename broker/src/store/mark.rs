@@ -8,8 +8,8 @@
 //! written survives the end of the process. A crash of the machine may leave an older mark, never a newer one.
 //!
 //! A copy is recognised by what copying changes: the inode and its time of birth, a time of modification that follows from
-//! the content, and a file name that changes with every start, so that copying over the files leaves two marks. Copies
-//! made below the file system (volume snapshots) are not recognised; `fanwire restore` is for them.
+//! the content, and a file name that changes with every start and stop, so that copying over the files leaves two marks.
+//! Copies made below the file system (volume snapshots) are not recognised; `fanwire restore` is for them.
 
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Read};
@@ -36,6 +36,7 @@ const LENGTH: usize = 64;
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,
+    path: PathBuf,
     content: Content,
 }
 
@@ -133,11 +134,12 @@ impl Mark {
         let stamped = file.set_times(FileTimes::new().set_modified(content.stamp()));
         let is_kept = file.metadata()?.modified().is_ok_and(|modified| modified == content.stamp());
         content.has_stamp = stamped.is_ok() && is_kept;
-        let mark = Self { file, content };
+        let path = directory.join(new_name());
+        let mark = Self { file, path, content };
         mark.write()?;
         mark.file.sync_all()?;
         let others = marks(directory)?;
-        fs::rename(&unfinished, directory.join(new_name()))?;
+        fs::rename(&unfinished, &mark.path)?;
         for other in others {
             fs::remove_file(other)?;
         }
@@ -182,9 +184,10 @@ impl Mark {
         if !is_original {
             return mismatch("the files are a copy".to_owned());
         }
-        fs::rename(path, directory.join(new_name()))?;
+        let renamed = directory.join(new_name());
+        fs::rename(path, &renamed)?;
         // After a crash of the machine the mark may be older than the database.
-        let mut mark = Self { file, content };
+        let mut mark = Self { file, path: renamed, content };
         mark.note(state.commits)?;
         mark.sync()?;
         Ok(Ok(mark))
@@ -207,6 +210,17 @@ impl Mark {
     /// Syncs the mark, so that a crash of the machine leaves one that is nearly current.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+impl Drop for Mark {
+    /// Gives the mark a new name. A copy that was made while the broker ran has the old one, so that two marks are found when it is
+    /// put over the files of a broker that has stopped.
+    fn drop(&mut self) {
+        if let Some(directory) = self.path.parent() {
+            // Where that is not possible, the next start does it.
+            let _unchanged = fs::rename(&self.path, directory.join(new_name()));
+        }
     }
 }
 

@@ -94,6 +94,84 @@ fn a_directory_put_back_file_by_file_is_a_gap_and_never_silent() {
     check_loss_is_reported(broker.address(), &newest);
 }
 
+fn copy(from: &Path, to: &Path) {
+    let mut command = Command::new("cp");
+    command.arg("-a").arg(from.join(".")).arg(to);
+    assert!(command.status().expect("cp starts").success());
+}
+
+#[test]
+fn a_copy_of_a_running_broker_put_over_its_files_is_a_gap_and_never_silent() {
+    let (directory, saved) = (DataDirectory::new(), DataDirectory::new());
+    let mut broker = directory.serve(DURABLE);
+    publish(broker.address(), 1..=10);
+    copy(directory.path(), saved.path());
+    let newest = publish(broker.address(), 11..=20);
+    broker.terminate();
+    assert!(broker.wait().success(), "{}", broker.log());
+    copy(saved.path(), directory.path());
+    let broker = directory.serve(DURABLE);
+    assert!(broker.log().contains("two marks"), "{}", broker.log());
+    publish(broker.address(), 101..=120);
+    check_loss_is_reported(broker.address(), &newest);
+}
+
+/// The number of places at which a restore can be aborted (see `store.restore` in `broker/src/failpoint.rs`).
+const RESTORE_STEPS: usize = 6;
+
+/// Runs `fanwire COMMAND --data-dir DIRECTORY TARGET` with failpoints, and returns whether it succeeded and its errors.
+fn call(command: &str, directory: &DataDirectory, target: &Path, failpoints: &str) -> (bool, String) {
+    let output = Command::new(binary())
+        .args([command, "--data-dir", directory.text()])
+        .arg(target)
+        .env("FANWIRE_FAILPOINTS", failpoints)
+        .output()
+        .expect("it runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_restore_that_is_aborted_at_any_step_leaves_the_old_state_or_the_new_one_and_can_be_repeated() {
+    for step in 1..=RESTORE_STEPS {
+        let (directory, backup) = (DataDirectory::new(), temporary("backup"));
+        let mut broker = directory.serve(DURABLE);
+        publish(broker.address(), 1..=10);
+        assert!(call("backup", &directory, &backup, "").0);
+        let newest = publish(broker.address(), 11..=20);
+        broker.terminate();
+        assert!(broker.wait().success(), "{}", broker.log());
+        let (succeeded, said) = call("restore", &directory, &backup, &format!("store.restore=abort({step})"));
+        assert!(!succeeded, "step {step} was never reached: {said}");
+
+        let mut broker = directory.serve(DURABLE);
+        let page = get(broker.address(), "/topics/a?since=earliest").json();
+        let held = page["messages"].as_array().map(Vec::len);
+        let next = publish(broker.address(), 101..=101);
+        if next["epoch"] == newest["epoch"] {
+            assert_eq!((held, next["offset"].as_u64()), (Some(20), Some(21)), "step {step}: {page}");
+        } else {
+            assert!([Some(10), Some(20)].contains(&held), "step {step}: {page}");
+            check_loss_is_reported(broker.address(), &newest);
+        }
+        broker.terminate();
+        assert!(broker.wait().success(), "{}", broker.log());
+
+        let (succeeded, said) = call("restore", &directory, &backup, "");
+        if !succeeded {
+            let kept = directory.path().join("fanwire.db.before-restore");
+            assert!(said.contains("move it away") && said.contains("before-restore"), "step {step}: {said}");
+            fs::rename(&kept, temporary("kept")).expect("it is there");
+            let (succeeded, said) = call("restore", &directory, &backup, "");
+            assert!(succeeded, "step {step}: {said}");
+        }
+        let broker = directory.serve(DURABLE);
+        let page = get(broker.address(), "/topics/a?since=earliest").json();
+        assert_eq!(page["messages"].as_array().map(Vec::len), Some(10), "step {step}: {page}");
+        check_loss_is_reported(broker.address(), &newest);
+        fs::remove_dir_all(backup).expect("it is ours");
+    }
+}
+
 /// The commands of a section of docs/history.md, block by block.
 fn commands(heading: &str) -> Vec<String> {
     let page =
