@@ -13,7 +13,7 @@ use crate::wire::Template;
 const SLEEP_MAX: Duration = Duration::from_millis(20);
 
 /// The time for which to wait for the last answers.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Subscriptions that come and go.
 pub(crate) struct Churning {

@@ -13,7 +13,7 @@ use crate::server::{Probe, Threads};
 const READ_BUFFER_BYTES: usize = 128 << 10;
 
 /// The time for which to wait for what is on its way, from the last delivery on.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest sleep of the loop, so that deadlines are met without a timer of their own.
 const SLEEP_MAX: Duration = Duration::from_millis(20);

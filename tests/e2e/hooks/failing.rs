@@ -187,9 +187,8 @@ fn too_many_who_wait_are_refused_at_once() {
         socket.send_json(&json!({"type": "publish", "topic": "a", "data": 1}));
     }
     broker.await_metric("fanwire_callouts_waiting", 1.0);
-    let begun = Instant::now();
     post(broker.address(), "/topics/a", "text/plain", b"x").check_problem(503, "unavailable");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    // A callout that had waited for its time-out would be refused in other words.
     assert!(broker.log().contains("hooks.callouts_waiting_max"), "{}", broker.log());
 }
 
@@ -207,10 +206,8 @@ fn callouts_that_wait_hold_a_bounded_number_of_bytes() {
     let mut small = WebSocket::open(broker.address(), "/ws");
     small.send_json(&publish(1));
     broker.await_metric("fanwire_callouts_waiting", 1.0);
-    let begun = Instant::now();
     let reply = WebSocket::open(broker.address(), "/ws").ask(&publish(1000));
     assert_eq!(reply["code"], "unavailable", "{reply}");
-    assert!(begun.elapsed() < Duration::from_secs(10), "it is refused at once: {:?}", begun.elapsed());
     assert!(broker.log().contains("hooks.callouts_bytes_max"), "{}", broker.log());
     drop((large, small));
     broker.await_metric("fanwire_callouts_bytes", 0.0);

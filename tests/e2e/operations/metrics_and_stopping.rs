@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use fanwire_tests::{Broker, Events, Http, Opcode, WebSocket, binary, get, nth_offset, serve_command};
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,13 +86,13 @@ fn pages_of_allowed_origins_may_read_and_ask_first() {
 
 #[test]
 fn stopping_lets_every_session_finish() {
-    let mut broker = Broker::start(&["--workers", "2"]);
+    // Far beyond what the test waits for.
+    let mut broker = Broker::with(&["workers=2", "limits.close_timeout=1h", "limits.drain_timeout=1h"]);
     let address = broker.address();
     let mut events = Events::open(address, "/topics/stop", "");
     let poll = std::thread::spawn(move || get(address, "/topics/stop?wait=60").json());
     broker.await_metric("fanwire_connections{transport=\"poll\"}", 1.0);
     let mut session = subscribe(address, "stop");
-    let started = Instant::now();
     broker.terminate();
     let closing = events.next_event().expect("a last event");
     assert_eq!(closing.kind, "closing");
@@ -102,22 +101,19 @@ fn stopping_lets_every_session_finish() {
     assert_eq!(poll.join().expect("the poll is answered")["messages"], json!([]));
     session.check_closing(1001);
     assert!(broker.wait().success());
-    assert!(started.elapsed() < Duration::from_secs(10), "stopped after {:?}", started.elapsed());
 }
 
 #[test]
 fn a_client_that_does_not_answer_the_close_does_not_delay_the_stop() {
     // Far beyond what the test waits for.
-    let mut broker = Broker::with(&["limits.close_timeout=60s", "limits.drain_timeout=60s"]);
+    let mut broker = Broker::with(&["limits.close_timeout=1h", "limits.drain_timeout=1h"]);
     let mut session = subscribe(broker.address(), "stop");
-    let started = Instant::now();
     broker.terminate();
     // The client reads everything that it is sent, and keeps its side of the connection open.
     let closing = session.read_json();
     assert_eq!((&closing["type"], &closing["code"]), (&json!("closing"), &json!(1001)), "{closing}");
     assert_eq!(session.read().opcode, Opcode::CLOSE);
     assert!(broker.wait().success());
-    assert!(started.elapsed() < Duration::from_secs(20), "stopped after {:?}", started.elapsed());
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Bodies of requests: answers that come before their end, what their headers say, and what a receipt says of them.
 
-use std::time::{Duration, Instant};
-
 use fanwire_tests::{AUTH, Broker, Http, Response, get, post, request, token_for};
 use serde_json::{Value, json};
 
@@ -62,16 +60,14 @@ fn a_chunked_body_without_end_is_answered_with_close() {
 
 #[test]
 fn an_impossible_length_is_refused_at_once() {
-    let broker = Broker::start(&[]);
+    let broker = Broker::with(&["limits.body_timeout=1h"]);
     for path in ["/topics/a", "/publish", "/request/x", "/api/v1/users/a/send"] {
-        let started = Instant::now();
         let answer = request(
             broker.address(),
             &format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n"),
         );
         answer.check_problem(413, "too_large");
         assert_eq!(answer.header("connection"), Some("close"), "{path}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{path}: {:?}", started.elapsed());
     }
 }
 
@@ -161,7 +157,7 @@ fn the_receipt_says_what_became_of_the_body() {
 
 #[test]
 fn a_body_that_the_broker_cannot_read_is_refused_by_name() {
-    let broker = Broker::start(&[]);
+    let broker = Broker::with(&["limits.body_timeout=1h"]);
     for path in ["/topics/a", "/publish", "/request/x", "/api/v1/users/a/send"] {
         for (header, named) in [
             ("Content-Encoding: gzip", "gzip"),
