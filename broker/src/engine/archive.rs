@@ -27,8 +27,9 @@ pub(crate) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, ArchiveError>
 /// Receives the outcome of a request. Called once, on a thread of the archive that must not be blocked.
 pub(crate) type Done<T> = Box<dyn FnOnce(Result<T, ArchiveError>) + Send>;
 
-/// Receives everything that the archive accepts. Called on a thread of the archive, for each topic in the order of its positions.
-pub(crate) type Arrivals = Box<dyn Fn(Arrival) + Send + Sync>;
+/// Receives everything that the archive accepts, what was accepted together at once. Called on a thread of the archive, for each
+/// topic in the order of its positions.
+pub(crate) type Arrivals = Box<dyn Fn(Vec<Arrival>) + Send + Sync>;
 
 /// The worker and session that published without echo, and must not receive the publication.
 pub(crate) type Origin = (usize, SessionKey);

@@ -23,6 +23,7 @@ use super::archive::{
 use super::commits;
 use super::history::{History, PIECE_BYTES, PIECE_MESSAGES, Piece, Reading, Resumed};
 use super::receipt::OwedReceipt;
+use super::topic::TopicState;
 use super::topics::Topics;
 use crate::clock;
 
@@ -36,10 +37,10 @@ impl Archived {
     /// Connects the topics to the archive, in both directions.
     pub(super) fn new(topics: Arc<Topics>, archive: Arc<dyn Archive>) -> Self {
         let arriving = Arc::downgrade(&topics);
-        archive.deliver_to(Box::new(move |arrival| {
+        archive.deliver_to(Box::new(move |arrivals| {
             // Once the engine has ended, what arrives is in the archive only.
             if let Some(topics) = arriving.upgrade() {
-                topics.arrive(arrival);
+                topics.arrive(arrivals);
             }
         }));
         Self { topics, archive }
@@ -50,18 +51,21 @@ impl Archived {
         &*self.archive
     }
 
-    /// Sends a publication to the archive. `epoch` is the one the topic begins with if the archive does not know it.
+    /// Sends a publication to the topic `state` to the archive. `epoch` is the one the topic begins with if the archive does not know
+    /// it.
     ///
     /// # Errors
     /// If the archive refuses it at once.
     pub(super) fn commit(
         &self,
+        state: Arc<TopicState>,
         publish: Publish,
         epoch: Epoch,
         history: &HistoryLimits,
         receipt: OwedReceipt,
     ) -> Result<(), Refusal> {
         let (name, bytes) = (publish.topic.clone(), publish.payload.len() as u64);
+        let refused = state.clone();
         let append = Append {
             topic: publish.topic,
             epoch,
@@ -73,9 +77,9 @@ impl Archived {
             keep: keep(history),
             origin: publish.except,
         };
-        let (topics, committed_name) = (self.topics.clone(), name.clone());
-        let done = Box::new(move |result| receipted(&topics, committed_name, bytes, receipt, result));
-        self.archive.append(append, done).map_err(|error| refuse_commit(&self.topics, &name, &error))
+        let topics = self.topics.clone();
+        let done = Box::new(move |result| receipted(&topics, &state, name, bytes, receipt, result));
+        self.archive.append(append, done).map_err(|error| refuse_commit(&refused, &error))
     }
 
     /// Reads the head of a topic and, in the topic's order, the first piece of what a session missed that asks for `start`. Creates
@@ -296,6 +300,7 @@ fn piece_of(topic: &Topic, stretch: Stretch, held: &HeldSum) -> Piece {
 /// Takes a receipt from the archive, and passes it on once the publication has arrived too, by [`Topics::arrive`].
 fn receipted(
     topics: &Topics,
+    state: &TopicState,
     name: Topic,
     bytes: u64,
     receipt: OwedReceipt,
@@ -304,7 +309,7 @@ fn receipted(
     let Committed { position, is_duplicate, .. } = match result {
         Ok(committed) => committed,
         Err(error) => {
-            let refusal = refuse_commit(topics, &name, &error);
+            let refusal = refuse_commit(state, &error);
             return receipt.send(name, Err(refusal));
         }
     };
@@ -313,20 +318,20 @@ fn receipted(
         counters.durable_publications.fetch_add(1, Ordering::Relaxed);
         counters.durable_publication_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
-    let mut due = Some(commits::Committed { position, is_duplicate, receipt });
-    let subscribers = topics.with_existing(&name, |locked, state| {
+    let committed = commits::Committed { position, is_duplicate, receipt };
+    let (due, subscribers) = {
+        let mut locked = state.lock();
         locked.refresh_patterns(state.name(), topics.patterns());
-        due = due.take().and_then(|committed| locked.commits().committed(committed));
-        locked.subscribers()
-    });
+        (locked.commits().committed(committed), locked.subscribers())
+    };
     if let Some(committed) = due {
-        committed.send(&name, subscribers.unwrap_or(0));
+        committed.send(&name, subscribers);
     }
 }
 
 /// Ends the wait for a receipt that will not come, and returns the refusal to send instead.
-fn refuse_commit(topics: &Topics, name: &Topic, error: &ArchiveError) -> Refusal {
-    topics.with_existing(name, |locked, _| locked.commits().refused());
+fn refuse_commit(state: &TopicState, error: &ArchiveError) -> Refusal {
+    state.lock().commits().refused();
     refusal(error)
 }
 

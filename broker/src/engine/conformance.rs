@@ -82,8 +82,8 @@ impl Bench {
     fn new(archive: Arc<dyn Archive>) -> Self {
         let arrived: Arc<(Mutex<Vec<Arrival>>, Condvar)> = Arc::default();
         let into = arrived.clone();
-        archive.deliver_to(Box::new(move |arrival| {
-            into.0.lock().unwrap().push(arrival);
+        archive.deliver_to(Box::new(move |arrivals| {
+            into.0.lock().unwrap().extend(arrivals);
             into.1.notify_all();
         }));
         Self { archive, arrived, runtime: runtime() }

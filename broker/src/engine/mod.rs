@@ -59,7 +59,7 @@ use crate::telemetry::Shared;
 use archived::Archived;
 use memory::Memory;
 use tally::Change;
-use topic::Locked;
+use topic::{Locked, TopicState};
 use topics::Topics;
 
 pub(crate) use archive::{
@@ -72,7 +72,7 @@ pub(crate) use history::{History, Piece, Reading, Resumed};
 pub(crate) use housekeeping::Housekeeping;
 pub(crate) use observer::Observer;
 pub(crate) use presence::Members;
-pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo};
+pub(crate) use receipt::{Accepted, LateReceipt, ReceiptQueue, ReceiptTo, send_together};
 pub(crate) use tally::{Role, Seat};
 
 /// All topics of the broker, shared by all workers: publishing, subscribing and reading. Callers that need one part of it hold
@@ -127,8 +127,9 @@ pub(crate) struct Joined {
 enum Step {
     /// The publish is accepted at once.
     Accepted(Accepted),
-    /// It must go to the archive, under this epoch if the topic is new there, and within these limits.
-    Commit(Publish, Epoch, HistoryLimits),
+    /// It must go to the archive, under this epoch if the topic is new there, and within these limits. The topic exists until the
+    /// receipt has come.
+    Commit(Arc<TopicState>, Publish, Epoch, HistoryLimits),
 }
 
 impl Engine {
@@ -189,7 +190,8 @@ impl Engine {
         let step = self.topics.with(&name, |locked, state| {
             if locked.is_archived() {
                 locked.commits().begin();
-                return Ok(Step::Commit(publish, locked.log().head().epoch, locked.policy().history));
+                let (epoch, history) = (locked.log().head().epoch, locked.policy().history);
+                return Ok(Step::Commit(state.clone(), publish, epoch, history));
             }
             let (targets, memory) = (self.topics.targets(), self.topics.memory());
             locked.accept(state.name(), publish, targets, memory).map(Step::Accepted)
@@ -199,12 +201,12 @@ impl Engine {
                 self.topics.relieve_memory(&name);
                 Ok(Some(accepted))
             }
-            Step::Commit(publish, epoch, history) => {
+            Step::Commit(state, publish, epoch, history) => {
                 let Some(archived) = &self.archived else {
-                    self.topics.with_existing(&name, |locked, _| locked.commits().refused());
+                    state.lock().commits().refused();
                     return Err(archived::no_archive());
                 };
-                archived.commit(publish, epoch, &history, receipt_to.reserve())?;
+                archived.commit(state, publish, epoch, &history, receipt_to.reserve())?;
                 Ok(None)
             }
         }

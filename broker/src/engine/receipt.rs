@@ -4,12 +4,28 @@
 //! a publication that goes to the archive is sent later, from a thread of the archive. This file owns the destinations of such
 //! receipts. It does not know what a session or an HTTP answer does with one.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use fanwire_core::access::Refusal;
 use fanwire_protocol::{Position, Topic};
 use tokio::sync::oneshot;
+
+thread_local! {
+    /// The tasks to wake at the end of [`send_together`]; `None` outside of it.
+    static WAKERS: RefCell<Option<Vec<Waker>>> = const { RefCell::new(None) };
+}
+
+/// Runs `send`, which sends receipts on this thread, and then wakes the tasks of the sessions that received some. So a task wakes
+/// once for its receipts of a group, and not in the middle of it.
+pub(crate) fn send_together(send: impl FnOnce()) {
+    WAKERS.set(Some(Vec::new()));
+    send();
+    for waker in WAKERS.take().unwrap_or_default() {
+        waker.wake();
+    }
+}
 
 /// The receipt of a publication that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +129,13 @@ impl ReceiptQueue {
         receipts.arrived.extend(receipt);
         let waker = receipts.waker.take();
         drop(receipts);
+        let waker = WAKERS.with_borrow_mut(|wakers| match wakers {
+            Some(wakers) => {
+                wakers.extend(waker);
+                None
+            }
+            None => waker,
+        });
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -180,6 +203,23 @@ mod tests {
         drop(dropped);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "a task that waits for the last receipt is woken");
         assert!(!queue.is_owed() && !queue.has_any());
+    }
+
+    #[test]
+    fn receipts_that_are_sent_together_wake_the_task_at_the_end() {
+        let (queue, wakes) = (Arc::new(ReceiptQueue::default()), Arc::new(Wakes::default()));
+        let waker = Waker::from(wakes.clone());
+        let context = Context::from_waker(&waker);
+        assert!(queue.take(&context).is_empty());
+        let all = [owed(&queue, 1), owed(&queue, 2), owed(&queue, 3)];
+        send_together(|| {
+            for receipt in all {
+                receipt.send("a".parse().unwrap(), refusal());
+                assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+            }
+        });
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.take(&context).len(), 3);
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Stepped {
         if let Some(arrival) = arrival {
             self.call(Box::new(move || {
                 if let Some(arrivals) = arrivals.get() {
-                    arrivals(arrival);
+                    arrivals(vec![arrival]);
                 }
             }));
         }

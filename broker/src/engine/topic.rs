@@ -182,35 +182,46 @@ impl Locked<'_> {
         Ok(Accepted { position, is_duplicate: false, subscribers })
     }
 
-    /// Takes a publication that the archive has accepted, holds it, and puts it into the inboxes of the workers with
-    /// subscribers. Returns the receipts that waited for it.
+    /// Takes publications that the archive has accepted, holds them, and puts them into the inboxes of the workers with
+    /// subscribers. Returns the receipts that waited for them. `name` is the topic's own, not that of an arrival: fan-out joins
+    /// publications that share it.
     pub(super) fn arrive(
         &mut self,
         name: &Topic,
-        arrival: Arrival,
+        arrivals: impl Iterator<Item = Arrival>,
         targets: DeliveryTargets<'_>,
         held: &HeldSum,
     ) -> Vec<Committed> {
-        let Arrival { position, after, ts, payload, from, origin, .. } = arrival;
         let now_us = clock::monotonic_us();
         self.0.used_us = now_us;
         self.refresh_patterns(name, targets.patterns);
-        let publish = Publish { topic: name.clone(), payload, key: None, from, except: None };
-        let (placed, tail) = (Placed { position, after, ts }, self.tail());
-        let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us, held);
+        let tail = self.tail();
+        let (mut broadcasts, mut due) = (Vec::new(), Vec::new());
+        for Arrival { position, after, ts, payload, from, origin, .. } in arrivals {
+            let publish = Publish { topic: name.clone(), payload, key: None, from, except: None };
+            let placed = Placed { position, after, ts };
+            let publication = self.0.log.append_placed(publish, name, placed, &tail, now_us, held);
+            broadcasts.extend(self.broadcast(publication, origin));
+            due.extend(self.0.rare.as_mut().into_iter().flat_map(|rare| rare.commits.arrived(position)));
+        }
         self.0.is_loaded = true;
-        self.deliver(publication, origin, targets);
-        self.0.rare.as_mut().map_or_else(Vec::new, |rare| rare.commits.arrived(position))
+        for inbox in self.subscribed_inboxes(targets.inboxes) {
+            inbox.push_all(&broadcasts);
+        }
+        due
     }
 
     fn deliver(&self, publication: Arc<Publication>, except: Option<Origin>, targets: DeliveryTargets<'_>) {
-        if self.0.subscribers.is_none() {
-            return;
-        }
-        let broadcast = Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow));
+        let Some(broadcast) = self.broadcast(publication, except) else { return };
         for inbox in self.subscribed_inboxes(targets.inboxes) {
             inbox.push(broadcast.clone());
         }
+    }
+
+    /// Returns a publication as it is delivered; `None` if there is no subscriber.
+    fn broadcast(&self, publication: Arc<Publication>, except: Option<Origin>) -> Option<Arc<Broadcast>> {
+        self.0.subscribers.as_ref()?;
+        Some(Arc::new(Broadcast::new(publication, except).with_slow(self.0.policy.slow)))
     }
 
     /// Returns the inboxes of the workers with subscribers.

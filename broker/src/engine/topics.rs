@@ -31,6 +31,9 @@ static EVICTED: LogLimit = LogLimit::new("history dropped");
 /// Limits the log lines about topics that were refused: any publisher and any subscriber can cause them.
 static REFUSED: LogLimit = LogLimit::new("topic refused");
 
+/// The number of arrivals that are taken in under one hold of a topic's lock, so that publishers wait for it only briefly.
+const ARRIVALS_AT_ONCE: usize = 64;
+
 /// All topics, shared by all workers.
 pub(super) struct Topics {
     index: TopicIndex,
@@ -133,7 +136,7 @@ impl Topics {
     pub(super) fn with<T>(
         &self,
         name: &Topic,
-        work: impl FnOnce(&mut Locked<'_>, &TopicState) -> T,
+        work: impl FnOnce(&mut Locked<'_>, &Arc<TopicState>) -> T,
     ) -> Result<T, Refusal> {
         loop {
             let state = match self.find(name) {
@@ -207,28 +210,38 @@ impl Topics {
         })
     }
 
-    /// Takes in a publication that the archive has accepted, and sends the receipts that waited for it. One for a topic that is not
-    /// used on this broker is in the archive only.
-    pub(super) fn arrive(&self, arrival: Arrival) {
-        let name = arrival.topic.clone();
-        loop {
+    /// Takes in publications that the archive has accepted, and sends the receipts that waited for them. Those for a topic that is
+    /// not used on this broker are in the archive only.
+    pub(super) fn arrive(&self, arrivals: Vec<Arrival>) {
+        let mut arrivals = arrivals.into_iter().peekable();
+        while let Some(name) = arrivals.peek().map(|arrival| arrival.topic.clone()) {
             let state = match self.find(&name) {
                 Some(state) => state,
                 None if self.patterns.matches(&name) => self.create_beyond_limit(&name),
-                None => return,
+                None => {
+                    arrivals.next();
+                    continue;
+                }
             };
             let mut locked = state.lock();
-            if !locked.is_retired() {
-                let due = self.counted(&mut locked, |locked| {
-                    locked.arrive(&name, arrival, self.targets(), self.memory.held())
-                });
-                let subscribers = locked.subscribers();
-                drop(locked);
-                due.into_iter().for_each(|committed| committed.send(&name, subscribers));
-                break;
+            // Between finding and locking, the topic may have been retired; then it is looked up again.
+            if locked.is_retired() {
+                continue;
             }
+            let due = self.counted(&mut locked, |locked| {
+                let of_topic = std::iter::from_fn(|| arrivals.next_if(|arrival| arrival.topic == name));
+                locked.arrive(
+                    state.name(),
+                    of_topic.take(ARRIVALS_AT_ONCE),
+                    self.targets(),
+                    self.memory.held(),
+                )
+            });
+            let subscribers = locked.subscribers();
+            drop(locked);
+            due.into_iter().for_each(|committed| committed.send(&name, subscribers));
+            self.relieve_memory(&name);
         }
-        self.relieve_memory(&name);
     }
 
     /// Creates a topic for what was published on another broker, under whose limit it was.

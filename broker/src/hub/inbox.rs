@@ -126,11 +126,23 @@ impl Inbox {
         self.push_item(Item::Notice(notice));
     }
 
+    /// Appends publications of one topic, likewise, and wakes the worker once for all of them.
+    pub(crate) fn push_all(&self, broadcasts: &[Arc<Broadcast>]) {
+        self.push_items(broadcasts.iter().cloned().map(Item::Broadcast));
+    }
+
     fn push_item(&self, item: Item) {
-        let cost = item.cost();
+        self.push_items(std::iter::once(item));
+    }
+
+    fn push_items(&self, items: impl Iterator<Item = Item>) {
         let mut queue = self.lock();
         let was_empty = queue.waiting.is_empty();
-        queue.waiting.push_back(item);
+        let mut cost = 0;
+        queue.waiting.extend(items.inspect(|item| cost += item.cost()));
+        if cost == 0 {
+            return;
+        }
         queue.bytes += cost;
         if !queue.over && queue.bytes > self.pressure.bytes_max {
             queue.over = true;

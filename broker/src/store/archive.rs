@@ -1,7 +1,7 @@
 //! The store as an archive of the engine: durable topics on the local disk.
 //!
-//! Offsets are consecutive here, and only here and below they are computed with. A publication arrives on the writer's thread right
-//! before its receipt. Reads run on blocking threads, [`READS_MAX`] at a time; each holds its permit only while the disk is read.
+//! Offsets are consecutive here, and only here and below they are computed with. Publications arrive on the writer's thread
+//! before their receipts. Reads run on blocking threads, [`READS_MAX`] at a time; each holds its permit only while the disk is read.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use super::error::StoreError;
 use super::readers::Readers;
 use super::record::{Bounds, TopicRecord};
 use crate::engine::{
-    self, Append, Archive, ArchiveError, Arrival, Arrivals, Committed, Done, Interest, Keep, Pending, Range,
-    Removal, Scope, Status,
+    self, Append, Archive, ArchiveError, Arrivals, Committed, Done, Interest, Keep, Pending, Range, Removal,
+    Scope, Status,
 };
 use crate::owned_task;
 
@@ -48,19 +48,7 @@ impl Archive for Store {
     }
 
     fn append(&self, append: Append, done: Done<Committed>) -> Result<(), ArchiveError> {
-        let (topic, payload) = (append.topic.clone(), append.payload.clone());
-        let (from, origin) = (append.from.clone(), append.origin);
-        let arrivals = self.arrivals.clone();
-        let committed = Box::new(move |result: Result<Committed, StoreError>| {
-            if let Ok(Committed { position, ts, is_duplicate: false }) = result
-                && let Some(deliver) = arrivals.get()
-            {
-                let after = position.offset - 1;
-                deliver(Arrival { topic, position, after, ts, payload, from, origin });
-            }
-            done(result.map_err(ArchiveError::from));
-        });
-        Ok(self.append(append, committed)?)
+        Ok(self.append(append, Box::new(|result| done(result.map_err(ArchiveError::from))))?)
     }
 
     fn load(&self, topic: &Topic, keep: Keep) -> Pending<Option<engine::TopicRecord>> {

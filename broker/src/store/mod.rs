@@ -57,16 +57,15 @@ pub(crate) use config::StoreConfig;
 pub(crate) use error::{OpenError, StoreError};
 pub(crate) use event::{Event, Observer};
 
-use crate::engine::Arrivals;
 use health::Health;
 use open::DataDirectory;
-use publication::{Append, Committed, Keep};
+use publication::{Append, Arrivals, Committed, Keep};
 use queue::{Done, Job, Queue};
 use readers::Readers;
 use record::TopicRecord;
 #[cfg(test)]
 use record::{Bounds, Stretch};
-use writer::Writer;
+use writer::{Reporting, Writer};
 
 /// The store. Dropping it writes what waits and closes the database.
 pub(crate) struct Store {
@@ -96,16 +95,18 @@ impl Store {
         }
         let queue = Arc::new(Queue::new(config.queue_bytes_max, observer.clone()));
         let health = Arc::new(Health::new(observer.clone()));
-        let writer =
-            Writer::new(opened, claimed.clone(), config, queue.clone(), health.clone(), observer.clone())
-                .map_err(|error| OpenError::from_sqlite(directory.into(), &error))?;
+        let arrivals = Arc::default();
+        let reporting =
+            Reporting { health: health.clone(), observer: observer.clone(), arrivals: Arc::clone(&arrivals) };
+        let writer = Writer::new(opened, claimed.clone(), config, queue.clone(), reporting)
+            .map_err(|error| OpenError::from_sqlite(directory.into(), &error))?;
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| OpenError::from_io(directory.into(), &error))?;
         Ok(Self {
             queue,
             readers: Arc::new(Readers::new(claimed, health.clone(), observer)),
             read_permits: Arc::new(Semaphore::new(archive::READS_MAX)),
-            arrivals: Arc::default(),
+            arrivals,
             tidied_until: Mutex::default(),
             #[cfg(test)]
             health,

@@ -3,8 +3,8 @@
 //!
 //! It assigns the offsets, so the order of its queue is the order of every durable topic.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use fanwire_protocol::{Epoch, Position};
@@ -19,12 +19,13 @@ use super::key_clock::KeyClock;
 use super::log_file::LogFile;
 use super::mark::Mark;
 use super::open::{DataDirectory, OpenedDatabase};
-use super::publication::{Append, Committed, KEY_TTL_MS};
-use super::queue::{Job, Queue, Wakeup};
+use super::publication::{Append, Arrival, Arrivals, Committed, KEY_TTL_MS};
+use super::queue::{Done, Job, Queue, Wakeup};
 use super::reserve::Reserve;
 use super::retention::{self, Retention};
 use super::row::{self, OFFSET_MAX, payload_columns};
 use super::schema;
+use crate::engine::send_together;
 use crate::failpoint::{self, Failpoint};
 
 /// The number of rows that are deleted with a group, beside two for each publication it adds. So deletion keeps up with
@@ -39,6 +40,9 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// The interval at which an idle writer checks that the files are still in place.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+/// The number of receipts after which sessions are woken, so that they work while the receipts of a large group are sent.
+const RECEIPTS_AT_ONCE: usize = 256;
 
 /// The bytes a probe writes: more than a few publications, so that a disk with hardly any room stays failed.
 const PROBE_BYTES: i64 = 64 * 1024;
@@ -57,6 +61,7 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     health: Arc<Health>,
     observer: Observer,
+    arrivals: Arc<OnceLock<Arrivals>>,
     log_file: LogFile,
     heads: Heads,
     retention: Retention,
@@ -69,14 +74,21 @@ pub(super) struct Writer {
     directory: Arc<DataDirectory>,
 }
 
+/// Where the writer reports what happens.
+pub(super) struct Reporting {
+    pub(super) health: Arc<Health>,
+    pub(super) observer: Observer,
+    /// Where publications arrive, once the engine has said so.
+    pub(super) arrivals: Arc<OnceLock<Arrivals>>,
+}
+
 impl Writer {
     pub(super) fn new(
         opened: OpenedDatabase,
         directory: Arc<DataDirectory>,
         config: StoreConfig,
         queue: Arc<Queue>,
-        health: Arc<Health>,
-        observer: Observer,
+        Reporting { health, observer, arrivals }: Reporting,
     ) -> rusqlite::Result<Self> {
         let OpenedDatabase { mut connection, mark, state, .. } = opened;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -97,6 +109,7 @@ impl Writer {
             queue,
             health,
             observer,
+            arrivals,
             log_file,
             heads: Heads::default(),
             retention: Retention::new(),
@@ -189,7 +202,7 @@ impl Writer {
             Ok(committed) => {
                 (self.is_untidy, self.is_shrinking) = (true, false);
                 let publications = committed.len();
-                confirm(group, committed);
+                self.confirm(group, committed);
                 if publications > 0 {
                     (self.observer)(Event::Committed { publications, elapsed: started.elapsed() });
                 }
@@ -237,6 +250,46 @@ impl Writer {
         result
     }
 
+    /// Calls the callbacks of a group that is on disk, in the order of its jobs. Publications between two deletions arrive together,
+    /// and their receipts follow.
+    fn confirm(&self, group: &mut Vec<Job>, committed: Vec<Result<Committed, StoreError>>) {
+        let mut committed = committed.into_iter();
+        let (mut arrived, mut receipts) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for job in group.drain(..) {
+            match job {
+                Job::Append(append, done) => {
+                    let result = committed.next().expect("write() answers every append of its group");
+                    if let Ok(Committed { position, ts, is_duplicate: false }) = result {
+                        let Append { topic, payload, from, origin, .. } = append;
+                        let after = position.offset - 1;
+                        arrived.push(Arrival { topic, position, after, ts, payload, from, origin });
+                    }
+                    receipts.push((done, result));
+                }
+                Job::Forget(_, done) | Job::Clear(_, done) => {
+                    self.deliver(&mut arrived, &mut receipts);
+                    done(Ok(()));
+                }
+                Job::Trim(..) | Job::ForgetKeys(_) => {}
+            }
+        }
+        self.deliver(&mut arrived, &mut receipts);
+    }
+
+    fn deliver(
+        &self,
+        arrived: &mut Vec<Arrival>,
+        receipts: &mut Vec<(Done<Committed>, Result<Committed, StoreError>)>,
+    ) {
+        if let (false, Some(deliver)) = (arrived.is_empty(), self.arrivals.get()) {
+            deliver(std::mem::take(arrived));
+        }
+        while !receipts.is_empty() {
+            let some = receipts.drain(..receipts.len().min(RECEIPTS_AT_ONCE));
+            send_together(|| some.for_each(|(done, result)| done(result)));
+        }
+    }
+
     /// Reserves room on the disk again. Until that succeeds the store has failed.
     fn take_reserve(&mut self) {
         if let Err(error) = self.reserve.take() {
@@ -256,7 +309,7 @@ impl Writer {
         }
         if !deletions.is_empty() {
             match self.in_reserve(|writer| writer.write(&deletions)) {
-                Ok(committed) => confirm(&mut deletions, committed),
+                Ok(committed) => self.confirm(&mut deletions, committed),
                 Err(error) => refuse(&mut deletions, &error),
             }
             self.make_room();
@@ -399,19 +452,6 @@ fn repeated(connection: &Connection, topic: i64, key: &str, now: u64) -> Result<
     let after = now as i64 - KEY_TTL_MS as i64;
     let found = find.query_row(params![topic, key, after], |row| row.get::<_, i64>(0));
     Ok(found.optional()?.map(|offset| offset as u64))
-}
-
-fn confirm(group: &mut Vec<Job>, committed: Vec<Result<Committed, StoreError>>) {
-    let mut committed = committed.into_iter();
-    for job in group.drain(..) {
-        match job {
-            Job::Append(_, done) => {
-                done(committed.next().expect("write() answers every append of its group"));
-            }
-            Job::Forget(_, done) | Job::Clear(_, done) => done(Ok(())),
-            Job::Trim(..) | Job::ForgetKeys(_) => {}
-        }
-    }
 }
 
 fn refuse(group: &mut Vec<Job>, error: &StoreError) {

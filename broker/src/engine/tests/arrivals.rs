@@ -4,15 +4,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fanwire_core::fanout::Fanout;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::rules::{Rules, TopicPolicy};
 use fanwire_core::session::Start;
+use fanwire_core::subscribers::{SessionKey, Subscribers};
+use fanwire_formats::JSON;
 use fanwire_protocol::{Epoch, Payload, Position, Since};
 
 use super::{Bench, MIB, bench_with, rules, topic};
 use crate::engine::stepped::{Kept, Stepped};
 use crate::engine::{Arrival, Engine, EngineParts, Scope, conformance};
-use crate::hub::{Inbox, Pressure};
+use crate::hub::{Batch, Inbox, Pressure};
 use crate::telemetry::Shared;
 
 fn over(archive: Arc<Stepped>) -> Bench {
@@ -87,6 +90,26 @@ fn what_another_broker_publishes_reaches_subscribers_and_memory() {
 }
 
 #[test]
+fn archived_publications_of_a_topic_share_its_name_and_are_joined_into_one_chunk() {
+    let archive = stepped(Scope::All);
+    let bench = over(archive.clone());
+    let pattern = "a.*".parse().unwrap();
+    bench.engine.join_pattern(&pattern, 0);
+    let last =
+        (0..3).map(|_| archive.publish_elsewhere(&topic("a.b"), Payload::text("x"), 1)).last().unwrap();
+    let mut batch = Batch::default();
+    while batch.broadcasts.last().is_none_or(|newest| newest.publication.offset < last.offset) {
+        bench.inboxes[0].take(&mut batch, usize::MAX);
+        std::thread::yield_now();
+    }
+    let mut subscribers = Subscribers::default();
+    subscribers.join(&pattern, SessionKey(0), &JSON, 0);
+    let mut chunks = Vec::new();
+    Fanout::default().run(0, &subscribers, &batch.broadcasts, |_, delivery, _| chunks.push(delivery.count()));
+    assert_eq!(chunks, [3]);
+}
+
+#[test]
 fn what_is_published_elsewhere_creates_no_topic_unless_a_pattern_matches() {
     let archive = stepped(Scope::All);
     let bench = over(archive.clone());
@@ -106,7 +129,7 @@ fn a_publication_that_never_arrived_is_reported_as_lost() {
         let payload = Payload::text("x");
         let arrival =
             Arrival { topic: topic("a"), position, after, ts: 1, payload, from: None, origin: None };
-        bench.engine.topics.arrive(arrival);
+        bench.engine.topics.arrive(vec![arrival]);
         position
     };
     let (first, second) = (arrive(7, 0), arrive(14, 7));

@@ -1,10 +1,10 @@
 //! The store as an archive of the engine.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
-use super::{Scratch, open};
-use crate::engine::{Archive, conformance};
+use super::{PATIENCE, Scratch, hold, open, text, topic};
+use crate::engine::{Archive, ArchiveError, Committed, Removal, conformance};
 
 #[test]
 fn the_store_keeps_every_promise_of_an_archive() {
@@ -12,4 +12,34 @@ fn the_store_keeps_every_promise_of_an_archive() {
         let scratch = Rc::new(Scratch::new());
         Box::new(move || -> Arc<dyn Archive> { Arc::new(open(&scratch.0)) })
     });
+}
+
+#[test]
+fn a_group_arrives_together_before_its_receipts_and_apart_from_what_follows_a_deletion() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.0);
+    let (sender, events) = mpsc::channel();
+    let arrived = sender.clone();
+    store.deliver_to(Box::new(move |arrivals| {
+        let offsets: Vec<_> =
+            arrivals.iter().map(|arrival| (arrival.position.offset, arrival.after)).collect();
+        arrived.send(format!("{offsets:?}")).unwrap();
+    }));
+    let release = hold(&store);
+    let append = |payload: &str| {
+        let sender = sender.clone();
+        let done = move |result: Result<Committed, ArchiveError>| {
+            sender.send(result.unwrap().position.offset.to_string()).unwrap();
+        };
+        Archive::append(&store, text("a", payload), Box::new(done)).unwrap();
+    };
+    append("1");
+    append("2");
+    let cleared = sender.clone();
+    let done = Box::new(move |_| cleared.send("cleared".to_owned()).unwrap());
+    store.remove(&topic("a"), Removal::History, done).unwrap();
+    append("3");
+    drop(release);
+    let all: Vec<_> = (0..6).map(|_| events.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(all, ["[(1, 0), (2, 1)]", "1", "2", "cleared", "[(3, 2)]", "3"]);
 }
