@@ -175,12 +175,15 @@ impl PublishPipeline {
     /// The first three steps: access, rate, authorization callout.
     fn authorize(&self, mut publish: Publish, client: PublishClient<'_>) -> Result<Authorized, Refusal> {
         let PublishClient { identity, meter, address, connection } = client;
-        {
+        let has_rates = {
             let rules = self.engine.rules();
             let terms = Terms { limits: &self.limits, rules: &rules, has_authentication: false };
             check_publish(identity, &publish.topic, publish.payload.len(), terms)?;
+            self.session_rate.is_some() || rules.has_rates()
+        };
+        if has_rates {
+            self.take_of_rates(&publish.topic, meter)?;
         }
-        self.take_of_rates(&publish.topic, meter)?;
         publish.from = identity.user().cloned();
         publish.key = publish.key.map(|key| key.owned_by(KeyOwner::of(identity, address)));
         let has_callout = self.hooks.makes(Callout::Publish)

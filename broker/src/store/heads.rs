@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use fanwire_protocol::{Epoch, Topic};
+use foldhash::fast::RandomState;
 use rusqlite::{Connection, params};
 
 use super::error::StoreError;
@@ -22,8 +23,8 @@ const FREE_ID_ATTEMPTS: u32 = 64;
 /// use needs no bookkeeping.
 #[derive(Default)]
 pub(super) struct Heads {
-    young: HashMap<Topic, Numbering>,
-    old: HashMap<Topic, Numbering>,
+    young: HashMap<Topic, Numbering, RandomState>,
+    old: HashMap<Topic, Numbering, RandomState>,
 }
 
 impl Heads {

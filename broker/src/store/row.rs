@@ -48,13 +48,17 @@ pub(super) fn payload_columns(payload: &Payload) -> (i64, &[u8]) {
 
 /// Returns the checksum of a row (CRC-32 of IEEE 802.3) over all that readers are given.
 pub(super) fn checksum(id: i64, ts: u64, kind: i64, sender: Option<&str>, payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&id.to_le_bytes());
-    hasher.update(&ts.to_le_bytes());
-    hasher.update(&kind.to_le_bytes());
     // The length separates a sender from the payload after it, and none from an empty one.
-    hasher.update(&sender.map_or(-1, |sender| sender.len() as i64).to_le_bytes());
-    hasher.update(sender.unwrap_or_default().as_bytes());
+    let sender_len = sender.map_or(-1, |sender| sender.len() as i64);
+    let mut head = [0; 32];
+    for (part, number) in head.chunks_exact_mut(8).zip([id, ts as i64, kind, sender_len]) {
+        part.copy_from_slice(&number.to_le_bytes());
+    }
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&head);
+    if let Some(sender) = sender {
+        hasher.update(sender.as_bytes());
+    }
     hasher.update(payload);
     hasher.finalize()
 }
@@ -122,6 +126,12 @@ mod tests {
         ];
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
+    }
+
+    #[test]
+    fn checksums_stay_what_they_are_in_databases() {
+        assert_eq!(checksum(id(1, 5), 9, TEXT, Some("ada"), b"hello"), 0x9ac2_2776);
+        assert_eq!(checksum(id(2, 1), 1_790_000_000_000, BINARY, None, &[7; 200]), 0x975d_afb5);
     }
 
     #[test]
