@@ -107,7 +107,7 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
         let connection = open(&unfinished, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let found = check_tables(&unfinished, &connection)?;
         schema::migrate(&connection, found).map_err(failed(&unfinished))?;
-        schema::renew_epochs(&connection, 0).map_err(failed(&unfinished))?;
+        schema::renew_epochs(&connection).map_err(failed(&unfinished))?;
         let state = schema::state(&connection).map_err(failed(&unfinished))?;
         connection.close().map_err(|(_, error)| failed(&unfinished)(error))?;
         state
@@ -116,7 +116,7 @@ pub fn restore(backup: &Path, data_directory: &Path) -> Result<Option<PathBuf>, 
     reach()?;
     // From here on the database that is there does not match the mark: a broker that is started before the end gives its
     // topics new epochs as well.
-    Mark::create(data_directory, &state).map_err(failed(data_directory))?;
+    Mark::create(data_directory, state.database).map_err(failed(data_directory))?;
     reach()?;
     if is_there {
         keep_aside(database, &kept).map_err(failed(database))?;

@@ -1,7 +1,7 @@
 //! The clock by which idempotency keys age: the wall clock, which may jump, made monotonic.
 //!
 //! When the wall clock is set back, this clock continues from where it was, at the speed of the monotonic clock. So a key
-//! is remembered for its time whatever happens to the wall clock, and over a restart, because each commit stores the time.
+//! is remembered for its time whatever happens to the wall clock, and over a restart, because commits store the time.
 
 use std::time::Instant;
 

@@ -1,11 +1,12 @@
-//! The mark: a small file beside the database that says how many commits may have been acknowledged.
+//! The mark: a small file beside the database that names the newest publication that may have been acknowledged.
 //!
-//! A database that has fewer commits than its mark has lost some: the write-ahead log was cut or removed, or an older copy
-//! was put in its place. A mark that is missing, or is itself a copy, says the same. Then every topic needs a new epoch,
-//! because clients may know offsets that would be assigned a second time.
+//! A database that lacks this publication has lost some: the write-ahead log was cut or removed, or an older copy was put in
+//! its place. A mark that is missing, or is itself a copy, says the same. Then every topic needs a new epoch, because clients
+//! may know offsets that would be assigned a second time.
 //!
 //! The mark is written after each commit and before its publications are acknowledged, and is not synced: what was
-//! written survives the end of the process. A crash of the machine may leave an older mark, never a newer one.
+//! written survives the end of the process. A crash of the machine may leave an older mark, never a newer one. It names a
+//! publication, because a count of commits would have to be in the database too, which is a page more to write with each.
 //!
 //! A copy is recognised by what copying changes: the inode and its time of birth, a time of modification that follows from
 //! the content, and a file name that changes with every start and stop, so that copying over the files leaves two marks.
@@ -17,8 +18,10 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fanwire_protocol::Epoch;
+
 use super::directory_sync::sync_directory;
-use super::schema::State;
+use super::newest::Newest;
 
 /// The beginning of the name of a mark; the rest is drawn anew at every start.
 const NAME: &str = "fanwire.mark-";
@@ -26,8 +29,8 @@ const NAME: &str = "fanwire.mark-";
 /// The name of a mark that is not complete yet.
 const UNFINISHED: &str = "fanwire.newmark";
 
-/// The beginning of the content.
-const MAGIC: [u8; 8] = *b"fw-mark1";
+/// The beginning of the content. The digit numbers the layout.
+const MAGIC: [u8; 8] = *b"fw-mark2";
 
 /// The length of the content.
 const LENGTH: usize = 64;
@@ -43,10 +46,10 @@ pub(super) struct Mark {
 /// The content of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Content {
-    /// The database it belongs to: [`State::database`].
+    /// The database it belongs to, as `State::database` identifies it.
     database: i64,
-    /// The commits that may have been acknowledged.
-    commits: u64,
+    /// The newest publication that may have been acknowledged.
+    newest: Newest,
     /// The inode of the mark itself.
     inode: u64,
     /// The time at which the inode was made, in nanoseconds since 1970; 0 where the file system does not know.
@@ -55,24 +58,21 @@ struct Content {
     has_stamp: bool,
 }
 
-/// The reason why the mark does not vouch for the database.
+/// The reason why the mark does not vouch for the database, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mismatch {
-    /// The finding, for the operator.
-    pub(super) reason: String,
-    /// The largest number of commits that any mark names.
-    pub(super) commits: u64,
-}
+pub(super) struct Mismatch(pub(super) String);
 
 impl Content {
     fn to_bytes(self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..16].copy_from_slice(&self.database.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.commits.to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.inode.to_le_bytes());
-        bytes[32..40].copy_from_slice(&self.born_ns.to_le_bytes());
-        bytes[40] = u8::from(self.has_stamp);
+        bytes[16..24].copy_from_slice(&self.newest.topic.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.newest.epoch.number().to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.newest.offset.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.inode.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.born_ns.to_le_bytes());
+        bytes[56] = u8::from(self.has_stamp);
         let checksum = crc32fast::hash(&bytes[..LENGTH - 4]);
         bytes[LENGTH - 4..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -87,10 +87,14 @@ impl Content {
         }
         Some(Self {
             database: number(8) as i64,
-            commits: number(16),
-            inode: number(24),
-            born_ns: number(32),
-            has_stamp: bytes[40] == 1,
+            newest: Newest {
+                topic: number(16) as i64,
+                epoch: Epoch::from_random(number(24)),
+                offset: number(32),
+            },
+            inode: number(40),
+            born_ns: number(48),
+            has_stamp: bytes[56] == 1,
         })
     }
 
@@ -105,7 +109,8 @@ impl Content {
 
     /// The time of modification that belongs to this content: whole seconds, which every file system keeps.
     fn stamp(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_000_000_000 + (self.commits & 0x0fff_ffff))
+        let mixed = self.newest.offset.wrapping_add(self.newest.topic.cast_unsigned().rotate_left(14));
+        UNIX_EPOCH + Duration::from_secs(1_000_000_000 + (mixed & 0x0fff_ffff))
     }
 }
 
@@ -115,16 +120,17 @@ fn born_ns(metadata: &fs::Metadata) -> u64 {
 }
 
 impl Mark {
-    /// Makes a mark for a database in this state and removes all others. Either all of it happens or the others stay.
-    pub(super) fn create(directory: &Path, state: &State) -> io::Result<Self> {
+    /// Makes a mark for the database that this number identifies, in which nothing was accepted yet under its epochs, and
+    /// removes all others. Either all of it happens or the others stay.
+    pub(super) fn create(directory: &Path, database: i64) -> io::Result<Self> {
         let unfinished = directory.join(UNFINISHED);
         let _no_older_attempt = fs::remove_file(&unfinished);
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&unfinished)?;
         let metadata = file.metadata()?;
         let mut content = Content {
-            database: state.database,
-            commits: state.commits,
+            database,
+            newest: Newest::NONE,
             inode: metadata.ino(),
             born_ns: born_ns(&metadata),
             has_stamp: true,
@@ -147,55 +153,48 @@ impl Mark {
         Ok(mark)
     }
 
-    /// Opens the mark that vouches for a database in this state, and gives it a new name.
+    /// Opens the mark of the database that this number identifies, and gives it a new name. It vouches for the database if that
+    /// has [`Mark::newest`].
     ///
     /// # Errors
     /// The outer error if files cannot be read, the inner if no mark vouches for the database.
-    pub(super) fn open(directory: &Path, state: &State) -> io::Result<Result<Self, Mismatch>> {
+    pub(super) fn open(directory: &Path, database: i64) -> io::Result<Result<Self, Mismatch>> {
+        let mismatch = |reason: &str| Ok(Err(Mismatch(reason.to_owned())));
         let marks = marks(directory)?;
         let [path] = marks.as_slice() else {
-            let commits =
-                marks.iter().filter_map(|path| read(path).ok()).map(|(_, content)| content.commits).max();
-            let reason = if marks.is_empty() {
-                "the database has no mark beside it, as a copy has none".to_owned()
+            return mismatch(if marks.is_empty() {
+                "the database has no mark beside it, as a copy has none"
             } else {
-                "there are two marks, as when a copy is put over the files that were there".to_owned()
-            };
-            return Ok(Err(Mismatch { reason, commits: commits.unwrap_or(0) }));
+                "there are two marks, as when a copy is put over the files that were there"
+            });
         };
         let (file, content) = match read(path) {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Ok(Err(Mismatch { reason: error.to_string(), commits: 0 }));
-            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return mismatch(&error.to_string()),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
         let is_original = content.is_of(&metadata)
             && (!content.has_stamp || metadata.modified().is_ok_and(|modified| modified == content.stamp()));
-        let mismatch = |reason: String| Ok(Err(Mismatch { reason, commits: content.commits }));
-        if content.database != state.database {
-            return mismatch("the mark belongs to another database".to_owned());
-        }
-        if content.commits > state.commits {
-            let lost = content.commits - state.commits;
-            return mismatch(format!("the database lacks the last {lost} commits"));
+        if content.database != database {
+            return mismatch("the mark belongs to another database");
         }
         if !is_original {
-            return mismatch("the files are a copy".to_owned());
+            return mismatch("the files are a copy");
         }
         let renamed = directory.join(new_name());
         fs::rename(path, &renamed)?;
-        // After a crash of the machine the mark may be older than the database.
-        let mut mark = Self { file, path: renamed, content };
-        mark.note(state.commits)?;
-        mark.sync()?;
-        Ok(Ok(mark))
+        Ok(Ok(Self { file, path: renamed, content }))
     }
 
-    /// Notes that the database has had `commits` commits.
-    pub(super) fn note(&mut self, commits: u64) -> io::Result<()> {
-        self.content.commits = commits;
+    /// Returns the newest publication that may have been acknowledged. After a crash of the machine it may be an older one.
+    pub(super) fn newest(&self) -> Newest {
+        self.content.newest
+    }
+
+    /// Notes the newest publication that is about to be acknowledged.
+    pub(super) fn note(&mut self, newest: Newest) -> io::Result<()> {
+        self.content.newest = newest;
         self.write()
     }
 
@@ -259,7 +258,8 @@ mod tests {
 
     #[test]
     fn content_survives_its_bytes_and_damage_is_noticed() {
-        let content = Content { database: -3, commits: 77, inode: 5, born_ns: u64::MAX, has_stamp: true };
+        let newest = Newest { topic: 7, epoch: Epoch::from_random(u64::MAX), offset: 77 };
+        let content = Content { database: -3, newest, inode: 5, born_ns: u64::MAX, has_stamp: true };
         let bytes = content.to_bytes();
         assert_eq!(Content::from_bytes(&bytes), Some(content));
         assert_eq!(Content::from_bytes(&bytes[1..]), None);

@@ -43,7 +43,9 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 pub(super) struct DataDirectory {
     directory: PathBuf,
     database: PathBuf,
-    /// The files of the database as they were opened.
+    /// The path of the write-ahead log.
+    log: PathBuf,
+    /// The database and its log as they were opened.
     opened: OnceLock<[FileId; 2]>,
     _lock: File,
 }
@@ -80,6 +82,7 @@ impl DataDirectory {
             Ok(()) => Ok(Self {
                 directory: directory.into(),
                 database: directory.join(DATABASE),
+                log: companion(&directory.join(DATABASE), "-wal"),
                 opened: OnceLock::new(),
                 _lock: lock,
             }),
@@ -149,7 +152,7 @@ impl DataDirectory {
             schema::migrate(&connection, found).map_err(failed)?;
         }
         let (mark, state, renewed) = self.open_mark(&connection, is_trusted)?;
-        let opened = self.identify().map_err(failed_io)?;
+        let opened = [identify(&self.database).map_err(failed_io)?, identify(&self.log).map_err(failed_io)?];
         self.opened.get_or_init(|| opened);
         Ok(OpenedDatabase { connection, mark, state, renewed })
     }
@@ -165,15 +168,18 @@ impl DataDirectory {
             |error: StoreError| OpenError::Damaged { path: self.database.clone(), cause: error.to_string() };
         let state = schema::state(connection).map_err(damaged)?;
         if is_trusted {
-            return Ok((Mark::create(&self.directory, &state).map_err(failed_io)?, state, None));
+            return Ok((Mark::create(&self.directory, state.database).map_err(failed_io)?, state, None));
         }
-        let Mismatch { reason, commits } = match Mark::open(&self.directory, &state).map_err(failed_io)? {
-            Ok(mark) => return Ok((mark, state, None)),
-            Err(mismatch) => mismatch,
+        let reason = match Mark::open(&self.directory, state.database).map_err(failed_io)? {
+            Ok(mark) => match mark.newest().lacking(connection).map_err(damaged)? {
+                Some(reason) => reason,
+                None => return Ok((mark, state, None)),
+            },
+            Err(Mismatch(reason)) => reason,
         };
-        schema::renew_epochs(connection, commits).map_err(failed)?;
+        schema::renew_epochs(connection).map_err(failed)?;
         let state = schema::state(connection).map_err(damaged)?;
-        let mark = Mark::create(&self.directory, &state).map_err(failed_io)?;
+        let mark = Mark::create(&self.directory, state.database).map_err(failed_io)?;
         Ok((mark, state, Some(reason)))
     }
 
@@ -191,9 +197,18 @@ impl DataDirectory {
     /// Checks that the files of the database are still where they were when they were opened. Otherwise what is written
     /// would be gone with the next start.
     pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
-        let Some(opened) = self.opened.get() else { return Ok(()) };
-        match self.identify() {
-            Ok(found) if found == *opened => Ok(()),
+        self.check_log_in_place()?;
+        self.opened.get().map_or(Ok(()), |[database, _]| self.check(&self.database, *database))
+    }
+
+    /// Checks only the log, which shows as well that the directory is in place.
+    pub(super) fn check_log_in_place(&self) -> Result<(), StoreError> {
+        self.opened.get().map_or(Ok(()), |[_, log]| self.check(&self.log, *log))
+    }
+
+    fn check(&self, path: &Path, opened: FileId) -> Result<(), StoreError> {
+        match identify(path) {
+            Ok(found) if found == opened => Ok(()),
             Ok(_) => Err(self.misplaced("was replaced")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.misplaced("was removed")),
             Err(error) => Err(error.into()),
@@ -206,12 +221,6 @@ impl DataDirectory {
             self.directory.display()
         );
         StoreError::Unavailable(reason.into())
-    }
-
-    /// Device and inode of the database and of its log, as their names lead to them now.
-    fn identify(&self) -> io::Result<[FileId; 2]> {
-        let id = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
-        Ok([id(&self.database)?, id(&self.log_path())?])
     }
 
     /// Creates the database under another name and renames it when it is complete, so that a broker that is killed
@@ -238,7 +247,7 @@ impl DataDirectory {
         // What lies beside an empty database is of no use, and SQLite would take it for the new one's.
         remove_companions(&self.database).map_err(failed_io)?;
         reach()?;
-        Mark::create(&self.directory, &state).map_err(failed_io)?;
+        Mark::create(&self.directory, state.database).map_err(failed_io)?;
         reach()?;
         fs::rename(&unfinished, &self.database).map_err(failed_io)?;
         reach()?;
@@ -270,16 +279,11 @@ impl DataDirectory {
             return Err(OpenError::Foreign(self.database.clone()));
         }
         // SQLite would delete the log of a database that is gone, and with it what may still be rescued.
-        let log = self.log_path();
-        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-            let cause = format!("it is empty, but {} is not", log.display());
+        if fs::metadata(&self.log).is_ok_and(|log| log.len() > 0) {
+            let cause = format!("it is empty, but {} is not", self.log.display());
             return Err(OpenError::Damaged { path: self.database.clone(), cause });
         }
         Ok(true)
-    }
-
-    fn log_path(&self) -> PathBuf {
-        companion(&self.database, "-wal")
     }
 
     /// Checks that the database is fanwire's and whole as far as that shows at once, and returns its version.
@@ -293,7 +297,7 @@ impl DataDirectory {
         };
         let pages = number("page_count")? as u64;
         let length = fs::metadata(&self.database).map_err(|error| OpenError::from_io(path(), &error))?.len();
-        let has_log = fs::metadata(self.log_path()).is_ok_and(|log| log.len() > 0);
+        let has_log = fs::metadata(&self.log).is_ok_and(|log| log.len() > 0);
         let expected = pages * number("page_size")? as u64;
         if length < expected && !has_log {
             let cause = format!("it has {length} bytes where {expected} are expected");
@@ -325,6 +329,11 @@ pub(super) fn check_tables(path: &Path, connection: &Connection) -> Result<i64, 
         statement.exists([]).map_err(failed)?;
     }
     Ok(found)
+}
+
+/// Returns device and inode of the file to which a path leads now.
+fn identify(path: &Path) -> io::Result<FileId> {
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// The path of a file that SQLite keeps beside the database at `database`.

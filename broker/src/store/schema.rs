@@ -2,7 +2,7 @@
 //!
 //! It does not know what the tables are used for, nor where the database lies.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::error::StoreError;
 
@@ -20,7 +20,7 @@ pub(super) const FORMAT: i64 = 2;
 /// one row at the end of its topic's range and nothing else. `total` is the running sum of the costs of all publications
 /// of the epoch, so that what lies between two offsets is known without adding it up. `AUTOINCREMENT` keeps the id of a
 /// forgotten topic from being assigned again while its rows are still being deleted. A checksum is NULL in rows that a
-/// broker of format 1 wrote. `state` has one row, which every commit updates (see `mark.rs`).
+/// broker of format 1 wrote. `state` has one row.
 const TABLES: &str = "
     CREATE TABLE topics(
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -51,16 +51,15 @@ const TABLES: &str = "
     CREATE TABLE probes(id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
 ";
 
-/// The table that format 2 added: which database this is, how many commits it has had, and its latest time.
+/// The table that format 2 added: which database this is, and its latest time.
 const STATE: &str = "
     CREATE TABLE state(
         id INTEGER PRIMARY KEY CHECK(id = 1),
         database INTEGER NOT NULL,
-        commits INTEGER NOT NULL,
         newest_ts INTEGER NOT NULL
     ) STRICT;
-    INSERT INTO state(id, database, commits, newest_ts)
-        SELECT 1, random(), 0, coalesce(max(accepted), 0) FROM keys;
+    INSERT INTO state(id, database, newest_ts)
+        SELECT 1, random(), coalesce(max(accepted), 0) FROM keys;
 ";
 
 /// The tables that every version has.
@@ -71,9 +70,7 @@ pub(super) const TABLE_NAMES: [&str; 5] = ["topics", "publications", "keys", "fo
 pub(super) struct State {
     /// Identifies the database; drawn at random when it is created and whenever its topics begin new epochs.
     pub(super) database: i64,
-    /// The number of commits so far.
-    pub(super) commits: u64,
-    /// The latest time of any commit, in milliseconds since 1970.
+    /// The time of a commit in milliseconds since 1970, about the latest: see [`note_time`].
     pub(super) newest_ts: u64,
 }
 
@@ -114,34 +111,26 @@ pub(super) fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<(
 
 /// Reads the row of `state`.
 pub(super) fn state(connection: &Connection) -> Result<State, StoreError> {
-    let mut read =
-        connection.prepare_cached("SELECT database, commits, newest_ts FROM state WHERE id = 1")?;
-    let row = read.query_row([], |row| {
-        let (commits, newest_ts) = (row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64);
-        Ok(State { database: row.get(0)?, commits, newest_ts })
-    });
+    let mut read = connection.prepare_cached("SELECT database, newest_ts FROM state WHERE id = 1")?;
+    let row = read
+        .query_row([], |row| Ok(State { database: row.get(0)?, newest_ts: row.get::<_, i64>(1)? as u64 }));
     row.optional()?.ok_or_else(|| StoreError::damaged("the row of table state is missing"))
 }
 
-/// Counts one more commit inside the current transaction and returns the new number.
-pub(super) fn count_commit(connection: &Connection, newest_ts: u64) -> Result<u64, StoreError> {
-    let mut count = connection.prepare_cached(
-        "UPDATE state SET commits = commits + 1, newest_ts = max(newest_ts, ?1) WHERE id = 1 RETURNING commits",
-    )?;
-    let commits = count.query_row([newest_ts as i64], |row| row.get::<_, i64>(0)).optional()?;
-    commits
-        .map(|commits| commits as u64)
-        .ok_or_else(|| StoreError::damaged("the row of table state is missing"))
+/// Stores the time inside the current transaction. The page of `state` is written for nothing else, so not every commit does this.
+pub(super) fn note_time(connection: &Connection, newest_ts: u64) -> Result<(), StoreError> {
+    let mut note =
+        connection.prepare_cached("UPDATE state SET newest_ts = max(newest_ts, ?1) WHERE id = 1")?;
+    match note.execute([newest_ts as i64])? {
+        0 => Err(StoreError::damaged("the row of table state is missing")),
+        _ => Ok(()),
+    }
 }
 
-/// Assigns a new random epoch to every topic and a new identity to the database, in one transaction. Commits are counted on from
-/// `commits_min` at least.
-pub(super) fn renew_epochs(connection: &Connection, commits_min: u64) -> rusqlite::Result<()> {
+/// Assigns a new random epoch to every topic and a new identity to the database, in one transaction.
+pub(super) fn renew_epochs(connection: &Connection) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute("UPDATE topics SET epoch = random()", [])?;
-    transaction.execute(
-        "UPDATE state SET database = random(), commits = max(commits, ?1) + 1 WHERE id = 1",
-        params![commits_min as i64],
-    )?;
+    transaction.execute("UPDATE state SET database = random() WHERE id = 1", [])?;
     transaction.commit()
 }

@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use fanwire_protocol::{Epoch, Position};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::event::{Event, Observer};
+use super::group_writing::GroupWriting;
 use super::heads::Heads;
 use super::health::{Health, Operation};
 use super::key_clock::KeyClock;
 use super::log_file::LogFile;
 use super::mark::Mark;
+use super::newest::Newest;
 use super::open::{DataDirectory, OpenedDatabase};
-use super::publication::{Append, Arrival, Arrivals, Committed, KEY_TTL_MS};
+use super::publication::{Append, Arrival, Arrivals, Committed};
 use super::queue::{Done, Job, Queue, Wakeup};
 use super::reserve::Reserve;
-use super::retention::{self, Retention};
-use super::row::{self, OFFSET_MAX, payload_columns};
+use super::retention::Retention;
 use super::schema;
 use crate::engine::send_together;
 use crate::failpoint::{self, Failpoint};
@@ -44,6 +44,13 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 /// The number of receipts after which sessions are woken, so that they work while the receipts of a large group are sent.
 const RECEIPTS_AT_ONCE: usize = 256;
 
+/// The time of the key clock after which a commit stores it again, in milliseconds. After a crash the clock continues from
+/// there, so keys are remembered longer by this much, never shorter.
+const TIME_NOTED_EVERY_MS: u64 = 1_000;
+
+/// The time after which a transaction checks again that the database is still in place.
+const DATABASE_CHECK_EVERY: Duration = Duration::from_millis(5);
+
 /// The bytes a probe writes: more than a few publications, so that a disk with hardly any room stays failed.
 const PROBE_BYTES: i64 = 64 * 1024;
 
@@ -57,6 +64,12 @@ pub(super) struct Writer {
     connection: Connection,
     mark: Mark,
     key_clock: KeyClock,
+    /// The time of the key clock that is stored.
+    noted_ts: u64,
+    /// The time at which the database was last found in place.
+    checked: Instant,
+    /// The newest publication of the current transaction.
+    newest: Option<Newest>,
     config: StoreConfig,
     queue: Arc<Queue>,
     health: Arc<Health>,
@@ -74,11 +87,11 @@ pub(super) struct Writer {
     directory: Arc<DataDirectory>,
 }
 
-/// Where the writer reports what happens.
+/// The destinations of what the writer reports.
 pub(super) struct Reporting {
     pub(super) health: Arc<Health>,
     pub(super) observer: Observer,
-    /// Where publications arrive, once the engine has said so.
+    /// The destination of publications, once the engine has named it.
     pub(super) arrivals: Arc<OnceLock<Arrivals>>,
 }
 
@@ -105,6 +118,9 @@ impl Writer {
             connection,
             mark,
             key_clock: KeyClock::new(state.newest_ts),
+            noted_ts: state.newest_ts,
+            checked: Instant::now(),
+            newest: None,
             config,
             queue,
             health,
@@ -220,18 +236,18 @@ impl Writer {
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let changes = self.connection.total_changes();
-        let result = self.directory.check_in_place().and_then(|()| {
+        self.newest = None;
+        let result = self.check_files().and_then(|()| {
             self.statement("BEGIN IMMEDIATE")?;
             let value = work(self)?;
             let has_changes = self.connection.total_changes() > changes;
-            let commits = has_changes.then(|| self.count_commit()).transpose()?;
+            let ts = has_changes.then(|| self.note_time()).transpose()?;
             failpoint::reach(Failpoint::StoreCommit)?;
             self.statement("COMMIT")?;
-            if let Some(commits) = commits {
-                // Between the commit and the callbacks: what was not written to these very files is not acknowledged, and
-                // what is acknowledged is noted.
-                self.directory.check_in_place()?;
-                self.mark.note(commits)?;
+            self.noted_ts = ts.unwrap_or(self.noted_ts);
+            // Between the commit and the callbacks: what is acknowledged is noted.
+            if let Some(newest) = self.newest {
+                self.mark.note(newest)?;
             }
             Ok(value)
         });
@@ -329,8 +345,26 @@ impl Writer {
         }
     }
 
-    fn count_commit(&self) -> Result<u64, StoreError> {
-        schema::count_commit(&self.connection, self.key_clock.latest())
+    /// Checks that what is written now goes to the files that the next start will find. The log, to which it goes first, is looked
+    /// for before each transaction, and so is the directory by that. The database itself is not looked for with every one of many
+    /// in a row, because a look takes as long as adding a few publications.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        if self.checked.elapsed() < DATABASE_CHECK_EVERY {
+            return self.directory.check_log_in_place();
+        }
+        self.directory.check_in_place()?;
+        self.checked = Instant::now();
+        Ok(())
+    }
+
+    /// Stores the time of the key clock if the stored one is old, and returns the stored one.
+    fn note_time(&self) -> Result<u64, StoreError> {
+        let now = self.key_clock.latest();
+        if now < self.noted_ts.saturating_add(TIME_NOTED_EVERY_MS) {
+            return Ok(self.noted_ts);
+        }
+        schema::note_time(&self.connection, now)?;
+        Ok(now)
     }
 
     fn statement(&self, sql: &str) -> Result<(), StoreError> {
@@ -340,15 +374,10 @@ impl Writer {
 
     /// Writes the jobs of a group and returns the outcomes of its appends, in their order.
     fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
-        let mut committed = Vec::with_capacity(group.len());
-        for job in group {
-            match job {
-                Job::Append(append, _) => committed.push(self.append(append)?),
-                Job::Forget(topic, _) => self.retention.forget(&self.connection, &mut self.heads, topic)?,
-                Job::Clear(topic, _) => self.retention.clear(&self.connection, &mut self.heads, topic)?,
-                Job::Trim(..) | Job::ForgetKeys(_) => {}
-            }
-        }
+        let Self { connection, heads, retention, key_clock, .. } = self;
+        let writing = GroupWriting::begin(connection, heads, retention, key_clock)?;
+        let (committed, newest) = writing.write(group)?;
+        self.newest = newest;
         self.delete(DELETED_ROWS_MIN + 2 * committed.len() as u64)?;
         Ok(committed)
     }
@@ -379,56 +408,6 @@ impl Writer {
         }
     }
 
-    /// Adds a publication to the transaction. The inner error refuses this publication only, before anything was written for
-    /// it.
-    fn append(&mut self, append: &Append) -> Result<Result<Committed, StoreError>, StoreError> {
-        let key_time = self.key_clock.now(append.ts);
-        let numbering = match self.heads.find_or_create(&self.connection, &append.topic, append.epoch) {
-            Err(StoreError::TooManyTopics) => return Ok(Err(StoreError::TooManyTopics)),
-            found => found?,
-        };
-        if numbering.head.offset >= OFFSET_MAX {
-            // The offsets are used up. The same numbering must not begin twice.
-            let used = numbering.epoch;
-            let is_new = append.epoch != used;
-            let epoch = if is_new { append.epoch } else { Epoch::from_random(used.number().wrapping_add(1)) };
-            self.retention.forget(&self.connection, &mut self.heads, &append.topic)?;
-            return self.append(&Append { epoch, ..append.clone() });
-        }
-        if let Some(key) = &append.key
-            && let Some(offset) = repeated(&self.connection, numbering.id, key, key_time)?
-        {
-            let position = Position { epoch: numbering.epoch, offset };
-            return Ok(Ok(Committed { position, ts: append.ts, is_duplicate: true }));
-        }
-        let mut head = numbering.head;
-        head.offset += 1;
-        head.total += append.cost;
-        // Times never go back within a topic, whatever the wall clock does, so that all publications from a moment on follow
-        // each other.
-        head.ts = append.ts.max(head.ts);
-        let (kind, payload) = payload_columns(&append.payload);
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO publications(id, total, ts, kind, sender, payload, checksum)
-                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?;
-        let (id, sender) = (row::id(numbering.id, head.offset), append.from.as_deref());
-        let checksum = row::checksum(id, head.ts, kind, sender, payload);
-        insert.execute(params![id, head.total as i64, head.ts as i64, kind, sender, payload, checksum])?;
-        if let Some(key) = &append.key {
-            let mut remember = self.connection.prepare_cached(
-                "INSERT OR REPLACE INTO keys(topic, key, offset, accepted) VALUES(?1, ?2, ?3, ?4)",
-            )?;
-            remember.execute(params![numbering.id, key, head.offset as i64, key_time as i64])?;
-        }
-        numbering.head = head;
-        if retention::is_due(numbering, &append.keep) {
-            self.retention.trim(&append.topic, append.keep);
-        }
-        let position = Position { epoch: numbering.epoch, offset: head.offset };
-        Ok(Ok(Committed { position, ts: head.ts, is_duplicate: false }))
-    }
-
     /// Tries whether a commit succeeds again, and deletes what it wrote for that.
     fn probe(&mut self) {
         let written = self.transaction(|writer| {
@@ -443,15 +422,6 @@ impl Writer {
             self.is_untidy = true;
         }
     }
-}
-
-/// Returns the offset that the first publish with `key` received, if it is still remembered at `now`.
-fn repeated(connection: &Connection, topic: i64, key: &str, now: u64) -> Result<Option<u64>, StoreError> {
-    let mut find = connection
-        .prepare_cached("SELECT offset FROM keys WHERE topic = ?1 AND key = ?2 AND accepted > ?3")?;
-    let after = now as i64 - KEY_TTL_MS as i64;
-    let found = find.query_row(params![topic, key, after], |row| row.get::<_, i64>(0));
-    Ok(found.optional()?.map(|offset| offset as u64))
 }
 
 fn refuse(group: &mut Vec<Job>, error: &StoreError) {

@@ -55,7 +55,7 @@ fn a_lost_tail_of_the_log_is_a_gap_and_never_silent() {
         .set_len(length)
         .expect("it can be cut");
     let broker = directory.serve(DURABLE);
-    assert!(broker.log().contains("lacks the last 10 commits"), "{}", broker.log());
+    assert!(broker.log().contains("lacks the last 10 publications"), "{}", broker.log());
     publish(broker.address(), 101..=120);
     check_loss_is_reported(broker.address(), &newest);
     assert_eq!(get(broker.address(), "/readyz").status, 200);

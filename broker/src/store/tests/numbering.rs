@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use fanwire_protocol::Epoch;
 
-use super::{Events, Scratch, append, epoch, open, text, topic};
-use crate::store::{Append, Event, Keep, Store, StoreConfig};
+use super::{Events, PATIENCE, Scratch, append, epoch, open, text, topic};
+use crate::store::{Append, Done, Event, Keep, Store, StoreConfig, StoreError};
 
 /// The files of a database as they were at a moment, while the store was open.
 struct Moment {
@@ -94,6 +94,66 @@ fn a_lost_tail_of_the_log_begins_new_epochs() {
         assert!(reason.as_ref().is_some_and(|reason| reason.contains("lacks")), "{reason:?}");
         assert_eq!(reopened(&scratch.0), (renewed, head + 1, None), "once is enough");
     }
+}
+
+#[test]
+fn a_lost_topic_begins_new_epochs() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.0);
+    publish(&store, 5);
+    let early = Moment::of(&scratch);
+    append(&store, text("b", "x")).unwrap();
+    let late = Moment::of(&scratch);
+    drop(store);
+    late.put_back(&scratch, early.log.len());
+    let (renewed, head, reason) = reopened(&scratch.0);
+    assert_ne!(renewed, epoch(7));
+    assert_eq!(head, 5);
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("lacks the topic")), "{reason:?}");
+}
+
+#[test]
+fn a_newest_publication_that_was_deleted_is_no_loss() {
+    type Deletion = fn(&Store);
+    let deletions: [Deletion; 3] = [
+        |store| submit_removal(|done| store.clear_topic(&topic("b"), done)),
+        |store| submit_removal(|done| store.forget_topic(&topic("b"), done)),
+        |store| {
+            store.trim(&topic("b"), Keep { messages: 0, ..Keep::ALL }).unwrap();
+            // What is behind the trim in the queue is written after it.
+            submit_removal(|done| store.clear_topic(&topic("not.known"), done));
+        },
+    ];
+    for (number, delete) in deletions.into_iter().enumerate() {
+        let scratch = Scratch::new();
+        let store = open(&scratch.0);
+        publish(&store, 2);
+        append(&store, text("b", "x")).unwrap();
+        append(&store, text("b", "y")).unwrap();
+        delete(&store);
+        drop(store);
+        assert_eq!(reopened(&scratch.0), (epoch(7), 2, None), "{number}");
+    }
+}
+
+/// Removes something and waits until it is done.
+fn submit_removal(remove: impl FnOnce(Done<()>) -> Result<(), StoreError>) {
+    let (sender, removed) = std::sync::mpsc::channel();
+    remove(Box::new(move |result| drop(sender.send(result)))).unwrap();
+    removed.recv_timeout(PATIENCE).unwrap().unwrap();
+}
+
+#[test]
+fn a_mark_costs_no_page_of_the_database() {
+    let scratch = Scratch::new();
+    let store = open(&scratch.0);
+    publish(&store, 1);
+    let (before, started) = (fs::metadata(log(&scratch)).unwrap().len(), std::time::Instant::now());
+    publish(&store, 10);
+    let seconds = started.elapsed().as_secs();
+    let frames = (fs::metadata(log(&scratch)).unwrap().len() - before) / (4096 + 24);
+    // Besides the page of the publications, the time is stored about once a second.
+    assert!(frames <= 10 + 1 + seconds, "{frames} frames in {seconds} s");
 }
 
 #[test]
