@@ -26,6 +26,14 @@ pub(super) struct GroupWriting<'a> {
     newest: Option<Newest>,
 }
 
+/// A group as it is in the transaction.
+pub(super) struct Written {
+    /// The outcomes of the appends, in their order.
+    pub(super) committed: Vec<Result<Committed, StoreError>>,
+    /// The newest publication.
+    pub(super) newest: Option<Newest>,
+}
+
 impl<'a> GroupWriting<'a> {
     /// Begins to write a group.
     pub(super) fn begin(
@@ -41,11 +49,8 @@ impl<'a> GroupWriting<'a> {
         Ok(Self { connection, heads, retention, key_clock, insert, newest: None })
     }
 
-    /// Writes the jobs and returns the outcomes of the appends, in their order, and the newest publication.
-    pub(super) fn write(
-        mut self,
-        group: &[Job],
-    ) -> Result<(Vec<Result<Committed, StoreError>>, Option<Newest>), StoreError> {
+    /// Writes the jobs.
+    pub(super) fn write(mut self, group: &[Job]) -> Result<Written, StoreError> {
         let mut committed = Vec::with_capacity(group.len());
         let mut newest_ts = None;
         for job in group {
@@ -62,7 +67,7 @@ impl<'a> GroupWriting<'a> {
         if let Some(ts) = newest_ts {
             self.key_clock.now(ts);
         }
-        Ok((committed, self.newest))
+        Ok(Written { committed, newest: self.newest })
     }
 
     /// Adds a publication to the transaction. The inner error refuses this publication only, before anything was written for

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::config::StoreConfig;
 use super::error::StoreError;
 use super::event::{Event, Observer};
-use super::group_writing::GroupWriting;
+use super::group_writing::{GroupWriting, Written};
 use super::heads::Heads;
 use super::health::{Health, Operation};
 use super::key_clock::KeyClock;
@@ -376,7 +376,7 @@ impl Writer {
     fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
         let Self { connection, heads, retention, key_clock, .. } = self;
         let writing = GroupWriting::begin(connection, heads, retention, key_clock)?;
-        let (committed, newest) = writing.write(group)?;
+        let Written { committed, newest } = writing.write(group)?;
         self.newest = newest;
         self.delete(DELETED_ROWS_MIN + 2 * committed.len() as u64)?;
         Ok(committed)

@@ -95,10 +95,10 @@ fn archived_publications_of_a_topic_share_its_name_and_are_joined_into_one_chunk
     let bench = over(archive.clone());
     let pattern = "a.*".parse().unwrap();
     bench.engine.join_pattern(&pattern, 0);
-    let last =
-        (0..3).map(|_| archive.publish_elsewhere(&topic("a.b"), Payload::text("x"), 1)).last().unwrap();
+    let positions: Vec<_> =
+        (0..3).map(|_| archive.publish_elsewhere(&topic("a.b"), Payload::text("x"), 1)).collect();
     let mut batch = Batch::default();
-    while batch.broadcasts.last().is_none_or(|newest| newest.publication.offset < last.offset) {
+    while batch.broadcasts.last().is_none_or(|newest| newest.publication.offset < positions[2].offset) {
         bench.inboxes[0].take(&mut batch, usize::MAX);
         std::thread::yield_now();
     }
