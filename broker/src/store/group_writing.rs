@@ -30,7 +30,7 @@ pub(super) struct GroupWriting<'a> {
 pub(super) struct Written {
     /// The outcomes of the appends, in their order.
     pub(super) committed: Vec<Result<Committed, StoreError>>,
-    /// The newest publication.
+    /// The newest publication that the group has added.
     pub(super) newest: Option<Newest>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> GroupWriting<'a> {
         Ok(Self { connection, heads, retention, key_clock, insert, newest: None })
     }
 
-    /// Writes the jobs.
+    /// Writes the jobs of the group in their order, but for those that only ask for deletions.
     pub(super) fn write(mut self, group: &[Job]) -> Result<Written, StoreError> {
         let mut committed = Vec::with_capacity(group.len());
         let mut newest_ts = None;
