@@ -10,15 +10,17 @@ use std::sync::Arc;
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
 
 /// Text, binary, or a JSON value other than a string (a JSON string is text). Cloning is cheap.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Payload(Kind);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 enum Kind {
     Text(Arc<str>),
     Binary(Arc<[u8]>),
     /// One valid JSON value that is no string, as it was written.
     Json(Arc<str>),
+    /// One valid JSON object that the broker itself has written as the event of a dialect.
+    Event(Arc<str>),
     /// One valid MessagePack value that is neither str nor bin and contains no ext, as it was written.
     MessagePack(Arc<[u8]>),
 }
@@ -72,6 +74,23 @@ impl Payload {
         Self(Kind::Json(Arc::from(text)))
     }
 
+    /// The payload of an event that the broker writes on behalf of a dialect's client: for every reader the JSON value `text`.
+    /// [`Payload::is_event`] tells it from the same text published by any other client.
+    ///
+    /// # Errors
+    /// If `text` is not one JSON value (RFC 8259) or nests too deep.
+    pub fn event(text: &str) -> Result<Self, PayloadError> {
+        Ok(match Self::from_json(text)?.0 {
+            Kind::Json(text) => Self(Kind::Event(text)),
+            other => Self(other),
+        })
+    }
+
+    /// Returns whether the payload was made by [`Payload::event`]. It is not remembered on disk.
+    pub fn is_event(&self) -> bool {
+        matches!(self.0, Kind::Event(_))
+    }
+
     /// Keeps a MessagePack value already known to be valid, shallow enough, without ext and neither str nor bin.
     pub(crate) fn msgpack_unchecked(bytes: &[u8]) -> Self {
         Self(Kind::MessagePack(Arc::from(bytes)))
@@ -82,7 +101,7 @@ impl Payload {
         match &self.0 {
             Kind::Text(text) => PayloadView::Text(text),
             Kind::Binary(bytes) => PayloadView::Binary(bytes),
-            Kind::Json(text) => PayloadView::Json(text),
+            Kind::Json(text) | Kind::Event(text) => PayloadView::Json(text),
             Kind::MessagePack(bytes) => PayloadView::MessagePack(bytes),
         }
     }
@@ -126,6 +145,13 @@ fn escaped_len(byte: u8) -> usize {
     }
 }
 
+impl PartialEq for Payload {
+    /// Compares what readers see.
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
+    }
+}
+
 impl std::fmt::Debug for Payload {
     /// Shows the kind and size only: payloads are the users' own and do not belong into logs.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -133,6 +159,7 @@ impl std::fmt::Debug for Payload {
             Kind::Text(_) => "text",
             Kind::Binary(_) => "binary",
             Kind::Json(_) => "json",
+            Kind::Event(_) => "event",
             Kind::MessagePack(_) => "msgpack",
         };
         write!(formatter, "Payload({kind}, {} bytes)", self.len())
@@ -142,6 +169,17 @@ impl std::fmt::Debug for Payload {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_reads_as_the_json_it_is_and_only_the_broker_makes_one() {
+        let (event, same) = (Payload::event(r#"{"event":"a"}"#).unwrap(), r#"{"event":"a"}"#);
+        assert!(event.is_event() && event.clone().is_event());
+        assert_eq!(event.view(), PayloadView::Json(same));
+        let published = Payload::from_json(same).unwrap();
+        assert!(!published.is_event());
+        assert_eq!(published, event);
+        assert!(Payload::event("{").is_err());
+    }
 
     #[test]
     fn the_bound_of_a_json_frame_is_exact_for_text_and_holds_for_all() {

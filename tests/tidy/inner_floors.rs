@@ -17,6 +17,7 @@ const CORE: House = House {
     prefixes: &["crate::"],
     floors: &[
         &[
+            "channels",
             "format",
             "held",
             "identity",

@@ -5,7 +5,7 @@
 
 use fanwire_protocol::{ErrorCode, Pattern};
 
-use crate::identity::Identity;
+use crate::identity::{Grants, Identity};
 use crate::rules::{Access, Rule, Rules};
 
 /// An action on topics.
@@ -50,6 +50,10 @@ pub struct Refusal {
 /// there.
 pub const DIRECT: &str = "$direct";
 
+/// The first level of the topics that carry events to single users of a Pusher app. Only the broker joins sessions to them, by a
+/// grant of exactly one topic, and only it publishes there.
+pub const OF_USERS: &str = "$pusher";
+
 /// Decides whether `identity` may do `action` with every topic of `pattern`.
 ///
 /// Every path calls this: live delivery, replay, history, presence, HTTP, SSE, polling and bare WebSocket. Permission to subscribe
@@ -62,6 +66,11 @@ pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Patt
         let message = "topics that start with '$' are the broker's own: publish to another topic".to_owned();
         return Err(Refusal { code: ErrorCode::Forbidden, message });
     }
+    if is_of_users(pattern) {
+        let is_granted = |grants: &Grants| grants.subscribe.iter().any(|granted| granted == pattern);
+        let is_joined_by_broker = !pattern.is_wild() && identity.grants().is_some_and(is_granted);
+        return if is_joined_by_broker { Ok(()) } else { Err(refusal(identity, action, pattern)) };
+    }
     if pattern.as_str() == DIRECT
         || is_granted(identity, action, pattern)
         || rules_allow(rules, identity, action, pattern)
@@ -69,6 +78,10 @@ pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Patt
         return Ok(());
     }
     Err(refusal(identity, action, pattern))
+}
+
+fn is_of_users(pattern: &Pattern) -> bool {
+    pattern.as_str().starts_with('$') && pattern.levels().next() == Some(OF_USERS)
 }
 
 /// Returns whether one grant contains all of `pattern`.
@@ -81,9 +94,10 @@ fn is_granted(identity: &Identity, action: Action, pattern: &Pattern) -> bool {
 
 /// Returns whether every rule that can be the first to match a topic of `pattern` allows the topics that both contain.
 fn rules_allow(rules: &Rules, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
+    let default = rules.default_access(pattern);
     for rule in rules.iter().filter(|rule| rule.pattern.every_user().intersects(pattern)) {
         let every_user = rule.pattern.every_user();
-        if !(rule_allows(rule, rules.unruled(), identity, action, pattern)
+        if !(rule_allows(rule, default, identity, action, pattern)
             || is_granted(identity, action, every_user))
         {
             return false;
@@ -92,13 +106,13 @@ fn rules_allow(rules: &Rules, identity: &Identity, action: Action, pattern: &Pat
             return true;
         }
     }
-    has_access(rules.unruled(), identity)
+    has_access(default, identity)
 }
 
-fn rule_allows(rule: &Rule, unruled: Access, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
+fn rule_allows(rule: &Rule, default: Access, identity: &Identity, action: Action, pattern: &Pattern) -> bool {
     let access = if action == Action::Publish { rule.publish } else { rule.subscribe };
     let is_own = || identity.user().is_some_and(|user| rule.pattern.is_owned_by(user, pattern));
-    has_access(access.unwrap_or(unruled), identity) && (!rule.pattern.names_user() || is_own())
+    has_access(access.unwrap_or(default), identity) && (!rule.pattern.names_user() || is_own())
 }
 
 fn has_access(access: Access, identity: &Identity) -> bool {

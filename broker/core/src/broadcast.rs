@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use fanwire_protocol::{Message, PayloadView};
 
-use crate::format::{FORMATS_MAX, Format};
+use crate::format::{EncodedFrames, Format};
 use crate::frame::Frame;
 use crate::publication::Publication;
 use crate::rules::SlowPolicy;
@@ -23,15 +23,14 @@ pub struct Broadcast {
     pub slow: SlowPolicy,
     /// The message with its MessagePack payload converted to JSON, for all formats that show it as JSON.
     converted: OnceLock<Box<Message>>,
-    /// By the slot of the format.
-    frames: [OnceLock<Bytes>; FORMATS_MAX],
+    frames: EncodedFrames,
 }
 
 impl Broadcast {
     /// A delivery of `publication` to all subscribers but `except`. Sessions that are too slow for it are closed.
     pub fn new(publication: Arc<Publication>, except: Option<(usize, SessionKey)>) -> Self {
-        let frames = [const { OnceLock::new() }; FORMATS_MAX];
-        Self { publication, except, slow: SlowPolicy::Disconnect, converted: OnceLock::new(), frames }
+        let (converted, frames) = (OnceLock::new(), EncodedFrames::default());
+        Self { publication, except, slow: SlowPolicy::Disconnect, converted, frames }
     }
 
     /// Returns the same delivery under another policy for slow sessions.
@@ -43,12 +42,11 @@ impl Broadcast {
 
     /// Returns the encoded publication in `format`.
     pub fn bytes(&self, format: &Format) -> Bytes {
-        let bytes = self.frames[format.slot].get_or_init(|| {
+        self.frames.of(format, || {
             let mut out = Vec::with_capacity(self.publication.message.payload.len() + 192);
             format.encoder.message(self.message_for(format), &mut out);
             self.publication.held().bytes_of(out)
-        });
-        bytes.clone()
+        })
     }
 
     /// Returns the encoded publication in `format` with its topic and position.

@@ -188,6 +188,8 @@ struct Share<'a> {
     has_exception: bool,
     /// By the slot of the format.
     chunks: [Option<Bytes>; FORMATS_MAX],
+    /// By the slot of formats beyond the table.
+    chunks_beyond: Vec<(usize, Bytes)>,
 }
 
 impl<'a> Share<'a> {
@@ -195,15 +197,28 @@ impl<'a> Share<'a> {
         let has_exception =
             segment.iter().any(|broadcast| broadcast.except.is_some_and(|(excepted, _)| excepted == worker));
         let first_offset = segment[0].publication.offset;
-        Self { worker, segment, first_offset, has_exception, chunks: Default::default() }
+        let (chunks, chunks_beyond) = Default::default();
+        Self { worker, segment, first_offset, has_exception, chunks, chunks_beyond }
+    }
+
+    /// Returns the chunk of the whole segment in `format`, which is joined once.
+    fn chunk(&mut self, format: &Format) -> Bytes {
+        if let Some(chunk) = self.chunks.get_mut(format.slot) {
+            return chunk.get_or_insert_with(|| join(self.segment.iter(), format)).clone();
+        }
+        if let Some((_, chunk)) = self.chunks_beyond.iter().find(|(slot, _)| *slot == format.slot) {
+            return chunk.clone();
+        }
+        let chunk = join(self.segment.iter(), format);
+        self.chunks_beyond.push((format.slot, chunk.clone()));
+        chunk
     }
 
     fn give(&mut self, subscriber: &Subscriber, deliver: &mut impl FnMut(SessionKey, Delivery, &Broadcast)) {
         let format = subscriber.format;
         let wants_all = self.first_offset > subscriber.after && !self.has_exception;
         if wants_all && format.delivery == DeliveryMode::Joined {
-            let chunk = self.chunks[format.slot].get_or_insert_with(|| join(self.segment.iter(), format));
-            let delivery = Delivery::Chunk(chunk.clone(), self.segment.len());
+            let delivery = Delivery::Chunk(self.chunk(format), self.segment.len());
             return deliver(subscriber.session, delivery, &self.segment[self.segment.len() - 1]);
         }
         let wanted: Vec<_> = self.wanted_by(subscriber).collect();
@@ -248,7 +263,7 @@ mod tests {
     use fanwire_protocol::{Epoch, Message, Pattern, Payload};
 
     use super::*;
-    use crate::format::testing::{PLAIN, SEPARATE};
+    use crate::format::testing::{BEYOND, PLAIN, SEPARATE};
     use crate::held::HeldSum;
     use crate::publication::Publication;
 
@@ -326,6 +341,17 @@ mod tests {
         bench.join("a.2", 2, &PLAIN, 0);
         let batch = [bench.broadcast(0, 1, None), bench.broadcast(1, 1, None), bench.broadcast(0, 2, None)];
         assert_eq!(bench.run(&batch), [given(1, "0/1 0/2 ", 1), given(2, "0/1 0/2 1/1 ", 2)]);
+    }
+
+    #[test]
+    fn formats_beyond_the_table_share_their_chunks_too() {
+        let mut bench = bench();
+        for (session, format) in [(1, &BEYOND[0]), (2, &BEYOND[1]), (3, &BEYOND[0]), (4, &PLAIN)] {
+            bench.join("a.1", session, format, 0);
+        }
+        let batch = [bench.broadcast(0, 1, None), bench.broadcast(0, 2, None)];
+        let all = [1, 2, 3, 4].map(|session| given(session, "0/1 0/2 ", 1));
+        assert_eq!(bench.run(&batch), all);
     }
 
     #[test]

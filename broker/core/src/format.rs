@@ -6,15 +6,18 @@
 //! the encoder is never made per subscriber.
 
 use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use bytes::Bytes;
 use fanwire_protocol::{Message, ServerFrame, Topic};
 
-/// The number of slots in each table of encoded frames.
+/// The number of slots in each table of encoded frames. A format with a higher slot is kept in a list beside the table: the
+/// formats of dialects whose number the configuration decides, and of which most publications need none.
 pub const FORMATS_MAX: usize = 8;
 
 /// A wire format: the way in which its clients are written to. Formats are static; two formats never share a slot.
 pub struct Format {
-    /// The index into the tables of encoded frames, below [`FORMATS_MAX`].
+    /// The index into the tables of encoded frames; from [`FORMATS_MAX`] on, the number in the lists beside them.
     pub slot: usize,
     /// The name of the format, for logs and metrics.
     pub label: &'static str,
@@ -46,6 +49,44 @@ pub trait Encoder: Sync {
 
     /// Appends a frame of the broker's own. Appends nothing if the format has no such frame.
     fn frame(&self, frame: &ServerFrame, out: &mut Vec<u8>);
+
+    /// Appends the number of subscribers of `topic`. Most formats have no such frame.
+    fn subscribers(&self, _topic: &Topic, _count: u64, _out: &mut Vec<u8>) {}
+}
+
+/// Encoded frames with the slots of their formats.
+type FramesBeyond = Mutex<Vec<(usize, Bytes)>>;
+
+/// What was encoded of one publication or event, once per format. All workers share it.
+#[derive(Debug)]
+pub struct EncodedFrames {
+    /// By the slot of the format.
+    table: [OnceLock<Bytes>; FORMATS_MAX],
+    /// By the slot of formats beyond the table.
+    beyond: OnceLock<Box<FramesBeyond>>,
+}
+
+impl Default for EncodedFrames {
+    fn default() -> Self {
+        Self { table: [const { OnceLock::new() }; FORMATS_MAX], beyond: OnceLock::new() }
+    }
+}
+
+impl EncodedFrames {
+    /// Returns what `encode` writes for `format`, which is called for the first caller only.
+    pub fn of(&self, format: &Format, encode: impl FnOnce() -> Bytes) -> Bytes {
+        if let Some(frame) = self.table.get(format.slot) {
+            return frame.get_or_init(encode).clone();
+        }
+        let beyond = self.beyond.get_or_init(Box::default);
+        let mut frames = beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, frame)) = frames.iter().find(|(slot, _)| *slot == format.slot) {
+            return frame.clone();
+        }
+        let frame = encode();
+        frames.push((format.slot, frame.clone()));
+        frame
+    }
 }
 
 impl Format {
@@ -64,6 +105,28 @@ impl fmt::Debug for Format {
 impl PartialEq for Format {
     fn eq(&self, other: &Self) -> bool {
         self.slot == other.slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{BEYOND, PLAIN};
+    use super::{Bytes, EncodedFrames, Format};
+
+    #[test]
+    fn every_format_is_encoded_once_whatever_its_slot() {
+        let frames = EncodedFrames::default();
+        let check = |format: &Format, encoded: &'static str, expected: &'static str| {
+            assert_eq!(frames.of(format, || Bytes::from(encoded)), expected);
+        };
+        check(&PLAIN, "plain", "plain");
+        check(&BEYOND[0], "one", "one");
+        check(&BEYOND[1], "other", "other");
+        for format in [&PLAIN, &BEYOND[0], &BEYOND[1]] {
+            let again = frames.of(format, || panic!("encoded twice"));
+            assert!(!again.is_empty());
+        }
+        check(&BEYOND[0], "again", "one");
     }
 }
 
@@ -100,6 +163,10 @@ pub(crate) mod testing {
 
     /// A format whose frames are joined into chunks.
     pub(crate) static PLAIN: Format = plain(0, DeliveryMode::Joined);
+
+    /// Formats whose slots are beyond the table.
+    pub(crate) static BEYOND: [Format; 2] =
+        [plain(100, DeliveryMode::Joined), plain(101, DeliveryMode::Joined)];
 
     /// Handed over one by one.
     pub(crate) static SEPARATE: Format = plain(1, DeliveryMode::Separate);

@@ -29,6 +29,9 @@ pub struct Holder {
     pub is_admin: bool,
     /// The time at which the credentials end, in milliseconds since 1970; `None` for never.
     pub expires_ms: Option<u64>,
+    /// Whether the holder counts as anonymous where access needs credentials: it has shown the public key of a dialect's app,
+    /// which admits it and grants nothing by itself.
+    pub is_guest: bool,
     /// The configured key that the credentials rest on; `None` if they rest on something else.
     pub voucher: Option<GrantHolder>,
 }
@@ -106,7 +109,12 @@ impl Identity {
 
     /// Returns whether credentials were shown and accepted.
     pub fn is_authenticated(&self) -> bool {
-        self.known().is_some()
+        self.known().is_some_and(|holder| !holder.is_guest)
+    }
+
+    /// Returns whether it was admitted by the public key of a dialect's app.
+    pub fn is_guest(&self) -> bool {
+        self.known().is_some_and(|holder| holder.is_guest)
     }
 
     fn known(&self) -> Option<&Holder> {

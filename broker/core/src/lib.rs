@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod broadcast;
+pub mod channels;
 pub mod fanout;
 pub mod format;
 pub mod frame;

@@ -9,6 +9,7 @@ mod bare;
 mod entry;
 mod json;
 mod msgpack;
+pub mod pusher;
 pub mod sse;
 mod websocket;
 

@@ -3,6 +3,7 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
+use crate::channels::Channels;
 use crate::identity::{Grants, Holder};
 use crate::rules::TopicPolicy;
 
@@ -243,4 +244,56 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn private_channels_of_a_pusher_app_need_a_grant_unless_a_rule_says_otherwise() {
+    let rule = |pattern: &str, subscribe| Rule {
+        pattern: pattern.parse().unwrap(),
+        policy: TopicPolicy::DEFAULT,
+        publish: None,
+        subscribe,
+    };
+    let rules = vec![rule("private-open", Some(Access::Anyone)), rule("private-ruled", None)];
+    let rules = Rules::new(rules, Access::Anyone).with_channels(Channels::new([""]));
+    let guest = Identity::holder(Holder { is_guest: true, ..Holder::default() });
+    let may = |identity: &Identity, action, pattern: &str| {
+        decide(&rules, identity, action, &pattern.parse().unwrap()).is_ok()
+    };
+    for identity in [&Identity::Anonymous, &guest] {
+        for pattern in ["private-a", "presence-a", ">", "*", "private-ruled"] {
+            assert!(!may(identity, Action::Subscribe, pattern), "{pattern}");
+            assert!(!may(identity, Action::Publish, pattern), "{pattern}");
+        }
+        for pattern in ["a", "private-open", "a.private-b", "cache-a"] {
+            assert!(may(identity, Action::Subscribe, pattern), "{pattern}");
+        }
+    }
+    let granted = |subscribe: &str| {
+        let grants = Grants { publish: Vec::new(), subscribe: vec![subscribe.parse().unwrap()] };
+        Identity::holder(Holder { grants, ..Holder::default() })
+    };
+    assert!(may(&granted("private-a"), Action::Subscribe, "private-a"));
+    assert!(!may(&granted("private-a"), Action::Subscribe, "private-b"));
+}
+
+#[test]
+fn topics_of_users_are_open_to_a_grant_of_exactly_one_of_them() {
+    let rules = Rules::new(Vec::new(), Access::Anyone);
+    let granted = |subscribe: &[&str]| {
+        let subscribe = subscribe.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        Identity::holder(Holder { grants: Grants { publish: Vec::new(), subscribe }, ..Holder::default() })
+    };
+    let may = |identity: &Identity, pattern: &str| {
+        [Action::Subscribe, Action::ReadHistory, Action::ReadPresence]
+            .iter()
+            .any(|action| decide(&rules, identity, *action, &pattern.parse().unwrap()).is_ok())
+    };
+    let own = "$pusher.1.user.7";
+    for pattern in [own, "$pusher.>", "$pusher.*.user.7"] {
+        assert!(!may(&Identity::Anonymous, pattern), "{pattern}");
+        assert!(!may(&granted(&["$pusher.>"]), pattern), "{pattern}");
+    }
+    assert!(may(&granted(&[own]), own));
+    assert!(!may(&granted(&["$pusher.1.user.8"]), own));
 }

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Reply, Request, ServerFrame};
+use fanwire_protocol::{CloseCode, ErrorCode, Pattern, Payload, Reply, Request, ServerFrame, Topic};
 
 use super::terms::Terms;
 use super::{Close, Effect, Session, Start, reply};
 use crate::access::{Action, Refusal, decide};
 use crate::identity::{Holder, Identity};
+use crate::presence::MemberSession;
 use crate::subscribers::SubscriptionKey;
 
 /// The purpose for which a token was shown.
@@ -52,6 +53,53 @@ impl Session {
         let message = "this broker wants to know who you are: begin with a 'connect' frame that has a token";
         let refusal = Refusal { code: ErrorCode::Unauthorized, message: message.to_owned() };
         Some(fail(id, refusal))
+    }
+
+    /// Decides a subscription to `topic` for which a dialect has checked the permit of its client.
+    pub fn subscribe_under(
+        &mut self,
+        id: u32,
+        topic: Topic,
+        permit: Option<Arc<Holder>>,
+        terms: Terms<'_>,
+    ) -> Effect {
+        self.subscribe(Some(id), topic.into(), Start::Now, permit, terms).unwrap_or_else(
+            |Refusal { code, message }| Effect::Send(ServerFrame::Error { id: Some(id), code, message }),
+        )
+    }
+
+    /// Gives a guest a user, which a dialect has checked.
+    ///
+    /// # Errors
+    /// If the session has another user.
+    pub fn sign_in(&mut self, user: Arc<str>, info: Option<Payload>) -> Result<(), Refusal> {
+        if self.identity.user().is_some_and(|known| *known != user) {
+            let message = "this connection is signed in as another user: open a new one".to_owned();
+            return Err(Refusal { code: ErrorCode::Forbidden, message });
+        }
+        let guest = match &self.identity {
+            Identity::Holder(holder) => (**holder).clone(),
+            Identity::Anonymous => Holder { is_guest: true, ..Holder::default() },
+        };
+        self.identity = Identity::holder(Holder { user: Some(user), info, ..guest });
+        Ok(())
+    }
+
+    /// Returns the holder of the token that allows the subscription to `pattern`, if it needs one.
+    pub fn permit_of(&self, pattern: &Pattern) -> Option<&Arc<Holder>> {
+        self.subscriptions.get(pattern)?.permit.as_ref()
+    }
+
+    /// Returns the session as the members of `pattern` are shown it: as the user that a guest's permit names, else as its own.
+    pub fn member_session_in(&self, pattern: &Pattern) -> MemberSession {
+        match self.permit_of(pattern).filter(|permit| self.identity.is_guest() && permit.user.is_some()) {
+            Some(permit) => MemberSession {
+                user: permit.user.clone(),
+                connection: self.connection,
+                info: permit.info.clone(),
+            },
+            None => self.member_session(),
+        }
     }
 
     /// Applies the result of checking a token that was shown for `purpose`.
@@ -125,12 +173,14 @@ impl Session {
         permit: Option<Arc<Holder>>,
         terms: Terms<'_>,
     ) -> Result<Option<Arc<Holder>>, Refusal> {
+        let is_guest = self.identity.is_guest();
         let refusal = match decide(terms.rules, &self.identity, Action::Subscribe, pattern) {
-            Ok(()) => return Ok(None),
+            // A guest is a member of a topic as the user that the permit names.
+            Ok(()) => return Ok(permit.filter(|permit| is_guest && permit.user.is_some())),
             Err(refusal) => refusal,
         };
         let Some(permit) = permit else { return Err(refusal) };
-        if permit.user.is_some() && permit.user.as_ref() != self.identity.user() {
+        if !is_guest && permit.user.is_some() && permit.user.as_ref() != self.identity.user() {
             let message = "the token for this subscription is of another user than the session".to_owned();
             return Err(Refusal { code: ErrorCode::Unauthorized, message });
         }
