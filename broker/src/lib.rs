@@ -19,6 +19,7 @@ pub mod operator_file;
 mod owned_task;
 mod problem;
 mod proxy;
+mod pusher;
 pub mod secret;
 pub mod server;
 mod sessions;

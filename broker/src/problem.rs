@@ -118,6 +118,11 @@ impl Problem {
         self.code.counted_as()
     }
 
+    /// Returns the status of the response.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Returns what is wrong and what to do.
     pub(crate) fn detail(&self) -> &str {
         &self.detail

@@ -1,12 +1,13 @@
 //! `fanwire serve`: reads the configuration, starts a broker, and runs it until a signal stops it.
 
 mod banner;
+mod pusher;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fanwire_broker::config::{self, Config, LogFormat, Overrides};
+use fanwire_broker::config::{self, Config, LogFormat, Overrides, PusherAppConfig};
 use fanwire_broker::server::{Instruction, Server};
 use fanwire_broker::telemetry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +26,7 @@ Each setting also has a variable: limits.message_bytes_max is FANWIRE_LIMITS_MES
 variables, variables override the file. 'fanwire config' prints all settings.
 
 SIGTERM and Ctrl-C close all sessions and stop the broker. SIGHUP reads the file again and applies topic rules, \
-origins, credentials and a renewed certificate.";
+origins, credentials, Pusher apps and a renewed certificate.";
 
 /// Start a broker on this machine.
 #[derive(Debug, Clone, clap::Args)]
@@ -105,8 +106,9 @@ fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     };
     telemetry::start_logs(&config.log.filter, json)?;
     let token_command = banner::token_command(&config, &banner::program());
+    let pusher_apps = config.pusher_apps.clone();
     let server = Server::bind(config)?;
-    print_banner(&server, token_command);
+    print_banner(&server, token_command, pusher_apps);
     let mut signals = None;
     server.run(async || match &mut signals {
         Some(signals) => next_instruction(args, signals).await,
@@ -177,12 +179,13 @@ async fn next_instruction(args: &Args, signals: &mut Signals) -> Instruction {
 }
 
 /// Prints the URLs of the broker and commands to try. If standard output is closed, the broker serves all the same.
-fn print_banner(server: &Server, token_command: Option<String>) {
+fn print_banner(server: &Server, token_command: Option<String>, pusher_apps: Vec<PusherAppConfig>) {
     let banner = Banner {
         address: server.address(),
         has_tls: server.has_tls(),
         workers: server.workers(),
         token_command,
+        pusher_apps,
     };
     let mut output = std::io::stdout().lock();
     let _closed = output.write_all(banner.text().as_bytes()).and_then(|()| output.flush());

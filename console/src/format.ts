@@ -62,5 +62,5 @@ export function words(code: string): string {
 
 /** The labels of transports. */
 export const TRANSPORTS: Record<string, string> = {
-  ws: 'WebSocket', bare: 'bare WebSocket', sse: 'Server-Sent Events', poll: 'long polling', http: 'HTTP',
+  ws: 'WebSocket', bare: 'bare WebSocket', sse: 'Server-Sent Events', poll: 'long polling', http: 'HTTP', pusher: 'Pusher',
 };

@@ -11,6 +11,7 @@ mod presence;
 mod protocol;
 mod proxies;
 mod publish;
+mod pusher;
 mod server_api;
 mod subscribe;
 mod tls;

@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 11] = [
     &["log_limit"],
     &["topic_path", "token", "key_hash", "client"],
     &["auth", "telemetry", "config", "tls", "proxy"],
-    &["hub"],
+    &["hub", "pusher"],
     &["engine"],
     &["hooks", "store"],
     &["sessions"],

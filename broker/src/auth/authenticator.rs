@@ -31,6 +31,8 @@ pub(crate) struct Authenticator {
     pub(crate) allows_anonymous: bool,
     /// The cookie that may hold a token.
     pub(crate) cookie: Option<String>,
+    /// The vouchers of guests: one for each app of a dialect.
+    pub(crate) guest_vouchers: Vec<GrantHolder>,
 }
 
 /// The result of authenticating a request.
@@ -160,6 +162,16 @@ impl Authenticator {
     /// Checks whether this authenticator still accepts the credentials of `identity`, which another one may have accepted. Tokens
     /// that a key of an identity provider signed count as accepted until they end, because such keys change.
     pub(crate) fn standing(&self, identity: &Identity) -> Reauthorization {
+        if let Identity::Holder(holder) = identity
+            && holder.is_guest
+        {
+            let is_known = holder.voucher.is_some_and(|voucher| self.guest_vouchers.contains(&voucher));
+            return if is_known {
+                Reauthorization::Good
+            } else {
+                gone("the app of this session is not configured any more: connect with the key of another")
+            };
+        }
         let voucher = match identity {
             _ if !self.is_on() => return Reauthorization::Good,
             Identity::Anonymous if self.allows_anonymous => return Reauthorization::Good,

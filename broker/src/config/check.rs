@@ -34,6 +34,7 @@ pub(super) fn check(loader: &Loader) -> Result<(), ConfigError> {
     check_credentials(loader)?;
     check_tls(loader)?;
     check_hooks(loader)?;
+    check_pusher(loader)?;
     match &loader.durable_at {
         Some(place) if loader.config.data_dir.is_none() => Err(ConfigError::BadValue {
             place: place.clone(),
@@ -159,6 +160,39 @@ fn check_hooks(loader: &Loader) -> Result<(), ConfigError> {
     };
     let (place, key) = loader.place(key);
     Err(ConfigError::BadValue { place, key, reason: reason.to_owned() })
+}
+
+/// Checks that each Pusher app has a secret, that its events fit into a message, and that it says which topics it opens.
+fn check_pusher(loader: &Loader) -> Result<(), ConfigError> {
+    let config = &loader.config;
+    for (app, place) in config.pusher_apps.iter().zip(&loader.pusher_at) {
+        let (key, reason) = if app.secret.is_none() && app.secret_file.is_none() {
+            let reason = format!(
+                "the app '{}' has no secret to check signatures with: set secret_file, secret, or the variable {}",
+                app.id,
+                app.secret_variable()
+            );
+            ("pusher.app.secret", reason)
+        } else if app.event_bytes_max > config.limits.message_bytes_max {
+            let reason = format!(
+                "{} bytes is more than limits.message_bytes_max ({} bytes) allows for one message",
+                app.event_bytes_max, config.limits.message_bytes_max
+            );
+            ("pusher.app.event_bytes_max", reason)
+        } else if app.prefix.is_none() && config.has_authentication() {
+            let reason = format!(
+                "the holders of the key of app '{}' may use every topic below the prefix that no rule restricts, and this \
+                 broker requires credentials: write prefix = \"{}\" to open the topics below '{}.' only, or prefix = \"\" \
+                 to open all",
+                app.id, app.id, app.id
+            );
+            ("pusher.app.prefix", reason)
+        } else {
+            continue;
+        };
+        return Err(ConfigError::BadValue { place: place.clone(), key: key.to_owned(), reason });
+    }
+    Ok(())
 }
 
 fn check_tls(loader: &Loader) -> Result<(), ConfigError> {

@@ -5,9 +5,11 @@
 
 use super::error::{ConfigError, SourcePlace};
 use super::nearest::nearest;
+use super::pusher::{PusherAppConfig, SECRET_VARIABLE};
 use super::renamed::RENAMED;
 use super::settings::{Loader, SETTINGS};
 use super::value::Raw;
+use crate::secret::Secret;
 
 const PREFIX: &str = "FANWIRE_";
 const PORT: &str = "FANWIRE_PORT";
@@ -38,6 +40,8 @@ pub(super) fn read(
         }
         if name == PORT {
             port = Some(text);
+        } else if name.starts_with(SECRET_VARIABLE) {
+            set_app_secret(loader, name, &text)?;
         } else if let Some(setting) = SETTINGS.iter().find(|setting| variable(setting.key) == name) {
             loader.set(setting, Raw::Text(&text), SourcePlace::Environment, &name)?;
         } else {
@@ -45,6 +49,30 @@ pub(super) fn read(
         }
     }
     port.map_or(Ok(()), |text| loader.set_port(&text, SourcePlace::Environment, PORT))
+}
+
+/// Sets the secret of the Pusher app that the variable names: one by its id, or the only app.
+fn set_app_secret(loader: &mut Loader, name: String, text: &str) -> Result<(), ConfigError> {
+    let apps = &mut loader.config.pusher_apps;
+    let index = match apps.iter().position(|app| app.secret_variable() == name) {
+        None if name == SECRET_VARIABLE && apps.len() == 1 => Some(0),
+        index => index,
+    };
+    let reason = match index {
+        _ if text.is_empty() => "it is empty".to_owned(),
+        Some(index) => {
+            (apps[index].secret, apps[index].secret_file) = (Some(Secret::new(text)), None);
+            return Ok(());
+        }
+        None if apps.is_empty() => {
+            "there is no Pusher app: add [[pusher.app]] with id and key to the file".to_owned()
+        }
+        None => {
+            let names: Vec<String> = apps.iter().map(PusherAppConfig::secret_variable).collect();
+            format!("it does not say which app it is for: write {}", names.join(" or "))
+        }
+    };
+    Err(ConfigError::BadValue { place: SourcePlace::Environment, key: name, reason })
 }
 
 /// Returns the variable of the setting with this dotted key.

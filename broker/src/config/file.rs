@@ -1,12 +1,13 @@
 //! Reads the TOML file: applies each of its keys, in the order of the file.
 //!
-//! This file owns the walk over the document. `settings`, `topic` and `auth` read the values.
+//! This file owns the walk over the document. `settings`, `topic`, `auth` and `pusher` read the values.
 
 use toml::de::{DeTable, DeValue};
 
 use super::auth;
 use super::document::{Source, in_order};
 use super::error::ConfigError;
+use super::pusher;
 use super::renamed;
 use super::settings::{self, Loader, SETTINGS};
 use super::topic;
@@ -17,6 +18,9 @@ const TOPIC: &str = "topic";
 
 /// The key under which API keys stand.
 const KEY: &str = "key";
+
+/// The section of the Pusher apps.
+const PUSHER: &str = "pusher";
 
 /// Applies all settings of the file.
 pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), ConfigError> {
@@ -35,6 +39,11 @@ pub(super) fn read(source: Source<'_>, loader: &mut Loader) -> Result<(), Config
             }
         } else if key == KEY {
             loader.config.keys = auth::read_keys(source, offset, value)?;
+        } else if key == PUSHER {
+            for (app, offset) in pusher::read_section(source, offset, value)? {
+                loader.config.pusher_apps.push(app);
+                loader.pusher_at.push(source.place(offset));
+            }
         } else if let Some(setting) = settings::find(key) {
             loader.set(setting, Raw::Toml(value), source.place(offset), key)?;
         } else {
@@ -60,7 +69,7 @@ fn read_section(
             let reason = format!("expected the section [{section}], found {}", kind(other));
             return Err(source.bad_value(offset, section, reason));
         }
-        _ => return Err(source.unknown_key(offset, section, [TOPIC, KEY].into_iter().chain(keys()))),
+        _ => return Err(source.unknown_key(offset, section, [TOPIC, KEY, PUSHER].into_iter().chain(keys()))),
     };
     for (key, offset, value) in in_order(table) {
         let key = format!("{prefix}{key}");

@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod nearest;
 mod proxy;
+mod pusher;
 mod rate;
 mod renamed;
 mod settings;
@@ -36,6 +37,7 @@ pub use limits::Limits;
 pub use load::{Overrides, load, parse_time};
 pub(crate) use nearest::nearest;
 pub use proxy::{ProxyConfig, ProxyProtocol};
+pub use pusher::PusherAppConfig;
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
 pub use webhooks::{WebhookEvent, WebhooksConfig};
@@ -60,6 +62,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The API keys of back ends.
     pub keys: Vec<KeyConfig>,
+    /// The Pusher apps. With any app the broker speaks the Pusher Channels protocol.
+    pub pusher_apps: Vec<PusherAppConfig>,
     /// The certificate, if the broker uses TLS.
     pub tls: TlsConfig,
     /// The proxies in front of the broker.
@@ -91,6 +95,7 @@ impl Default for Config {
             origins: Vec::new(),
             auth: AuthConfig::default(),
             keys: Vec::new(),
+            pusher_apps: Vec::new(),
             tls: TlsConfig::default(),
             proxy: ProxyConfig::default(),
             log: LogConfig::default(),

@@ -153,6 +153,8 @@ pub(super) struct Loader {
     places: HashMap<&'static str, (SourcePlace, String)>,
     /// The place of the first durable topic rule.
     pub(super) durable_at: Option<SourcePlace>,
+    /// The place of each Pusher app.
+    pub(super) pusher_at: Vec<SourcePlace>,
 }
 
 impl Loader {

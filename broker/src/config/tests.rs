@@ -9,6 +9,7 @@ use super::load::assemble;
 use super::{Config, ConfigError, HistoryRule, Overrides, RateLimit, SlowRule, TopicRule, document, load};
 
 mod example;
+mod pusher;
 mod sources;
 mod together;
 

@@ -14,7 +14,7 @@ use fanwire_protocol::{ErrorCode, Topic};
 use tokio::sync::Semaphore;
 
 use super::archived::Archived;
-use super::details::{self, TopicDetails};
+use super::details::{self, TopicActivity, TopicDetails};
 use super::memory::CatalogShare;
 use super::topic::TopicState;
 use super::topics::Topics;
@@ -122,21 +122,53 @@ impl Catalog {
     /// # Errors
     /// If there are too many requests at once.
     pub(crate) async fn list(self: &Arc<Self>, query: TopicQuery) -> Result<TopicPage, Refusal> {
+        let catalog = self.clone();
+        self.in_turn(move || query.page(&catalog.snapshot().rows)).await
+    }
+
+    /// Returns the topics with subscribers of their own whose name begins with `prefix`, as they are now, with their state.
+    ///
+    /// # Errors
+    /// If there are too many requests at once.
+    pub(crate) async fn occupied(&self, prefix: String) -> Result<Vec<(Topic, TopicActivity)>, Refusal> {
+        let topics = self.topics.clone();
+        self.in_turn(move || {
+            let mut states: Vec<Arc<TopicState>> = Vec::new();
+            topics.for_each(|state| {
+                if state.name().as_str().starts_with(&prefix) {
+                    states.push(state.clone());
+                }
+            });
+            let described = states.iter().filter_map(|state| {
+                let activity = details::activity(&topics, state.name())?;
+                (activity.subscribers > activity.pattern_subscribers)
+                    .then(|| (state.name().clone(), activity))
+            });
+            described.collect()
+        })
+        .await
+    }
+
+    /// Runs `make` on a thread of its own, when no other list is being made.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
         let refusal = || Refusal {
             code: ErrorCode::Unavailable,
             message: "there are too many requests for the list of topics: repeat in a moment".to_owned(),
         };
-        let (catalog, turns) = (self.clone(), self.turns.clone());
-        let page = owned_task::run(async move {
+        let turns = self.turns.clone();
+        let made = owned_task::run(async move {
             let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await.ok()?;
-            let page = move || {
+            let make = move || {
                 let _turn = turn;
-                query.page(&catalog.snapshot().rows)
+                make()
             };
-            Some(tokio::task::spawn_blocking(page).await)
+            Some(tokio::task::spawn_blocking(make).await)
         });
-        let Some(page) = page.await.transpose() else { return Err(refusal()) };
-        page.and_then(|page| page).map_err(|error| {
+        let Some(made) = made.await.transpose() else { return Err(refusal()) };
+        made.and_then(|made| made).map_err(|error| {
             tracing::error!(%error, "listing topics ended early");
             refusal()
         })

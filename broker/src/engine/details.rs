@@ -61,7 +61,8 @@ pub(super) async fn describe(
     Ok(TopicDetails { rule, policy, state })
 }
 
-fn activity(topics: &Topics, topic: &Topic) -> Option<TopicActivity> {
+/// Returns the state of a topic in memory; `None` if it does not exist.
+pub(super) fn activity(topics: &Topics, topic: &Topic) -> Option<TopicActivity> {
     topics.with_existing(topic, |locked, state| {
         locked.trim(clock::monotonic_us());
         locked.refresh_patterns(state.name(), topics.patterns());

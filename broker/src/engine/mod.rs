@@ -11,7 +11,7 @@
 //! | `memory` | the accounting of what clients can make the engine hold |
 //! | `archived` | topics in an archive, whose contract is in `archive`; `commits` is a part of it |
 //! | `history` | reading |
-//! | `presence` | members |
+//! | `presence`, `counts` | members, and the numbers of subscribers that channels announce |
 //! | `catalog`, `details` | topics as operators see them |
 //! | `housekeeping` | the periodic work: trimming, eviction, the archive |
 //! | `tally`, `interest` | subscriptions by worker and role |
@@ -24,6 +24,7 @@ mod archive;
 mod archived;
 mod catalog;
 mod commits;
+mod counts;
 mod details;
 mod epochs;
 mod history;
@@ -57,6 +58,7 @@ use crate::clock;
 use crate::hub::{Inbox, Pressure};
 use crate::telemetry::Shared;
 use archived::Archived;
+use counts::SubscriberCounts;
 use memory::Memory;
 use tally::Change;
 use topic::{Locked, TopicState};
@@ -67,7 +69,7 @@ pub(crate) use archive::{
     Range, Removal, Scope, Status, StoredPublication, Stretch, TopicRecord,
 };
 pub(crate) use catalog::{Catalog, TopicOrder, TopicQuery, TopicRow};
-pub(crate) use details::TopicDetails;
+pub(crate) use details::{TopicActivity, TopicDetails};
 pub(crate) use history::{History, Piece, Reading, Resumed};
 pub(crate) use housekeeping::Housekeeping;
 pub(crate) use observer::Observer;
@@ -82,6 +84,7 @@ pub(crate) struct Engine {
     /// The topics in the archive; `None` without one.
     archived: Option<Arc<Archived>>,
     members: Members,
+    counts: SubscriberCounts,
     observer: Option<Arc<dyn Observer>>,
     pressure: Arc<Pressure>,
     catalog: Arc<Catalog>,
@@ -143,11 +146,12 @@ impl Engine {
         let grace_ms = parts.presence_grace.as_millis() as u64;
         let members = Members::new(topics.clone(), grace_ms, parts.observer.clone());
         let catalog = Arc::new(Catalog::new(topics.clone(), archived.clone()));
-        let (observer, pressure) = (parts.observer, parts.pressure);
+        let (observer, pressure, counts) = (parts.observer, parts.pressure, SubscriberCounts::default());
         Self {
             topics,
             archived,
             members,
+            counts,
             observer,
             pressure,
             catalog,
@@ -158,6 +162,11 @@ impl Engine {
     /// Returns the members of topics with presence.
     pub(crate) fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// Announces the numbers of subscribers that are due at `now_ms`.
+    pub(crate) fn announce_counts(&self, now_ms: u64) {
+        self.counts.announce_due(&self.topics, now_ms);
     }
 
     /// Returns the topics as operators see them.
@@ -317,11 +326,13 @@ impl Engine {
     fn subscribe(&self, locked: &mut Locked<'_>, name: &Topic, seat: Seat) {
         let change = locked.subscribe(seat, self.topics.inboxes().len());
         self.report_topic(locked, name, (change, Interest::Begins));
+        self.counts.changed(&self.topics, locked, name);
     }
 
     fn unsubscribe(&self, locked: &mut Locked<'_>, name: &Topic, seat: Seat) {
         let change = locked.unsubscribe(seat);
         self.report_topic(locked, name, (change, Interest::Ends));
+        self.counts.changed(&self.topics, locked, name);
     }
 
     fn report_topic(&self, locked: &Locked<'_>, name: &Topic, (change, interest): (Change, Interest)) {

@@ -8,6 +8,7 @@ mod pages;
 mod parameters;
 mod presence;
 mod publish;
+mod pusher;
 mod request;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) use pages::is_shared_file;
 use crate::config::Limits;
 use crate::engine::{Catalog, Engine};
 use crate::problem::{Problem, ProblemCode, QUOTED_CHARS_MAX, quoted};
+use crate::pusher::SharedPusherApps;
 use crate::sessions::{Lookups, PublishPipeline, WorkerMailboxes};
 use crate::telemetry::{Metrics, Overview, WorkerCounters};
 
@@ -57,6 +59,7 @@ pub(crate) struct HttpState {
     pub(crate) overview: Arc<Overview>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) mailboxes: WorkerMailboxes,
+    pub(crate) pusher_apps: Arc<SharedPusherApps>,
 }
 
 /// Returns the router of all URLs that no transport serves.
@@ -71,6 +74,7 @@ pub(crate) fn router(state: HttpState) -> Router {
         .route("/metrics", get(operations::metrics))
         .nest(api::PREFIX, api::router(state.counters.clone()))
         .merge(pages::router())
+        .merge(pusher::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(state)

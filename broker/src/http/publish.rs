@@ -174,7 +174,7 @@ fn receipt(topic: &Topic, accepted: &Accepted, payload: &'static str) -> Outcome
 ///
 /// # Errors
 /// If there are several, or one that is not valid.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {

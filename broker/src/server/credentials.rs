@@ -10,6 +10,7 @@ use super::error::ServeError;
 use crate::auth::{ApiKey, Authenticator, KeySet, Origin, Reach};
 use crate::config::Config;
 use crate::operator_file::{self, FileError};
+use crate::pusher::voucher_of;
 use crate::token::{Algorithm, ClaimRules, KeyError, VerifyingKey};
 
 /// Creates the authenticator that `config` describes. `key_set` is the key set that the configuration names, if it names one.
@@ -74,6 +75,7 @@ pub(super) fn authenticator_of(
         api_keys: api_keys.collect(),
         allows_anonymous: auth.anonymous,
         cookie: auth.cookie.clone(),
+        guest_vouchers: config.pusher_apps.iter().map(|app| voucher_of(&app.id, &app.key)).collect(),
     })
 }
 

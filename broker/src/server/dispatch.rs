@@ -44,7 +44,7 @@ impl Dispatch {
         origin_check: OriginCheck,
         preamble: Preamble,
     ) -> Self {
-        let transports = Transports::new(worker.clone());
+        let transports = Transports::new(worker.clone(), http.pusher_apps.clone());
         let readiness = http.readiness.clone();
         Self { worker, transports, router: router(http), origin_check, readiness, preamble }
     }

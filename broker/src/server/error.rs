@@ -33,6 +33,14 @@ pub enum ServeError {
     /// The application behind hooks cannot be called.
     #[error("{0}")]
     Hooks(String),
+    /// The secret of a Pusher app cannot be read.
+    #[error("pusher.app '{app}': {reason}")]
+    Pusher {
+        /// The id of the app.
+        app: String,
+        /// A sentence with the file.
+        reason: String,
+    },
     /// A `[[topic]]` pattern is not valid.
     #[error("topic.match '{pattern}': {source}")]
     Pattern {

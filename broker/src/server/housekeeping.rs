@@ -49,6 +49,7 @@ pub(super) async fn keep_tidy(engine: &Engine, overview: &Overview) {
                 housekeeping.measure_archive();
                 overview.measure_pace(clock::monotonic_us());
                 engine.members().expire(clock::monotonic_ms());
+                engine.announce_counts(clock::monotonic_ms());
             }
             () = housekeeping.outgrown() => housekeeping.evict(),
         }

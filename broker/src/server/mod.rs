@@ -4,7 +4,7 @@
 //! serves the connections that it receives from their first byte to their last.
 //!
 //! Imports inside this folder point downward: this file → `accept`, `workers` → `worker` → `connection` → `unserved`, `dispatch` →
-//! `origin_check`, `http2_streams` → `cors`, `head_limit`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper` → `rules` → `error`.
+//! `origin_check`, `http2_streams` → `cors`, `head_limit`, `preamble`, `refusal`, `request_body`; `application`, `credentials`, `key_keeper`, `pusher` → `rules` → `error`.
 
 mod accept;
 mod application;
@@ -21,6 +21,7 @@ mod key_keeper;
 mod open_connections;
 mod origin_check;
 mod preamble;
+mod pusher;
 mod refusal;
 mod reload;
 mod request_body;
@@ -48,6 +49,7 @@ use crate::hooks::Webhooks;
 use crate::http::Readiness;
 use crate::hub::Pressure;
 use crate::proxy::Proxies;
+use crate::pusher::SharedPusherApps;
 use crate::telemetry::Shared;
 use crate::tls::{CertificateFiles, Certificates};
 use accept::Acceptor;
@@ -56,6 +58,7 @@ use head_limit::HeadLimit;
 use key_keeper::{KeyKeeper, client_of};
 use origin_check::OriginCheck;
 use preamble::Preamble;
+use pusher::pusher_apps_of;
 use reload::Reloader;
 use unserved::UnservedConnections;
 use worker::WorkerHandle;
@@ -103,6 +106,7 @@ impl Server {
         certificate_files(config).map(Certificates::load).transpose()?;
         client_of(&config.auth)?;
         application::security_of(&config.hooks)?;
+        pusher_apps_of(config)?;
         Ok(())
     }
 
@@ -166,6 +170,7 @@ impl Server {
         let key_set = keeper.as_ref().map(|keeper| keeper.keys().clone());
         let authenticator = authenticator_of(&self.config, key_set.clone()).map(SharedAuthenticator::new)?;
         let authenticator = Arc::new(authenticator);
+        let pusher_apps = Arc::new(SharedPusherApps::new(pusher_apps_of(&self.config)?));
         let (hooks, webhook_sender) = application::hooks_of(&self.config, self.shared.clone())?;
         let webhook_thread = webhook_thread::start(webhook_sender).map_err(|error| start(&error))?;
         let preamble =
@@ -188,18 +193,19 @@ impl Server {
             authenticator: &authenticator,
             hooks: &hooks,
             preamble: &preamble,
+            pusher_apps: &pusher_apps,
         };
         let Running { engine, overview, workers } = workers::start(&parts, count, rules, archive)?;
-        let webhooks = hooks.webhooks().cloned();
-        let reloader = Reloader::new(
-            self.config.clone(),
-            engine.clone(),
+        let reloader = Reloader {
+            current: self.config.clone(),
+            engine: engine.clone(),
             origins,
             authenticator,
             key_set,
-            self.certificates.clone(),
-            hooks,
-        );
+            certificates: self.certificates.clone(),
+            hooks: hooks.clone(),
+            pusher_apps,
+        };
         let mut acceptor = Acceptor::new(
             listener.clone(),
             &self.config.limits,
@@ -218,7 +224,7 @@ impl Server {
         let deadline = Instant::now() + drain_timeout;
         self.drain(workers, &listener, &unserved, deadline - webhook_thread.share_of(drain_timeout)).await;
         drop((listener, self.listener));
-        conclude(&engine, webhooks.as_deref());
+        conclude(&engine, hooks.webhooks().map(|webhooks| &**webhooks));
         webhook_thread.finish(deadline);
         Ok(())
     }

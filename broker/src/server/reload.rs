@@ -7,23 +7,27 @@ use fanwire_core::rules::Rules;
 use super::application::secret_of;
 use super::credentials::{authenticator_of, check_origins};
 use super::error::ServeError;
+use super::pusher::pusher_apps_of;
 use super::rules::rules_of;
 use crate::auth::{Authenticator, KeySet, SharedAuthenticator, SharedOrigins};
 use crate::config::{AuthConfig, Config};
 use crate::engine::Engine;
 use crate::hooks::Hooks;
+use crate::pusher::{PusherApp, SharedPusherApps};
 use crate::secret::Secret;
 use crate::tls::Certificates;
 
 /// The settings that can change while the broker runs, and the configuration that was applied last.
 pub(super) struct Reloader {
-    current: Config,
-    engine: Arc<Engine>,
-    origins: Arc<SharedOrigins>,
-    authenticator: Arc<SharedAuthenticator>,
-    key_set: Option<Arc<KeySet>>,
-    certificates: Option<Arc<Certificates>>,
-    hooks: Arc<Hooks>,
+    /// The configuration that the broker runs with.
+    pub(super) current: Config,
+    pub(super) engine: Arc<Engine>,
+    pub(super) origins: Arc<SharedOrigins>,
+    pub(super) authenticator: Arc<SharedAuthenticator>,
+    pub(super) key_set: Option<Arc<KeySet>>,
+    pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) hooks: Arc<Hooks>,
+    pub(super) pusher_apps: Arc<SharedPusherApps>,
 }
 
 /// The parts that are built from a configuration and the files that it names.
@@ -31,22 +35,10 @@ struct Loaded {
     rules: Rules,
     authenticator: Authenticator,
     secret: Option<Secret>,
+    pusher_apps: Vec<PusherApp>,
 }
 
 impl Reloader {
-    /// Creates a reloader for a broker that runs with `current`.
-    pub(super) fn new(
-        current: Config,
-        engine: Arc<Engine>,
-        origins: Arc<SharedOrigins>,
-        authenticator: Arc<SharedAuthenticator>,
-        key_set: Option<Arc<KeySet>>,
-        certificates: Option<Arc<Certificates>>,
-        hooks: Arc<Hooks>,
-    ) -> Self {
-        Self { current, engine, origins, authenticator, key_set, certificates, hooks }
-    }
-
     /// Applies the topic rules, origins, credentials and hook secret of `config`, and logs whether other settings have
     /// changed, which need a restart. Reads files on a thread of its own.
     pub(super) async fn apply(&mut self, config: Config) {
@@ -75,8 +67,11 @@ impl Reloader {
         }
     }
 
-    fn take(&mut self, config: Config, Loaded { rules, authenticator, secret }: Loaded) {
+    fn take(&mut self, config: Config, loaded: Loaded) {
+        let Loaded { rules, authenticator, secret, pusher_apps } = loaded;
         self.engine.change_rules(rules);
+        // Before the authenticator, whose change has all sessions checked again.
+        self.pusher_apps.change(pusher_apps);
         // A configuration without hooks leaves the running hooks, and their secret, until the restart.
         if let Some(secret) = secret {
             self.hooks.change_secret(&secret);
@@ -86,13 +81,16 @@ impl Reloader {
         self.current.auth.clone_from(&config.auth);
         self.current.keys.clone_from(&config.keys);
         self.current.topics.clone_from(&config.topics);
+        self.current.pusher_apps.clone_from(&config.pusher_apps);
         self.current.origins.clone_from(&config.origins);
         self.current.hooks.secret.clone_from(&config.hooks.secret);
         self.current.hooks.secret_file.clone_from(&config.hooks.secret_file);
         if self.current == config {
             tracing::info!("configuration reloaded");
         } else {
-            tracing::warn!("topic rules, origins and credentials reloaded; the other changes take a restart");
+            tracing::warn!(
+                "topic rules, origins, credentials and Pusher apps reloaded; the other changes take a restart"
+            );
         }
     }
 
@@ -114,5 +112,6 @@ fn load(config: &Config, key_set: Option<Arc<KeySet>>) -> Result<Loaded, ServeEr
         rules: rules_of(config)?,
         authenticator: authenticator_of(config, key_set)?,
         secret: secret_of(&config.hooks)?,
+        pusher_apps: pusher_apps_of(config)?,
     })
 }

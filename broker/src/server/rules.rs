@@ -1,5 +1,6 @@
 //! From the configuration to the rules of topics, in the types of the core.
 
+use fanwire_core::channels::Channels;
 use fanwire_core::limits::HistoryLimits;
 use fanwire_core::rate::Rate;
 use fanwire_core::rules::{Rule, Rules, SlowPolicy, TopicPolicy};
@@ -34,7 +35,12 @@ pub(super) fn rules_of(config: &Config) -> Result<Rules, ServeError> {
         };
         rules.push(Rule { pattern, policy, publish: rule.publish, subscribe: rule.subscribe });
     }
-    Ok(Rules::new(rules, unruled_access(config)))
+    let rules = Rules::new(rules, unruled_access(config));
+    let prefixes = config.pusher_apps.iter().map(|app| app.prefix.as_deref().unwrap_or_default());
+    let counting = config.pusher_apps.iter().filter(|app| app.subscription_count);
+    let counting = counting.map(|app| app.prefix.as_deref().unwrap_or_default());
+    let channels = Channels::new(prefixes).counting(counting);
+    Ok(if config.pusher_apps.is_empty() { rules } else { rules.with_channels(channels) })
 }
 
 /// Converts a configured rate into the rate of the core.

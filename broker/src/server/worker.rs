@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{HttpState, Readiness};
 use crate::hub::{Hub, Inbox, PinnedBound};
+use crate::pusher::SharedPusherApps;
 use crate::sessions::{
     ConnectionGuard, Lookups, Permit, PublishPipeline, Worker, WorkerMailbox, WorkerMailboxes,
 };
@@ -59,6 +60,7 @@ pub(super) struct WorkerParts {
     pub(super) preamble: Preamble,
     pub(super) mailboxes: WorkerMailboxes,
     pub(super) mailbox: WorkerMailbox,
+    pub(super) pusher_apps: Arc<SharedPusherApps>,
 }
 
 /// A connection on its way to a worker.
@@ -199,6 +201,7 @@ fn http_state(parts: &WorkerParts) -> HttpState {
         overview: parts.overview.clone(),
         readiness: parts.readiness.clone(),
         mailboxes: parts.mailboxes.clone(),
+        pusher_apps: parts.pusher_apps.clone(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::engine::{Archive, Engine, EngineParts, Observer};
 use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, PinnedBound, Pressure};
+use crate::pusher::SharedPusherApps;
 use crate::sessions::WorkerMailboxes;
 use crate::telemetry::{Facts, Metrics, Overview, Shared, WorkerCounters};
 
@@ -32,6 +33,7 @@ pub(super) struct SharedParts<'a> {
     pub(super) authenticator: &'a Arc<SharedAuthenticator>,
     pub(super) hooks: &'a Arc<Hooks>,
     pub(super) preamble: &'a Preamble,
+    pub(super) pusher_apps: &'a Arc<SharedPusherApps>,
 }
 
 /// A broker whose workers serve connections.
@@ -102,6 +104,7 @@ pub(super) fn start(
             preamble: parts.preamble.clone(),
             mailboxes: mailboxes.clone(),
             mailbox,
+            pusher_apps: parts.pusher_apps.clone(),
         };
         workers.push(worker::start(parts).map_err(|error: io::Error| start(&error))?);
     }

@@ -3,7 +3,7 @@
 //! A handle is shared between the session's task and the worker's registry, on one thread. It holds the core's [`Session`], which is the
 //! only place where the user, the name and the subscriptions of a session are kept. It decides nothing and does not know how a session runs.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use std::sync::Arc;
 use fanwire_core::access::{DIRECT, Refusal};
 use fanwire_core::fanout::Delivery;
 use fanwire_core::held::HeldSum;
+use fanwire_core::identity::Identity;
 use fanwire_core::publication::Publication;
 use fanwire_core::session::{Close, Session};
+use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
 use tokio::sync::oneshot;
 
@@ -30,6 +32,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) client: IpAddr,
 }
 
+/// Stands for no key. No worker has that many sessions.
+const NO_KEY: SessionKey = SessionKey(u32::MAX);
+
 /// One session as its worker sees it.
 pub(crate) struct SessionHandle {
     session: RefCell<Session>,
@@ -38,6 +43,8 @@ pub(crate) struct SessionHandle {
     opened_ms: u64,
     commands: CommandQueue,
     writer: Rc<SessionWriter>,
+    /// The key of the session in its worker, or [`NO_KEY`] until the hub knows it.
+    key: Cell<SessionKey>,
 }
 
 impl SessionHandle {
@@ -55,7 +62,18 @@ impl SessionHandle {
             opened_ms: clock::unix_ms(),
             commands: CommandQueue::default(),
             writer,
+            key: Cell::new(NO_KEY),
         }
+    }
+
+    /// Notes the key of the session in its worker.
+    pub(super) fn set_key(&self, key: SessionKey) {
+        self.key.set(key);
+    }
+
+    /// Returns the key of the session in its worker, by which a publication can leave it out.
+    pub(crate) fn key(&self) -> SessionKey {
+        self.key.get()
     }
 
     /// Returns the core's session. It must not be held across a call that may change it.
@@ -91,6 +109,16 @@ impl SessionHandle {
     /// Returns the user, if known.
     pub(crate) fn user(&self) -> Option<Arc<str>> {
         self.session().identity().user().cloned()
+    }
+
+    /// Returns whether the session was admitted by the same app as `guest`.
+    pub(crate) fn rests_on(&self, guest: &Identity) -> bool {
+        let voucher = |identity: &Identity| match identity {
+            Identity::Holder(holder) => holder.voucher,
+            Identity::Anonymous => None,
+        };
+        let own = voucher(self.session().identity());
+        own.is_some() && own == voucher(guest)
     }
 
     /// Returns the name that the client gave itself.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Context;
 
 use fanwire_core::access::Refusal;
+use fanwire_core::identity::Holder;
 use fanwire_core::presence::{Departure, MemberSession};
 use fanwire_core::publication::Publication;
 use fanwire_core::session::Start;
@@ -45,6 +46,7 @@ impl Joins {
     /// Opens the session in the hub.
     pub(super) fn new(worker: Rc<Worker>, handle: Rc<SessionHandle>, role: Role) -> Self {
         let key = worker.hub.open(handle.writer().clone());
+        handle.set_key(key);
         Self { worker, handle, key, role, members: Vec::new(), reads: None }
     }
 
@@ -67,18 +69,23 @@ impl Joins {
         self.key
     }
 
-    /// Joins a topic or pattern. Returns `None`, and changes nothing, if the disk has to be read first.
-    pub(super) fn join(&mut self, pattern: &Pattern, start: &Start) -> Option<Opened> {
-        let (opened, after) = match pattern.to_topic() {
+    /// Joins a topic or pattern, which `permit` allows if the session itself may not. Returns `None`, and changes nothing, if the
+    /// disk has to be read first.
+    pub(super) fn join(
+        &mut self,
+        pattern: &Pattern,
+        start: &Start,
+        permit: Option<&Arc<Holder>>,
+    ) -> Option<Opened> {
+        let (opened, after, has_presence) = match pattern.to_topic() {
             Some(topic) => {
                 let joined = self.worker.engine.join(&topic, self.seat(), start)?;
-                self.enter(&topic, &joined);
-                let Joined { head, missed, recovered, .. } = joined;
-                (Opened { head: Some(head), recovered, missed }, head.offset)
+                let Joined { head, missed, recovered, has_presence } = joined;
+                (Opened { head: Some(head), recovered, missed }, head.offset, has_presence)
             }
             None => {
                 self.worker.engine.join_pattern(pattern, self.seat());
-                (Opened { head: None, recovered: true, missed: Vec::new() }, 0)
+                (Opened { head: None, recovered: true, missed: Vec::new() }, 0, false)
             }
         };
         let hub = &self.worker.hub;
@@ -87,16 +94,26 @@ impl Joins {
             hub.deliver_after(pattern, key, after);
         }
         self.count_observer(true);
-        self.handle.session_mut().subscribed(pattern.clone(), key);
+        self.note(pattern, key, permit);
+        if let Some(topic) = pattern.to_topic().filter(|_| has_presence) {
+            self.enter_as_member(&topic);
+        }
         Some(opened)
     }
 
+    /// Notes a subscription, and its permit before anything is decided by it.
+    fn note(&self, pattern: &Pattern, key: SubscriptionKey, permit: Option<&Arc<Holder>>) {
+        let mut session = self.handle.session_mut();
+        session.subscribed(pattern.clone(), key);
+        session.permit(pattern, permit.cloned());
+    }
+
     /// Subscribes to a topic without joining it: nothing of it is delivered until the session has read what it missed.
-    pub(super) fn hold(&mut self, pattern: &Pattern) -> Topic {
+    pub(super) fn hold(&mut self, pattern: &Pattern, permit: Option<&Arc<Holder>>) -> Topic {
         let topic = pattern.to_topic().expect("only plain topics are read from the disk");
         let key = self.worker.hub.join_held(pattern, self.key, self.handle.writer().format());
         self.count_observer(true);
-        self.handle.session_mut().subscribed(pattern.clone(), key);
+        self.note(pattern, key, permit);
         self.reads().hold(topic.clone());
         topic
     }
@@ -131,19 +148,15 @@ impl Joins {
     /// Begins to deliver a topic that the session has caught up with, and returns the rest of what it missed.
     pub(super) fn caught_up(&mut self, topic: &Topic, joined: Joined) -> Vec<Arc<Publication>> {
         self.reads().release(topic);
-        self.enter(topic, &joined);
+        if joined.has_presence {
+            self.enter_as_member(topic);
+        }
         let pattern = Pattern::from(topic.clone());
         let key = self.handle.session().key_of(&pattern);
         if let Some(key) = key {
             self.worker.hub.deliver_after(&pattern, key, joined.head.offset);
         }
         joined.missed
-    }
-
-    fn enter(&mut self, topic: &Topic, joined: &Joined) {
-        if joined.has_presence {
-            self.enter_as_member(topic);
-        }
     }
 
     /// Enters the topics that the session has joined before their rule kept presence, unless it observes them. Called after
@@ -167,7 +180,7 @@ impl Joins {
         if self.role == Role::Observer {
             return;
         }
-        let member_session = self.handle.session().member_session();
+        let member_session = self.handle.session().member_session_in(&topic.clone().into());
         self.worker.engine.members().enter(topic, &member_session, (self.worker.hub.worker(), self.key));
         self.members.push((topic.clone(), member_session));
     }

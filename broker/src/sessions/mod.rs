@@ -35,5 +35,6 @@ pub(crate) use mailbox::{WorkerMailbox, WorkerMailboxes};
 pub(crate) use new_session::NewSession;
 pub(crate) use publish_meter::PublishMeter;
 pub(crate) use publishing::{ClientAddress, PublishClient, PublishPipeline};
+pub(crate) use replies::ReplyWriter;
 pub(crate) use runtime::{SessionEvent, SessionRuntime};
 pub(crate) use worker::Worker;

@@ -131,6 +131,18 @@ impl PublishPipeline {
         }
     }
 
+    /// Publishes to a topic of the broker's own, which no client may, and waits for the receipt.
+    ///
+    /// # Errors
+    /// If there is no room for the topic or the idempotency key.
+    pub(crate) async fn publish_reserved(&self, publish: Publish) -> Result<Accepted, Refusal> {
+        let (receipt_to, receipt) = ReceiptTo::waiter();
+        match self.accept(publish, receipt_to)? {
+            Some(accepted) => Ok(accepted),
+            None => received(receipt.await),
+        }
+    }
+
     /// Publishes many for `client`, and returns the receipt of each, in order. The callouts for all of them run at once. Publications
     /// are accepted in their order, and those for the disk are committed together.
     pub(crate) async fn publish_all(

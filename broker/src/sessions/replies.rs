@@ -12,17 +12,28 @@ use crate::telemetry::WorkerCounters;
 /// The number of bytes that are gathered before they go into the outbox.
 const GATHERED_BYTES: usize = 64 * 1024;
 
+/// Appends what a client receives for a frame that answers one of its requests. Returns `false` to have the format write the frame.
+/// Dialects whose answers name what was asked for, or say more than the frame, write them with this.
+pub(crate) type ReplyWriter = Rc<dyn Fn(&ServerFrame, &mut Vec<u8>) -> bool>;
+
 /// The replies that are gathered for one session.
 pub(super) struct Replies {
     writer: Rc<SessionWriter>,
     counters: Arc<WorkerCounters>,
     gathered: Vec<u8>,
+    /// Boxed, because most sessions have none.
+    reply_writer: Option<Box<ReplyWriter>>,
 }
 
 impl Replies {
     /// No replies; they will go into the outbox of `writer`.
     pub(super) fn new(writer: Rc<SessionWriter>, counters: Arc<WorkerCounters>) -> Self {
-        Self { writer, counters, gathered: Vec::new() }
+        Self { writer, counters, gathered: Vec::new(), reply_writer: None }
+    }
+
+    /// Has all further frames written by `reply_writer` first.
+    pub(super) fn write_by(&mut self, reply_writer: ReplyWriter) {
+        self.reply_writer = Some(Box::new(reply_writer));
     }
 
     /// Adds a frame to the replies.
@@ -30,7 +41,10 @@ impl Replies {
         if let ServerFrame::Error { code, .. } = frame {
             self.counters.error(*code);
         }
-        self.writer.format().encoder.frame(frame, &mut self.gathered);
+        let is_written = self.reply_writer.as_ref().is_some_and(|write| write(frame, &mut self.gathered));
+        if !is_written {
+            self.writer.format().encoder.frame(frame, &mut self.gathered);
+        }
     }
 
     /// Adds the reply to a request, if the request has an `id`.

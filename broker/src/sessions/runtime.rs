@@ -5,6 +5,7 @@
 
 mod authorization;
 mod commands;
+mod dialect;
 mod effects;
 mod subscribing;
 
@@ -209,7 +210,8 @@ impl SessionRuntime {
         if self.writer().is_backed_up() || self.joins.are_reading_enough() {
             return Poll::Pending;
         }
-        let can_publish = matches!(self.handle.transport(), Transport::WebSocket | Transport::Bare);
+        let can_publish =
+            matches!(self.handle.transport(), Transport::WebSocket | Transport::Bare | Transport::Pusher);
         if self.relief.is_none() && can_publish && self.worker.engine.pressure().is_high() {
             self.relief = Some(Box::pin(self.worker.engine.pressure().clone().relieved()));
         }

@@ -21,11 +21,19 @@ pub(crate) enum Transport {
     Poll,
     /// Plain HTTP, or a connection whose transport is not known yet.
     Http,
+    /// The Pusher Channels protocol at `/app/{key}`.
+    Pusher,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Transport; 5] =
-        [Transport::WebSocket, Transport::Bare, Transport::Sse, Transport::Poll, Transport::Http];
+    pub(crate) const ALL: [Transport; 6] = [
+        Transport::WebSocket,
+        Transport::Bare,
+        Transport::Sse,
+        Transport::Poll,
+        Transport::Http,
+        Transport::Pusher,
+    ];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -34,6 +42,7 @@ impl Transport {
             Transport::Sse => "sse",
             Transport::Poll => "poll",
             Transport::Http => "http",
+            Transport::Pusher => "pusher",
         }
     }
 }

@@ -9,12 +9,14 @@ mod events;
 mod long_message;
 mod merged_history;
 mod polling;
+mod pusher;
 mod query;
 mod request;
 mod websocket;
 mod write_watch;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use fanwire_core::identity::Identity;
 use fanwire_protocol::{CloseCode, ErrorCode, Pattern};
@@ -27,7 +29,8 @@ use crate::auth::Admission;
 use crate::config::Callout;
 use crate::engine::Role;
 use crate::hooks::{CalloutClient, DisconnectReport};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemCode, quoted};
+use crate::pusher::SharedPusherApps;
 use crate::sessions::Worker;
 use crate::telemetry::Transport;
 use crate::topic_path;
@@ -39,6 +42,7 @@ use websocket::dialect::{Bare, DIALECTS, Subprotocol};
 pub(crate) struct Transports {
     worker: Rc<Worker>,
     upgrades: websocket::Upgrades,
+    pusher_apps: Arc<SharedPusherApps>,
 }
 
 /// The transport that a request asks for.
@@ -66,14 +70,14 @@ impl Wanted {
 
 impl Transports {
     /// The transports of this worker.
-    pub(crate) fn new(worker: Rc<Worker>) -> Self {
-        Self::with_dialects(worker, &DIALECTS)
+    pub(crate) fn new(worker: Rc<Worker>, pusher_apps: Arc<SharedPusherApps>) -> Self {
+        Self { pusher_apps, ..Self::with_dialects(worker, &DIALECTS) }
     }
 
     /// The transports of this worker with these dialects at `/ws`.
     fn with_dialects(worker: Rc<Worker>, dialects: &'static [Subprotocol]) -> Self {
         let upgrades = websocket::Upgrades::new(worker.clone(), dialects);
-        Self { worker, upgrades }
+        Self { worker, upgrades, pusher_apps: Arc::default() }
     }
 
     /// Returns whether a request is for a transport rather than for the rest of the HTTP interface.
@@ -81,7 +85,8 @@ impl Transports {
         let path = request.uri().path();
         let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
         let is_topic = path.starts_with(topic_path::PREFIX) && topic_path::of_presence(path).is_none();
-        path == "/ws" || (is_reading && (path == "/stream" || is_topic))
+        let is_pusher = path.starts_with(pusher::PREFIX) && *request.method() == Method::GET;
+        path == "/ws" || is_pusher || (is_reading && (path == "/stream" || is_topic))
     }
 
     /// Serves one request.
@@ -105,6 +110,9 @@ impl Transports {
     }
 
     async fn serve_wanted(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+        if asked.request.uri().path().starts_with(pusher::PREFIX) {
+            return self.serve_pusher(asked).await;
+        }
         let query = self.query(&asked.request)?;
         let wanted = self.wanted(&asked.request, &query)?;
         if query.reverse && !matches!(wanted, Wanted::Poll(_)) {
@@ -134,6 +142,24 @@ impl Transports {
                 polling::poll(&self.worker, asked.known(transport, role)?, patterns, &query).await
             }
         }
+    }
+
+    /// Opens a connection of the Pusher protocol. Its client has shown the key of an app instead of credentials.
+    async fn serve_pusher(&self, mut asked: TransportRequest) -> Result<Response<ResponseBody>, Problem> {
+        let apps = self.pusher_apps.current();
+        let uri = asked.request.uri();
+        if apps.is_empty() {
+            let detail = format!(
+                "there is nothing at {}: this broker has no Pusher app, which [[pusher.app]] in its configuration would add",
+                quoted(uri.path())
+            );
+            return Err(Problem::new(StatusCode::NOT_FOUND, ProblemCode::NotFound, detail));
+        }
+        let key = uri.path().strip_prefix(pusher::PREFIX).unwrap_or_default();
+        let (dialect, identity) = pusher::open(&self.worker, &apps, key, uri.query().unwrap_or(""));
+        asked.admission = Admission::Admitted(identity);
+        asked.disconnect_report = self.disconnect_report(&asked, Transport::Pusher);
+        self.upgrades.upgrade(asked, Some(dialect), Role::Subscriber).await
     }
 
     /// Answers like GET without a body. Nothing is waited for, and there is no session.

@@ -6,8 +6,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use fanwire_broker::config::Config;
+use fanwire_broker::config::{Config, PusherAppConfig};
 use fanwire_broker::token::Algorithm;
+
+use super::pusher;
 
 /// The facts of a listening broker that the text contains.
 pub(super) struct Banner {
@@ -19,6 +21,8 @@ pub(super) struct Banner {
     pub(super) workers: usize,
     /// The command that sets the variable `TOKEN` to a token or key; `None` if the broker requires no credentials.
     pub(super) token_command: Option<String>,
+    /// The Pusher apps of the configuration.
+    pub(super) pusher_apps: Vec<PusherAppConfig>,
 }
 
 impl Banner {
@@ -53,9 +57,10 @@ impl Banner {
              \n  metrics     {url}/metrics{admin}\
              \n\n{intro}\
              \n  curl -N {token}-H 'Accept: text/event-stream' {url}/topics/chat.lobby\
-             \n  curl {token}-H 'Content-Type: text/plain' -d 'hello' {url}/topics/chat.lobby\n\n",
+             \n  curl {token}-H 'Content-Type: text/plain' -d 'hello' {url}/topics/chat.lobby\n\n{pusher}",
             version = env!("CARGO_PKG_VERSION"),
             workers = self.workers,
+            pusher = pusher::text(&self.pusher_apps, address, self.has_tls),
         )
     }
 }

@@ -48,7 +48,7 @@ function Board({ history, stats }: { history: History; stats: Stats }) {
 function Tiles({ history, stats }: { history: History; stats: Stats }) {
   const sample = history.samples.at(-1);
   const p99 = latency99(history);
-  const sessions = ['ws', 'bare', 'sse', 'poll'].reduce((sum, name) => sum + (stats.connections[name] ?? 0), 0);
+  const sessions = ['ws', 'bare', 'sse', 'poll', 'pusher'].reduce((sum, name) => sum + (stats.connections[name] ?? 0), 0);
   const rate = (value: number | null | undefined) => (value === null || value === undefined ? '–' : compact(value));
   return (
     <section aria-label="Now">

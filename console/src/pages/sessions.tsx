@@ -81,7 +81,7 @@ function Filters({ filter, onChange }: { filter: Filter; onChange(filter: Filter
         <label for="transport">Transport</label>
         <select id="transport" value={filter.transport} onChange={(event) => onChange({ ...filter, transport: event.currentTarget.value })}>
           <option value="">all</option>
-          {['ws', 'bare', 'sse', 'poll'].map((name) => <option key={name} value={name}>{TRANSPORTS[name]}</option>)}
+          {['ws', 'bare', 'sse', 'poll', 'pusher'].map((name) => <option key={name} value={name}>{TRANSPORTS[name]}</option>)}
         </select>
       </span>
       <label class="check"><input type="checkbox" checked={filter.slow === 'true'} onChange={(event) => onChange({ ...filter, slow: event.currentTarget.checked ? 'true' : '' })} /> slow only</label>

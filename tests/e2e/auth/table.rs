@@ -247,7 +247,8 @@ fn the_table_knows_every_url_and_transport_of_the_broker() {
     let mut urls = BTreeSet::new();
     for file in std::fs::read_dir(format!("{root}/http")).expect("the folder is there") {
         let path = file.expect("it can be listed").path();
-        // The calls of the administrator stand in a table of their own, in `calls::guard`.
+        // The calls of the administrator stand in a table of their own, in `server_api::guard`, and each path of Pusher's REST API is
+        // tried with and without its signature in `pusher::events`.
         if path.is_dir() {
             continue;
         }

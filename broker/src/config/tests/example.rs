@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::super::settings::SETTINGS;
-use super::super::{Config, Overrides, load};
+use super::super::{Config, Overrides, PusherAppConfig, load};
 use super::load_from;
+use crate::secret::Secret;
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/fanwire.toml")
@@ -56,8 +57,20 @@ fn rules_in_the_example_load_when_uncommented() {
     assert!(config.topics[3].durable);
     let names: Vec<&str> = config.keys.iter().map(|key| key.name.as_str()).collect();
     assert_eq!(names, ["shop"]);
+    let app = PusherAppConfig {
+        secret: Some(Secret::new("app-secret")),
+        prefix: Some("shop".to_owned()),
+        ..PusherAppConfig::new("100", "app-key")
+    };
+    assert_eq!(config.pusher_apps, [app]);
     assert_eq!(
-        Config { topics: config.topics[..1].to_vec(), keys: Vec::new(), data_dir: None, ..config },
+        Config {
+            topics: config.topics[..1].to_vec(),
+            keys: Vec::new(),
+            pusher_apps: Vec::new(),
+            data_dir: None,
+            ..config
+        },
         Config::default()
     );
 }

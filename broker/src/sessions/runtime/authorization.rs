@@ -1,11 +1,10 @@
 //! Authorization of a session: tokens are checked when they are shown, and permissions are reviewed when a token ends or the
 //! configuration changes.
 
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fanwire_core::access::Refusal;
-use fanwire_core::identity::{Holder, Identity};
+use fanwire_core::identity::Identity;
 use fanwire_core::presence::Departure;
 use fanwire_core::session::{AcceptedCredentials, Close, Purpose};
 use fanwire_core::subscribers::SubscriptionKey;
@@ -71,15 +70,8 @@ impl SessionRuntime {
         self.end_subscriptions(accepted.revoked, ErrorCode::Forbidden, reason);
     }
 
-    /// Notes the token that allows a subscription that was just opened, and when it ends.
-    pub(super) fn note_permit(&mut self, pattern: &Pattern, permit: Option<Arc<Holder>>) {
-        if permit.is_some() {
-            self.handle.session_mut().permit(pattern, permit);
-            self.schedule_expiry();
-        }
-    }
-
-    fn schedule_expiry(&self) {
+    /// Has the worker look after the end of the tokens of single subscriptions.
+    pub(super) fn schedule_expiry(&self) {
         let expires_ms = self.handle.session().next_expiry_ms();
         self.writer().review().end_subscription_at(expires_ms);
     }

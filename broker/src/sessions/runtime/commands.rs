@@ -43,10 +43,10 @@ impl SessionRuntime {
             let rules = self.worker.engine.rules();
             session.check_start(pattern, &start, self.worker.terms(&rules))?;
         }
-        self.subscribe_for(RequestedBy::Application, pattern, start);
         // This counts as a token for the one subscription, so that it outlives the session's own next token.
         let grants = Grants { publish: Vec::new(), subscribe: vec![pattern.clone()] };
-        self.note_permit(pattern, Some(Arc::new(Holder { grants, ..Holder::default() })));
+        let permit = Arc::new(Holder { grants, ..Holder::default() });
+        self.subscribe_for(RequestedBy::Application, pattern, start, Some(&permit));
         Ok(())
     }
 

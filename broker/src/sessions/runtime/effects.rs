@@ -1,6 +1,7 @@
 //! The effects of a frame.
 
 use fanwire_core::access::Refusal;
+use fanwire_core::identity::Identity;
 use fanwire_core::log::Page;
 use fanwire_core::presence::Departure;
 use fanwire_core::session::{Close, Effect, PublishRequest};
@@ -47,12 +48,14 @@ impl SessionRuntime {
                 self.replies.send(&frame);
                 return Some(close);
             }
-            Effect::Publish { id, publish } => return self.publish(id, publish),
+            Effect::Publish { id, publish } => {
+                let identity = self.handle.session().identity().clone();
+                return self.publish(id, publish, &identity);
+            }
             Effect::Authenticate { id, token, purpose } => return self.authenticate(id, token, purpose),
             Effect::Accept(accepted) => self.accept_credentials(accepted),
             Effect::Subscribe { id, pattern, start, permit } => {
-                self.subscribe_for(RequestedBy::Client(id), &pattern, start);
-                self.note_permit(&pattern, permit);
+                self.subscribe_for(RequestedBy::Client(id), &pattern, start, permit.as_ref());
             }
             Effect::ConfirmSubscription { id, pattern } => {
                 let position = pattern.to_topic().and_then(|topic| self.worker.engine.head(&topic));
@@ -76,15 +79,21 @@ impl SessionRuntime {
         None
     }
 
-    /// Publishes, and replies to the request `id` now, or when the publication is on disk or the application has decided.
-    pub(super) fn publish(&mut self, id: Option<u32>, request: PublishRequest) -> Option<Close> {
+    /// Publishes in the name of `identity`, and replies to the request `id` now, or when the publication is on disk or the application
+    /// has decided.
+    pub(super) fn publish(
+        &mut self,
+        id: Option<u32>,
+        request: PublishRequest,
+        identity: &Identity,
+    ) -> Option<Close> {
         let publish = request.into_publish(self.worker.hub.worker(), self.joins.key());
         let topic = publish.topic.clone();
         let receipt_to = ReceiptTo::Session { queue: self.receipts.get_or_insert_default().clone(), id };
         let publishing = {
             let session = self.handle.session();
             let client = PublishClient {
-                identity: session.identity(),
+                identity,
                 meter: &self.meter,
                 address: self.handle.client(),
                 connection: Some(session.connection_number()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fanwire_core::access::Refusal;
+use fanwire_core::identity::Holder;
 use fanwire_core::publication::Publication;
 use fanwire_core::session::Start;
 use fanwire_protocol::{Pattern, Position, Reply, ServerFrame, Topic};
@@ -87,10 +88,10 @@ impl SessionRuntime {
         for (index, (pattern, start)) in wanted.iter().enumerate() {
             if opened[index].is_none() {
                 self.check_subscribe(pattern, start)?;
-                opened[index] = self.joins.join(pattern, start);
+                opened[index] = self.joins.join(pattern, start, None);
                 if opened[index].is_none() {
                     // Memory has let go of the topic since the check above.
-                    late.push((index, self.joins.hold(pattern)));
+                    late.push((index, self.joins.hold(pattern, None)));
                 }
             }
         }
@@ -112,20 +113,30 @@ impl SessionRuntime {
     /// Subscribes to a topic of which the session missed more than it can be sent at once, or what is on disk. Nothing of it is delivered before [`SessionRuntime::poll`] has sent the session
     /// the rest of what it missed.
     async fn join_in_pieces(&mut self, topic: Topic, start: &Start) -> Result<Opened, Refusal> {
-        let topic = self.joins.hold(&topic.into());
+        let topic = self.joins.hold(&topic.into(), None);
         let resumed = self.worker.engine.resume(&topic, start).await;
         self.joins.begin_catching_up(topic, resumed)
     }
 
-    /// Subscribes to what a request names, and announces the subscription now or when the disk has been read.
-    pub(super) fn subscribe_for(&mut self, requested_by: RequestedBy, pattern: &Pattern, start: Start) {
-        match self.joins.join(pattern, &start) {
+    /// Subscribes to what a request names, and announces the subscription now or when the disk has been read. `permit` allows it, if
+    /// the session itself may not.
+    pub(super) fn subscribe_for(
+        &mut self,
+        requested_by: RequestedBy,
+        pattern: &Pattern,
+        start: Start,
+        permit: Option<&Arc<Holder>>,
+    ) {
+        match self.joins.join(pattern, &start, permit) {
             Some(opened) => self.announce(requested_by, pattern.clone(), opened),
             None => {
-                let topic = self.joins.hold(pattern);
+                let topic = self.joins.hold(pattern, permit);
                 let engine = self.worker.engine.clone();
                 self.joins.begin_read(Read::resume(engine, requested_by, topic, start));
             }
+        }
+        if permit.is_some() {
+            self.schedule_expiry();
         }
     }
 

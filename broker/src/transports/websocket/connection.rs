@@ -70,8 +70,10 @@ impl Connection {
         Self { session, dialect, reader, readers, phase: Phase::Open, _guard: guard }
     }
 
-    /// Handles what the client sent right after its handshake, before the answer.
+    /// Begins the session, and handles what the client sent right after its handshake, before the answer.
     pub(super) fn begin(&mut self, bytes: &[u8]) {
+        self.dialect.greet(&mut self.session);
+        self.session.flush_replies();
         if !bytes.is_empty() {
             self.read_bytes(bytes);
         }
@@ -98,10 +100,7 @@ impl Connection {
             }
             match message {
                 Message::Text(_) | Message::Binary(_) => {
-                    close = match dialect.read(&message) {
-                        Ok(frame) => session.handle(frame),
-                        Err(close) => Some(close),
-                    }
+                    close = dialect.handle(&message, session);
                 }
                 Message::Close(frame) => client_close = frame,
                 _ => {}
@@ -138,7 +137,7 @@ impl Connection {
     /// Closes the session and puts the close frame into the outbox.
     fn close(&mut self, close: &Close) {
         self.session.close(close);
-        self.session.send_raw(&close_frame(close));
+        self.session.send_raw(&close_frame(self.dialect.close_number(close), &close.reason));
         self.session.flush_replies();
         self.begin_closing(close.code == CloseCode::GoingAway);
     }
@@ -246,14 +245,14 @@ fn close_for(end: &ReadEnd) -> Close {
 }
 
 /// Returns the close frame (RFC 6455 §5.5.1).
-fn close_frame(close: &Close) -> Vec<u8> {
-    let mut end = close.reason.len().min(CLOSE_REASON_BYTES_MAX);
-    while !close.reason.is_char_boundary(end) {
+fn close_frame(number: u16, reason: &str) -> Vec<u8> {
+    let mut end = reason.len().min(CLOSE_REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
         end -= 1;
     }
     let mut frame = vec![0x88, 2 + end as u8];
-    frame.extend_from_slice(&close.number().to_be_bytes());
-    frame.extend_from_slice(&close.reason.as_bytes()[..end]);
+    frame.extend_from_slice(&number.to_be_bytes());
+    frame.extend_from_slice(&reason.as_bytes()[..end]);
     frame
 }
 
@@ -263,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_close_reason_is_cut_between_characters() {
-        let frame = close_frame(&Close::new(CloseCode::TooSlow, format!("a{}", "ä".repeat(100))));
+        let frame = close_frame(CloseCode::TooSlow.number(), &format!("a{}", "ä".repeat(100)));
         assert_eq!(frame[..4], [0x88, 2 + 123, 0x11, 0x3d]);
         assert_eq!(std::str::from_utf8(&frame[4..]).map(str::len), Ok(123));
     }

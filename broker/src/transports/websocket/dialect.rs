@@ -1,7 +1,7 @@
 //! Dialects: what the messages of a WebSocket mean.
 //!
 //! A dialect translates each message into a [`ClientFrame`] and names the [`Format`] in which its sessions are written to.
-//! It knows nothing of sessions. To add one, implement [`Dialect`] in a file of its own and list it in [`DIALECTS`], or give
+//! One that checks credentials of its own, or answers by itself, also overrides [`Dialect::handle`]. To add one, implement [`Dialect`] in a file of its own and list it in [`DIALECTS`], or give
 //! it a URL of its own.
 
 use fanwire_core::format::Format;
@@ -14,12 +14,29 @@ use fanwire_protocol::{
 use tungstenite::Message;
 
 use super::reader::frame_bytes_max;
+use crate::sessions::SessionRuntime;
 use crate::telemetry::Transport;
 
 /// A way to read the messages of one WebSocket.
 pub(in crate::transports) trait Dialect {
     /// Reads one text or binary message. The inner error is answered by the session; the outer one closes it.
     fn read(&self, message: &Message) -> Result<Result<ClientFrame, DecodeError>, Close>;
+
+    /// Handles one text or binary message. Returns how to close the session if the message makes that necessary.
+    fn handle(&self, message: &Message, session: &mut SessionRuntime) -> Option<Close> {
+        match self.read(message) {
+            Ok(frame) => session.handle(frame),
+            Err(close) => Some(close),
+        }
+    }
+
+    /// Begins a session whose WebSocket is open, before its first message is read.
+    fn greet(&self, _session: &mut SessionRuntime) {}
+
+    /// Returns the number of the close frame for `close`.
+    fn close_number(&self, close: &Close) -> u16 {
+        close.number()
+    }
 
     /// Returns the format in which the session is written to.
     fn format(&self) -> &'static Format;
