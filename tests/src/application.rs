@@ -17,6 +17,8 @@ pub const HOOKS_SECRET: &str = "a secret of hooks in these tests";
 pub struct HookCall {
     /// The value of the `fanwire-signature` header.
     pub signature: String,
+    /// All headers: names in lower case, and values.
+    pub headers: Vec<(String, String)>,
     /// The body, byte for byte.
     pub body: String,
 }
@@ -179,7 +181,7 @@ fn serve(stream: &TcpStream, handler: &Handler, seen: &Seen) {
 }
 
 fn read_call(reader: &mut impl BufRead) -> Option<HookCall> {
-    let (mut signature, mut length) = (String::new(), 0);
+    let (mut signature, mut length, mut headers) = (String::new(), 0, Vec::new());
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -189,7 +191,9 @@ fn read_call(reader: &mut impl BufRead) -> Option<HookCall> {
         if line.is_empty() {
             break;
         }
-        match line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim())) {
+        let header = line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim()));
+        headers.extend(header.clone().map(|(name, value)| (name, value.to_owned())));
+        match header {
             Some((name, value)) if name == "content-length" => length = value.parse().ok()?,
             Some((name, value)) if name == "fanwire-signature" => value.clone_into(&mut signature),
             _ => {}
@@ -197,5 +201,5 @@ fn read_call(reader: &mut impl BufRead) -> Option<HookCall> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(HookCall { signature, body: String::from_utf8(body).ok()? })
+    Some(HookCall { signature, headers, body: String::from_utf8(body).ok()? })
 }

@@ -7,13 +7,13 @@ use fanwire_protocol::{Pattern, Topic};
 /// The character before a channel whose name had to be escaped to be a topic.
 const ESCAPED: char = '%';
 
-/// How the names of channels begin that are not open to every client.
+/// The beginnings of the names of channels that are not open to every client.
 const RESTRICTED: [&str; 2] = ["private-", "presence-"];
 
-/// How the names of channels with presence begin.
+/// The beginning of the names of channels with presence.
 const PRESENCE: &str = "presence-";
 
-/// How the names of channels begin that keep their last event.
+/// The beginnings of the names of channels that keep their last event.
 const CACHE: [&str; 4] = ["cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"];
 
 /// The topics that are channels: those below the prefixes of the apps.

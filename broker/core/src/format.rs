@@ -57,7 +57,7 @@ pub trait Encoder: Sync {
 /// Encoded frames with the slots of their formats.
 type FramesBeyond = Mutex<Vec<(usize, Bytes)>>;
 
-/// What was encoded of one publication or event, once per format. All workers share it.
+/// The encoded frames of one publication or event, once per format. All workers share it.
 #[derive(Debug)]
 pub struct EncodedFrames {
     /// By the slot of the format.

@@ -20,7 +20,7 @@ pub struct Notice {
     frames: EncodedFrames,
 }
 
-/// What a notice announces.
+/// The change that a notice announces.
 #[derive(Debug)]
 enum Event {
     /// A change of the members.

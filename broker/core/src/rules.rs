@@ -33,7 +33,7 @@ pub enum SlowPolicy {
     Latest,
 }
 
-/// How long a channel without a rule keeps the events that late subscribers receive, in milliseconds.
+/// The time for which a channel without a rule keeps the events that late subscribers receive, in milliseconds.
 const CACHE_TTL_MS: u64 = 30 * 60 * 1000;
 
 /// The policy of one topic.

@@ -4,6 +4,7 @@
 //! because the operator has most likely just changed that one.
 
 use super::error::{ConfigError, SourcePlace};
+use super::pusher::PusherEvent;
 use super::settings::Loader;
 
 /// A size that must be at least another size, and the reason.
@@ -179,6 +180,9 @@ fn check_pusher(loader: &Loader) -> Result<(), ConfigError> {
                 app.event_bytes_max, config.limits.message_bytes_max
             );
             ("pusher.app.event_bytes_max", reason)
+        } else if !app.subscription_count && app.reports(PusherEvent::SubscriptionCount) {
+            let reason = "the event 'subscription_count' needs subscription_count = true in the app";
+            ("pusher.app.webhooks", reason.to_owned())
         } else if app.prefix.is_none() && config.has_authentication() {
             let reason = format!(
                 "the holders of the key of app '{}' may use every topic below the prefix that no rule restricts, and this \

@@ -37,7 +37,7 @@ pub use limits::Limits;
 pub use load::{Overrides, load, parse_time};
 pub(crate) use nearest::nearest;
 pub use proxy::{ProxyConfig, ProxyProtocol};
-pub use pusher::PusherAppConfig;
+pub use pusher::{PusherAppConfig, PusherEvent, PusherWebhookConfig};
 pub use rate::RateLimit;
 pub use topic::{HistoryRule, SlowRule, TopicRule};
 pub use webhooks::{WebhookEvent, WebhooksConfig};

@@ -9,11 +9,13 @@ use toml::de::DeValue;
 
 use super::document::{Source, in_order};
 use super::error::ConfigError;
+use super::hooks;
+use super::nearest::nearest;
 use super::rate::{self, RateLimit};
 use super::value::{Raw, kind};
 use crate::secret::Secret;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "pusher.app.id",
     "pusher.app.key",
     "pusher.app.secret",
@@ -23,7 +25,9 @@ const KEYS: [&str; 9] = [
     "pusher.app.client_event_rate",
     "pusher.app.subscription_count",
     "pusher.app.event_bytes_max",
+    "pusher.app.webhooks",
 ];
+const WEBHOOK_KEYS: [&str; 2] = ["pusher.app.webhooks.url", "pusher.app.webhooks.events"];
 
 /// The variable that holds the secret of the only app that has none in the file. The variable of one app of several is this, `_`,
 /// and its id in upper case.
@@ -56,6 +60,62 @@ pub struct PusherAppConfig {
     pub subscription_count: bool,
     /// The maximum size of the data of an event, in bytes.
     pub event_bytes_max: usize,
+    /// The webhooks of the app.
+    pub webhooks: Vec<PusherWebhookConfig>,
+}
+
+/// A URL that receives the webhooks of a Pusher app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PusherWebhookConfig {
+    /// The URL that receives the events.
+    pub url: String,
+    /// The events that are sent.
+    pub events: Vec<PusherEvent>,
+}
+
+/// An event of a Pusher app that webhooks report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PusherEvent {
+    /// A channel has its first subscriber.
+    ChannelOccupied,
+    /// A channel has lost its last subscriber.
+    ChannelVacated,
+    /// A user has joined a presence channel.
+    MemberAdded,
+    /// A user has left a presence channel.
+    MemberRemoved,
+    /// A client has sent an event.
+    ClientEvent,
+    /// A client has subscribed to a cache channel that holds no event.
+    CacheMiss,
+    /// The number of subscribers of a channel has changed.
+    SubscriptionCount,
+}
+
+impl PusherEvent {
+    /// All events that webhooks report.
+    pub const ALL: [PusherEvent; 7] = [
+        PusherEvent::ChannelOccupied,
+        PusherEvent::ChannelVacated,
+        PusherEvent::MemberAdded,
+        PusherEvent::MemberRemoved,
+        PusherEvent::ClientEvent,
+        PusherEvent::CacheMiss,
+        PusherEvent::SubscriptionCount,
+    ];
+
+    /// Returns the name in the configuration and in the calls.
+    pub fn name(self) -> &'static str {
+        match self {
+            PusherEvent::ChannelOccupied => "channel_occupied",
+            PusherEvent::ChannelVacated => "channel_vacated",
+            PusherEvent::MemberAdded => "member_added",
+            PusherEvent::MemberRemoved => "member_removed",
+            PusherEvent::ClientEvent => "client_event",
+            PusherEvent::CacheMiss => "cache_miss",
+            PusherEvent::SubscriptionCount => "subscription_count",
+        }
+    }
 }
 
 impl PusherAppConfig {
@@ -71,7 +131,13 @@ impl PusherAppConfig {
             client_event_rate: Some(RateLimit { per_second: 10, burst: 20 }),
             subscription_count: false,
             event_bytes_max: 10 * 1024,
+            webhooks: Vec::new(),
         }
+    }
+
+    /// Returns whether any webhook reports events of this kind.
+    pub(super) fn reports(&self, kind: PusherEvent) -> bool {
+        self.webhooks.iter().any(|webhook| webhook.events.contains(&kind))
     }
 
     /// Returns the variable of the environment that may hold the secret of this app among others.
@@ -164,6 +230,7 @@ fn read_app(source: Source<'_>, offset: usize, value: &DeValue<'_>) -> Result<Pu
             "pusher.app.client_event_rate" => app.client_event_rate = rate::read(raw).map_err(refused)?,
             "pusher.app.subscription_count" => app.subscription_count = raw.switch().map_err(refused)?,
             "pusher.app.event_bytes_max" => app.event_bytes_max = read_size(raw).map_err(refused)?,
+            "pusher.app.webhooks" => app.webhooks = read_webhooks(source, offset, value)?,
             _ => return Err(source.unknown_key(offset, &key, KEYS.into_iter())),
         }
     }
@@ -221,4 +288,50 @@ fn read_size(raw: Raw<'_>) -> Result<usize, String> {
         0 => Err("it must be at least 1".to_owned()),
         bytes => usize::try_from(bytes).map_err(|_| format!("{bytes} is too large for this machine")),
     }
+}
+
+fn read_webhooks(
+    source: Source<'_>,
+    offset: usize,
+    value: &DeValue<'_>,
+) -> Result<Vec<PusherWebhookConfig>, ConfigError> {
+    let key = "pusher.app.webhooks";
+    let expected = |found: &DeValue<'_>| {
+        let example = "[{ url = \"https://app.example/pusher\", events = [\"channel_occupied\"] }]";
+        source.bad_value(offset, key, format!("expected a list such as {example}, found {}", kind(found)))
+    };
+    let DeValue::Array(tables) = value else { return Err(expected(value)) };
+    let mut webhooks = Vec::new();
+    for table in tables {
+        let DeValue::Table(fields) = table.get_ref() else { return Err(expected(table.get_ref())) };
+        let (mut url, mut events) = (None, Vec::new());
+        for (name, offset, value) in in_order(fields) {
+            let key = format!("{key}.{name}");
+            let refused = |reason| source.bad_value(offset, &key, reason);
+            match name {
+                "url" => url = hooks::read_url(Raw::Toml(value)).map_err(refused)?,
+                "events" => events = read_events(Raw::Toml(value)).map_err(refused)?,
+                _ => return Err(source.unknown_key(offset, &key, WEBHOOK_KEYS.into_iter())),
+            }
+        }
+        let Some(url) = url else {
+            let (place, key) = (source.place(table.span().start), "pusher.app.webhooks.url".to_owned());
+            let reason = "a webhook needs the URL that receives its events".to_owned();
+            return Err(ConfigError::MissingKey { place, key, reason });
+        };
+        webhooks.push(PusherWebhookConfig { url, events });
+    }
+    Ok(webhooks)
+}
+
+fn read_events(raw: Raw<'_>) -> Result<Vec<PusherEvent>, String> {
+    let read = |name: &str| {
+        PusherEvent::ALL.into_iter().find(|event| event.name() == name).ok_or_else(|| {
+            let near = nearest(name, PusherEvent::ALL.into_iter().map(PusherEvent::name));
+            let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            let names = PusherEvent::ALL.map(|event| format!("'{}'", event.name())).join(", ");
+            format!("'{name}' is not an event of Pusher's webhooks{hint} There are {names}")
+        })
+    };
+    raw.list()?.iter().map(|name| read(name)).collect()
 }

@@ -10,6 +10,7 @@ use fanwire_core::notice::Notice;
 use fanwire_protocol::Topic;
 use foldhash::fast::RandomState;
 
+use super::observer::Observer;
 use super::topic::Locked;
 use super::topics::Topics;
 use crate::clock;
@@ -21,17 +22,24 @@ const SMALL_MAX: u64 = 100;
 const GATHER_MS: u64 = 5000;
 
 /// The channels whose number will be announced, each with the time. Such a channel has subscribers, so this is bounded with them.
-#[derive(Default)]
-pub(super) struct SubscriberCounts(Mutex<HashMap<Topic, u64, RandomState>>);
+pub(super) struct SubscriberCounts {
+    due_ms: Mutex<HashMap<Topic, u64, RandomState>>,
+    observer: Option<Arc<dyn Observer>>,
+}
 
 impl SubscriberCounts {
+    /// No channel waits. `observer` learns of every announcement.
+    pub(super) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { due_ms: Mutex::default(), observer }
+    }
+
     /// Notes that the number of subscribers of a topic has changed.
     pub(super) fn changed(&self, topics: &Topics, locked: &mut Locked<'_>, name: &Topic) {
         if !topics.rules().counts_subscribers_of(name) {
             return;
         }
         if locked.subscribers() <= SMALL_MAX {
-            return announce(topics, locked, name);
+            return self.announce(topics, locked, name);
         }
         self.lock().entry(name.clone()).or_insert_with(|| clock::monotonic_ms() + GATHER_MS);
     }
@@ -41,21 +49,24 @@ impl SubscriberCounts {
         let due: Vec<Topic> =
             self.lock().extract_if(|_, due_ms| *due_ms <= now_ms).map(|(name, _)| name).collect();
         for name in due {
-            topics.with_existing(&name, |locked, state| announce(topics, locked, state.name()));
+            topics.with_existing(&name, |locked, state| self.announce(topics, locked, state.name()));
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Topic, u64, RandomState>> {
         // No code under this lock leaves the table inconsistent, so a poisoned lock can be used.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.due_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn announce(topics: &Topics, locked: &mut Locked<'_>, name: &Topic) {
-    locked.refresh_patterns(name, topics.patterns());
-    let count = locked.subscribers() - locked.pattern_subscribers();
-    let notice = Arc::new(Notice::of_subscribers(name.clone(), count, locked.policy().slow));
-    for inbox in locked.subscribed_inboxes(topics.inboxes()) {
-        inbox.push_notice(notice.clone());
+    fn announce(&self, topics: &Topics, locked: &mut Locked<'_>, name: &Topic) {
+        locked.refresh_patterns(name, topics.patterns());
+        let count = locked.subscribers() - locked.pattern_subscribers();
+        if let Some(observer) = &self.observer {
+            observer.counted(name, count);
+        }
+        let notice = Arc::new(Notice::of_subscribers(name.clone(), count, locked.policy().slow));
+        for inbox in locked.subscribed_inboxes(topics.inboxes()) {
+            inbox.push_notice(notice.clone());
+        }
     }
 }

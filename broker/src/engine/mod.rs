@@ -146,7 +146,8 @@ impl Engine {
         let grace_ms = parts.presence_grace.as_millis() as u64;
         let members = Members::new(topics.clone(), grace_ms, parts.observer.clone());
         let catalog = Arc::new(Catalog::new(topics.clone(), archived.clone()));
-        let (observer, pressure, counts) = (parts.observer, parts.pressure, SubscriberCounts::default());
+        let counts = SubscriberCounts::new(parts.observer.clone());
+        let (observer, pressure) = (parts.observer, parts.pressure);
         Self {
             topics,
             archived,

@@ -22,4 +22,7 @@ pub(crate) trait Observer: Send + Sync {
 
     /// A client polls a topic or pattern, and will probably do so again. Such a client has no subscription between its polls.
     fn interest(&self, pattern: &Pattern);
+
+    /// The number of subscribers of a topic has been announced to them, which only some topics ask for.
+    fn counted(&self, _topic: &Topic, _subscribers: u64) {}
 }

@@ -9,6 +9,8 @@ mod callout_request;
 mod callouts;
 mod disconnect_report;
 mod event;
+mod observers;
+mod pusher;
 mod signature;
 mod webhook_sender;
 mod webhooks;
@@ -24,12 +26,15 @@ use tokio::task::JoinSet;
 
 use crate::client::HttpClient;
 use crate::config::{Callout, HooksConfig, WebhookEvent, WebhooksConfig};
+use crate::engine::Observer;
 use crate::secret::Secret;
 use crate::telemetry::Shared;
 use callouts::Callouts;
+use observers::Observers;
 use signature::SharedSigner;
 
 pub(crate) use disconnect_report::DisconnectReport;
+pub(crate) use pusher::{PusherWebhookSender, PusherWebhooks, SentEvent};
 pub(crate) use webhook_sender::WebhookSender;
 pub(crate) use webhooks::Webhooks;
 
@@ -39,6 +44,7 @@ pub(crate) struct Hooks {
     callouts: Option<Arc<Callouts>>,
     webhooks: Option<Arc<Webhooks>>,
     signer: Option<Arc<SharedSigner>>,
+    pusher_webhooks: Arc<PusherWebhooks>,
 }
 
 /// The secret and the authorities by which the broker and the application authenticate each other.
@@ -98,7 +104,10 @@ impl Hooks {
         };
         let caller = (client()?, signer.clone());
         let callouts = Callouts::new(config, (uri, url), caller, message_bytes_max, counters);
-        Ok((Self { callouts: Some(Arc::new(callouts)), webhooks, signer: Some(signer) }, sender))
+        Ok((
+            Self { callouts: Some(Arc::new(callouts)), webhooks, signer: Some(signer), ..Self::default() },
+            sender,
+        ))
     }
 
     /// Signs all further calls with another secret.
@@ -106,6 +115,27 @@ impl Hooks {
         if let Some(signer) = &self.signer {
             signer.change(secret);
         }
+    }
+
+    /// Adds the webhooks of Pusher apps.
+    #[must_use]
+    pub(crate) fn with_pusher(self, pusher_webhooks: PusherWebhooks) -> Self {
+        Self { pusher_webhooks: Arc::new(pusher_webhooks), ..self }
+    }
+
+    /// Returns the webhooks of Pusher apps.
+    pub(crate) fn pusher_webhooks(&self) -> &Arc<PusherWebhooks> {
+        &self.pusher_webhooks
+    }
+
+    /// Returns the observer that reports what happens to topics; `None` if nothing is reported.
+    pub(crate) fn observer(&self) -> Option<Arc<dyn Observer>> {
+        let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+        observers.extend(self.webhooks.clone().map(|webhooks| -> Arc<dyn Observer> { webhooks }));
+        if !self.pusher_webhooks.is_empty() {
+            observers.push(self.pusher_webhooks.clone());
+        }
+        Observers::of(observers)
     }
 
     /// Returns the webhooks, if any events are reported.

@@ -9,7 +9,7 @@ use ring::hmac;
 
 use super::{PusherApp, SocketId};
 
-/// How far the time of a signed request may be from the broker's, in seconds. Older requests may be repeated by a listener.
+/// The greatest distance of the time of a signed request from the broker's, in seconds. Older requests may be repeated by a listener.
 const TIMESTAMP_TOLERANCE_S: u64 = 600;
 
 /// The version of the signatures of requests.
@@ -154,6 +154,11 @@ impl PusherApp {
             return Ok(());
         }
         Err(RestSignatureError::Signature(signed.replace('\n', "\\n")))
+    }
+
+    /// Returns the signature of `text`, for calls of the broker to the application.
+    pub(crate) fn sign(&self, text: &[u8]) -> String {
+        hex(hmac::sign(&self.secret, text).as_ref())
     }
 
     /// Returns whether `signature` is that of `text`. The time that this takes says nothing about the right signature.

@@ -6,24 +6,36 @@ use std::sync::Arc;
 use super::error::ServeError;
 use crate::client::HttpClient;
 use crate::config::{Config, HooksConfig, SECRET_BYTES_MIN};
-use crate::hooks::{CallSecurity, Hooks, WebhookSender};
+use crate::hooks::{CallSecurity, Hooks, PusherWebhookSender, PusherWebhooks, WebhookSender};
 use crate::operator_file::{self, FileError};
+use crate::pusher::SharedPusherApps;
 use crate::secret::Secret;
 use crate::telemetry::Shared;
 
-/// Creates the hooks that `config` describes, and the sender of webhooks if there are any.
+/// Creates the hooks that `config` describes, and the senders of webhooks if there are any.
 ///
 /// # Errors
 /// If a file cannot be read or does not hold what it should.
 pub(super) fn hooks_of(
     config: &Config,
-    counters: Arc<Shared>,
-) -> Result<(Arc<Hooks>, Option<WebhookSender>), ServeError> {
+    counters: &Arc<Shared>,
+    pusher_apps: &Arc<SharedPusherApps>,
+) -> Result<(Arc<Hooks>, WebhookSenders), ServeError> {
     let security = security_of(&config.hooks)?;
-    let (hooks, sender) =
-        Hooks::new(&config.hooks, &config.webhooks, security, config.limits.message_bytes_max, counters)
-            .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;
-    Ok((Arc::new(hooks), sender))
+    let bytes_max = config.limits.message_bytes_max;
+    let (hooks, own) = Hooks::new(&config.hooks, &config.webhooks, security, bytes_max, counters.clone())
+        .map_err(|error| ServeError::Hooks(format!("hooks: {error}")))?;
+    let (webhooks, of_pusher) = PusherWebhooks::new(&config.pusher_apps, pusher_apps, counters)
+        .map_err(|error| ServeError::Hooks(format!("pusher.app.webhooks: {error}")))?;
+    Ok((Arc::new(hooks.with_pusher(webhooks)), WebhookSenders { own, of_pusher }))
+}
+
+/// The senders of webhooks, which one thread runs.
+pub(super) struct WebhookSenders {
+    /// The sender of the broker's own webhooks.
+    pub(super) own: Option<WebhookSender>,
+    /// The senders of Pusher apps, one for each URL.
+    pub(super) of_pusher: Vec<PusherWebhookSender>,
 }
 
 /// Returns the secret and the certificate authorities by which the broker and the application trust each other.

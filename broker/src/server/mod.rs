@@ -171,8 +171,8 @@ impl Server {
         let authenticator = authenticator_of(&self.config, key_set.clone()).map(SharedAuthenticator::new)?;
         let authenticator = Arc::new(authenticator);
         let pusher_apps = Arc::new(SharedPusherApps::new(pusher_apps_of(&self.config)?));
-        let (hooks, webhook_sender) = application::hooks_of(&self.config, self.shared.clone())?;
-        let webhook_thread = webhook_thread::start(webhook_sender).map_err(|error| start(&error))?;
+        let (hooks, senders) = application::hooks_of(&self.config, &self.shared, &pusher_apps)?;
+        let webhook_thread = webhook_thread::start(senders).map_err(|error| start(&error))?;
         let preamble =
             Preamble { certificates: self.certificates.clone(), proxies: proxies_of(&self.config) };
         let origin_check = OriginCheck::new(

@@ -81,7 +81,13 @@ impl Reloader {
         self.current.auth.clone_from(&config.auth);
         self.current.keys.clone_from(&config.keys);
         self.current.topics.clone_from(&config.topics);
-        self.current.pusher_apps.clone_from(&config.pusher_apps);
+        let webhooks_of = |config: &Config| -> Vec<_> {
+            config.pusher_apps.iter().map(|app| (app.id.clone(), app.webhooks.clone())).collect()
+        };
+        // The webhooks run with the URLs of the start.
+        if webhooks_of(&self.current) == webhooks_of(&config) {
+            self.current.pusher_apps.clone_from(&config.pusher_apps);
+        }
         self.current.origins.clone_from(&config.origins);
         self.current.hooks.secret.clone_from(&config.hooks.secret);
         self.current.hooks.secret_file.clone_from(&config.hooks.secret_file);

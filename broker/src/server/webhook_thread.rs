@@ -5,9 +5,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::hooks::WebhookSender;
+use super::application::WebhookSenders;
 
 /// The divisor of `limits.drain_timeout` whose quotient is kept for the last webhook events.
 const DRAIN_SHARE: u32 = 4;
@@ -19,12 +20,28 @@ pub(super) struct WebhookThread(Option<(watch::Sender<Option<Instant>>, JoinHand
 ///
 /// # Errors
 /// If the system gives no thread or no runtime.
-pub(super) fn start(sender: Option<WebhookSender>) -> io::Result<WebhookThread> {
-    let Some(sender) = sender else { return Ok(WebhookThread(None)) };
+pub(super) fn start(senders: WebhookSenders) -> io::Result<WebhookThread> {
+    let WebhookSenders { own, of_pusher } = senders;
+    if own.is_none() && of_pusher.is_empty() {
+        return Ok(WebhookThread(None));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(None);
     let thread = std::thread::Builder::new().name("fanwire-webhooks".to_owned()).spawn(move || {
-        runtime.block_on(sender.run(stopping));
+        runtime.block_on(async {
+            let mut running = JoinSet::new();
+            for sender in of_pusher {
+                running.spawn(sender.run(stopping.clone()));
+            }
+            if let Some(sender) = own {
+                sender.run(stopping).await;
+            }
+            while let Some(ended) = running.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the delivery of Pusher webhooks ended early");
+                }
+            }
+        });
         // A lookup of the application's name may still be in progress; its result is not needed.
         runtime.shutdown_background();
     })?;

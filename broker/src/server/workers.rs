@@ -14,7 +14,7 @@ use super::unserved::UnservedConnections;
 use super::worker::{self, WorkerHandle, WorkerParts};
 use crate::auth::SharedAuthenticator;
 use crate::config::Config;
-use crate::engine::{Archive, Engine, EngineParts, Observer};
+use crate::engine::{Archive, Engine, EngineParts};
 use crate::hooks::Hooks;
 use crate::http::Readiness;
 use crate::hub::{Inbox, PinnedBound, Pressure};
@@ -68,7 +68,7 @@ pub(super) fn start(
         replay_bytes_max: limits.outbox_bytes_max / 2,
         counters: shared.clone(),
         archive,
-        observer: parts.hooks.webhooks().cloned().map(|webhooks| -> Arc<dyn Observer> { webhooks }),
+        observer: parts.hooks.observer(),
         presence_grace: limits.presence_grace,
     }));
     let pinned = PinnedBound::new(history_bytes_max, limits.outbox_bytes_max as u64, shared.clone());

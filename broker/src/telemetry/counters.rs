@@ -326,6 +326,10 @@ pub(crate) struct Shared {
     /// The time at which the oldest waiting event happened, in milliseconds of the monotonic clock. It is later than now
     /// if no event waits.
     pub(crate) webhook_events_oldest_ms: AtomicU64,
+    /// Events of the webhooks of all Pusher apps by outcome, and the calls that failed and are made again.
+    pub(crate) pusher_webhook_events_delivered: AtomicU64,
+    pub(crate) pusher_webhook_events_dropped: AtomicU64,
+    pub(crate) pusher_webhook_retries: AtomicU64,
     pub(crate) store_failures: AtomicU64,
     pub(crate) store_damaged: AtomicU64,
     pub(crate) store_queue_bytes: AtomicU64,

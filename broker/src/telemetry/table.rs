@@ -390,6 +390,22 @@ pub(super) const METRICS: &[Metric] = &[
         "Time at which the TLS certificate expires, in seconds since 1970; 0 without TLS.",
         Shared(|shared, _| load(&shared.certificate_expires_unix)),
     ),
+    Metric::counter(
+        "fanwire_pusher_webhook_events_delivered_total",
+        "Events that the webhooks of Pusher apps have delivered.",
+        Shared(|shared, _| load(&shared.pusher_webhook_events_delivered)),
+    )
+    .see("[the Pusher protocol](pusher.md)"),
+    Metric::counter(
+        "fanwire_pusher_webhook_events_dropped_total",
+        "Events of the webhooks of Pusher apps that were dropped.",
+        Shared(|shared, _| load(&shared.pusher_webhook_events_dropped)),
+    ),
+    Metric::counter(
+        "fanwire_pusher_webhook_retries_total",
+        "Calls of the webhooks of Pusher apps that failed and are made again.",
+        Shared(|shared, _| load(&shared.pusher_webhook_retries)),
+    ),
 ];
 
 fn load(value: &AtomicU64) -> u64 {

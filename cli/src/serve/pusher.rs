@@ -1,4 +1,4 @@
-//! What the text of the start says about Pusher apps: a line for pages and a block for Laravel's `.env`, to be pasted.
+//! The part of the banner about Pusher apps: a line for pages and a block for Laravel's `.env`, to be pasted.
 
 use std::net::SocketAddr;
 

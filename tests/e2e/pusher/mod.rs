@@ -10,3 +10,4 @@ mod presence;
 mod sharing;
 mod sign_in;
 mod subscribing;
+mod webhooks;

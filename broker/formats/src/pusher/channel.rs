@@ -12,7 +12,7 @@ use fanwire_protocol::{TOPIC_LEVELS_MAX, Topic, TopicError};
 /// The longest name of a channel, in bytes.
 pub const CHANNEL_BYTES_MAX: usize = 164;
 
-/// How the channel of a signed-in user begins.
+/// The beginning of the channel of a signed-in user.
 pub const OF_USER: &str = "#server-to-user-";
 
 /// The character before a name that is escaped.

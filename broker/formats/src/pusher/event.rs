@@ -11,7 +11,7 @@ use fanwire_protocol::{Payload, PayloadError, PayloadView, json};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// How the events of clients begin.
+/// The beginning of the names of events that clients send.
 pub const CLIENT_EVENT: &str = "client-";
 
 /// The names that only the service may use, by their beginning.

@@ -1,6 +1,6 @@
 //! Tests of the Pusher apps: their defaults, where secrets come from, and what is refused.
 
-use super::super::PusherAppConfig;
+use super::super::{PusherAppConfig, PusherEvent};
 use super::{check_file_refused, check_refused, load_from};
 use crate::secret::Secret;
 
@@ -114,4 +114,28 @@ fn where_credentials_are_required_the_prefix_is_written_out() {
         let config = load_from(&format!("{auth}{APP}secret = 's'\nprefix = '{prefix}'"), &[], &[]).unwrap();
         assert_eq!(config.pusher_apps[0].prefix.as_deref(), Some(prefix));
     }
+}
+
+#[test]
+fn webhooks_name_a_url_and_the_events_it_receives() {
+    let app = |webhooks: &str| format!("{APP}secret = 's'\nwebhooks = [{webhooks}]");
+    let good = "{ url = 'https://app.example/p', events = ['channel_occupied', 'member_added'] }";
+    let config = load_from(&app(good), &[], &[]).unwrap();
+    let webhook = &config.pusher_apps[0].webhooks[0];
+    assert_eq!(webhook.events, [PusherEvent::ChannelOccupied, PusherEvent::MemberAdded]);
+    check_file_refused(
+        &app("{ events = [] }"),
+        "fanwire.toml:5: 'pusher.app.webhooks.url' is missing: a webhook needs the URL that receives its events",
+    );
+    check_file_refused(
+        &app("{ url = 'https://a.example', events = ['channel_ocupied'] }"),
+        "fanwire.toml:5: bad value for 'pusher.app.webhooks.events': 'channel_ocupied' is not an event of Pusher's webhooks; did \
+         you mean 'channel_occupied'? There are 'channel_occupied', 'channel_vacated', 'member_added', 'member_removed', \
+         'client_event', 'cache_miss', 'subscription_count'",
+    );
+    check_file_refused(
+        &app("{ url = 'https://a.example', events = ['subscription_count'] }"),
+        "fanwire.toml:1: bad value for 'pusher.app.webhooks': the event 'subscription_count' needs subscription_count = true in \
+         the app",
+    );
 }

@@ -33,7 +33,7 @@ const PREFIX: &str = "/apps/";
 /// The room in a body for everything but the data of events: names, and up to a hundred channels.
 const BODY_BYTES_AROUND: usize = 64 * 1024;
 
-/// How much larger text can become as a JSON string.
+/// The factor by which text can grow as a JSON string.
 const ESCAPED_MAX: usize = 6;
 
 /// The code with which connections of a user are closed whose application says so.

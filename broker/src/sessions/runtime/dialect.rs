@@ -1,4 +1,4 @@
-//! What a dialect requests for its client after it has checked the credentials itself: signatures that the authenticator does not know.
+//! Requests of a dialect for its client, made after it has checked the credentials itself: signatures that the authenticator does not know.
 //!
 //! Rules, limits, callouts and rates hold for these requests as for all others. This file does not know what was signed.
 

@@ -1,4 +1,4 @@
-//! What a client receives for its requests, and right after a subscription to a cached channel.
+//! The answers to the requests of a client, and right after a subscription to a cached channel.
 //!
 //! Pusher's answers name the channel, and that of a presence channel its members, so they are written here and not by the format.
 
@@ -8,10 +8,11 @@ use bytes::Bytes;
 use fanwire_formats::pusher::{
     ChannelKind, is_cached, is_client_event, kind_of, write_error, write_members, write_system_event,
 };
-use fanwire_protocol::{ErrorCode, Member, Message, Reply, ServerFrame, Topic, json};
+use fanwire_protocol::{ErrorCode, Member, Message, Reply, ServerFrame, Since, Topic, json};
 
-use super::{Client, Pending};
+use super::{Client, Pending, Sent};
 use crate::engine::Reading;
+use crate::hooks::SentEvent;
 use crate::sessions::ReplyWriter;
 
 /// The number of publications that are read at once in search of the last event of a channel.
@@ -24,16 +25,16 @@ pub(super) fn reply_writer(client: Rc<Client>) -> ReplyWriter {
 
 fn write(client: &Rc<Client>, frame: &ServerFrame, out: &mut Vec<u8>) -> bool {
     match frame {
-        ServerFrame::Reply { id, reply } => {
-            if let (Some(Pending::Subscribe { channel, topic, member }), Reply::Subscribed { .. }) =
-                (client.end(*id), reply)
-            {
+        ServerFrame::Reply { id, reply } => match (client.end(*id), reply) {
+            (Some(Pending::Subscribe { channel, topic, member }), Reply::Subscribed { .. }) => {
                 write_succeeded(client, &channel, &topic, member.map(|member| *member), out);
             }
-        }
+            (Some(Pending::Event(Some(sent))), Reply::Published(_)) => report(client, &sent),
+            _ => {}
+        },
         ServerFrame::Error { id: Some(id), code, message } => match client.end(*id) {
             Some(Pending::Subscribe { channel, .. }) => write_refused(&channel, *code, message, out),
-            Some(Pending::Event) => write_error(message, code_of(*code), out),
+            Some(Pending::Event(_)) => write_error(message, code_of(*code), out),
             Some(Pending::Silent) | None => {}
         },
         // The reason of a close stands in its frame. Pusher's clients expect no error before it.
@@ -51,6 +52,15 @@ fn write(client: &Rc<Client>, frame: &ServerFrame, out: &mut Vec<u8>) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Reports an event of the client that was published.
+fn report(client: &Client, sent: &Sent) {
+    let Some(socket_id) = client.socket_id.get() else { return };
+    let (socket_id, user_id) = (&*socket_id.to_string(), sent.user_id.as_deref());
+    let (channel, event, data) = (&*sent.channel, &*sent.event, &*sent.data);
+    let sent = SentEvent { channel, event, data, socket_id, user_id };
+    client.worker.hooks.pusher_webhooks().client_event(&client.app.id, &sent);
 }
 
 fn channel_of(client: &Client, topic: &Topic) -> String {
@@ -120,13 +130,12 @@ fn write_cached(client: &Rc<Client>, channel: &str, topic: &Topic, out: &mut Vec
             None if !history.page.more => break,
             None => {
                 let oldest = messages.next_back().and_then(|message| message.position);
-                let Some(oldest) = oldest.filter(|oldest| oldest.offset > 1) else { break };
-                let before = fanwire_protocol::Position { offset: oldest.offset - 1, ..oldest };
-                until = Some(fanwire_protocol::Since::Position(before));
+                let Some(oldest) = oldest else { break };
+                until = Some(Since::Position(oldest.bound_before()));
             }
         }
     }
-    write_miss(channel, out);
+    write_miss(client, channel, out);
 }
 
 /// Reads the last event of a channel from the disk, and sends it when it is there.
@@ -144,7 +153,7 @@ fn read_cached(client: &Rc<Client>, channel: &str, topic: &Topic) {
                 let messages = history.page.publications.iter().map(|publication| &publication.message);
                 match last_event(messages) {
                     Some(message) => client.app.format.encoder.message(message, &mut out),
-                    None => write_miss(&channel, &mut out),
+                    None => write_miss(&client, &channel, &mut out),
                 }
             }
             Err(refusal) => write_error(&refusal.message, None, &mut out),
@@ -161,6 +170,7 @@ fn last_event<'m>(mut messages: impl Iterator<Item = &'m Message>) -> Option<&'m
     messages.find(|message| !is_client_event(&message.payload))
 }
 
-fn write_miss(channel: &str, out: &mut Vec<u8>) {
+fn write_miss(client: &Client, channel: &str, out: &mut Vec<u8>) {
+    client.worker.hooks.pusher_webhooks().cache_miss(&client.app.id, channel);
     write_system_event("pusher:cache_miss", Some(channel), b"{}", out);
 }

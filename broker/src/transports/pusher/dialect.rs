@@ -17,8 +17,9 @@ use tungstenite::Message;
 use super::answers::{reply_writer, write_refused};
 use super::message::{ClientMessage, Subscription, User, member_in};
 use super::sign_in::sign_in;
-use super::{Client, Pending, Wrong, send};
+use super::{Client, Pending, Sent, Wrong, send};
 use crate::clock;
+use crate::config::PusherEvent;
 use crate::pusher::SocketId;
 use crate::sessions::SessionRuntime;
 use crate::telemetry::Transport;
@@ -279,7 +280,12 @@ impl Pusher {
             event_payload(&message.event, &data, user.as_deref()).map_err(|error| error.to_string())?;
         let grants = Grants { publish: vec![topic.clone().into()], subscribe: Vec::new() };
         let request = PublishRequest { topic, payload, key: None, echo: false };
-        let id = client.begin(Pending::Event);
+        let is_reported = session.worker().hooks.pusher_webhooks().report(&app.id, PusherEvent::ClientEvent);
+        let sent = is_reported.then(|| {
+            let (event, data) = (message.event.clone().into_owned(), data.into_owned());
+            Box::new(Sent { channel: channel.to_owned(), event, data, user_id: user.clone() })
+        });
+        let id = client.begin(Pending::Event(sent));
         Ok(session.publish_under(id, request, Holder { user, grants, ..Holder::default() }))
     }
 

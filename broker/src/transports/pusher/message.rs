@@ -49,7 +49,7 @@ pub(super) struct SignIn {
 pub(super) struct User {
     /// The id of the user. A number becomes its digits.
     pub(super) id: Arc<str>,
-    /// What other members see of the user.
+    /// The description of the user that other members see.
     pub(super) info: Option<Payload>,
 }
 

@@ -31,7 +31,7 @@ struct Client {
     /// The requests that are not answered yet, by their number.
     pending: RefCell<Vec<(u32, Pending)>>,
     next_request: Cell<u32>,
-    /// What was taken of the rate of client events.
+    /// The part of the rate of client events that was used.
     meter: Cell<Meter>,
     /// The user as which the client has signed in.
     user: OnceCell<Arc<str>>,
@@ -43,8 +43,16 @@ enum Pending {
     Subscribe { channel: Box<str>, topic: Topic, member: Option<Box<Member>> },
     /// The end of a subscription, or the watch over a user, which have no answer.
     Silent,
-    /// An event that the client sends, which has no answer but an error.
-    Event,
+    /// An event that the client sends, which has no answer but an error. It is what webhooks report, if any do.
+    Event(Option<Box<Sent>>),
+}
+
+/// An event that a client sends, to be reported once it is published.
+struct Sent {
+    channel: String,
+    event: String,
+    data: String,
+    user_id: Option<Arc<str>>,
 }
 
 impl Client {
