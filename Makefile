@@ -21,7 +21,7 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SECONDS_EACH ?= 60
 
 # The steps of `make test`, in the order in which a mistake is found soonest.
-STEPS := test-format test-lint test-docs test-rust test-archive test-instructions test-js test-php test-browser test-fuzz test-deploy
+STEPS := test-format test-lint test-docs test-rust test-archive test-instructions test-js test-php test-python test-browser test-fuzz test-deploy
 
 .PHONY: help run build test $(STEPS) test-tools repeat fmt lint fuzz instructions-baseline bench image image-binary compose clean
 
@@ -72,6 +72,9 @@ test-instructions: ## Count the instructions of the hot pieces under valgrind, a
 test-php: build ## Run the PHP client and the PHP examples by a real php against the broker
 	client-sdk/php/test.sh
 	tests/php/run.sh
+
+test-python: build ## Run Pusher's libraries for Python against the broker
+	tests/python/run.sh
 
 test-js: ## Check, build and test the JavaScript client in Node
 	cd client-sdk/js && npm ci --no-audit --no-fund && npm test
