@@ -41,7 +41,8 @@ pub(crate) struct PusherApp {
     pub(crate) event_bytes_max: usize,
     /// The users that are signed in. A reload keeps them.
     pub(crate) online: Arc<OnlineUsers>,
-    secret: hmac::Key,
+    /// The secret. A reload changes it for open connections too.
+    secret: Arc<ArcSwap<hmac::Key>>,
 }
 
 impl PusherApp {
@@ -59,7 +60,10 @@ impl PusherApp {
             client_event_rate: config.client_event_rate.map(rate),
             event_bytes_max: config.event_bytes_max,
             online: Arc::default(),
-            secret: hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes()),
+            secret: Arc::new(ArcSwap::from_pointee(hmac::Key::new(
+                hmac::HMAC_SHA256,
+                secret.reveal().as_bytes(),
+            ))),
         }
     }
 
@@ -138,12 +142,14 @@ impl SharedPusherApps {
         self.0.load_full()
     }
 
-    /// Replaces the apps for all further connections and requests. The users of an app that stays remain signed in.
+    /// Replaces the apps for all further connections and requests. The users of an app that stays remain signed in, and its open
+    /// connections use its new secret.
     pub(crate) fn change(&self, apps: Vec<PusherApp>) {
         let current = self.current();
         let kept = apps.into_iter().map(|mut app| {
             if let Some(before) = current.by_id(&app.id) {
-                app.online = before.online.clone();
+                before.secret.store(app.secret.load_full());
+                (app.secret, app.online) = (before.secret.clone(), before.online.clone());
             }
             app
         });

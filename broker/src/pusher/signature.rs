@@ -158,12 +158,12 @@ impl PusherApp {
 
     /// Returns the signature of `text`, for calls of the broker to the application.
     pub(crate) fn sign(&self, text: &[u8]) -> String {
-        hex(hmac::sign(&self.secret, text).as_ref())
+        hex(hmac::sign(&self.secret.load(), text).as_ref())
     }
 
     /// Returns whether `signature` is that of `text`. The time that this takes says nothing about the right signature.
     fn verify(&self, text: &[u8], signature: &str) -> bool {
-        unhex(signature).is_some_and(|signature| hmac::verify(&self.secret, text, &signature).is_ok())
+        unhex(signature).is_some_and(|signature| hmac::verify(&self.secret.load(), text, &signature).is_ok())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections: how they begin, what they are refused with, and how they end.
 
-use fanwire_tests::{Broker, Opcode, WebSocket, get, temporary};
+use fanwire_tests::{Broker, Opcode, WebSocket, eventually, get, temporary};
 use serde_json::json;
 
 use super::fixture::{APP, KEY, Pusher, Rest, broker, close_of, data_of};
@@ -131,4 +131,22 @@ fn a_secret_is_read_from_its_file_and_shown_nowhere() {
     Rest::get("/channels").expect(broker.address(), r#"{"channels":{}}"#);
     assert!(!broker.log().contains(super::fixture::SECRET));
     let _left_behind = std::fs::remove_file(secret);
+}
+
+#[test]
+fn a_new_secret_holds_for_open_connections() {
+    let file = temporary("toml");
+    let old = APP.replace(super::fixture::SECRET, "the secret before");
+    std::fs::write(&file, old).unwrap();
+    let broker = Broker::start(&["--config", file.to_str().unwrap()]);
+    let mut client = Pusher::connect(broker.address());
+    client.ask("private-a", None);
+    client.expect_refused("private-a");
+    std::fs::write(&file, APP).unwrap();
+    broker.reload();
+    eventually("the new secret", || {
+        (Rest::get("/channels").send(broker.address()).status == 200).then_some(())
+    });
+    client.subscribe("private-a", None);
+    let _left_behind = std::fs::remove_file(file);
 }
