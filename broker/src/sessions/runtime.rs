@@ -34,6 +34,9 @@ use crate::hooks::{CalloutClient, DisconnectReport};
 use crate::hub::SessionWriter;
 use crate::telemetry::Transport;
 
+/// The wait of a publisher. Boxed twice, because most sessions never wait, and a thin pointer is half as large.
+type Relief = Box<Pin<Box<dyn Future<Output = ()>>>>;
+
 /// One connected client. Dropping it ends its subscriptions.
 pub(crate) struct SessionRuntime {
     worker: Rc<Worker>,
@@ -45,7 +48,7 @@ pub(crate) struct SessionRuntime {
     receipts: Option<Arc<ReceiptQueue>>,
     decision: PendingDecision,
     /// Waits until publishers may continue. The session takes no frames meanwhile.
-    relief: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    relief: Option<Relief>,
     ending: Ending,
 }
 
@@ -213,10 +216,10 @@ impl SessionRuntime {
         let can_publish =
             matches!(self.handle.transport(), Transport::WebSocket | Transport::Bare | Transport::Pusher);
         if self.relief.is_none() && can_publish && self.worker.engine.pressure().is_high() {
-            self.relief = Some(Box::pin(self.worker.engine.pressure().clone().relieved()));
+            self.relief = Some(Box::new(Box::pin(self.worker.engine.pressure().clone().relieved())));
         }
         if let Some(relief) = &mut self.relief {
-            ready!(relief.as_mut().poll(context));
+            ready!(relief.as_mut().as_mut().poll(context));
             self.relief = None;
         }
         Poll::Ready(())
