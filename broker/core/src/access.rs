@@ -77,7 +77,21 @@ pub fn decide(rules: &Rules, identity: &Identity, action: Action, pattern: &Patt
     {
         return Ok(());
     }
+    let is_open = rules.unruled() == Access::Anyone;
+    if is_open && !identity.is_authenticated() && rules.default_access(pattern) == Access::Granted {
+        return Err(refusal_of_channel(action, pattern));
+    }
     Err(refusal(identity, action, pattern))
+}
+
+/// Returns the refusal of a private channel on an open broker, where a token would not help.
+fn refusal_of_channel(action: Action, pattern: &Pattern) -> Refusal {
+    let phrase = action.phrase();
+    let message = format!(
+        "'{pattern}' is, or may match, a private channel of a Pusher app: to {phrase} it, sign the subscription or the request with the \
+         secret of the app, or write a rule for the topic"
+    );
+    Refusal { code: ErrorCode::Forbidden, message }
 }
 
 fn is_of_users(pattern: &Pattern) -> bool {

@@ -8,7 +8,7 @@ use fanwire_protocol::{Pattern, Topic};
 const ESCAPED: char = '%';
 
 /// The beginnings of the names of channels that are not open to every client.
-const RESTRICTED: [&str; 2] = ["private-", "presence-"];
+const RESTRICTED: [&str; 3] = ["private-", "presence-", "#"];
 
 /// The beginning of the names of channels with presence.
 const PRESENCE: &str = "presence-";
@@ -135,7 +135,7 @@ mod tests {
         let check = |channels: &Channels, pattern: &str, expected| {
             assert_eq!(channels.restrict(&pattern.parse().unwrap()), expected, "{pattern}");
         };
-        for pattern in [">", "*", "*.a", "private-a", "private-a.b", "presence-a", "%private-a"] {
+        for pattern in [">", "*", "*.a", "private-a", "private-a.b", "presence-a", "%private-a", "#a"] {
             check(&all, pattern, true);
         }
         for pattern in ["a", "a.private-b", "a.>", "cache-a", "privat"] {

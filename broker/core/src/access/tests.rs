@@ -264,6 +264,8 @@ fn private_channels_of_a_pusher_app_need_a_grant_unless_a_rule_says_otherwise() 
         for pattern in ["private-a", "presence-a", ">", "*", "private-ruled"] {
             assert!(!may(identity, Action::Subscribe, pattern), "{pattern}");
             assert!(!may(identity, Action::Publish, pattern), "{pattern}");
+            let refused = decide(&rules, identity, Action::Publish, &pattern.parse().unwrap()).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Forbidden, "a token would not help: {}", refused.message);
         }
         for pattern in ["a", "private-open", "a.private-b", "cache-a"] {
             assert!(may(identity, Action::Subscribe, pattern), "{pattern}");

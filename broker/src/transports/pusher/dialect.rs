@@ -195,7 +195,7 @@ impl Pusher {
                 ((!is_ruled).then(|| permit(None)), None)
             }
             ChannelKind::Private | ChannelKind::Encrypted => {
-                check(None)?;
+                check(request.channel_data.as_deref())?;
                 (Some(permit(None)), None)
             }
             ChannelKind::Presence => {
