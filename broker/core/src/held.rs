@@ -4,7 +4,6 @@
 //! sum also covers what history has dropped while a slow session still refers to it. This file does not know any bound.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -12,9 +11,12 @@ use bytes::Bytes;
 /// The unused capacity that a chunk may keep, in bytes, beside a quarter of its length.
 const SLACK_BYTES: usize = 1024;
 
-/// The sum of all shares, in bytes. Clones refer to the same sum.
-#[derive(Clone, Default)]
-pub struct HeldSum(Arc<AtomicU64>);
+/// The sum of all shares, in bytes. Copies refer to the same sum.
+///
+/// A process has one for its whole life, so its eight bytes are never freed, and a share costs no count of references: it would be
+/// one more write that all workers do in the same place.
+#[derive(Clone, Copy)]
+pub struct HeldSum(&'static AtomicU64);
 
 /// A part of a [`HeldSum`] that counts until it is dropped.
 pub struct HeldShare {
@@ -22,21 +24,27 @@ pub struct HeldShare {
     bytes: u64,
 }
 
+impl Default for HeldSum {
+    fn default() -> Self {
+        Self(Box::leak(Box::new(AtomicU64::new(0))))
+    }
+}
+
 impl HeldSum {
     /// Returns the sum of all shares, in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub fn bytes(self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Counts `bytes` until the share is dropped.
-    pub fn share(&self, bytes: usize) -> HeldShare {
+    pub fn share(self, bytes: usize) -> HeldShare {
         let bytes = bytes as u64;
         self.0.fetch_add(bytes, Ordering::Relaxed);
-        HeldShare { sum: self.clone(), bytes }
+        HeldShare { sum: self, bytes }
     }
 
     /// Makes shareable bytes of `encoded`. The memory counts until the last clone or slice of them is dropped.
-    pub fn bytes_of(&self, mut encoded: Vec<u8>) -> Bytes {
+    pub fn bytes_of(self, mut encoded: Vec<u8>) -> Bytes {
         if encoded.is_empty() {
             return Bytes::new();
         }
@@ -50,8 +58,8 @@ impl HeldSum {
 
 impl HeldShare {
     /// Returns the sum that the share is a part of.
-    pub fn sum(&self) -> &HeldSum {
-        &self.sum
+    pub fn sum(&self) -> HeldSum {
+        self.sum
     }
 }
 

@@ -334,7 +334,7 @@ impl Outbox {
     /// Encodes the next piece of the replay that comes first, and puts it before the rest.
     fn encode_replay(&mut self) {
         let Some(Item::Replay(publications)) = self.queue.front_mut() else { return };
-        let Some(held) = publications.front().map(|publication| publication.held().clone()) else { return };
+        let Some(held) = publications.front().map(|publication| publication.held()) else { return };
         let mut chunk = Vec::new();
         while chunk.len() < REPLAY_AHEAD_BYTES
             && let Some(publication) = publications.pop_front()

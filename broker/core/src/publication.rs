@@ -51,7 +51,7 @@ impl Publication {
     }
 
     /// Returns the sum in which the publication counts. Frames made of it count there too.
-    pub fn held(&self) -> &HeldSum {
+    pub fn held(&self) -> HeldSum {
         self.held.sum()
     }
 

@@ -57,7 +57,7 @@ pub(super) fn start(
     let limits = &config.limits;
     let inboxes: Vec<_> = (0..count).map(|_| Arc::new(Inbox::new(pressure.clone()))).collect();
     let counters: Vec<Arc<WorkerCounters>> =
-        inboxes.iter().map(|_| Arc::new(WorkerCounters::new(shared.held.clone()))).collect();
+        inboxes.iter().map(|_| Arc::new(WorkerCounters::new(shared.held))).collect();
     let (history_bytes_max, has_store) = (config.history.bytes_max, archive.is_some());
     let engine = Arc::new(Engine::new(EngineParts {
         inboxes: inboxes.clone(),

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use fanwire_core::access::{DIRECT, Refusal};
 use fanwire_core::fanout::Delivery;
-use fanwire_core::held::HeldSum;
 use fanwire_core::identity::Identity;
-use fanwire_core::publication::Publication;
 use fanwire_core::session::{Close, Session};
 use fanwire_core::subscribers::SessionKey;
 use fanwire_protocol::{CloseCode, ErrorCode, Message, Pattern, Payload, ServerFrame, Topic};
@@ -207,8 +205,8 @@ impl SessionHandle {
 
     /// Sends `message` to this session alone, as a message of [`DIRECT`]. Returns `false` if the session's format has no frame for it,
     /// or the session is being closed.
-    pub(crate) fn send_direct(&self, message: &Arc<Publication>, counters: &WorkerCounters) -> bool {
-        let frame = ServerFrame::Message(message.message.clone());
+    pub(crate) fn send_direct(&self, message: &Message, counters: &WorkerCounters) -> bool {
+        let frame = ServerFrame::Message(message.clone());
         let mut bytes = Vec::new();
         self.writer.format().encoder.frame(&frame, &mut bytes);
         if bytes.is_empty() {
@@ -219,10 +217,9 @@ impl SessionHandle {
 }
 
 /// Returns the message for single sessions with this payload. It has no position, because no history holds it.
-pub(crate) fn direct_message(payload: Payload) -> Arc<Publication> {
+pub(crate) fn direct_message(payload: Payload) -> Arc<Message> {
     let topic: Topic = DIRECT.parse().expect("it keeps the rules of names");
-    let message = Message { topic, payload, position: None, ts: None, from: None };
-    Arc::new(Publication::new(message, 0, clock::monotonic_us(), &HeldSum::default()))
+    Arc::new(Message { topic, payload, position: None, ts: None, from: None })
 }
 
 /// Returns the refusal to end a subscription that the session does not have.
