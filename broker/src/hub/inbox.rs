@@ -148,8 +148,9 @@ impl Inbox {
             queue.over = true;
             self.pressure.raise();
         }
-        drop(queue);
+        // Before the worker can take them out and subtract them: the sum never falls below zero.
         self.pressure.counters.inbox_bytes.fetch_add(cost as u64, Ordering::Relaxed);
+        drop(queue);
         if was_empty {
             self.filled.notify_one();
         }

@@ -341,8 +341,9 @@ impl Shared {
     /// Returns the memory of publications and encoded frames that only sessions and answers keep, in bytes: neither history nor an
     /// inbox holds them.
     pub(crate) fn pinned_bytes(&self) -> u64 {
-        let others = self.history_bytes.load(Ordering::Relaxed) + self.inbox_bytes.load(Ordering::Relaxed);
-        self.held.bytes().saturating_sub(others)
+        // Threads change these sums at once: for a moment one may be below zero, or count what another no longer does.
+        let sum = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed).cast_signed().max(0).cast_unsigned();
+        self.held.bytes().saturating_sub(sum(&self.history_bytes).saturating_add(sum(&self.inbox_bytes)))
     }
 
     /// Counts a connection that was refused.

@@ -48,8 +48,7 @@ fn a_durable_topic_that_is_younger_than_the_moment_has_lost_nothing() {
     check_no_loss(&broker, "a", &[]);
     publish(broker.address(), "b", "one");
     check_no_loss(&broker, "b", &["one"]);
-    drop(broker);
-    let broker = directory.serve(DURABLE);
+    let broker = directory.restart(broker, DURABLE);
     check_no_loss(&broker, "a", &["newest"]);
     check_no_loss(&broker, "never.used", &[]);
 }

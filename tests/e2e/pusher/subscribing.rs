@@ -165,6 +165,7 @@ fn events_of_clients_are_not_cached() {
 }
 
 #[test]
+#[cfg_attr(feature = "stepped-archive", ignore = "restarts the broker, whose archive is in memory")]
 fn the_last_event_of_a_durable_channel_survives_a_restart() {
     let directory = temporary_directory();
     let text = format!("{APP}[[topic]]\nmatch = 'cache-d'\ndurable = true\n");
