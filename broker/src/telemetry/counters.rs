@@ -362,6 +362,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_sum_that_is_below_zero_for_a_moment_counts_as_nothing() {
+        let shared = Shared::default();
+        let share = shared.held.share(1000);
+        shared.history_bytes.store(300, Ordering::Relaxed);
+        shared.inbox_bytes.fetch_sub(200, Ordering::Relaxed);
+        assert_eq!(shared.pinned_bytes(), 700);
+        shared.inbox_bytes.fetch_add(200 + 400, Ordering::Relaxed);
+        assert_eq!(shared.pinned_bytes(), 300);
+        drop(share);
+        assert_eq!(shared.pinned_bytes(), 0);
+    }
+
+    #[test]
     fn codes_count_into_their_own_place() {
         for (index, code) in ErrorCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, index);
