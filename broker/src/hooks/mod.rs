@@ -7,6 +7,7 @@
 mod answer;
 mod callout_request;
 mod callouts;
+mod delivery;
 mod disconnect_report;
 mod event;
 mod observers;

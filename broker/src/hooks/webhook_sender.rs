@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanwire_core::webhook_queue::{WebhookBatch, WebhookOutcome, WebhookStep};
+use fanwire_core::webhook_queue::{WebhookBatch, WebhookOutcome};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::delivery::{self, Stopping, Unanswered, answer_in_time};
 use super::event::body_of;
 use super::signature::{self, SharedSigner};
 use super::webhooks::Webhooks;
@@ -42,8 +43,8 @@ enum DeliveryError {
     Fetch(#[from] FetchError),
     #[error("it answered {0}")]
     Status(StatusCode),
-    #[error("the time for draining is over")]
-    Stopped,
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     #[error("the call could not be signed: {0}")]
     Unsigned(String),
 }
@@ -51,36 +52,14 @@ enum DeliveryError {
 impl WebhookSender {
     /// Delivers events until the broker stops. When `stopping` contains a deadline, events are delivered without delay, and
     /// at the deadline the rest is dropped.
-    pub(crate) async fn run(self, mut stopping: watch::Receiver<Option<Instant>>) {
+    pub(crate) async fn run(self, stopping: watch::Receiver<Option<Instant>>) {
         let mut condition = Condition::Delivering;
-        loop {
-            let now_ms = clock::monotonic_ms();
-            let due_ms = self.webhooks.expire(now_ms);
-            let deadline = *stopping.borrow_and_update();
-            if let Some(deadline) = deadline
-                && (!self.webhooks.hurry(now_ms) || Instant::now() >= deadline)
-            {
-                break;
-            }
-            let wake_ms = match self.webhooks.step(now_ms) {
-                WebhookStep::Send(batch) => {
-                    let (outcome, error) = self.deliver(&batch, &stopping).await;
-                    condition = self.note(condition, outcome, error);
-                    self.webhooks.finish(outcome);
-                    continue;
-                }
-                WebhookStep::WaitUntil(at_ms) => due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)),
-                WebhookStep::Rest => due_ms.unwrap_or(u64::MAX),
-            };
-            let wait = Duration::from_millis(wake_ms.saturating_sub(now_ms)).min(Duration::from_secs(3600));
-            let until = Instant::now() + wait;
-            tokio::select! {
-                () = self.webhooks.changed() => {}
-                () = tokio::time::sleep_until(deadline.map_or(until, |deadline| deadline.min(until))) => {}
-                changed = stopping.changed() => if changed.is_err() { break },
-            }
-        }
-        let left = self.webhooks.give_up();
+        let left = delivery::run(&*self.webhooks, stopping, async |batch, stopping| {
+            let (outcome, error) = self.deliver(&batch, stopping).await;
+            condition = self.note(condition, outcome, error);
+            self.webhooks.finish(outcome);
+        })
+        .await;
         if left > 0 {
             tracing::warn!(events = left, "the broker stops before all webhook events were delivered");
         }
@@ -89,29 +68,16 @@ impl WebhookSender {
     async fn deliver(
         &self,
         batch: &WebhookBatch,
-        stopping: &watch::Receiver<Option<Instant>>,
+        stopping: Stopping,
     ) -> (WebhookOutcome, Option<DeliveryError>) {
-        let mut stopping = stopping.clone();
-        let deadline_passes = async {
-            let deadline = stopping.wait_for(Option::is_some).await.map(|deadline| *deadline);
-            if let Ok(Some(deadline)) = deadline {
-                tokio::time::sleep_until(deadline).await;
-            }
-        };
-        let failed = WebhookOutcome::Failed { retry_after_ms: None };
-        let answered = tokio::select! {
-            answered = tokio::time::timeout(self.timeout, self.call(batch)) => {
-                answered.unwrap_or(Err(FetchError::TimedOut(self.timeout).into()))
-            }
-            () = deadline_passes => Err(DeliveryError::Stopped),
-        };
-        match answered {
+        let answered = answer_in_time(self.call(batch), self.timeout, stopping).await;
+        match answered.map_err(DeliveryError::from).flatten() {
             Ok((status, retry_after)) => {
                 let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::unix_ms());
                 let outcome = outcome_of(status, retry_after.as_ref(), now);
                 (outcome, (outcome != WebhookOutcome::Delivered).then_some(DeliveryError::Status(status)))
             }
-            Err(error) => (failed, Some(error)),
+            Err(error) => (WebhookOutcome::Failed { retry_after_ms: None }, Some(error)),
         }
     }
 

@@ -9,6 +9,7 @@ use fanwire_core::webhook_queue::{WebhookLimits, WebhookOutcome, WebhookQueue, W
 use fanwire_protocol::{Member, Pattern, Topic};
 use tokio::sync::Notify;
 
+use super::delivery::EventSource;
 use super::event::Event;
 use crate::clock;
 use crate::config::{WebhookEvent, WebhooksConfig};
@@ -119,30 +120,12 @@ impl Webhooks {
             && self.topics.iter().any(|topics| topics.intersects(pattern))
     }
 
-    /// Reports the topics that have had no subscriber for long enough. Returns the time of the next such report.
-    pub(super) fn expire(&self, now_ms: u64) -> Option<u64> {
-        let mut occupancy = self.lock_occupancy();
-        for pattern in occupancy.expire(now_ms) {
-            self.report(Event::Vacated(&pattern));
-        }
-        self.bound_graces(&mut occupancy);
-        occupancy.next_due_ms()
-    }
-
     /// Reports all occupied topics as vacated, because the broker stops.
     pub(crate) fn conclude(&self) {
         let mut occupancy = self.lock_occupancy();
         for pattern in occupancy.conclude() {
             self.report(Event::Vacated(&pattern));
         }
-    }
-
-    /// Returns the next step of the sender.
-    pub(super) fn step(&self, now_ms: u64) -> WebhookStep {
-        let mut locked = self.lock();
-        let step = locked.queue.next(now_ms);
-        self.measure(&locked.queue);
-        step
     }
 
     /// Records the outcome of a batch.
@@ -153,26 +136,6 @@ impl Webhooks {
             locked.is_overflowing = false;
         }
         self.measure(&locked.queue);
-    }
-
-    /// Ends all delays, because the broker stops. Returns whether events are left.
-    pub(super) fn hurry(&self, now_ms: u64) -> bool {
-        let mut locked = self.lock();
-        locked.queue.hurry(now_ms);
-        !locked.queue.is_empty()
-    }
-
-    /// Drops the rest, and returns the number of events dropped.
-    pub(super) fn give_up(&self) -> usize {
-        let mut locked = self.lock();
-        let count = locked.queue.give_up();
-        self.measure(&locked.queue);
-        count
-    }
-
-    /// Waits until the queue or the occupancy has changed since the last call.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
     }
 
     fn measure(&self, queue: &WebhookQueue) {
@@ -199,6 +162,42 @@ impl Webhooks {
 
     fn lock_occupancy(&self) -> MutexGuard<'_, Occupancy> {
         self.occupancy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSource for Webhooks {
+    /// Reports the topics that have had no subscriber for long enough. Returns the time of the next such report.
+    fn expire(&self, now_ms: u64) -> Option<u64> {
+        let mut occupancy = self.lock_occupancy();
+        for pattern in occupancy.expire(now_ms) {
+            self.report(Event::Vacated(&pattern));
+        }
+        self.bound_graces(&mut occupancy);
+        occupancy.next_due_ms()
+    }
+
+    fn step(&self, now_ms: u64) -> WebhookStep {
+        let mut locked = self.lock();
+        let step = locked.queue.next(now_ms);
+        self.measure(&locked.queue);
+        step
+    }
+
+    fn hurry(&self, now_ms: u64) -> bool {
+        let mut locked = self.lock();
+        locked.queue.hurry(now_ms);
+        !locked.queue.is_empty()
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn give_up(&self) -> usize {
+        let mut locked = self.lock();
+        let count = locked.queue.give_up();
+        self.measure(&locked.queue);
+        count
     }
 }
 

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
 use super::application::WebhookSenders;
@@ -28,10 +28,10 @@ pub(super) fn start(senders: WebhookSenders) -> io::Result<WebhookThread> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopping) = watch::channel(None);
     let thread = std::thread::Builder::new().name("fanwire-webhooks".to_owned()).spawn(move || {
-        runtime.block_on(async {
+        runtime.block_on(LocalSet::new().run_until(async {
             let mut running = JoinSet::new();
             for sender in of_pusher {
-                running.spawn(sender.run(stopping.clone()));
+                running.spawn_local(sender.run(stopping.clone()));
             }
             if let Some(sender) = own {
                 sender.run(stopping).await;
@@ -41,7 +41,7 @@ pub(super) fn start(senders: WebhookSenders) -> io::Result<WebhookThread> {
                     tracing::error!(%error, "the delivery of Pusher webhooks ended early");
                 }
             }
-        });
+        }));
         // A lookup of the application's name may still be in progress; its result is not needed.
         runtime.shutdown_background();
     })?;

@@ -20,6 +20,7 @@ use crate::client::HttpClient;
 use crate::clock;
 use crate::config::{PusherAppConfig, PusherEvent, PusherWebhookConfig};
 use crate::engine::Observer;
+use crate::hooks::delivery::EventSource;
 use crate::pusher::SharedPusherApps;
 use crate::telemetry::Shared;
 use absences::{Absences, Absent};
@@ -203,47 +204,12 @@ impl Endpoint {
         }
     }
 
-    /// Reports the ends that have lasted until `now_ms`. Returns the time of the next.
-    fn expire(&self, now_ms: u64) -> Option<u64> {
-        let mut absences = self.lock_absences();
-        for absent in absences.elapsed(now_ms) {
-            self.report_end(&absent);
-        }
-        absences.next_ms()
-    }
-
-    /// Returns the next step of the sender.
-    fn step(&self, now_ms: u64) -> WebhookStep {
-        let mut queue = self.lock();
-        let before = queue.counts();
-        let step = queue.next(now_ms);
-        self.measure(before, &queue);
-        step
-    }
-
     /// Records the outcome of a batch.
     fn finish(&self, outcome: WebhookOutcome) {
         let mut queue = self.lock();
         let before = queue.counts();
         queue.finish(outcome, clock::monotonic_ms(), fastrand::u64(..));
         self.measure(before, &queue);
-    }
-
-    /// Ends all delays, because the broker stops. Returns whether events are left.
-    fn hurry(&self, now_ms: u64) -> bool {
-        self.expire(u64::MAX);
-        let mut queue = self.lock();
-        queue.hurry(now_ms);
-        !queue.is_empty()
-    }
-
-    /// Drops the rest, and returns the number of events dropped.
-    fn give_up(&self) -> usize {
-        let mut queue = self.lock();
-        let before = queue.counts();
-        let count = queue.give_up();
-        self.measure(before, &queue);
-        count
     }
 
     /// Adds what has happened since `before` to the figures of all URLs.
@@ -267,6 +233,44 @@ impl Endpoint {
 
     fn lock_absences(&self) -> MutexGuard<'_, Absences> {
         self.absences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSource for Endpoint {
+    /// Reports the ends that have lasted until `now_ms`. Returns the time of the next.
+    fn expire(&self, now_ms: u64) -> Option<u64> {
+        let mut absences = self.lock_absences();
+        for absent in absences.elapsed(now_ms) {
+            self.report_end(&absent);
+        }
+        absences.next_ms()
+    }
+
+    fn step(&self, now_ms: u64) -> WebhookStep {
+        let mut queue = self.lock();
+        let before = queue.counts();
+        let step = queue.next(now_ms);
+        self.measure(before, &queue);
+        step
+    }
+
+    fn hurry(&self, now_ms: u64) -> bool {
+        self.expire(u64::MAX);
+        let mut queue = self.lock();
+        queue.hurry(now_ms);
+        !queue.is_empty()
+    }
+
+    fn give_up(&self) -> usize {
+        let mut queue = self.lock();
+        let before = queue.counts();
+        let count = queue.give_up();
+        self.measure(before, &queue);
+        count
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanwire_core::webhook_queue::{WebhookBatch, WebhookOutcome, WebhookStep};
+use fanwire_core::webhook_queue::{WebhookBatch, WebhookOutcome};
 use http::{HeaderName, HeaderValue, Uri, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Endpoint;
 use crate::client::HttpClient;
 use crate::clock;
+use crate::hooks::delivery::{self, answer_in_time};
 use crate::pusher::SharedPusherApps;
 
 /// The time limit of one call.
@@ -36,38 +37,14 @@ impl PusherWebhookSender {
 
     /// Delivers events until the broker stops. When `stopping` contains a deadline, events are delivered without delay, and at the
     /// deadline the rest is dropped.
-    pub(crate) async fn run(self, mut stopping: watch::Receiver<Option<Instant>>) {
+    pub(crate) async fn run(self, stopping: watch::Receiver<Option<Instant>>) {
         let mut is_failing = false;
-        loop {
-            let now_ms = clock::monotonic_ms();
-            let due_ms = self.endpoint.expire(now_ms);
-            let deadline = *stopping.borrow_and_update();
-            if let Some(deadline) = deadline
-                && (!self.endpoint.hurry(now_ms) || Instant::now() >= deadline)
-            {
-                break;
-            }
-            let wake_ms = match self.endpoint.step(now_ms) {
-                WebhookStep::Send(batch) => {
-                    let until = deadline
-                        .map_or(Instant::now() + TIMEOUT, |deadline| deadline.min(Instant::now() + TIMEOUT));
-                    let delivered = tokio::time::timeout_at(until, self.call(&batch)).await;
-                    is_failing =
-                        self.note(is_failing, delivered.unwrap_or(Err("no answer in time".to_owned())));
-                    continue;
-                }
-                WebhookStep::WaitUntil(at_ms) => due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)),
-                WebhookStep::Rest => due_ms.unwrap_or(u64::MAX),
-            };
-            let wait = Duration::from_millis(wake_ms.saturating_sub(now_ms)).min(Duration::from_secs(3600));
-            let until = Instant::now() + wait;
-            tokio::select! {
-                () = self.endpoint.changed.notified() => {}
-                () = tokio::time::sleep_until(deadline.map_or(until, |deadline| deadline.min(until))) => {}
-                changed = stopping.changed() => if changed.is_err() { break },
-            }
-        }
-        let left = self.endpoint.give_up();
+        let left = delivery::run(&*self.endpoint, stopping, async |batch, stopping| {
+            let answered = answer_in_time(self.call(&batch), TIMEOUT, stopping).await;
+            let delivered = answered.map_err(|error| error.to_string()).flatten();
+            is_failing = self.note(is_failing, delivered);
+        })
+        .await;
         if left > 0 {
             tracing::warn!(
                 events = left,
