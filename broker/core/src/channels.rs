@@ -5,7 +5,7 @@
 use fanwire_protocol::{Pattern, Topic};
 
 /// The character before a channel whose name had to be escaped to be a topic.
-const ESCAPED: char = '%';
+pub const ESCAPED: char = '%';
 
 /// The beginnings of the names of channels that are not open to every client.
 const RESTRICTED: [&str; 3] = ["private-", "presence-", "#"];
@@ -53,7 +53,7 @@ impl Channels {
 
     /// Returns whether the topic is a channel that keeps its last event.
     pub fn are_cached(&self, topic: &Topic) -> bool {
-        self.names_of(topic).any(|name| CACHE.iter().any(|cache| name.starts_with(cache)))
+        self.names_of(topic).any(is_cached)
     }
 
     /// Returns whether the pattern may match a channel that is not open to every client.
@@ -67,12 +67,22 @@ impl Channels {
     }
 }
 
-/// Returns the name of the channel that the topic is for the app with this prefix.
+/// Returns whether the channel with this name keeps its last event for new subscribers.
+pub fn is_cached(channel: &str) -> bool {
+    CACHE.iter().any(|start| channel.starts_with(start))
+}
+
+/// Returns what follows `prefix` in the name of a topic below it; `None` if the topic is not below it.
+pub fn below<'t>(prefix: &str, topic: &'t Topic) -> Option<&'t str> {
+    match prefix {
+        "" => Some(topic.as_str()),
+        prefix => topic.as_str().strip_prefix(prefix)?.strip_prefix('.'),
+    }
+}
+
+/// Returns the name of the channel that the topic is for the app with this prefix, without resolving its escapes.
 fn name_below<'t>(prefix: &str, topic: &'t Topic) -> Option<&'t str> {
-    let name = match prefix {
-        "" => topic.as_str(),
-        prefix => topic.as_str().strip_prefix(prefix)?.strip_prefix('.')?,
-    };
+    let name = below(prefix, topic)?;
     Some(name.strip_prefix(ESCAPED).unwrap_or(name))
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use fanwire_core::access::OF_USERS;
+use fanwire_core::channels::{ESCAPED, below};
 use fanwire_protocol::{TOPIC_LEVELS_MAX, Topic, TopicError};
 
 /// The longest name of a channel, in bytes.
@@ -14,9 +15,6 @@ pub const CHANNEL_BYTES_MAX: usize = 164;
 
 /// The beginning of the channel of a signed-in user.
 pub const OF_USER: &str = "#server-to-user-";
-
-/// The character before a name that is escaped.
-const ESCAPED: char = '%';
 
 /// The level between the id of the app and the id of the user.
 const USER_LEVEL: &str = "user";
@@ -86,13 +84,6 @@ pub fn kind_of(channel: &str) -> ChannelKind {
     ChannelKind::Public
 }
 
-/// Returns whether new subscribers of the channel receive its last event.
-pub fn is_cached(channel: &str) -> bool {
-    ["cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"]
-        .iter()
-        .any(|start| channel.starts_with(start))
-}
-
 /// Returns the topic of a channel of the app with this id and prefix. The channel must have passed [`check_channel`].
 ///
 /// # Errors
@@ -145,15 +136,14 @@ fn level(text: &str) -> String {
 
 /// Returns the channel that a topic below `prefix` is: the inverse of [`topic_of`].
 pub fn channel_of<'t>(prefix: &str, topic: &'t Topic) -> Cow<'t, str> {
-    let name = topic.as_str();
     if topic.is_reserved() {
-        let user = name.rsplit_once('.').map_or("", |(_, user)| user);
+        let user = topic.as_str().rsplit_once('.').map_or("", |(_, user)| user);
         return Cow::Owned(format!("{OF_USER}{}", unescaped(user)));
     }
-    let below = if prefix.is_empty() { name } else { name.get(prefix.len() + 1..).unwrap_or(name) };
-    match below.strip_prefix(ESCAPED) {
+    let name = below(prefix, topic).unwrap_or(topic.as_str());
+    match name.strip_prefix(ESCAPED) {
         Some(escaped) => Cow::Owned(unescaped(escaped)),
-        None => Cow::Borrowed(below),
+        None => Cow::Borrowed(name),
     }
 }
 
@@ -270,6 +260,5 @@ mod tests {
         assert_eq!(kind_of("private-encrypted-cache-a"), ChannelKind::Encrypted);
         assert_eq!(kind_of("presence-cache-a"), ChannelKind::Presence);
         assert_eq!(kind_of("#server-to-user-5"), ChannelKind::OfUser);
-        assert!(is_cached("presence-cache-a") && is_cached("cache-a") && !is_cached("private-a"));
     }
 }

@@ -12,8 +12,8 @@ use fanwire_core::format::{DeliveryMode, Encoder, FORMATS_MAX, Format};
 use fanwire_protocol::{Member, Message, Payload, PayloadView, ServerFrame, Topic, json};
 
 pub use channel::{
-    CHANNEL_BYTES_MAX, ChannelError, ChannelKind, OF_USER, channel_of, check_channel, is_cached, kind_of,
-    topic_of, topic_of_user, topic_of_watched,
+    CHANNEL_BYTES_MAX, ChannelError, ChannelKind, OF_USER, channel_of, check_channel, kind_of, topic_of,
+    topic_of_user, topic_of_watched,
 };
 pub use event::{CLIENT_EVENT, WATCHLIST_EVENTS, data_of, event_payload, is_client_event, is_of_service};
 

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use fanwire_core::channels::below;
 use fanwire_core::webhook_queue::{WebhookLimits, WebhookOutcome, WebhookQueue, WebhookStep};
 use fanwire_formats::pusher::{ChannelKind, channel_of, check_channel, kind_of, user_id_of};
 use fanwire_protocol::{Member, Pattern, Topic, json};
@@ -136,10 +137,7 @@ impl Endpoint {
 
     /// Returns the channel that the topic is for the app, if it is one.
     fn channel_of(&self, topic: &Topic) -> Option<String> {
-        let name = topic.as_str();
-        let is_below = self.prefix.is_empty()
-            || name.strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with('.'));
-        if topic.is_reserved() || !is_below {
+        if topic.is_reserved() || below(&self.prefix, topic).is_none() {
             return None;
         }
         let channel = channel_of(&self.prefix, topic);

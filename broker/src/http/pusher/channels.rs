@@ -1,8 +1,9 @@
 //! `GET channels`, `GET channels/{channel}` and `GET channels/{channel}/users`: what is known of channels.
 
 use axum::response::Response;
+use fanwire_core::channels::is_cached;
 use fanwire_formats::pusher::{
-    ChannelKind, channel_of, check_channel, data_of, is_cached, is_client_event, kind_of, user_id_of,
+    ChannelKind, channel_of, check_channel, data_of, is_client_event, kind_of, user_id_of,
 };
 use fanwire_protocol::{Topic, json};
 use serde_json::{Map, Value};

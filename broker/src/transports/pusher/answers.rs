@@ -5,8 +5,9 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use fanwire_core::channels::is_cached;
 use fanwire_formats::pusher::{
-    ChannelKind, is_cached, is_client_event, kind_of, write_error, write_members, write_system_event,
+    ChannelKind, is_client_event, kind_of, write_error, write_members, write_system_event,
 };
 use fanwire_protocol::{ErrorCode, Member, Message, Reply, ServerFrame, Since, Topic, json};
 
